@@ -1,0 +1,59 @@
+# Everything a user runs. `make` alone lists the targets.
+# Each target sets up what it needs; nothing is repeated while nothing changed.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+UV      := $(BIN)/uv
+STAMP   := $(VENV)/.ready
+MEMBERS := $(wildcard common/*/pyproject.toml services/*/pyproject.toml)
+
+SERVICE ?= gps_receiver
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check format clean
+
+help: ## list the targets
+	@echo "Bring a physical device onto an Eclipse ioFog edge node."
+	@echo
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo
+	@echo "  SERVICE=name     one of: $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))"
+
+setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "setup: creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python came without its venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
+	@echo "setup: installing the locked dependencies"
+	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
+	@touch $@
+
+demo: $(STAMP) ## run a service on a simulated device: [SERVICE=name] [SECONDS=n]
+	@$(BIN)/python -m demo $(SERVICE) $(if $(SECONDS),--seconds $(SECONDS))
+
+run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
+	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
+
+test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, strict types and tests
+	@echo "check: format"; $(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@echo "check: lint";   $(BIN)/ruff check --quiet .
+	@echo "check: types";  $(BIN)/mypy
+	@echo "check: tests";  $(BIN)/python -m pytest $(ARGS)
+
+format: $(STAMP) ## rewrite the sources in the house format
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) .cache build dist .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
