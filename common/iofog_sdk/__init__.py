@@ -1,0 +1,42 @@
+"""Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
+
+from .backoff import Backoff
+from .errors import (
+    ConnectionLost,
+    IoFogError,
+    LinkError,
+    MessageError,
+    NodeUnreachable,
+    ReceiptTimeout,
+    RequestRefused,
+)
+from .frames import Receipt
+from .link import AgentLink, ConsoleLink, Link
+from .local_api import LocalApiClient
+from .message import IoMessage
+from .node import NodeNotFound, connect
+from .sequence import SequenceTracker
+from .sockets import ControlSocket, MessageSocket, Outcome
+
+__all__ = [
+    "AgentLink",
+    "Backoff",
+    "ConnectionLost",
+    "ConsoleLink",
+    "ControlSocket",
+    "IoFogError",
+    "IoMessage",
+    "Link",
+    "LinkError",
+    "LocalApiClient",
+    "MessageError",
+    "MessageSocket",
+    "NodeNotFound",
+    "NodeUnreachable",
+    "Outcome",
+    "Receipt",
+    "ReceiptTimeout",
+    "RequestRefused",
+    "SequenceTracker",
+    "connect",
+]

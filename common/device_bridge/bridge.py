@@ -1,0 +1,169 @@
+"""Keeps one device going: open, read, and after a failure close, wait and open again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from iofog_sdk import Backoff
+
+from .errors import DeviceError, DeviceErrorKind, SettingsError
+from .reading import Sample
+from .service import DeviceService
+from .settings import ServiceSettings
+
+log = logging.getLogger("device_bridge")
+
+_SHORTEST_INTERVAL_S = 0.001
+_STEADY_AFTER_S = 10.0
+
+
+class DeviceState(enum.Enum):
+    """How it stands with the device."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    """Opened; nothing has come yet."""
+    READING = "reading"
+    FAILED = "failed"
+    """Not usable now; will be tried again."""
+
+
+class Bridge:
+    """Runs a service's instances, one after another.
+
+    Parameters:
+        service_type: what to run.
+        settings: for the first instance.
+        emit: takes each sample.
+        backoff: waiting times between attempts.
+    """
+
+    def __init__(
+        self,
+        service_type: type[DeviceService[Any]],
+        settings: ServiceSettings,
+        emit: Callable[[Sample], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._service_type = service_type
+        self._settings = settings
+        self._proven: ServiceSettings | None = None
+        self._emit = emit
+        self._backoff = backoff or Backoff(0.5, 30.0)
+        self._changed = asyncio.Event()
+        self._service: DeviceService[Any] | None = None
+        self._told_bad = False
+        self.state = DeviceState.STARTING
+        self.reason = ""
+        """Why the device is not usable; "" while it is."""
+        self.failures = 0
+        self.on_refused: Callable[[SettingsError], None] | None = None
+        """Called when new settings turn out to be unusable; the bridge goes on with the old ones."""
+
+    def apply(self, settings: ServiceSettings) -> None:
+        """Closes the device and opens it with new settings."""
+        self._settings = settings
+        self._changed.set()
+
+    def counters(self) -> dict[str, int]:
+        """The running instance's own counts."""
+        return self._service.counters() if self._service else {}
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises SettingsError when the first settings turn out to be unusable."""
+        while True:
+            self._changed.clear()
+            settings = self._settings
+            try:
+                await self._until_changed(settings)
+                continue
+            except SettingsError as error:
+                if self._proven is None:
+                    raise
+                self._settings = self._proven
+                if self.on_refused:
+                    self.on_refused(error)
+                continue
+            except DeviceError as error:
+                self._failed(str(error))
+            except Exception as error:
+                log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
+                self._failed(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._backoff.next_s())
+
+    async def _until_changed(self, settings: ServiceSettings) -> None:
+        """One life of the service: returns when the settings have changed, raises what ended it."""
+        loop = asyncio.get_running_loop()
+        opened_at = math.inf
+        service = self._service = self._service_type(settings)
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            await service.open()
+            opened_at = loop.time()
+            self._proven = settings
+            if self.state is not DeviceState.FAILED:
+                self.state = DeviceState.OPEN
+            changed = loop.create_task(self._changed.wait())
+            tasks = [changed]
+            if service.streams():
+                tasks.append(loop.create_task(self._stream(service)))
+            tasks += [loop.create_task(self._poll(service, name, field)) for name, field in service.polls()]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await service.close()
+            if loop.time() - opened_at > _STEADY_AFTER_S:
+                self._backoff.reset()
+
+    async def _stream(self, service: DeviceService[Any]) -> None:
+        samples = service.stream()
+        try:
+            async for sample in samples:
+                self._take(sample)
+        finally:
+            if (close := getattr(samples, "aclose", None)) is not None:
+                await close()
+        raise DeviceError(DeviceErrorKind.GONE, service.name(), "the stream of samples ended")
+
+    async def _poll(self, service: DeviceService[Any], method: str, interval_field: str) -> None:
+        loop = asyncio.get_running_loop()
+        interval_s = max(getattr(service.settings, interval_field), _SHORTEST_INTERVAL_S)
+        due = loop.time()
+        while True:
+            self._take(await getattr(service, method)())
+            late_s = loop.time() - due
+            due += interval_s * (1 + max(0, math.floor(late_s / interval_s)))
+            await asyncio.sleep(due - loop.time())
+
+    def _take(self, sample: Sample) -> None:
+        if self.state is not DeviceState.READING:
+            if self.state is DeviceState.FAILED:
+                log.info("%s: readings come again", self._service_type.name())
+                self._backoff.reset()
+            self.state, self.reason, self._told_bad = DeviceState.READING, "", False
+        if sample:
+            self._emit(sample)
+
+    def _failed(self, reason: str) -> None:
+        self.failures += 1
+        if not self._told_bad:
+            log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
+            bad = self._service.all_bad(reason) if self._service else []
+            if bad:
+                self._emit(bad)
+            self._told_bad = True
+        elif reason != self.reason:
+            log.warning("%s: still not usable: %s", self._service_type.name(), reason)
+        self.state, self.reason = DeviceState.FAILED, reason

@@ -1,0 +1,80 @@
+"""The command line every service has."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from iofog_sdk import NodeNotFound, connect
+
+from . import logs
+from .errors import SettingsError
+from .runtime import Runtime
+from .service import DeviceService
+from .settings import SettingsSources
+from .settings_help import json_schema, settings_table
+
+EXIT_SETTINGS = 78
+"""EX_CONFIG of sysexits.h."""
+
+log = logging.getLogger("device_bridge")
+
+
+def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = None) -> None:
+    """Runs a service as this process until SIGTERM or SIGINT, then exits.
+
+    Exit status: 0 after an orderly end, 78 when a setting is missing or wrong.
+    """
+    options = _parser(service_type).parse_args(arguments)
+    logs.configure()
+    try:
+        if options.schema:
+            _print(msgspec.json.format(msgspec.json.encode(json_schema(service_type.settings_type))).decode())
+        elif options.settings_table:
+            _print(settings_table(service_type.settings_type))
+        else:
+            sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
+            if options.check:
+                settings = sources.resolve(None)
+                _print(msgspec.json.format(msgspec.json.encode(settings)).decode())
+            else:
+                asyncio.run(_run(service_type, sources))
+    except (SettingsError, NodeNotFound) as error:
+        log.error("%s", error)
+        sys.exit(EXIT_SETTINGS)
+
+
+async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources) -> None:
+    runtime = Runtime(service_type, sources, connect())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, runtime.stop)
+    loop.add_signal_handler(signal.SIGHUP, runtime.reload)
+    await runtime.run()
+
+
+def _parser(service_type: type[DeviceService[Any]]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {service_type.name()}",
+        description=(service_type.__doc__ or "").split("\n", maxsplit=1)[0],
+        epilog="Settings come from ioFog's config, then --settings, then SETTING_* variables; later ones win. "
+        "IOFOG_LINK=agent://host:54321 with SELFNAME=<uuid> reaches an agent elsewhere, "
+        "IOFOG_LINK=console: prints messages instead of sending them.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings as .json or .toml")
+    parser.add_argument("--check", action="store_true", help="check the local settings, print them and exit")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the settings and exit")
+    parser.add_argument("--settings-table", action="store_true", help="print the settings as a Markdown table")
+    return parser
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,67 @@
+"""Errors of the bridge, by who has to act.
+
+BridgeError
+├── SettingsError       the operator: a setting is missing, unknown or wrong
+└── DeviceError         the device or the way to it; retried, never ends a service
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class BridgeError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class SettingsError(BridgeError, ValueError):
+    """A setting cannot be used. Raised before anything is opened; ends a starting service with status 78.
+
+    Parameters:
+        field: dotted path of the setting (`serial.baud`).
+        value: what was given; shown shortened.
+        rule: what is wrong with it.
+        remedy: what to write instead.
+        source: where it came from (`file gps.toml`, `environment`), "" when it is known from context.
+    """
+
+    def __init__(self, field: str, value: object, rule: str, remedy: str, *, source: str = "") -> None:
+        self.field, self.value, self.rule, self.remedy, self.source = field, value, rule, remedy, source
+        shown = "" if value is None else f" = {_shorten(value)}"
+        origin = f" (from {source})" if source else ""
+        super().__init__(f"setting {field}{shown}{origin}: {rule}. {remedy}")
+
+
+class DeviceErrorKind(enum.Enum):
+    """What went wrong between us and the device."""
+
+    NOT_FOUND = "not found"
+    PERMISSION = "permission"
+    NO_ACKNOWLEDGE = "no acknowledge"
+    BUS_FAULT = "bus fault"
+    TIMEOUT = "timeout"
+    GARBLED = "garbled"
+    GONE = "gone"
+    BUSY = "busy"
+
+
+class DeviceError(BridgeError, OSError):
+    """The device cannot be used now. The runtime reports it once, then reopens the device with back-off.
+
+    Parameters:
+        kind: what went wrong.
+        device: the path or address concerned.
+        detail: what happened, and what probably mends it.
+    """
+
+    def __init__(self, kind: DeviceErrorKind, device: str, detail: str) -> None:
+        self.kind, self.device, self.detail = kind, device, detail
+        super().__init__(f"{device}: {kind.value}: {detail}")
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.kind.value}: {self.detail}"
+
+
+def _shorten(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,63 @@
+"""What a device told us: readings, and how far to trust them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+Value: TypeAlias = float | int | str | bool
+
+
+class Quality(enum.Enum):
+    """How far a reading can be trusted. A device that cannot tell is never silently good."""
+
+    GOOD = "good"
+    UNCERTAIN = "uncertain"
+    """Measured, but outside the limits where the device promises its accuracy, or an outlier."""
+    STALE = "stale"
+    """The last value known; the device has been silent for longer than its settings allow."""
+    BAD = "bad"
+    """No usable value: no fix, device gone, sentinel value, checksum error."""
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """One value of one quantity, taken at one moment.
+
+    Parameters:
+        name: the quantity, as declared by the service (`temperature`, `lat`).
+        value: in `unit`; `None` only when the quality is not good.
+        unit: a unit code of the SenML registry (RFC 8428 section 12.1, RFC 8798), "" for none.
+        time: seconds since 1970-01-01 UTC; 0.0 lets the runtime stamp it on arrival.
+        quality: how far to trust the value.
+        reason: why the quality is not good, in a few words; "" when it is.
+    """
+
+    name: str
+    value: Value | None
+    unit: str = ""
+    time: float = 0.0
+    quality: Quality = Quality.GOOD
+    reason: str = ""
+
+
+Sample: TypeAlias = Sequence[Reading]
+"""Readings taken together, at one moment. They travel in one message."""
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """What a service measures: the table that documentation, checks and dashboards are made from.
+
+    Parameters:
+        name: as it appears in readings.
+        unit: SenML unit code, "" for none.
+        valid: the least and greatest value the device can mean; a reading outside is marked uncertain.
+        description: one line for people.
+    """
+
+    name: str
+    unit: str = ""
+    valid: tuple[float, float] | None = None
+    description: str = ""

@@ -1,0 +1,273 @@
+"""Runs a service in this process: settings, device, outbox, link, health, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from typing import Any
+
+import msgspec
+
+from iofog_sdk import IoFogError, IoMessage, Link, MessageError
+
+from . import logs, senml
+from .bridge import Bridge, DeviceState
+from .clock import Clock
+from .delivery import Delivery
+from .errors import SettingsError
+from .http import HttpServer, Page
+from .metrics import CONTENT_TYPE, Metric, render
+from .outbox import Outbox
+from .reading import Sample
+from .service import DeviceService
+from .settings import HttpSettings, ServiceSettings, SettingsSources
+
+log = logging.getLogger("device_bridge")
+
+_CONFIG_WAIT_S = 5.0
+_DRAIN_S = 3.5
+"""Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+
+
+class Runtime:
+    """One service and its link.
+
+    Parameters:
+        service_type: what to run.
+        sources: where its settings come from.
+        link: where its readings go.
+    """
+
+    def __init__(self, service_type: type[DeviceService[Any]], sources: SettingsSources, link: Link) -> None:
+        self._service_type = service_type
+        self._sources = sources
+        self._link = link
+        self._clock = Clock()
+        self._stop = asyncio.Event()
+        self._config: str | None = None
+        self._config_came = asyncio.Event()
+        self._refusal = ""
+        self._refusals = 0
+        self._http: HttpServer | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._message = IoMessage(
+            groupid=uuid.uuid4().hex,
+            publisher=link.microservice_id,
+            infotype=senml.INFO_TYPE,
+            infoformat=senml.INFO_FORMAT,
+        )
+        self._base_name = ""
+
+    def stop(self) -> None:
+        """Asks `run` to end in order."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Runs until `stop`. Raises SettingsError when it cannot start with the settings it finds."""
+        self._link.on_config = self._take_config
+        try:
+            await self._link.start()
+            settings = await self._or_stop(self._first_settings())
+            if settings is not None:
+                await self._run_with(settings)
+        finally:
+            for task in self._background:
+                task.cancel()
+            await self._link.close()
+            if self._http is not None:
+                await self._http.close()
+
+    async def _run_with(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._outbox = Outbox(settings.outbox)
+        self._bridge = Bridge(self._service_type, settings, self._emit)
+        self._bridge.on_refused = self._refuse
+        self._use(settings)
+        await self._serve_http(settings.http)
+        delivery = Delivery(self._outbox, self._link)
+        log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
+        loop = asyncio.get_running_loop()
+        work = [loop.create_task(self._bridge.run()), loop.create_task(self._ignore_messages())]
+        sending = loop.create_task(delivery.run())
+        try:
+            await self._or_stop(_first_failure([*work, sending]))
+        finally:
+            await _cancel(work)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(delivery.wait_drained(), _DRAIN_S)
+            await _cancel([sending])
+            box = self._outbox
+            if box.buffered:
+                log.warning("%d readings could not be delivered before the end and are lost", box.buffered)
+            log.info("stopped: %d readings, %d delivered, %d dropped", box.read, box.delivered, box.dropped.total())
+
+    def reload(self) -> None:
+        """Reads the settings file again and applies what has changed."""
+        try:
+            self._sources.reread_file()
+        except SettingsError as error:
+            self._refuse(error)
+            return
+        self._apply()
+
+    async def _first_settings(self) -> ServiceSettings:
+        try:
+            await asyncio.wait_for(self._config_came.wait(), _CONFIG_WAIT_S)
+        except TimeoutError:
+            log.warning("%s does not answer; starting on local settings", self._link.description)
+            try:
+                return self._resolve(None)
+            except SettingsError as error:
+                log.warning("waiting for the node, as local settings are not enough: %s", error)
+                await self._config_came.wait()
+        return self._resolve(self._config)
+
+    def _resolve(self, config: str | None) -> ServiceSettings:
+        settings: ServiceSettings = self._sources.resolve(config)
+        return settings
+
+    def _take_config(self, config: str | None) -> None:
+        self._config = config
+        if self._config_came.is_set():
+            self._apply()
+        self._config_came.set()
+
+    def _apply(self) -> None:
+        if not hasattr(self, "_settings"):
+            return
+        try:
+            settings = self._resolve(self._config)
+        except SettingsError as error:
+            self._refuse(error)
+            return
+        self._refusal = ""
+        if settings == self._settings:
+            return
+        log.info("new settings applied")
+        if settings.http != self._settings.http:
+            self._in_background(self._serve_http(settings.http))
+        self._settings = settings
+        self._outbox.settings = settings.outbox
+        self._use(settings)
+        self._bridge.apply(settings)
+
+    def _use(self, settings: ServiceSettings) -> None:
+        logs.set_level(settings.log_level)
+        source = settings.source or self._service_type.name()
+        self._base_name = source if source[-1] in ":/." else source + ":"
+
+    def _refuse(self, error: SettingsError) -> None:
+        self._refusals += 1
+        if str(error) == self._refusal:
+            return
+        self._refusal = str(error)
+        log.error("new settings refused, the old ones stay: %s", error)
+        self._in_background(self._link.log(f"settings refused: {error}", warning=True))
+
+    def _emit(self, sample: Sample) -> None:
+        now = self._clock.now()
+        stamped = [r if r.time else msgspec.structs.replace(r, time=now) for r in sample]
+        message = self._message
+        message.sequencenumber += 1
+        message.contentdata = senml.encode(stamped, self._base_name)
+        try:
+            body = message.to_bytes()
+        except MessageError as error:
+            log.error("a sample could not become a message: %s", error)
+            message.sequencenumber -= 1
+            self._outbox.refuse(len(stamped), "not encodable")
+            return
+        self._outbox.put(body, len(stamped))
+
+    async def _ignore_messages(self) -> None:
+        async for message in self._link.messages():
+            log.warning("message %s ignored: this service takes no commands", message.id)
+
+    async def _serve_http(self, settings: HttpSettings) -> None:
+        server = None
+        if settings.port is not None:
+            server = HttpServer({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+            try:
+                port = await server.start(settings.host, settings.port)
+            except OSError as error:
+                problem = SettingsError("http.port", settings.port, error.strerror or str(error), "Use a free port.")
+                if self._http is None:
+                    raise problem from None
+                self._refuse(problem)
+                return
+            log.info("health and metrics at http://%s:%d", settings.host, port)
+        if self._http is not None:
+            await self._http.close()
+        self._http = server
+
+    def _healthz(self) -> Page:
+        return Page(200, "application/json", '{"status":"ok"}\n')
+
+    def _readyz(self) -> Page:
+        device_ready = self._bridge.state in (DeviceState.OPEN, DeviceState.READING)
+        ready = device_ready and self._link.connected
+        link_error = self._link.last_error
+        state = {
+            "ready": ready,
+            "device": {"state": self._bridge.state.value, "reason": self._bridge.reason},
+            "link": {"up": self._link.connected, "to": self._link.description, "reason": str(link_error or "")},
+            "settings": {"refused": self._refusal},
+        }
+        return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
+
+    def _metrics(self) -> Page:
+        box, bridge = self._outbox, self._bridge
+        metrics = [
+            Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", box.read),
+            Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", box.delivered),
+            *(
+                Metric("bridge_readings_dropped_total", "counter", "Readings given up.", count, {"reason": reason})
+                for reason, count in (box.dropped or {"outbox full": 0}).items()
+            ),
+            Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
+            Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),
+            Metric("bridge_device_up", "gauge", "1 while the device can be read.", bridge.reason == ""),
+            Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", bridge.failures),
+            Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
+            Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals),
+            *(
+                Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
+                for name, count in bridge.counters().items()
+            ),
+        ]
+        return Page(200, CONTENT_TYPE, render(metrics))
+
+    def _in_background(self, work: Any) -> None:
+        async def contained() -> None:
+            try:
+                await work
+            except IoFogError as error:
+                log.debug("not done: %s", error)
+
+        task = asyncio.get_running_loop().create_task(contained())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _or_stop(self, work: Any) -> Any:
+        """The result of this work, or None when asked to stop first."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            await _cancel([task, stop])
+
+
+async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

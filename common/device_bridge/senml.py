@@ -1,0 +1,111 @@
+"""SenML (RFC 8428) packs and readings. No I/O.
+
+A reading of good quality is a plain SenML record. Any other carries two more labels, which receivers that do not
+know them ignore (section 4.4): `quality` and `reason`. One without a value has the empty string as its value, as
+every record must have one: never a number that could be taken for a measurement.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from .errors import BridgeError
+from .reading import Quality, Reading, Sample, Value
+
+INFO_TYPE = "application/senml+json"
+INFO_FORMAT = "utf-8"
+MAX_RECORDS = 10_000
+
+
+class SenmlError(BridgeError, ValueError):
+    """A pack is not SenML, or not one this package reads."""
+
+
+class _Record(msgspec.Struct, omit_defaults=True, gc=False):
+    bn: str = ""
+    bt: float | None = None
+    bu: str = ""
+    bv: float | None = None
+    bver: int = 10
+    n: str = ""
+    u: str = ""
+    v: float | int | None = None
+    vs: str | None = None
+    vb: bool | None = None
+    t: float | None = None
+    quality: str = "good"
+    reason: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[_Record])
+
+
+def encode(sample: Sample, base_name: str = "") -> bytes:
+    """One pack from readings taken together.
+
+    Parameters:
+        sample: at least one reading, stamped with its time.
+        base_name: put before every name by receivers; ends in a separator by convention.
+    """
+    base_time = sample[0].time
+    records = []
+    for reading in sample:
+        record = _Record(n=reading.name, u=reading.unit)
+        if reading.time != base_time:
+            record.t = round(reading.time - base_time, 6)
+        value, quality, reason = reading.value, reading.quality, reading.reason
+        if isinstance(value, float) and not math.isfinite(value):
+            value, quality, reason = None, Quality.BAD, reason or f"not a number ({reading.value})"
+        if value is None:
+            record.vs = ""
+            if quality is Quality.GOOD:
+                quality, reason = Quality.BAD, reason or "no value"
+        elif isinstance(value, bool):
+            record.vb = value
+        elif isinstance(value, str):
+            record.vs = value
+        else:
+            record.v = value
+        if quality is not Quality.GOOD:
+            record.quality, record.reason = quality.value, reason
+        records.append(record)
+    records[0].bn, records[0].bt = base_name, round(base_time, 6)
+    return _encoder.encode(records)
+
+
+def decode(pack: bytes) -> list[Reading]:
+    """The readings of a pack, names and times resolved. Raises SenmlError."""
+    try:
+        records = _decoder.decode(pack)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise SenmlError(f"not a SenML pack: {error}") from None
+    if len(records) > MAX_RECORDS:
+        raise SenmlError(f"{len(records)} records in a pack, at most {MAX_RECORDS} are read")
+    base_name, base_time, base_unit, base_value = "", 0.0, "", 0.0
+    readings = []
+    for record in records:
+        base_name, base_time = record.bn or base_name, record.bt or base_time
+        base_unit = record.bu or base_unit
+        base_value = base_value if record.bv is None else record.bv
+        value: Value | None
+        if record.v is None:
+            value = record.vs if record.vb is None else record.vb
+        else:
+            value = record.v + base_value if base_value else record.v
+        if value is None:
+            continue
+        try:
+            quality = Quality(record.quality)
+        except ValueError:
+            raise SenmlError(f"unknown quality {record.quality!r}") from None
+        if quality is not Quality.GOOD and value == "":
+            value = None
+        time = base_time + (record.t or 0.0)
+        name = base_name + record.n
+        if not name:
+            raise SenmlError("a record has neither name nor base name")
+        readings.append(Reading(name, value, record.u or base_unit, time, quality, record.reason))
+    return readings

@@ -1,0 +1,92 @@
+"""What a template author subclasses: one device, its settings, its readings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from .reading import Quality, Quantity, Reading, Sample
+from .settings import ServiceSettings
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+Poll = Callable[[Any], Awaitable[Sample]]
+PollT = TypeVar("PollT", bound=Poll)
+
+
+def every(setting: str) -> Callable[[PollT], PollT]:
+    """Marks a method that is called at an interval and returns a sample.
+
+    Parameters:
+        setting: name of the settings field that holds the interval in seconds.
+    """
+
+    def mark(poll: PollT) -> PollT:
+        poll._interval_setting = setting  # type: ignore[attr-defined]  # read by DeviceService.polls
+        return poll
+
+    return mark
+
+
+class DeviceService(Generic[SettingsT]):
+    """One device and what it measures.
+
+    A subclass names its settings model in its base (`DeviceService[GpsSettings]`) and its `quantities`, opens the
+    device in `open`, and then either yields samples from `stream` or returns them from methods marked with
+    `@every("interval")`. It raises DeviceError when the device fails: the runtime then closes it, reports every
+    quantity as bad once, and opens it again with back-off. A new instance is made for each attempt and for each
+    change of settings, so nothing needs to be reset.
+
+    Parameters:
+        settings: complete and valid.
+    """
+
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
+    settings_type: ClassVar[type[ServiceSettings]] = ServiceSettings
+
+    def __init__(self, settings: SettingsT) -> None:
+        self.settings = settings
+        self.log = logging.getLogger(self.name())
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is DeviceService:
+                cls.settings_type = get_args(base)[0]
+
+    @classmethod
+    def name(cls) -> str:
+        """The service's name: that of its folder."""
+        return cls.__module__.split(".", maxsplit=1)[0]
+
+    @classmethod
+    def polls(cls) -> list[tuple[str, str]]:
+        """Methods marked with `every`, each with the settings field of its interval."""
+        marked = ((name, getattr(member, "_interval_setting", None)) for name, member in vars(cls).items())
+        return [(name, setting) for name, setting in marked if setting is not None]
+
+    async def open(self) -> None:
+        """Opens the device. Raises DeviceError, or SettingsError when retrying cannot help."""
+
+    async def close(self) -> None:
+        """Closes the device; called after every `open`, even a failed one."""
+
+    def stream(self) -> AsyncIterator[Sample]:
+        """Yields samples as the device sends them, until it fails.
+
+        May be cancelled at any `await`; a sample that was read before is to be yielded before the next `await`.
+        """
+        raise NotImplementedError  # a service that only polls has none
+
+    @classmethod
+    def streams(cls) -> bool:
+        """Whether the service yields samples by itself."""
+        return cls.stream is not DeviceService.stream
+
+    def counters(self) -> dict[str, int]:
+        """Counts worth exporting that the runtime cannot know, such as checksum errors."""
+        return {}
+
+    def all_bad(self, reason: str) -> list[Reading]:
+        """Every quantity without a value, for this reason."""
+        return [Reading(q.name, None, q.unit, quality=Quality.BAD, reason=reason) for q in self.quantities]

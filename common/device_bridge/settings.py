@@ -1,0 +1,176 @@
+"""What a service can be told: models, sources and errors.
+
+A later source wins over an earlier one, member by member:
+
+1. the defaults in the model,
+2. the configuration that ioFog keeps for the microservice (a JSON object),
+3. the file given with `--settings` (JSON or TOML),
+4. environment variables: `SETTING_` and the path in capitals, `__` between levels (`SETTING_SERIAL__PORT`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from .errors import SettingsError
+from .settings_help import explain, fields, plain_type
+
+ENVIRONMENT_PREFIX = "SETTING_"
+_MAX_SOURCE_BYTES = 1024 * 1024
+
+Seconds = Annotated[float, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Base of every settings model: unknown members are errors, not silence.
+
+    A subclass repeats `frozen=True, kw_only=True`: msgspec and type checkers ask for it class by class.
+    """
+
+
+class HttpSettings(Settings, frozen=True, kw_only=True):
+    """Where `/healthz`, `/readyz` and `/metrics` are served."""
+
+    port: Annotated[Port | None, Meta(description="TCP port; none serves nothing, 0 takes any free one")] = None
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+
+
+class OutboxSettings(Settings, frozen=True, kw_only=True):
+    """What is kept until the node has taken it."""
+
+    max_bytes: Annotated[int, Meta(ge=1024, description="most bytes of messages kept")] = 8 * 1024 * 1024
+    on_full: Annotated[
+        Literal["drop_oldest", "drop_newest"], Meta(description="which message is given up when it is full")
+    ] = "drop_oldest"
+
+
+class ServiceSettings(Settings, frozen=True, kw_only=True):
+    """What every service can be told. A service adds its own fields in a subclass."""
+
+    source: Annotated[
+        str,
+        Meta(description="name of this device in messages (SenML base name)", pattern="^[A-Za-z0-9:_./-]*$"),
+    ] = ""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least level of log lines")
+    ] = "info"
+    http: HttpSettings = HttpSettings()
+    outbox: OutboxSettings = OutboxSettings()
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class SettingsSources:
+    """The places settings come from, and their merged result.
+
+    Parameters:
+        model: the settings model of the service.
+        file: a JSON or TOML file, or None.
+        environment: variables to look through.
+
+    Raises SettingsError when the file cannot be read.
+    """
+
+    def __init__(self, model: type[S], *, file: Path | None, environment: Mapping[str, str]) -> None:
+        self.model: type[Settings] = model
+        self._file = file
+        self._environment = environment
+        self._config: dict[str, Any] = {}
+        self.reread_file()
+
+    def reread_file(self) -> None:
+        """Reads the file again. Raises SettingsError; the old content then stays."""
+        self._from_file = _read_file(self._file) if self._file else {}
+
+    def resolve(self, config: str | None) -> Any:
+        """The settings with this configuration text from ioFog in place. Raises SettingsError."""
+        members = _config_members(config)
+        layers = [
+            ("ioFog config", members),
+            (f"file {self._file}", self._from_file),
+            ("environment", self._from_environment()),
+        ]
+        merged: dict[str, Any] = {}
+        for _, layer in layers:
+            _merge(merged, layer)
+        try:
+            return msgspec.convert(merged, self.model)
+        except msgspec.ValidationError as error:
+            raise explain(error, self.model, merged, layers) from None
+
+    def _from_environment(self) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for name, text in sorted(self._environment.items()):
+            if not name.startswith(ENVIRONMENT_PREFIX):
+                continue
+            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            target = members
+            for part in path[:-1]:
+                target = target.setdefault(part, {})
+                if not isinstance(target, dict):
+                    raise SettingsError(
+                        ".".join(path), text, f"{name} goes below a variable that is a value", "Keep one of the two."
+                    )
+            target[path[-1]] = _typed(text, self.model, path)
+        return members
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    remedy = "Give a .json or .toml file."
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError("file", str(file), error.strerror or str(error), remedy) from None
+    if len(data) > _MAX_SOURCE_BYTES:
+        raise SettingsError("file", str(file), f"is larger than {_MAX_SOURCE_BYTES} bytes", remedy)
+    try:
+        members = tomllib.loads(data.decode()) if file.suffix == ".toml" else msgspec.json.decode(data)
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
+    if not isinstance(members, dict):
+        raise SettingsError("file", str(file), "holds no object", remedy)
+    return members
+
+
+def _config_members(config: str | None) -> dict[str, Any]:
+    if config is None or not config.strip():
+        return {}
+    remedy = "Write a JSON object into the microservice's config."
+    try:
+        members = msgspec.json.decode(config)
+    except msgspec.DecodeError as error:
+        raise SettingsError("config", config, f"is not JSON: {error}", remedy, source="ioFog config") from None
+    if not isinstance(members, dict):
+        raise SettingsError("config", config, "is not a JSON object", remedy, source="ioFog config")
+    return members
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for name, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(target.get(name), dict):
+            _merge(target[name], value)
+        elif isinstance(value, Mapping):
+            target[name] = {}
+            _merge(target[name], value)
+        else:
+            target[name] = value
+
+
+def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
+    """A variable's text is taken as JSON unless its setting is text."""
+    field = dict(fields(model)).get(".".join(path))
+    if field is None or plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

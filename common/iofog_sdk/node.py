@@ -1,0 +1,76 @@
+"""Finds out on which node this process runs, and how to reach it.
+
+| environment | link |
+|---|---|
+| `IOFOG_LINK=agent://host[:port]` | the ioFog agent there, as the microservice named by `SELFNAME` |
+| `IOFOG_LINK=console:` | none: messages are printed |
+| `SELFNAME` alone | the agent that started this container, at `iofog:54321` |
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from .errors import IoFogError
+from .link import AgentLink, ConsoleLink, Link
+from .local_api import DEFAULT_PORT, LocalApiClient
+
+AGENT_ALIAS = "iofog"
+"""The name agents put into the hosts file of containers they start."""
+
+
+class NodeNotFound(IoFogError):  # noqa: N818 - the name says what happened
+    """The environment does not say how to reach a node."""
+
+
+def connect(environment: Mapping[str, str] | None = None) -> Link:
+    """The link the environment asks for, not yet started.
+
+    Parameters:
+        environment: variables to read, the process's own by default.
+
+    Raises NodeNotFound, naming the variable and what to set it to.
+    """
+    variables = os.environ if environment is None else environment
+    chosen = variables.get("IOFOG_LINK", "")
+    identity = variables.get("SELFNAME", "")
+    if chosen == "console:":
+        return ConsoleLink()
+    if not chosen:
+        if not identity:
+            raise NodeNotFound(
+                "no ioFog node: SELFNAME is not set. Inside ioFog the agent sets it; elsewhere set "
+                "SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or IOFOG_LINK=console:"
+            )
+        return AgentLink(LocalApiClient(identity, _agent_host()))
+    return AgentLink(_client(chosen, identity))
+
+
+def _client(chosen: str, identity: str) -> LocalApiClient:
+    remedy = "write agent://host:54321 or console:"
+    try:
+        url = urlsplit(chosen)
+        port = url.port or DEFAULT_PORT
+    except ValueError as error:
+        raise NodeNotFound(f"IOFOG_LINK={chosen}: {error}; {remedy}") from None
+    if url.scheme != "agent" or not url.hostname or url.path.strip("/") or url.query or url.username:
+        raise NodeNotFound(f"IOFOG_LINK={chosen}: not understood; {remedy}")
+    if not identity:
+        raise NodeNotFound(
+            f"IOFOG_LINK={chosen} needs SELFNAME=<microservice UUID>, which the agent knows this service by"
+        )
+    try:
+        return LocalApiClient(identity, url.hostname, port)
+    except ValueError as error:
+        raise NodeNotFound(f"SELFNAME={identity}: {error}") from None
+
+
+def _agent_host() -> str:
+    try:
+        socket.getaddrinfo(AGENT_ALIAS, DEFAULT_PORT)
+    except OSError:  # a container on the host's network gets no alias
+        return "127.0.0.1"
+    return AGENT_ALIAS

@@ -1,0 +1,140 @@
+"""A WebSocket to the node that is there again after every loss."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from .backoff import Backoff
+from .connection import SocketConnection
+from .errors import ConnectionLost, LinkError
+
+log = logging.getLogger("iofog_sdk")
+
+_REGISTRATION_PING_S = 0.5
+_STEADY_AFTER_S = 5.0
+"""A connection shorter than this counts as a failed attempt, so that one which opens and closes at once backs off."""
+
+
+class ReconnectingSocket:
+    """Keeps one WebSocket open: connects, proves it with pings, and connects again with jittered back-off.
+
+    The agent answers the handshake before it registers the connection, forgets connections that do not
+    acknowledge, and never notices a dead TCP connection. So a connection counts as up only after its first pong,
+    and as lost when a later pong is missing.
+
+    Parameters:
+        host, port, path: what to connect to.
+        name: what the log calls this socket.
+        backoff: waiting times between attempts.
+        ping_interval_s: seconds between pings.
+        answer_timeout_s: seconds to wait for the handshake and for each pong.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        path: str,
+        *,
+        name: str,
+        backoff: Backoff | None = None,
+        ping_interval_s: float = 15.0,
+        answer_timeout_s: float = 10.0,
+    ) -> None:
+        self._host, self._port, self._path = host, port, path
+        self._name = name
+        self._backoff = backoff or Backoff()
+        self._ping_interval_s = ping_interval_s
+        self._answer_timeout_s = answer_timeout_s
+        self._connection: SocketConnection | None = None
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.last_error: LinkError | None = None
+        """Why the socket is not up, or was last lost."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node has answered a ping on the present connection."""
+        return self._up.is_set()
+
+    async def wait_connected(self) -> None:
+        """Returns when the socket is up."""
+        await self._up.wait()
+
+    def start(self) -> None:
+        """Begins connecting in the background."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+
+    async def close(self) -> None:
+        """Closes the connection and stops connecting."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def _on_binary(self, payload: bytes) -> None:
+        raise AssertionError("overridden")
+
+    def _on_up(self) -> None:
+        """Called when a connection is up."""
+
+    def _on_down(self, error: LinkError) -> None:
+        """Called when a connection that was open has ended."""
+
+    async def _run(self) -> None:
+        while True:
+            error = await self._one_connection()
+            if self.last_error is None or str(error) != str(self.last_error):
+                log.warning("%s is down: %s", self._name, error)
+            self.last_error = error
+            wait_s = self._backoff.next_s()
+            log.debug("%s: next attempt in %.1f s", self._name, wait_s)
+            await asyncio.sleep(wait_s)
+
+    async def _one_connection(self) -> LinkError:
+        loop = asyncio.get_running_loop()
+        connection = SocketConnection(self._host, self._port, self._path, self._on_binary)
+        steady_at = float("inf")
+        try:
+            await connection.open(self._answer_timeout_s)
+            self._connection = connection
+            await self._until_registered(connection)
+            steady_at = loop.time() + _STEADY_AFTER_S
+            log.info("%s is up: %s", self._name, connection.address)
+            self.last_error = None
+            self._up.set()
+            self._on_up()
+            return await self._keep_alive(connection)
+        except LinkError as error:
+            connection.abort(str(error))
+            return error
+        finally:
+            if loop.time() >= steady_at:
+                self._backoff.reset()
+            self._up.clear()
+            connection.close()
+            if self._connection is connection:
+                self._connection = None
+                self._on_down(connection.lost.result())
+
+    async def _until_registered(self, connection: SocketConnection) -> None:
+        """A ping that arrives before the agent has registered the connection is ignored; so ping again."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._answer_timeout_s
+        while True:
+            try:
+                return await connection.ping(_REGISTRATION_PING_S)
+            except ConnectionLost:
+                if connection.lost.done() or loop.time() >= deadline:
+                    raise
+
+    async def _keep_alive(self, connection: SocketConnection) -> LinkError:
+        while True:
+            done, _ = await asyncio.wait((connection.lost,), timeout=self._ping_interval_s)
+            if done:
+                return connection.lost.result()
+            await connection.ping(self._answer_timeout_s)

@@ -1,0 +1,64 @@
+"""Bridges a GPS/GNSS receiver that speaks NMEA 0183 on a serial port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from device_bridge import DeviceService, Sample, ServiceSettings, run
+from device_bridge.buses import SerialBus, SerialSettings
+from msgspec import Meta
+
+from .protocol import QUANTITIES, Decoder, MalformedSentence, SentenceReader
+
+
+class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What this service can be told beside the settings every service has."""
+
+    serial: SerialSettings
+    require_checksum: Annotated[
+        bool, Meta(description="whether a sentence without a checksum is taken for noise")
+    ] = True
+
+
+class GpsReceiver(DeviceService[GpsSettings]):
+    """NMEA 0183 GPS/GNSS receiver: position, altitude, speed, course and quality of the fix."""
+
+    quantities = QUANTITIES
+
+    def __init__(self, settings: GpsSettings) -> None:
+        super().__init__(settings)
+        self.port = SerialBus(settings.serial)
+        self.sentences = SentenceReader(require_checksum=settings.require_checksum)
+        self.decoder = Decoder()
+        self.malformed = 0
+
+    async def open(self) -> None:
+        await self.port.open()
+
+    async def stream(self) -> AsyncIterator[Sample]:
+        while True:
+            for sentence in self.sentences.feed(await self.port.read()):
+                try:
+                    readings = self.decoder.decode(sentence)
+                except MalformedSentence as error:
+                    self.malformed += 1
+                    self.log.debug("%s", error)
+                    continue
+                if readings:
+                    yield readings
+
+    async def close(self) -> None:
+        await self.port.close()
+
+    def counters(self) -> dict[str, int]:
+        return {
+            "sentences": self.sentences.sentences,
+            "checksum_errors": self.sentences.checksum_errors,
+            "malformed_sentences": self.malformed,
+        }
+
+
+def main() -> None:
+    """Runs the service as this process."""
+    run(GpsReceiver)

@@ -1,0 +1,67 @@
+"""The receiving helper: gaps, duplicates, order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from iofog_sdk import IoMessage, SequenceTracker
+
+
+def numbers(tracker, *sequence, group="g"):
+    return [tracker.is_new(IoMessage(groupid=group, sequencenumber=n)) for n in sequence]
+
+
+def test_in_order_nothing_is_missing():
+    tracker = SequenceTracker(from_start=True)
+    assert numbers(tracker, 1, 2, 3) == [True] * 3
+    assert (tracker.received, tracker.missing, tracker.duplicates, tracker.reordered) == (3, 0, 0, 0)
+
+
+def test_a_gap_counts_until_its_message_comes():
+    tracker = SequenceTracker(from_start=True)
+    numbers(tracker, 1, 4)
+    assert tracker.missing == 2
+    assert numbers(tracker, 2, 2) == [True, False]
+    assert (tracker.missing, tracker.duplicates, tracker.reordered) == (1, 1, 1)
+
+
+def test_a_late_listener_misses_nothing_from_before_its_time():
+    tracker = SequenceTracker()
+    numbers(tracker, 1000, 1001)
+    assert tracker.missing == 0
+    assert SequenceTracker(from_start=True).missing == 0
+
+
+def test_senders_and_runs_are_told_apart():
+    tracker = SequenceTracker(from_start=True)
+    numbers(tracker, 1, 2, group="first run")
+    assert numbers(tracker, 1, 2, group="second run") == [True, True]
+
+
+def test_messages_without_a_number_are_always_new():
+    tracker = SequenceTracker()
+    assert all(tracker.is_new(IoMessage()) for _ in range(3))
+
+
+def test_an_absurd_gap_costs_no_memory():
+    tracker = SequenceTracker(window=100)
+    numbers(tracker, 1, 2**31 - 1)
+    assert tracker.missing == 2**31 - 3
+    assert numbers(tracker, 5) == [False]
+
+
+def test_forgotten_groups_are_bounded():
+    tracker = SequenceTracker(max_groups=2)
+    for group in "abc":
+        numbers(tracker, 1, group=group)
+    assert numbers(tracker, 1, group="c") == [False]
+    assert numbers(tracker, 1, group="a") == [True]
+
+
+@given(st.lists(st.integers(1, 60), max_size=120))
+def test_counts_agree_with_a_plain_set(sequence):
+    tracker, seen = SequenceTracker(from_start=True), set()
+    for number in sequence:
+        assert numbers(tracker, number) == [number not in seen]
+        seen.add(number)
+    assert tracker.received == len(seen)
+    assert tracker.duplicates == len(sequence) - len(seen)
+    assert tracker.missing == max(seen, default=0) - len(seen)
