@@ -7,7 +7,7 @@ import contextlib
 import enum
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from iofog_sdk import Backoff
@@ -41,6 +41,7 @@ class Bridge:
         service_type: what to run.
         settings: for the first instance.
         emit: takes each sample.
+        wait_room: returns when another sample may be read.
         backoff: waiting times between attempts.
     """
 
@@ -49,12 +50,14 @@ class Bridge:
         service_type: type[DeviceService[Any]],
         settings: ServiceSettings,
         emit: Callable[[Sample], None],
+        wait_room: Callable[[], Awaitable[None]],
         backoff: Backoff | None = None,
     ) -> None:
         self._service_type = service_type
         self._settings = settings
         self._proven: ServiceSettings | None = None
         self._emit = emit
+        self._wait_room = wait_room
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
@@ -132,6 +135,7 @@ class Bridge:
         try:
             async for sample in samples:
                 self._take(sample)
+                await self._wait_room()
         finally:
             if (close := getattr(samples, "aclose", None)) is not None:
                 await close()
@@ -143,6 +147,7 @@ class Bridge:
         due = loop.time()
         while True:
             self._take(await getattr(service, method)())
+            await self._wait_room()
             late_s = loop.time() - due
             due += interval_s * (1 + max(0, math.floor(late_s / interval_s)))
             await asyncio.sleep(due - loop.time())

@@ -1,11 +1,14 @@
-"""Log lines: JSON objects in containers, plain text on a terminal. Both go to standard error."""
+"""Log lines: JSON objects in containers, plain text on a terminal. Both go to standard error.
+
+What is passed as `extra={"data": {...}}` becomes members of the JSON object.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -26,12 +29,13 @@ def set_level(level: str) -> None:
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= getattr(record, "data", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import uuid
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +24,7 @@ from .metrics import CONTENT_TYPE, Metric, render
 from .outbox import Outbox
 from .reading import Sample
 from .service import DeviceService
-from .settings import HttpSettings, ServiceSettings, SettingsSources
+from .settings import HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
 
 log = logging.getLogger("device_bridge")
 
@@ -81,8 +83,9 @@ class Runtime:
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._outbox = Outbox(settings.outbox)
-        self._bridge = Bridge(self._service_type, settings, self._emit)
+        self._outbox = Outbox(settings.outbox, self._outbox_file(settings.outbox))
+        await self._outbox.open()
+        self._bridge = Bridge(self._service_type, settings, self._emit, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
         self._use(settings)
         await self._serve_http(settings.http)
@@ -99,9 +102,18 @@ class Runtime:
                 await asyncio.wait_for(delivery.wait_drained(), _DRAIN_S)
             await _cancel([sending])
             box = self._outbox
-            if box.buffered:
-                log.warning("%d readings could not be delivered before the end and are lost", box.buffered)
-            log.info("stopped: %d readings, %d delivered, %d dropped", box.read, box.delivered, box.dropped.total())
+            await box.close()
+            counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
+            counts |= {"dropped": box.dropped.total(), "messages": self._message.sequencenumber}
+            text = ", ".join(f"{name} {count}" for name, count in counts.items())
+            log.info("stopped: %s", text, extra={"data": counts})
+
+    def _outbox_file(self, settings: OutboxSettings) -> Path | None:
+        directory = settings.directory or os.environ.get("STATE_DIRECTORY", "")
+        if not directory and settings.durability == "always":
+            remedy = "Name a folder that outlives the process, or set STATE_DIRECTORY."
+            raise SettingsError("outbox.directory", None, "is needed for durability `always`", remedy)
+        return Path(directory) / f"{self._service_type.name()}.outbox.db" if directory else None
 
     def reload(self) -> None:
         """Reads the settings file again and applies what has changed."""
@@ -214,6 +226,7 @@ class Runtime:
             "device": {"state": self._bridge.state.value, "reason": self._bridge.reason},
             "link": {"up": self._link.connected, "to": self._link.description, "reason": str(link_error or "")},
             "settings": {"refused": self._refusal},
+            "outbox": {"problem": self._outbox.problem},
         }
         return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
 
@@ -226,6 +239,10 @@ class Runtime:
                 Metric("bridge_readings_dropped_total", "counter", "Readings given up.", count, {"reason": reason})
                 for reason, count in (box.dropped or {"outbox full": 0}).items()
             ),
+            Metric(
+                "bridge_readings_recovered_total", "counter", "Of those read: from an earlier run.", box.recovered
+            ),
+            Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != ""),
             Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
             Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),
             Metric("bridge_device_up", "gauge", "1 while the device can be read.", bridge.reason == ""),

@@ -43,11 +43,31 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
 
 
 class OutboxSettings(Settings, frozen=True, kw_only=True):
-    """What is kept until the node has taken it."""
+    """What is kept until the node has taken it, and where."""
 
-    max_bytes: Annotated[int, Meta(ge=1024, description="most bytes of messages kept")] = 8 * 1024 * 1024
+    durability: Annotated[
+        Literal["memory", "spill", "always"],
+        Meta(
+            description="`memory`: never on disk; `spill`: on disk when the node is away or slow; "
+            "`always`: on disk before it is sent"
+        ),
+    ] = "spill"
+    directory: Annotated[
+        str, Meta(description="folder for the file; by default `$STATE_DIRECTORY`, and without it memory only")
+    ] = ""
+    sync: Annotated[
+        Literal["normal", "full"],
+        Meta(description="`full` loses nothing in a power cut; `normal` may lose the last commits and wears less"),
+    ] = "normal"
+    max_bytes: Annotated[int, Meta(ge=4096, description="most bytes kept, on disk and in memory")] = 64 * 1024 * 1024
+    max_messages: Annotated[int, Meta(ge=1, description="most messages kept")] = 1_000_000
+    memory_bytes: Annotated[
+        int, Meta(ge=4096, description="most bytes in memory while the rest can be on disk, or the disk fails")
+    ] = 1024 * 1024
+    spill_after_s: Annotated[Seconds, Meta(description="wait of the oldest message that sends all to disk")] = 2.0
     on_full: Annotated[
-        Literal["drop_oldest", "drop_newest"], Meta(description="which message is given up when it is full")
+        Literal["drop_oldest", "drop_newest", "block_device"],
+        Meta(description="what gives way when it is full; `block_device` stops reading"),
     ] = "drop_oldest"
 
 

@@ -1,0 +1,6 @@
+"""Hardware that behaves, and misbehaves on demand, behind the interface of the real thing."""
+
+from .faults import SerialFaults, baud_mismatch
+from .serial_line import SimulatedSerialLine
+
+__all__ = ["SerialFaults", "SimulatedSerialLine", "baud_mismatch"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+from msgspec import Meta
+
 from device_bridge import DeviceService, Sample, ServiceSettings, run
 from device_bridge.buses import SerialBus, SerialSettings
-from msgspec import Meta
 
 from .protocol import QUANTITIES, Decoder, MalformedSentence, SentenceReader
 

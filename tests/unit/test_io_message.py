@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from iofog_sdk import IoMessage, MessageError, frames
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "iomessage_v4.json").read_text())

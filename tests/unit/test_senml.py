@@ -4,10 +4,11 @@ import json
 from contextlib import suppress
 
 import pytest
-from device_bridge import Quality, Reading, senml
-from device_bridge.senml import SenmlError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from device_bridge import Quality, Reading, senml
+from device_bridge.senml import SenmlError
 
 T = 1_795_448_768.25
 

@@ -5,8 +5,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from iofog_sdk.websocket import Frame, FrameReader, Opcode, WebSocketError, accept_for, encode_close, encode_frame
 from wsproto.frame_protocol import FrameProtocol
+
+from iofog_sdk.websocket import Frame, FrameReader, Opcode, WebSocketError, accept_for, encode_close, encode_frame
 
 SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
 

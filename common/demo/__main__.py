@@ -1,0 +1,25 @@
+"""`python -m demo SERVICE`: a service on its simulated device, and what arrives at the other end of ioFog."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from .runner import DemoFailed, run_demo
+
+
+def main() -> int:
+    """Exit status 0 only when readings arrived and none were lost."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split(": ", 1)[1])
+    parser.add_argument("service", help="name of a folder in services/")
+    parser.add_argument("--seconds", type=float, help="end by itself after this time; else Ctrl-C ends it")
+    options = parser.parse_args()
+    try:
+        return asyncio.run(run_demo(options.service, options.seconds))
+    except DemoFailed as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+sys.exit(main())

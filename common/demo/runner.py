@@ -1,0 +1,185 @@
+"""Starts agent, simulated device, service and viewer, ends them in order, and says whether anything was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local_agent import AgentConfig, LocalAgent, Microservice, Route
+
+_START_S = 10.0
+_STOP_S = 6.0
+
+
+class DemoFailed(Exception):  # noqa: N818
+    """The demo could not run; the text says why."""
+
+
+async def run_demo(service: str, seconds: float | None) -> int:
+    """Runs until the time is over or Ctrl-C; 0 when readings arrived and none were lost.
+
+    Parameters:
+        service: name of a service that has an emulator.
+        seconds: how long, or None for ever.
+
+    Raises DemoFailed when a part does not start.
+    """
+    if not service.isidentifier() or importlib.util.find_spec(service) is None:
+        raise DemoFailed(f"no service named {service!r}")
+    if importlib.util.find_spec(f"{service}.emulator") is None:
+        raise DemoFailed(f"{service} has no emulator")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    config = AgentConfig(
+        microservices={service: Microservice(), "viewer": Microservice()},
+        routes=[Route(source=service, to="viewer")],
+    )
+    with tempfile.TemporaryDirectory(prefix="iofog-demo-") as folder_name:
+        folder = Path(folder_name)
+        async with LocalAgent(config) as agent, _process(f"{service}.emulator", {}, folder) as emulator:
+            agent.set_config(service, await _first_line(emulator, service, folder))
+            viewer_report = folder / "viewer.json"
+            async with (
+                _viewer(_node(agent, "viewer"), service, viewer_report) as viewer,
+                _process(service, _node(agent, service), folder) as bridge,
+            ):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(_first_of(stop, bridge, emulator, viewer), seconds)
+                ended = next((p for p in (bridge, emulator, viewer) if p.returncode is not None), None)
+                await _end(bridge)
+                counts = _last_counts(folder / f"{service}.log")
+                await _tell(viewer, counts.get("messages", 0))
+            if ended is not None:
+                _show(folder / f"{service}.log")
+                raise DemoFailed(f"a part ended by itself with status {ended.returncode}")
+        return _summary(counts, _read_json(viewer_report))
+
+
+def _node(agent: LocalAgent, name: str) -> dict[str, str]:
+    return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}"}
+
+
+@contextlib.asynccontextmanager
+async def _process(module: str, variables: dict[str, str], folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (folder / f"{module}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env=os.environ | variables,
+            start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends its parts in order
+        )
+        try:
+            yield process
+        finally:
+            await _end(process)
+
+
+@contextlib.asynccontextmanager
+async def _viewer(variables: dict[str, str], service: str, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "demo.viewer", service, "--report", str(report)),
+        stdin=asyncio.subprocess.PIPE,
+        env=os.environ | variables,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> dict[str, Any]:
+    """The settings by which a service reaches the emulator: the first thing every emulator prints."""
+    assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
+    try:
+        line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
+        settings = msgspec.json.decode(line)["settings"]
+    except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
+        _show(folder / f"{service}.emulator.log")
+        raise DemoFailed(f"the emulator of {service} did not start") from None
+    assert isinstance(settings, dict)  # noqa: S101 - the emulators' own convention
+    return settings
+
+
+async def _first_of(stop: asyncio.Event, *processes: asyncio.subprocess.Process) -> None:
+    waiting = [asyncio.ensure_future(stop.wait()), *(asyncio.ensure_future(p.wait()) for p in processes)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _tell(viewer: asyncio.subprocess.Process, messages: int) -> None:
+    """Tells the viewer how many messages were sent; it ends when it has them, or after a while without."""
+    if viewer.returncode is None and viewer.stdin is not None:
+        with contextlib.suppress(OSError):
+            viewer.stdin.write(f"{messages}\n".encode())
+            viewer.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(viewer.wait(), _STOP_S)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _last_counts(log: Path) -> dict[str, int]:
+    """What the service said when it ended."""
+    for line in reversed(list(_json_lines(log))):
+        if "messages" in line:
+            return line
+    return {}
+
+
+def _json_lines(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_bytes().splitlines():
+        with contextlib.suppress(msgspec.DecodeError):
+            yield msgspec.json.decode(line)
+
+
+def _read_json(file: Path) -> dict[str, int]:
+    counts: dict[str, int] = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
+    return counts
+
+
+def _show(log: Path) -> None:
+    for line in _json_lines(log):
+        print(f"  {line.get('level')}: {line.get('message')}", file=sys.stderr)
+
+
+def _summary(sent: dict[str, int], seen: dict[str, int]) -> int:
+    lost = sent.get("messages", 0) - seen.get("received", 0)
+    dropped = sent.get("dropped", 0) + sent.get("buffered", 0)
+    good = seen.get("received", 0) > 0 and lost == 0 and dropped == 0 and seen.get("duplicates", 0) == 0
+    print(
+        f"demo: {'ok' if good else 'FAILED'}: {sent.get('read', 0)} readings taken from the device, "
+        f"{sent.get('messages', 0)} messages sent, {seen.get('received', 0)} received, {lost} lost, "
+        f"{seen.get('duplicates', 0)} twice, {dropped} readings dropped"
+    )
+    return 0 if good else 1

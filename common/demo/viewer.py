@@ -1,0 +1,149 @@
+"""The other end of the route: receives ioMessages and shows what they say, live."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from device_bridge import Quality, Reading, senml
+from iofog_sdk import IoMessage, Link, SequenceTracker, connect
+
+_REFRESH_S = 0.25
+_RATE_OVER_S = 5.0
+_LAST_WAIT_S = 3.0
+
+
+class View:
+    """What has arrived, and how it looks.
+
+    Parameters:
+        title: what is shown.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.tracker = SequenceTracker(from_start=True)
+        self._title = title
+        self._last: dict[str, tuple[Reading, float]] = {}
+        self._arrivals: deque[float] = deque(maxlen=100_000)
+        self._started = time.monotonic()
+        self.readings = 0
+
+    def take(self, message: IoMessage) -> None:
+        """Takes note of one message."""
+        now = time.monotonic()
+        if not self.tracker.is_new(message):
+            return
+        self._arrivals.append(now)
+        for reading in senml.decode(message.contentdata):
+            self._last[reading.name] = (reading, now)
+            self.readings += 1
+
+    def line(self) -> str:
+        """Everything that counts, in one line."""
+        now = time.monotonic()
+        recent = sum(1 for at in self._arrivals if at > now - _RATE_OVER_S)
+        rate = recent / min(_RATE_OVER_S, max(now - self._started, 0.001))
+        tracker = self.tracker
+        return (
+            f"{rate:6.1f} messages/s   {tracker.received} received   {self.readings} readings   "
+            f"{tracker.missing} lost   {tracker.duplicates} twice"
+        )
+
+    def table(self) -> Group:
+        """The latest reading of every quantity, and the counts."""
+        table = Table(title=self._title, title_justify="left", expand=False)
+        table.add_column("quantity", min_width=30)
+        table.add_column("value", justify="right", min_width=16)
+        table.add_column("unit", min_width=6)
+        table.add_column("quality", min_width=16)
+        table.add_column("age", justify="right", min_width=7)
+        now = time.monotonic()
+        for name, (reading, at) in sorted(self._last.items()):
+            table.add_row(name, _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
+        return Group(table, Text(self.line()), Text("Ctrl-C ends", style="dim"))
+
+
+def _shown(reading: Reading) -> str:
+    if reading.value is None:
+        return "-"
+    return f"{reading.value:.6f}".rstrip("0").rstrip(".") if isinstance(reading.value, float) else str(reading.value)
+
+
+def _quality(reading: Reading) -> Text:
+    if reading.quality is Quality.GOOD:
+        return Text("good", style="green")
+    return Text(f"{reading.quality.value}: {reading.reason}", style="red")
+
+
+async def _receive(link: Link, view: View) -> None:
+    async for message in link.messages():
+        view.take(message)
+
+
+async def _show(view: View) -> None:
+    console = Console()
+    if console.is_terminal:
+        with Live(view.table(), console=console, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(_REFRESH_S)
+                live.update(view.table(), refresh=True)
+    while True:
+        await asyncio.sleep(1.0)
+        console.print(view.line(), highlight=False)
+
+
+async def _told_to_end() -> int:
+    """The number of messages to wait for, which the demo writes when the service has ended."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return int((await reader.readline()).strip() or b"0")
+
+
+async def view(title: str, report: Path) -> None:
+    """Shows until told to end, then writes what was counted.
+
+    Parameters:
+        title: what is shown.
+        report: file for the counts, as JSON.
+    """
+    shown = View(title)
+    async with connect() as link:
+        work = [asyncio.ensure_future(_receive(link, shown)), asyncio.ensure_future(_show(shown))]
+        try:
+            expected = await _told_to_end()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WAIT_S):
+                    while shown.tracker.received < expected:  # noqa: ASYNC110 - at the end, for an instant
+                        await asyncio.sleep(0.02)
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            tracker = shown.tracker
+            counts = {"received": tracker.received, "missing": tracker.missing, "duplicates": tracker.duplicates}
+            report.write_bytes(msgspec.json.encode(counts))
+
+
+def main() -> None:
+    """Runs the viewer as this process."""
+    parser = argparse.ArgumentParser(prog="python -m demo.viewer", description=(__doc__ or "").strip())
+    parser.add_argument("service", help="whose messages these are, for the title")
+    parser.add_argument("--report", type=Path, required=True, help="file for the counts")
+    options = parser.parse_args()
+    asyncio.run(view(f"{options.service}: simulated device -> service -> local agent -> this viewer", options.report))
+
+
+if __name__ == "__main__":
+    main()
