@@ -151,13 +151,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _last_counts(log: Path) -> dict[str, int]:
     """What the service said when it ended."""
-    for line in reversed(list(_json_lines(log))):
-        if "messages" in line:
-            return line
-    return {}
+    counts: dict[str, int] = next((line for line in reversed(list(_json_lines(log))) if "messages" in line), {})
+    return counts
 
 
-def _json_lines(log: Path) -> Iterator[dict[str, Any]]:
+def _json_lines(log: Path) -> Iterator[Any]:
     for line in log.read_bytes().splitlines():
         with contextlib.suppress(msgspec.DecodeError):
             yield msgspec.json.decode(line)
@@ -174,12 +172,15 @@ def _show(log: Path) -> None:
 
 
 def _summary(sent: dict[str, int], seen: dict[str, int]) -> int:
-    lost = sent.get("messages", 0) - seen.get("received", 0)
+    messages, received = sent.get("messages", 0), seen.get("received", 0)
+    lost, twice = messages - received, seen.get("duplicates", 0)
     dropped = sent.get("dropped", 0) + sent.get("buffered", 0)
-    good = seen.get("received", 0) > 0 and lost == 0 and dropped == 0 and seen.get("duplicates", 0) == 0
-    print(
-        f"demo: {'ok' if good else 'FAILED'}: {sent.get('read', 0)} readings taken from the device, "
-        f"{sent.get('messages', 0)} messages sent, {seen.get('received', 0)} received, {lost} lost, "
-        f"{seen.get('duplicates', 0)} twice, {dropped} readings dropped"
-    )
-    return 0 if good else 1
+    problems = [
+        *(["no good reading arrived"] if not seen.get("good") else []),
+        *([f"{lost} messages lost"] if lost else []),
+        *([f"{twice} messages came twice"] if twice else []),
+        *([f"{dropped} readings dropped"] if dropped else []),
+    ]
+    verdict = f"FAILED: {', '.join(problems)}" if problems else "ok: none lost, none twice"
+    print(f"demo: {sent.get('read', 0)} readings in {messages} messages sent, {received} received. {verdict}")
+    return 1 if problems else 0

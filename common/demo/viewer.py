@@ -38,6 +38,7 @@ class View:
         self._arrivals: deque[float] = deque(maxlen=100_000)
         self._started = time.monotonic()
         self.readings = 0
+        self.good = 0
 
     def take(self, message: IoMessage) -> None:
         """Takes note of one message."""
@@ -48,6 +49,7 @@ class View:
         for reading in senml.decode(message.contentdata):
             self._last[reading.name] = (reading, now)
             self.readings += 1
+            self.good += reading.quality is Quality.GOOD
 
     def line(self) -> str:
         """Everything that counts, in one line."""
@@ -132,7 +134,7 @@ async def view(title: str, report: Path) -> None:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
             tracker = shown.tracker
-            counts = {"received": tracker.received, "missing": tracker.missing, "duplicates": tracker.duplicates}
+            counts = {"received": tracker.received, "duplicates": tracker.duplicates, "good": shown.good}
             report.write_bytes(msgspec.json.encode(counts))
 
 

@@ -203,7 +203,9 @@ class ConsoleLink(Link):
         return True
 
     async def start(self) -> None:
-        """Nothing to connect."""
+        """Nothing to connect, and no configuration."""
+        if self.on_config is not None:
+            self.on_config(None)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import stat
+import termios
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -75,6 +76,7 @@ class SerialBus:
             ) from None
         self._fd = self._port.fileno()
         os.set_blocking(self._fd, False)
+        _tell_silence_from_end(self._fd)
 
     async def read(self) -> bytes:
         """Whatever has come, at least one byte. Cancelling it loses nothing."""
@@ -98,6 +100,13 @@ class SerialBus:
         if self._port is not None:
             port, self._port, self._fd = self._port, None, -1
             port.close()
+
+
+def _tell_silence_from_end(fd: int) -> None:
+    """pyserial sets VMIN to 0, and then "nothing yet" reads like an unplugged device."""
+    attributes = termios.tcgetattr(fd)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:

@@ -1,0 +1,127 @@
+"""What the agent is told: microservices, their configurations, and routes, from a YAML file."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+_NAMESPACE = uuid.UUID("6f5e8a52-3d0c-4f5e-9d8b-54321e0f06a1")
+_MAX_FILE_BYTES = 4 * 1024 * 1024
+
+EXAMPLE = """\
+listen: {host: 127.0.0.1, port: 54321}   # no authentication: keep it on loopback
+
+microservices:
+  gps:                                   # a name for routes and logs
+    id: 2c1b8a5e-0f6d-5e0e-8f37-000000000001   # SELFNAME of the container; made from the name when left out
+    config:                              # sent as JSON text; a string is sent as it is
+      serial: {port: /dev/ttyUSB0, baud: 9600}
+  viewer: {}
+
+routes:
+  - {from: gps, to: viewer}
+
+edgeResources: []                        # passed on as it is
+"""
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text names the place and the remedy."""
+
+
+class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the agent listens. Port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 54321
+
+
+class Microservice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One microservice: its UUID, made from its name when empty, and its configuration."""
+
+    id: str = ""
+    config: dict[str, Any] | str | None = None
+
+    def config_text(self) -> str | None:
+        """The configuration as the agent keeps it."""
+        if self.config is None or isinstance(self.config, str):
+            return self.config
+        return msgspec.json.encode(self.config).decode()
+
+
+class Route(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Messages of one microservice go to another."""
+
+    source: str = msgspec.field(name="from")
+    to: str
+
+
+class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Everything the agent is told."""
+
+    listen: Listen = Listen()
+    microservices: dict[str, Microservice] = {}
+    routes: list[Route] = []
+    edge_resources: list[Any] = msgspec.field(name="edgeResources", default_factory=list)
+
+    def id_of(self, name: str) -> str:
+        """The UUID of a microservice given by name or by UUID. Raises ConfigError."""
+        microservice = self.microservices.get(name)
+        if microservice is not None:
+            return microservice.id or str(uuid.uuid5(_NAMESPACE, name))
+        if any(name == self.id_of(other) for other in self.microservices):
+            return name
+        known = ", ".join(self.microservices) or "none"
+        raise ConfigError(f"no microservice {name!r}; known: {known}")
+
+    def route_table(self) -> dict[str, list[str]]:
+        """Publisher UUID to the UUIDs that receive its messages."""
+        table: dict[str, list[str]] = {}
+        for route in self.routes:
+            receivers = table.setdefault(self.id_of(route.source), [])
+            receiver = self.id_of(route.to)
+            if receiver not in receivers:
+                receivers.append(receiver)
+        return table
+
+    def check(self) -> None:
+        """Raises ConfigError when parts contradict each other."""
+        owners: dict[str, str] = {}
+        for name in self.microservices:
+            identity = self.id_of(name)
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,127}", identity):
+                raise ConfigError(f"microservices.{name}.id = {identity!r}: letters, digits and - only")
+            if identity in owners:
+                raise ConfigError(f"microservices.{name}.id is that of {owners[identity]} too; give each its own")
+            owners[identity] = name
+        for number, route in enumerate(self.routes):
+            for end, microservice in (("from", route.source), ("to", route.to)):
+                try:
+                    self.id_of(microservice)
+                except ConfigError as error:
+                    raise ConfigError(f"routes[{number}].{end}: {error}") from None
+        if not 0 <= self.listen.port <= 65535:
+            raise ConfigError(f"listen.port = {self.listen.port}: 0 to 65535")
+
+
+def load(file: Path) -> AgentConfig:
+    """Reads a YAML file. Raises ConfigError, naming file, place and remedy."""
+    try:
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            raise ConfigError(f"{file}: larger than {_MAX_FILE_BYTES} bytes")
+        content = yaml.safe_load(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+    try:
+        config = msgspec.convert(content if content is not None else {}, AgentConfig)
+        config.check()
+    except (msgspec.ValidationError, ConfigError) as error:
+        raise ConfigError(f"{file}: {error}. For a whole example: python -m local_agent --example") from None
+    return config

@@ -1,0 +1,33 @@
+"""Misbehaviour on demand, for tests of clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass
+class Faults:
+    """What the agent does wrong from now on. All may be changed while it runs.
+
+    Parameters:
+        hang: takes connections and data, and never answers.
+        close_without_reply: closes the connection in place of every answer to a request or handshake.
+        delay_s: seconds by which answers and receipts are late.
+        drop_receipts: takes messages without a receipt.
+        garbage: sent as a binary message in place of every receipt.
+    """
+
+    hang: bool = False
+    close_without_reply: bool = False
+    delay_s: float = 0.0
+    drop_receipts: bool = False
+    garbage: bytes = b""
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Does it now, or late."""
+        if self.delay_s:
+            asyncio.get_running_loop().call_later(self.delay_s, action)
+        else:
+            action()

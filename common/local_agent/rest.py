@@ -1,0 +1,265 @@
+"""The REST half of Local API v2: what each request is answered, to the letter of the Java agent. No I/O."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from iofog_sdk import IoMessage, MessageError
+
+from .bus import MessageBus
+
+log = logging.getLogger("local_agent")
+
+JSON_TYPE = "application/json"
+
+
+class Reply(NamedTuple):
+    """An answer; `json_header` says whether it carries a content type, which hardly any does."""
+
+    status: int
+    body: str
+    json_header: bool = False
+
+
+class Refused(Exception):  # noqa: N818
+    """Ends a request with an error status; the status line's text is added to the body, as the agent does."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.reply = Reply(status, f"{text}{status} {HTTPStatus(status).phrase}")
+
+
+class NoReply(Exception):  # noqa: N818
+    """Ends a request by closing the connection: a handler of the Java agent would have crashed."""
+
+
+class Node(Protocol):
+    """What the handlers need to know of the agent."""
+
+    bus: MessageBus
+
+    def config_text(self, microservice_id: str) -> str | None:
+        """The configuration of a microservice, None when it has none."""
+
+    def edge_resources(self) -> list[Any]:
+        """The node's edge resources."""
+
+    def knows(self, microservice_id: str) -> bool:
+        """Whether there is such a microservice."""
+
+
+class RestApi:
+    """Answers requests.
+
+    Parameters:
+        node: the agent.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._position = {"lat": "", "lon": ""}
+
+    def handle(self, method: str, target: str, content_type: str | None, body: bytes) -> Reply:
+        """The reply to one request. Raises NoReply where the Java agent closes the connection instead."""
+        try:
+            for route, exact, handler in _ROUTES:
+                if target == route or (not exact and target.startswith(route)):
+                    return handler(self, method, content_type, body)
+            raise Refused(404, " Request not found ")
+        except Refused as refusal:
+            return refusal.reply
+
+    def _config_get(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        members = _json_body(method, content_type, body)
+        identity = members.get("id")
+        if identity is not None and not isinstance(identity, str):
+            raise Refused(400, "Incorrect content/data ")
+        if not identity or not identity.strip():
+            raise Refused(400, "Incorrect content/data")
+        config = self._node.config_text(identity)
+        if config is None:
+            raise Refused(400, f"No configuration found for the id {identity}")
+        return _ok(config=config)
+
+    def _messages_new(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        members = _json_body(method, content_type, body)
+        problem = _first_problem(members)
+        if problem:
+            raise Refused(400, f"Validation Error, {problem}")
+        message = self._node.bus.publish(_message(members))
+        return _ok(timestamp=message.timestamp, id=message.id)
+
+    def _messages_next(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        identity = _json_body(method, content_type, body).get("id")
+        if not isinstance(identity, str) or not identity.strip():
+            raise Refused(400, "Incorrect content/data Id value not found ")
+        messages = [message.to_json() | {"version": 0} for message in self._node.bus.next(identity)]
+        return _ok(count=len(messages), messages=messages)
+
+    def _messages_query(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        members = _json_body(method, content_type, body)
+        for names, label in _QUERY_MEMBERS:
+            if any(name not in members for name in names):
+                raise Refused(400, f"Incorrect input content/data Error: Missing input field {label}")
+        for name in ("timeframestart", "timeframeend"):
+            if not _is_digits(members[name]):
+                raise Refused(400, f"Incorrect input content/data Error: Invalid value of {name}")
+        identity, publishers = members["id"], members["publishers"]
+        if not isinstance(identity, str) or not identity.strip():
+            raise Refused(400, "Incorrect input content/data Error: Missing input field value id")
+        if not isinstance(publishers, list):
+            raise NoReply
+        start_ms, end_ms = members["timeframestart"], members["timeframeend"]
+        found = self._node.bus.query(identity, start_ms, end_ms, [str(publisher) for publisher in publishers])
+        if found is None:
+            raise NoReply
+        messages = [message.to_json() for message in found[0]]
+        return _ok(count=len(messages), timeframestart=start_ms, timeframeend=found[1], messages=messages)
+
+    def _edge_resources(self, method: str, _type: str | None, _body: bytes) -> Reply:
+        if method != "GET":
+            raise Refused(405)
+        text = msgspec.json.encode(self._node.edge_resources()).decode()
+        return Reply(200, _dump({"edgeResources": text}), json_header=True)
+
+    def _log(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        members = _json_body(method, content_type, body)
+        identity, kind, text = (members.get(name) for name in ("id", "type", "message"))
+        if not (isinstance(identity, str) and isinstance(kind, str) and isinstance(text, str)) or not (
+            self._node.knows(identity)
+        ):
+            raise Refused(400, "Log message parsing error, Logger initialized null")
+        log.log(logging.INFO if kind == "info" else logging.WARNING, "%s: %s", identity, text[:10_000])
+        return _ok()
+
+    def _gps(self, method: str, content_type: str | None, body: bytes) -> Reply:
+        if method not in ("GET", "POST"):
+            raise Refused(400, f"Not supported method: {method}" * 2)
+        if not _is_json_type(content_type):
+            raise Refused(400, "Incorrect content type ")
+        if method == "GET":
+            return _ok(timestamp=self._node.bus.now_ms(), **self._position)
+        members = _decode(body)
+        lat, lon = members.get("lat"), members.get("lon")
+        if not isinstance(lat, str) or not isinstance(lon, str):
+            raise Refused(400, " Error with setting GPS")
+        self._position = {"lat": lat, "lon": lon}
+        return _ok()
+
+    def _restblue(self, _method: str, _type: str | None, _body: bytes) -> Reply:
+        raise Refused(404, '{"error":"unable to reach RESTblue container!"}')
+
+    def _admin(self, _method: str, _type: str | None, _body: bytes) -> Reply:
+        raise Refused(401, "Incorrect access token")
+
+
+Handler = Callable[[RestApi, str, str | None, bytes], Reply]
+_ROUTES: list[tuple[str, bool, Handler]] = [
+    ("/v2/config/get", True, RestApi._config_get),
+    ("/v2/messages/next", True, RestApi._messages_next),
+    ("/v2/messages/new", True, RestApi._messages_new),
+    ("/v2/messages/query", True, RestApi._messages_query),
+    ("/v2/gps", True, RestApi._gps),
+    ("/v2/edgeResources", False, RestApi._edge_resources),
+    ("/v2/log", False, RestApi._log),
+    ("/v2/restblue", False, RestApi._restblue),
+    *(
+        (f"/v2/{name}", False, RestApi._admin)
+        for name in ("status", "info", "version", "config", "provision", "commandline", "deprovision")
+    ),
+]
+
+_QUERY_MEMBERS = [
+    (("id",), "id"),
+    (("timeframestart", "timeframeend"), "timeframe start or end"),
+    (("publishers",), "publishers"),
+]
+_REQUIRED = ("publisher", "version", "infotype", "infoformat", "contentdata")
+_NOT_BLANK = ("publisher", "infotype", "infoformat")
+_DIGITS = {
+    "sequencenumber": "sequence number ",
+    "sequencetotal": "sequence total ",
+    "priority": "priority ",
+    "chainposition": "chain position ",
+}
+_TARGET = re.compile(r"[0-9]*.?[0-9]*")
+
+
+def _json_body(method: str, content_type: str | None, body: bytes) -> dict[str, Any]:
+    if method != "POST":
+        raise Refused(405)
+    if not _is_json_type(content_type):
+        raise Refused(400, f"Incorrect content type {content_type or ''}")
+    return _decode(body)
+
+
+def _is_json_type(content_type: str | None) -> bool:
+    # The agent trims before it splits, so "application/json ;charset" with a space is refused.
+    return content_type is not None and content_type.strip().split(";")[0].lower() == JSON_TYPE
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NoReply from None
+    if not isinstance(members, dict):
+        raise NoReply
+    return members
+
+
+def _is_digits(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _first_problem(members: Mapping[str, Any]) -> str | None:
+    for name in _REQUIRED:
+        if name not in members:
+            return f"Error: Missing input field {name} "
+    for name in _NOT_BLANK:
+        if isinstance(members[name], str) and not members[name].strip():
+            return f"Error: Missing input field value {name} "
+    if not _is_digits(members["version"]):
+        return "Error: Invalid  value for version"
+    for name, label in _DIGITS.items():
+        if name in members and not _is_digits(members[name]):
+            return f"Error: Invalid  value for field {label}"
+    if "difficultytarget" in members and not _TARGET.fullmatch(json.dumps(members["difficultytarget"])):
+        return "Error: Invalid  value for field difficulty target "
+    return None
+
+
+def _message(members: dict[str, Any]) -> IoMessage:
+    """The message as the agent's own types would hold it: integers cut to their width."""
+    timestamp = members.get("timestamp", 0)
+    nulls = [name for name, value in members.items() if value is None]
+    try:
+        if nulls or not isinstance(timestamp, int | float):
+            raise MessageError(nulls[0] if nulls else "timestamp", "wrong type")
+        cut = {
+            "sequencenumber": members.get("sequencenumber", 0) & 0xFFFFFFFF,
+            "sequencetotal": members.get("sequencetotal", 0) & 0xFFFFFFFF,
+            "priority": members.get("priority", 0) & 0xFF,
+            "chainposition": members.get("chainposition", 0) & 0xFFFFFFFFFFFFFFFF,
+            "difficultytarget": int(members.get("difficultytarget", 0)) & 0xFFFFFFFF,
+            "timestamp": 0,
+            "version": 4,
+        }
+        return IoMessage.from_json(members | cut)
+    except MessageError as error:
+        raise Refused(400, f" Message Parsing Error, {error}") from None
+
+
+def _ok(**members: Any) -> Reply:
+    return Reply(200, _dump({"status": "okay", **members}))
+
+
+def _dump(members: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(members).decode()
