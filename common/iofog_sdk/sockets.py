@@ -52,6 +52,7 @@ class MessageSocket(ReconnectingSocket):
         self._receipt_timeout_s = receipt_timeout_s
         self._unreceipted: deque[tuple[Callable[[Outcome], None], float]] = deque()
         self._receipt_timer: asyncio.TimerHandle | None = None
+        self._given_up: LinkError | None = None
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
         """Sends one binary ioMessage and calls `done` once: with its receipt, or with a LinkError.
@@ -128,6 +129,7 @@ class MessageSocket(ReconnectingSocket):
             self._receipt_timer = None
         waiting = list(self._unreceipted)
         self._unreceipted.clear()
+        error, self._given_up = self._given_up or error, None
         for done, _ in waiting:
             done(error)
 
@@ -141,9 +143,9 @@ class MessageSocket(ReconnectingSocket):
             left_s = self._receipt_timeout_s - waited_s
             self._receipt_timer = loop.call_later(left_s, self._check_receipts)
             return
-        error = ReceiptTimeout(f"message socket: no receipt within {self._receipt_timeout_s:g} s")
-        log.warning("%s, %d messages without one", error, len(self._unreceipted))
-        self._connection.abort(str(error))
+        self._given_up = ReceiptTimeout(f"message socket: no receipt within {self._receipt_timeout_s:g} s")
+        log.warning("%s, %d messages without one", self._given_up, len(self._unreceipted))
+        self._connection.abort(str(self._given_up))
 
 
 class ControlSocket(ReconnectingSocket):

@@ -1,6 +1,7 @@
 """Hardware that behaves, and misbehaves on demand, behind the interface of the real thing."""
 
+from .command import number, play_until_stopped
 from .faults import SerialFaults, baud_mismatch
 from .serial_line import SimulatedSerialLine
 
-__all__ = ["SerialFaults", "SimulatedSerialLine", "baud_mismatch"]
+__all__ = ["SerialFaults", "SimulatedSerialLine", "baud_mismatch", "number", "play_until_stopped"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 _READ_SIZE = 65_536
 
@@ -14,17 +16,23 @@ _READ_SIZE = 65_536
 class SimulatedSerialLine:
     """The device's end of a serial line; the service opens `path` as it would open /dev/ttyUSB0.
 
-    Use it as a context manager. The service's end is a real tty of the kernel, in raw mode, with a buffer of 4 KiB.
+    Use it as a context manager. The service's end is a real tty of the kernel, in raw mode, with a buffer of some
+    tens of KiB; what is in it outlives the service's closing the port.
     What it cannot have: parity and framing errors, modem lines, and a speed (bytes arrive at once).
 
     Parameters:
         path: the name to make; a link that follows the terminal through `unplug` and `replug`.
+
+    Entering raises FileExistsError when `path` is something else than a link, which is then left alone. Sending and
+    receiving raise ConnectionError while the line is unplugged, also when already waiting; one task may send and one
+    receive at a time.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._device = -1
         self._held = -1
+        self._waiting: dict[asyncio.Future[None], Callable[[int], object]] = {}
 
     def __enter__(self) -> SimulatedSerialLine:
         self.replug()
@@ -39,48 +47,79 @@ class SimulatedSerialLine:
         """Makes the line, under the same name; the kernel's own name may be another than before."""
         if self._device >= 0:
             return
+        if self.path.exists() and not self.path.is_symlink():
+            raise FileExistsError(f"{self.path} exists and is not a link")
         self._device, self._held = os.openpty()
-        tty.setraw(self._held)  # held open too: without a reader the kernel would throw away what is written
-        os.set_blocking(self._device, False)
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(self._held))
-        fresh.replace(self.path)
+        try:
+            tty.setraw(self._held)  # held open too: without a reader the kernel would throw away what is written
+            os.set_blocking(self._device, False)
+            fresh = self.path.with_name(self.path.name + ".new")
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(os.ttyname(self._held))
+            fresh.replace(self.path)
+        except OSError:
+            self._close()
+            raise
 
     def unplug(self) -> None:
         """Takes the line away: whoever has it open sees a hang-up, and its name is gone."""
         if self._device < 0:
             return
         self.path.unlink(missing_ok=True)
-        os.close(self._held)
-        os.close(self._device)
-        self._device = self._held = -1
+        # The loop must forget the descriptor while it is still ours: a later one may get the same number.
+        for ready, forget in self._waiting.items():
+            forget(self._device)
+            if not ready.done():
+                ready.set_result(None)
+        self._waiting.clear()
+        self._close()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Sends what the line takes now and returns how many bytes that were."""
         try:
-            return os.write(self._device, data)
+            return os.write(self._plugged(), data)
         except BlockingIOError:
             return 0
 
     async def send(self, data: bytes) -> None:
         """Sends all of it, waiting while the service does not read."""
-        while data := data[self.write(data) :]:
-            await self._ready(asyncio.get_running_loop().add_writer, asyncio.get_running_loop().remove_writer)
+        left = memoryview(data)
+        while left := left[self.write(left) :]:
+            loop = asyncio.get_running_loop()
+            await self._ready(loop.add_writer, loop.remove_writer)
+
+    def read(self) -> bytes:
+        """What the service has written by now; empty when that is nothing."""
+        try:
+            return os.read(self._plugged(), _READ_SIZE)
+        except BlockingIOError:
+            return b""
 
     async def receive(self) -> bytes:
         """What the service has written, at least one byte."""
-        while True:
-            try:
-                return os.read(self._device, _READ_SIZE)
-            except BlockingIOError:
-                await self._ready(asyncio.get_running_loop().add_reader, asyncio.get_running_loop().remove_reader)
+        while not (data := self.read()):
+            loop = asyncio.get_running_loop()
+            await self._ready(loop.add_reader, loop.remove_reader)
+        return data
 
-    async def _ready(self, add, remove) -> None:  # type: ignore[no-untyped-def]  # add_reader or add_writer
+    async def _ready(
+        self, watch: Callable[[int, Callable[[], Any]], object], forget: Callable[[int], object]
+    ) -> None:
         ready = asyncio.get_running_loop().create_future()
-        device = self._device
-        add(device, lambda: None if ready.done() else ready.set_result(None))
+        watch(self._plugged(), lambda: None if ready.done() else ready.set_result(None))
+        self._waiting[ready] = forget
         try:
             await ready
         finally:
-            remove(device)
+            if self._waiting.pop(ready, None):
+                forget(self._device)
+
+    def _plugged(self) -> int:
+        if self._device < 0:
+            raise ConnectionError(f"{self.path} is unplugged")
+        return self._device
+
+    def _close(self) -> None:
+        os.close(self._held)
+        os.close(self._device)
+        self._device = self._held = -1

@@ -1,17 +1,15 @@
-"""A GPS receiver that moves: NMEA 0183 on a real tty, from a track or from a recording."""
+"""A GPS receiver that moves: NMEA 0183 (version 2.3 and later) on a real tty, from a track or from a recording."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
+import contextlib
 import functools
 import itertools
-import json
 import math
 import operator
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -19,13 +17,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simulated_devices import SerialFaults, SimulatedSerialLine
+from simulated_devices import SerialFaults, SimulatedSerialLine, number, play_until_stopped
 
 from .protocol import KNOT
 
-EARTH_RADIUS_M = 6_371_000.0
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius of the WGS 84 ellipsoid (IUGG)."""
 _BITS_PER_BYTE = 10
 """Start bit, eight data bits, stop bit."""
+_CATCH_UP_S = 1.0
 
 
 class Waypoint(NamedTuple):
@@ -43,16 +43,14 @@ HARBOUR_ROUND = (
     Waypoint(53.541300, 10.001600, 6.0),
     Waypoint(53.546300, 9.987300, 9.0),
 )
-"""A round in Hamburg's harbour, walked for ever."""
+"""A round in Hamburg's harbour, for ever."""
 
 
 class GpsEmulator:
     """What a receiver would say while it moves along a track.
 
-    `set` fixes a physical value, in the unit of the quantity of the same name, until it is set to None.
-
     Parameters:
-        track: at least one waypoint; after the last comes the first again.
+        track: at least one waypoint, joined by great circles; after the last comes the first again.
         speed: metres per second along the track.
         talker: two letters before every sentence type.
     """
@@ -67,16 +65,25 @@ class GpsEmulator:
         self._fixed: dict[str, float] = {}
 
     def set(self, quantity: str, value: float | None) -> None:
-        """Fixes a value; None lets it follow the track again."""
+        """Fixes a physical value.
+
+        Parameters:
+            quantity: name of one of the service's quantities.
+            value: in the unit of that quantity; None lets it follow the track again.
+
+        Raises ValueError for a quantity that cannot be set, or a value that is not a number.
+        """
         if quantity not in _SETTABLE:
-            raise KeyError(f"{quantity}: one of {', '.join(sorted(_SETTABLE))} can be set")
+            raise ValueError(f"{quantity}: one of {', '.join(sorted(_SETTABLE))} can be set")
         if value is None:
             self._fixed.pop(quantity, None)
-        else:
+        elif math.isfinite(value):
             self._fixed[quantity] = value
+        else:
+            raise ValueError(f"{quantity} cannot be {value}")
 
     def value(self, quantity: str, elapsed_s: float) -> float:
-        """What the receiver measures this long after its start."""
+        """What the receiver measures this many seconds after its start, in the unit of the quantity."""
         if quantity in self._fixed:
             return self._fixed[quantity]
         if quantity in _CONSTANT:
@@ -94,16 +101,17 @@ class GpsEmulator:
         """
         get = functools.partial(self.value, elapsed_s=elapsed_s)
         fix = int(get("fix_quality"))
-        clock = time.gmtime(utc)
-        at = time.strftime("%H%M%S", clock) + f".{int(utc * 100) % 100:02d}"
+        whole_s, hundredths = divmod(int(utc * 100), 100)
+        clock = time.gmtime(whole_s)
+        at = time.strftime("%H%M%S", clock) + f".{hundredths:02d}"
         position = f"{_angle(get('lat'), 2, 'NS')},{_angle(get('lon'), 3, 'EW')}" if fix else ",,,"
         altitude = f"{get('altitude'):.1f},M,{get('geoid_separation'):.1f},M" if fix else ",M,,M"
         used, in_view = int(get("satellites_used")) if fix else 0, int(get("satellites_in_view"))
         speed, course = get("speed") / KNOT, get("course") % 360
-        status, mode = ("A", "A") if fix else ("V", "N")
+        status, mode = "A" if fix else "V", _MODES[fix]
         motion = f"{speed:.3f},{course:.2f}" if fix else ","
         ids = ",".join(f"{n:02d}" if n <= used else "" for n in range(1, 13))
-        vtg = f"{course:.2f},T,,M,{speed:.3f},N,{speed * KNOT * 3.6:.3f},K,A" if fix else ",T,,M,,N,,K,N"
+        vtg = f"{course:.2f},T,,M,{speed:.3f},N,{speed * KNOT * 3.6:.3f},K,{mode}" if fix else ",T,,M,,N,,K,N"
         bodies = [
             f"GGA,{at},{position},{fix},{used:02d},{get('hdop'):.1f},{altitude},,",
             f"RMC,{at},{status},{position},{motion},{time.strftime('%d%m%y', clock)},,,{mode}",
@@ -116,10 +124,9 @@ class GpsEmulator:
     def _along(self, distance_m: float) -> tuple[Waypoint, float]:
         left = math.fmod(distance_m, self._length_m) if self._length_m else 0.0
         for start, end, length in self._legs:
-            if left <= length and length:
-                share = left / length
-                middle = (a + (b - a) * share for a, b in zip(start, end, strict=True))
-                return Waypoint(*middle), _course_deg(start, end)
+            if left < length:
+                here = _along_leg(start, end, left / length)
+                return here, _course_deg(here, end)
             left -= length
         return self._legs[0][0], 0.0
 
@@ -134,6 +141,8 @@ _CONSTANT = {
     "pdop": 1.7,
 }
 _SETTABLE = {*_CONSTANT, "lat", "lon", "altitude", "speed", "course"}
+_MODES = "NADPRFEMSD"
+"""Mode indicator of RMC and VTG for each quality indicator of GGA; 9 is what NovAtel gives for SBAS."""
 
 
 def encode(body: str) -> bytes:
@@ -166,6 +175,19 @@ def _distance_m(a: Waypoint, b: Waypoint) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(chord))
 
 
+def _along_leg(a: Waypoint, b: Waypoint, share: float) -> Waypoint:
+    """The point after this share of the great circle from a to b."""
+    angle = _distance_m(a, b) / EARTH_RADIUS_M
+    x = y = z = 0.0
+    for point, weight in ((a, math.sin((1 - share) * angle)), (b, math.sin(share * angle))):
+        lat, lon = math.radians(point.lat), math.radians(point.lon)
+        x += weight * math.cos(lat) * math.cos(lon)
+        y += weight * math.cos(lat) * math.sin(lon)
+        z += weight * math.sin(lat)
+    altitude = a.altitude + (b.altitude - a.altitude) * share
+    return Waypoint(math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(y, x)), altitude)
+
+
 def _course_deg(a: Waypoint, b: Waypoint) -> float:
     lat_a, lat_b, lon = math.radians(a.lat), math.radians(b.lat), math.radians(b.lon - a.lon)
     east = math.sin(lon) * math.cos(lat_b)
@@ -184,7 +206,7 @@ def replay(recording: bytes, speed: float = 1.0, baud: int = 9600) -> Iterator[t
 
     Parameters:
         recording: the bytes as a receiver sent them.
-        speed: 1 for as recorded, 100 for a hundred times as fast.
+        speed: above 0; 1 for as recorded, 100 for a hundred times as fast.
         baud: bits per second, for a recording without times.
     """
     last: float | None = None
@@ -204,72 +226,50 @@ def replay(recording: bytes, speed: float = 1.0, baud: int = 9600) -> Iterator[t
         yield delay_s / speed, line
 
 
-async def _run(options: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="gps-") as folder:
-        link = options.link or Path(folder) / "ttyGPS"
-        with SimulatedSerialLine(link) as line:
-            settings = {"serial": {"port": str(link), "baud": options.baud}}
-            print(json.dumps({"settings": settings}), flush=True)
-            playing = asyncio.ensure_future(_play(line, options))
-            await asyncio.wait((playing, asyncio.ensure_future(stop.wait())), return_when=asyncio.FIRST_COMPLETED)
-            if playing.done():
-                playing.result()
-                await stop.wait()
-            playing.cancel()
+async def _run(link: Path | None, baud: int, frames: Iterator[tuple[float, bytes]], faults: SerialFaults) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="gps-") as folder,
+        SimulatedSerialLine(link.absolute() if link else Path(folder) / "ttyGPS") as line,
+    ):
+        settings = {"serial": {"port": str(line.path), "baud": baud}}
+        await play_until_stopped(settings, _play(line, frames, faults))
 
 
-async def _play(line: SimulatedSerialLine, options: argparse.Namespace) -> None:
-    faults = SerialFaults(corrupt=options.corrupt, seed=options.seed)
+async def _play(line: SimulatedSerialLine, frames: Iterator[tuple[float, bytes]], faults: SerialFaults) -> None:
     loop = asyncio.get_running_loop()
     due = loop.time()
-    for delay_s, data in _replayed(options) if options.replay else _moving(options):
-        due += delay_s
+    for delay_s, data in frames:
+        # A service that did not read for long is not flooded with all of the past.
+        due = max(due, loop.time() - _CATCH_UP_S) + delay_s
         await asyncio.sleep(due - loop.time())
         await line.send(faults.apply(data))
 
 
-def _replayed(options: argparse.Namespace) -> Iterator[tuple[float, bytes]]:
-    recording = options.replay.read_bytes()
-    for _ in itertools.count() if options.loop else range(1):
+def _replayed(recording: bytes, options: argparse.Namespace) -> Iterator[tuple[float, bytes]]:
+    for turn in itertools.count() if options.loop else range(1):
+        if turn:
+            yield 1 / options.replay_speed, b""
         yield from replay(recording, options.replay_speed, options.baud)
 
 
-def _moving(options: argparse.Namespace) -> Iterator[tuple[float, bytes]]:
-    emulator = GpsEmulator(_read_track(options.track) if options.track else HARBOUR_ROUND, options.speed)
+def _moving(emulator: GpsEmulator, options: argparse.Namespace) -> Iterator[tuple[float, bytes]]:
     start = time.time()
-    for number in itertools.count() if options.count is None else range(options.count):
-        elapsed_s = number / options.rate
+    for turn in itertools.count() if options.count is None else range(options.count):
+        elapsed_s = turn / options.rate
         for index, sentence in enumerate(emulator.epoch(elapsed_s, start + elapsed_s)):
-            yield (1 / options.rate if number and not index else 0.0), sentence
+            yield (1 / options.rate if turn and not index else 0.0), sentence
 
 
 def _read_track(file: Path) -> list[Waypoint]:
-    with file.open(newline="") as stream:
-        return [Waypoint(*map(float, row)) for row in csv.reader(stream) if row and not row[0].startswith("#")]
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return value
-
-
-def _existing(text: str) -> Path:
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"{text} is not a file")
-    return Path(text)
+    track = []
+    for at, line in enumerate(file.read_text().splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            with contextlib.suppress(ValueError, TypeError):
+                track.append(point := Waypoint(*map(float, line.split(","))))
+                if abs(point.lat) <= 90 and abs(point.lon) <= 180 and math.isfinite(point.altitude):
+                    continue
+            raise ValueError(f"{file}, line {at}: {line!r} is not lat,lon,altitude")
+    return track
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -277,19 +277,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m gps_receiver.emulator", description=(__doc__ or "").strip())
     add = parser.add_argument
     add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
-    add("--baud", type=int, default=9600, help="said to the service, and the pace of a recording without times")
-    add("--rate", type=_positive, default=1.0, help="epochs per second (default 1)")
-    add("--speed", type=float, default=5.0, help="metres per second along the track (default 5)")
-    add("--track", type=_existing, metavar="CSV", help="lines of lat,lon,altitude; default: a harbour round")
-    add("--count", type=int, help="epochs to send before going silent")
-    add("--replay", type=_existing, metavar="FILE", help="play a recording instead")
-    add("--replay-speed", type=_positive, default=1.0, help="1 to 100 times as fast as recorded")
+    add("--baud", type=number(int, 50, 4_000_000), default=9600, help="told to the service; paces what has no times")
+    add("--rate", type=number(float, 0.01, 100), default=1.0, help="epochs per second (default 1)")
+    add("--speed", type=number(float, 0, 10_000), default=5.0, help="metres per second along the track (default 5)")
+    add("--track", type=Path, metavar="CSV", help="lines of lat,lon,altitude; default: a round in Hamburg's harbour")
+    add("--count", type=number(int, 0), help="epochs to send before going silent")
+    add("--replay", type=Path, metavar="FILE", help="play a recording instead")
+    add("--replay-speed", type=number(float, 0.01, 1_000), default=1.0, help="times as fast as recorded (default 1)")
     add("--loop", action="store_true", help="play the recording again and again")
-    add("--corrupt", type=_share, default=0.0, help="share of sentences with one damaged byte")
+    add("--corrupt", type=number(float, 0, 1), default=0.0, help="share of sentences with one damaged byte")
     add("--seed", type=int, default=1, help="repeats the same damage")
+    options = parser.parse_args(arguments)
     try:
-        asyncio.run(_run(parser.parse_args(arguments)))
-    except (OSError, ValueError, TypeError) as error:
+        if options.replay:
+            frames = _replayed(options.replay.read_bytes(), options)
+        else:
+            track = _read_track(options.track) if options.track else HARBOUR_ROUND
+            frames = _moving(GpsEmulator(track, options.speed), options)
+        faults = SerialFaults(corrupt=options.corrupt, seed=options.seed)
+        asyncio.run(_run(options.link, options.baud, frames, faults))
+    except (OSError, ValueError) as error:
         sys.exit(f"gps_receiver.emulator: {error}")
 
 

@@ -6,14 +6,16 @@ Follows NMEA 0183 version 4.11: framing (section 5.3), GGA, GSA, GSV, RMC, VTG (
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from device_bridge import Quality, Quantity, Reading
 
 MAX_SENTENCE = 120
-"""Bytes from `$` to the end. The standard allows 82; receivers with many decimals send up to about 100."""
+"""Bytes from `$` to the checksum. The standard allows 82 with CR LF; receivers with many decimals send about 100."""
 
 KNOT = 1852 / 3600
 """Metres per second."""
@@ -27,7 +29,7 @@ QUANTITIES = (
     Quantity("speed", "m/s", (0, 2_000), "speed over ground"),
     Quantity("course", "deg", (0, 360), "true course over ground"),
     Quantity("course_magnetic", "deg", (0, 360), "magnetic course over ground"),
-    Quantity("fix_quality", "", (0, 8), "GGA: 0 none, 1 GPS, 2 differential, 4 RTK, 5 float RTK, 6 estimated"),
+    Quantity("fix_quality", "", (0, 9), "GGA: 0 none, 1 GPS, 2 differential, 4 RTK, 5 float RTK, 6 estimated"),
     Quantity("fix_mode", "", (1, 3), "GSA: 1 none, 2 two-dimensional, 3 three-dimensional"),
     Quantity("satellites_used", "count", (0, 200), "satellites the fix is computed from"),
     Quantity("satellites_in_view", "count", (0, 200), "satellites above the horizon, all systems"),
@@ -52,7 +54,7 @@ class MalformedSentence(ValueError):  # noqa: N818 - the name says what happened
         super().__init__(f"{sentence}: {field} cannot be {value!r}")
 
 
-class Sentence(NamedTuple):
+class Sentence(msgspec.Struct, frozen=True, gc=False):
     """One sentence: `$GPGGA,a,b*hh` has talker `GP`, type `GGA`, fields `a` and `b`.
 
     A proprietary sentence (`$PGRME`) has talker `P` and the rest of its address as type.
@@ -69,7 +71,7 @@ _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{2}")
 
 
 class SentenceReader:
-    """Finds sentences in any stream of bytes.
+    """Finds sentences in any stream of bytes, cut anywhere. Holds at most MAX_SENTENCE bytes back.
 
     Starts anew at every `$` or `!`, so garbage costs at most the sentence it falls into.
 
@@ -79,61 +81,64 @@ class SentenceReader:
 
     def __init__(self, *, require_checksum: bool = True) -> None:
         self._require_checksum = require_checksum
-        self._buffer = b""
+        self._pending = b""
         self.sentences = 0
         """Sentences found good."""
         self.checksum_errors = 0
         """Sentences whose checksum is wrong, or missing where one is required."""
         self.garbled = 0
-        """Frames that are no sentences: too long, not ASCII, no address."""
+        """Bytes, other than CR and LF, that belong to no sentence: noise, half or too long ones, no address."""
 
     def feed(self, data: bytes) -> list[Sentence]:
         """The sentences completed by this data."""
-        buffer = self._buffer + data
+        buffer = self._pending + data
         found: list[Sentence] = []
-        end = 0
+        end = noise = 0
         for frame in _FRAME.finditer(buffer):
-            end = frame.end()
-            sentence = self._sentence(frame[1])
-            if sentence is not None:
-                found.append(sentence)
+            start, end = frame.span()
+            try:
+                found.append(self._sentence(frame[1]))
+            except _ChecksumError:
+                self.checksum_errors += 1
+            except ValueError:
+                continue
+            noise -= end - start - 1
+        self.sentences += len(found)
         start = max(buffer.rfind(b"$", end), buffer.rfind(b"!", end))
-        if start < 0:
-            self._buffer = b""
-        elif len(buffer) - start > MAX_SENTENCE:
-            self._buffer = b""
-            self.garbled += 1
-        else:
-            self._buffer = buffer[start:]
+        if start < 0 or len(buffer) - start > MAX_SENTENCE:
+            start = len(buffer)
+        self._pending = buffer[start:]
+        self.garbled += noise + start - buffer.count(b"\r", 0, start) - buffer.count(b"\n", 0, start)
         return found
 
-    def _sentence(self, frame: bytes) -> Sentence | None:
+    def _sentence(self, frame: bytes) -> Sentence:
+        if len(frame) >= MAX_SENTENCE:
+            raise ValueError
         body, star, checksum = frame.partition(b"*")
-        if len(frame) >= MAX_SENTENCE or not body.isascii():
-            self.garbled += 1
-            return None
+        address, *fields = body.decode("ascii").split(",")
         if star or self._require_checksum:
             checksum = checksum.rstrip(b" ")
             if not _CHECKSUM.fullmatch(checksum) or functools.reduce(operator.xor, body, 0) != int(checksum, 16):
-                self.checksum_errors += 1
-                return None
-        address, *fields = body.decode("ascii").split(",")
+                raise _ChecksumError
         parts = _ADDRESS.fullmatch(address)
         if parts is None or not fields:
-            self.garbled += 1
-            return None
-        self.sentences += 1
+            raise ValueError
         return Sentence(parts[1], parts[2], tuple(fields))
+
+
+class _ChecksumError(ValueError):
+    pass
 
 
 class Decoder:
     """Turns sentences into readings; remembers the satellites in view of each system.
 
-    Without a fix, position is given as bad, without a value: never as 0, 0. A field that is empty gives no reading.
+    Without a fix, position is given as bad, without a value: never as 0, 0. What receivers send as its altitude and
+    precision then (99.99) means nothing and gives no reading, as does a field that is empty.
     """
 
     def __init__(self) -> None:
-        self._in_view: dict[str, int] = {}
+        self._in_view: dict[str, dict[str, int]] = {}
 
     def decode(self, sentence: Sentence) -> tuple[Reading, ...]:
         """The readings of one sentence, none for a type that is not known. Raises MalformedSentence."""
@@ -143,65 +148,73 @@ class Decoder:
         return tuple(decode(self, _Fields(sentence)))
 
     def _gga(self, fields: _Fields) -> list[Reading]:
-        indicator = fields.integer(5, "fix quality", 8)
+        indicator = fields.integer(5, "fix quality", 9)
         quality, reason = _GGA_QUALITY.get(indicator if indicator is not None else 0, (Quality.GOOD, ""))
         readings = _position(fields, 1, quality, reason)
         if quality is not Quality.BAD:
+            fields.letter(9, "unit of altitude", "M")
+            fields.letter(11, "unit of geoid separation", "M")
             readings += [
                 _reading("altitude", fields.number(8, "altitude"), quality, reason),
                 _reading("geoid_separation", fields.number(10, "geoid separation"), quality, reason),
+                _reading("hdop", fields.number(7, "HDOP", 0)),
             ]
-        readings += [
-            _reading("fix_quality", indicator),
-            _reading("satellites_used", fields.integer(6, "satellites used", 999)),
-            _reading("hdop", fields.number(7, "HDOP", 0)),
-        ]
-        return _present(readings)
+        used = fields.integer(6, "satellites used", 999)
+        return _present([*readings, _reading("fix_quality", indicator), _reading("satellites_used", used)])
 
     def _rmc(self, fields: _Fields) -> list[Reading]:
         status = fields.letter(1, "status", "AV")
-        mode = fields.letter(11, "mode", "ADEFMNPRS")
-        if status != "A":
-            mode = "N"
-        quality, reason = _MODE_QUALITY.get(mode, (Quality.GOOD, ""))
+        mode = fields.letter(11, "mode", _MODES)
+        quality, reason = _MODE_QUALITY.get(mode if status == "A" else "N", (Quality.GOOD, ""))
         readings = _position(fields, 2, quality, reason)
         if quality is not Quality.BAD:
-            readings += _motion(fields, knots=6, course=7, quality=quality, reason=reason)
+            readings += [
+                _reading("speed", fields.number(6, "speed", 0, scale=KNOT), quality, reason),
+                _reading("course", fields.number(7, "course", 0, 360), quality, reason),
+            ]
         return _present(readings)
 
     def _vtg(self, fields: _Fields) -> list[Reading]:
-        quality, reason = _MODE_QUALITY.get(fields.letter(8, "mode", "ADEFMNPRS"), (Quality.GOOD, ""))
+        # Before version 2 the letters were missing and the numbers stood elsewhere.
+        for position, unit in ((1, "T"), (3, "M"), (5, "N"), (7, "K")):
+            fields.letter(position, "unit", unit)
+        quality, reason = _MODE_QUALITY.get(fields.letter(8, "mode", _MODES), (Quality.GOOD, ""))
         if quality is Quality.BAD:
             return []
-        readings = _motion(fields, knots=4, course=0, quality=quality, reason=reason)
-        if not any(reading.name == "speed" for reading in readings):
-            km_per_hour = fields.number(6, "speed", 0)
-            readings.append(_reading("speed", km_per_hour and km_per_hour * KM_PER_HOUR, quality, reason))
-        magnetic = fields.number(2, "magnetic course", 0, 360)
-        readings.append(_reading("course_magnetic", magnetic, quality, reason))
-        return _present(readings)
-
-    def _gsa(self, fields: _Fields) -> list[Reading]:
+        speed = fields.number(4, "speed", 0, scale=KNOT)
+        if speed is None:
+            speed = fields.number(6, "speed", 0, scale=KM_PER_HOUR)
         return _present(
             [
-                _reading("fix_mode", fields.integer(1, "fix mode", 3)),
-                _reading("pdop", fields.number(14, "PDOP", 0)),
-                _reading("hdop", fields.number(15, "HDOP", 0)),
-                _reading("vdop", fields.number(16, "VDOP", 0)),
+                _reading("speed", speed, quality, reason),
+                _reading("course", fields.number(0, "course", 0, 360), quality, reason),
+                _reading("course_magnetic", fields.number(2, "magnetic course", 0, 360), quality, reason),
             ]
         )
+
+    def _gsa(self, fields: _Fields) -> list[Reading]:
+        mode = fields.integer(1, "fix mode", 3)
+        names = () if mode == 1 else ("pdop", "hdop", "vdop")
+        ratios = [_reading(name, fields.number(at, name.upper(), 0)) for at, name in enumerate(names, 14)]
+        return _present([_reading("fix_mode", mode), *ratios])
 
     def _gsv(self, fields: _Fields) -> list[Reading]:
         total, number = fields.integer(0, "messages", 99), fields.integer(1, "message number", 99)
         in_view = fields.integer(2, "satellites in view", 999)
         if total is None or number != total or in_view is None:
             return []
-        self._in_view[fields.sentence.talker] = in_view
-        if len(self._in_view) > len(_UNITS):  # only noise has so many talkers
-            self._in_view = {fields.sentence.talker: in_view}
-        return [_reading("satellites_in_view", sum(self._in_view.values()))]
+        # From version 4.10 each signal has a group of its own and its identifier after the blocks of four; most
+        # satellites send several, so the largest group counts. A signal that comes again begins a new round.
+        count = len(fields.sentence.fields)
+        signal = fields.letter(count - 1, "signal", "0123456789ABCDEF") if count % 4 == 0 else ""
+        signals = self._in_view.setdefault(fields.sentence.talker, {})
+        if signal in signals or not in_view:
+            signals.clear()
+        signals[signal] = in_view
+        return [_reading("satellites_in_view", sum(max(each.values()) for each in self._in_view.values()))]
 
 
+_MODES = "ADEFMNPRS"
 _GGA_QUALITY = {
     0: (Quality.BAD, "no fix"),
     6: (Quality.UNCERTAIN, "estimated by dead reckoning"),
@@ -216,9 +229,9 @@ _MODE_QUALITY = {
 }
 _DECODERS = {"GGA": Decoder._gga, "RMC": Decoder._rmc, "VTG": Decoder._vtg, "GSA": Decoder._gsa, "GSV": Decoder._gsv}
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
-_INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_ANGLE = re.compile(r"([0-9]{1,3})([0-9]{2}(?:\.[0-9]*)?)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_INTEGER = re.compile(r"[0-9]{1,9}")
+_ANGLE = re.compile(r"([0-9]{1,3})([0-5][0-9](?:\.[0-9]*)?)")
 
 
 class _Fields:
@@ -231,14 +244,16 @@ class _Fields:
         fields = self.sentence.fields
         return fields[position] if position < len(fields) else ""
 
-    def number(self, position: int, name: str, low: float = -1e6, high: float = 1e6) -> float | None:
+    def number(
+        self, position: int, name: str, low: float = -1e6, high: float = 1e6, scale: float = 1.0
+    ) -> float | None:
         text = self.text(position)
         if not text:
             return None
-        value = float(text) if _NUMBER.fullmatch(text) else None
+        value = float(text) + 0.0 if _NUMBER.fullmatch(text) else None  # + 0.0: there is no -0
         if value is None or not low <= value <= high:
             raise MalformedSentence(self.sentence.type, name, text)
-        return value
+        return value * scale
 
     def integer(self, position: int, name: str, high: int) -> int | None:
         text = self.text(position)
@@ -257,17 +272,15 @@ class _Fields:
     def angle(self, position: int, name: str, hemispheres: str, limit: int) -> float | None:
         """Degrees from `dddmm.mmmm` and a hemisphere letter; the second letter of a pair is negative."""
         text, hemisphere = self.text(position), self.text(position + 1)
-        if not text and not hemisphere:
+        if not text:
             return None
         parts = _ANGLE.fullmatch(text)
-        if parts is None or float(parts[2]) >= 60:
+        degrees = int(parts[1]) + float(parts[2]) / 60 if parts else math.inf
+        if degrees > limit:
             raise MalformedSentence(self.sentence.type, name, text)
         if len(hemisphere) != 1 or hemisphere not in hemispheres:
             raise MalformedSentence(self.sentence.type, f"hemisphere of {name}", hemisphere)
-        degrees = int(parts[1]) + float(parts[2]) / 60
-        if degrees > limit:
-            raise MalformedSentence(self.sentence.type, name, text)
-        return -degrees if hemisphere == hemispheres[1] else degrees
+        return 0.0 - degrees if hemisphere == hemispheres[1] else degrees
 
 
 def _position(fields: _Fields, position: int, quality: Quality, reason: str) -> list[Reading]:
@@ -277,16 +290,6 @@ def _position(fields: _Fields, position: int, quality: Quality, reason: str) -> 
         why = reason if quality is Quality.BAD else "no position given"
         return [Reading(name, None, name, quality=Quality.BAD, reason=why) for name in ("lat", "lon")]
     return [_reading("lat", lat, quality, reason), _reading("lon", lon, quality, reason)]
-
-
-def _motion(fields: _Fields, *, knots: int, course: int, quality: Quality, reason: str) -> list[Reading]:
-    speed = fields.number(knots, "speed", 0)
-    return _present(
-        [
-            _reading("speed", None if speed is None else speed * KNOT, quality, reason),
-            _reading("course", fields.number(course, "course", 0, 360), quality, reason),
-        ]
-    )
 
 
 def _reading(name: str, value: float | None, quality: Quality = Quality.GOOD, reason: str = "") -> Reading:

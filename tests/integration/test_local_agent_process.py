@@ -1,0 +1,115 @@
+"""The local agent as a process: its file, its messages, its end."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from iofog_sdk import LocalApiClient
+from local_agent import ConfigError, load
+
+from .conftest import until
+
+GOOD = """
+listen: {port: 0}
+microservices:
+  gps: {id: aaaa-1, config: {rate: 1}}
+  viewer: {}
+routes: [{from: gps, to: viewer}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("microservices: {a: {idd: x}}", "unknown field `idd`"),
+        ("microservices: {a: {id: x}, b: {id: x}}", "microservices.b.id is that of a too"),
+        ("microservices: {a: {}}\nroutes: [{from: a, to: c}]", "routes[0].to: no microservice 'c'; known: a"),
+        ("routes: [{from: a}]", "missing required field `to`"),
+        ("microservices: {a: {id: 'x y'}}", "letters, digits and - only"),
+        ("listen: {port: 70000}", "listen.port = 70000"),
+        ("listen: {port: high}", "Expected `int`, got `str` - at `$.listen.port`"),
+        ("{", "agent.yaml"),
+        ("[]", "Expected `object`, got `array`"),
+    ],
+)
+def test_a_bad_file_names_the_place(tmp_path, text, message):
+    file = tmp_path / "agent.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert message in str(caught.value)
+    assert "agent.yaml" in str(caught.value)
+
+
+def agent(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "local_agent", *arguments], capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def test_the_example_is_a_good_file(tmp_path):
+    file = tmp_path / "agent.yaml"
+    file.write_text(agent("--example").stdout)
+    assert set(load(file).microservices) == {"gps", "viewer"}
+
+
+def test_bad_and_missing_files_end_with_one_line_and_status_78(tmp_path):
+    for name in ("missing.yaml", "bad.yaml"):
+        (tmp_path / "bad.yaml").write_text("listen: 5")
+        result = agent("--config", str(tmp_path / name))
+        assert result.returncode == 78
+        assert len(result.stderr.splitlines()) == 1
+        assert name in result.stderr
+
+
+def test_without_a_file_it_says_what_to_do():
+    result = agent()
+    assert result.returncode == 2
+    assert "--example" in result.stderr
+
+
+async def test_starts_follows_its_file_and_stops(tmp_path):
+    file = tmp_path / "agent.yaml"
+    file.write_text(GOOD)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local_agent", "--config", str(file)), stderr=asyncio.subprocess.PIPE
+    )
+    lines = []
+
+    async def read():
+        async for line in process.stderr:
+            lines.append(line.decode())
+
+    reading = asyncio.ensure_future(read())
+    try:
+        address = await until(lambda: next((line for line in lines if "ioFog agent at" in line), None))
+        port = int(address.rsplit(":", 1)[1])
+        await until(lambda: any("SELFNAME=aaaa-1" in line for line in lines))
+        client = LocalApiClient("aaaa-1", "127.0.0.1", port)
+        assert await client.get_config() == '{"rate":1}'
+
+        busy = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local_agent", "--config", str(file), "--port", str(port)),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, complaint = await asyncio.wait_for(busy.communicate(), 20)
+        assert busy.returncode == 1
+        assert f"cannot listen on 127.0.0.1:{port}" in complaint.decode()
+
+        file.write_text(GOOD.replace("rate: 1", "rate: 2"))
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: any("configuration applied" in line for line in lines))
+        assert await client.get_config() == '{"rate":2}'
+
+        file.write_text("microservices: 5")
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: any("refused, the old one stays" in line for line in lines))
+        assert await client.get_config() == '{"rate":2}'
+        await client.close()
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+        await reading
