@@ -10,7 +10,6 @@ keeps up nothing but `ready` is used and the disk is left alone, unless `durabil
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import time
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .settings import OutboxSettings
-from .store import Entry, Store, StoreError
+from .store import Entry, Store, StoreDamaged, StoreError
 
 log = logging.getLogger("device_bridge")
 
@@ -118,6 +117,7 @@ class Outbox:
                 self._fail(error)
             await asyncio.get_running_loop().run_in_executor(self._worker, self._store.close)
             self._worker.shutdown()
+            self._store = self._worker = None
         lost = sum(entry.readings for entry in self._unwritten())
         if lost:
             log.warning(
@@ -226,8 +226,12 @@ class Outbox:
         while self._is_full(size):
             if self.settings.on_full == "block_device":
                 return True  # the one sample that was already read
-            if self.settings.on_full == "drop_newest" or not self._ready:
+            if self.settings.on_full == "drop_newest":
                 return False
+            if not self._ready:
+                # The oldest is on disk and has to be loaded to be dropped; until then one group more is kept.
+                self._disk_due.set()
+                return bool(self._unloaded or self._fresh) and len(self._fresh) < _GROUP
             oldest = self._ready.popleft()
             self._remove(oldest)
             self.dropped["outbox full"] += oldest.readings
@@ -292,6 +296,10 @@ class Outbox:
                     await self._commit()
                 if self._unloaded and len(self._ready) < _PAGE // 2:
                     await self._load()
+            except StoreDamaged:
+                self._lose_unloaded()
+                self._written_to = 0  # what is still in memory goes into the new file
+                self._disk_due.set()
             except StoreError as error:
                 self._fail(error)
                 await asyncio.sleep(_RETRY_S)
@@ -339,16 +347,31 @@ class Outbox:
     async def _load(self) -> None:
         assert self._store is not None  # noqa: S101 - called only with a store
         loop = asyncio.get_running_loop()
-        entries, damaged = await loop.run_in_executor(self._worker, self._store.load, self._loaded_to, _PAGE)
-        for entry in entries:
+        page = await loop.run_in_executor(self._worker, self._store.load, self._loaded_to, _PAGE)
+        for entry in page.entries:
             self._append_ready(entry)
             self._memory_bytes += len(entry.body) + _OVERHEAD_BYTES
-        self._unloaded -= len(entries)
-        with contextlib.suppress(IndexError):
-            self._oldest_on_disk = entries[-1].put_at
-        if damaged:
-            self.dropped["damaged on disk"] += damaged
-            self.buffered -= damaged
+            self._oldest_on_disk = entry.put_at
+        self._loaded_to = page.last
+        self._unloaded -= len(page.entries) + page.damaged_messages
+        self._messages -= page.damaged_messages
+        self.buffered -= page.damaged_readings
+        if page.damaged_messages:
+            self.dropped["damaged on disk"] += page.damaged_readings
+        if self._unloaded <= 0 or not (page.entries or page.damaged_messages):
+            self._lose_unloaded()
+        if self.settings.on_full == "drop_oldest":
+            self._make_room(0)
+
+    def _lose_unloaded(self) -> None:
+        """What counts as waiting and is not in memory is out of reach: it is dropped, the rest goes on."""
+        held = list(itertools.chain(self._sent, self._ready, self._fresh))
+        readings = sum(entry.readings for entry in held)
+        if self.buffered != readings:
+            self.dropped["damaged on disk"] += self.buffered - readings
+        self.buffered = readings
+        self._messages, self._unloaded = len(held), 0
+        self._bytes = self._memory_bytes = sum(len(entry.body) + _OVERHEAD_BYTES for entry in held)
 
     def _fail(self, error: StoreError) -> None:
         if str(error) != self.problem:

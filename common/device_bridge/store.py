@@ -56,8 +56,42 @@ class Stored(NamedTuple):
     oldest: float
 
 
+_FAILURES = (sqlite3.Error, UnicodeError)
+"""UnicodeError: a damaged file can make SQLite's own message undecodable."""
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    )
+)
+"""What says nothing against the file itself. Anything else means that it is damaged, or is not ours."""
+
+
+def _may_pass(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING
+
+
 class StoreError(Exception):
     """The file cannot be used now: disk full, read-only, permission lost, input/output error."""
+
+
+class StoreDamaged(StoreError):  # noqa: N818 - the name says what happened
+    """The file turned out to be damaged and was set aside; what was only in it is out of reach."""
+
+
+class Page(NamedTuple):
+    """Some entries in order, and what was damaged among them."""
+
+    entries: list[Entry]
+    last: int
+    damaged_messages: int
+    damaged_readings: int
 
 
 class Store:
@@ -81,15 +115,15 @@ class Store:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             return self._open()
         except OSError as error:
-            raise StoreError(f"{self.file}: {error.strerror}") from None
-        except sqlite3.OperationalError as error:
-            self.close()
-            raise StoreError(f"{self.file}: {error}") from None
-        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.file.parent}: {error.strerror}") from None
+        except _FAILURES as error:
+            if _may_pass(error):
+                self.close()
+                raise StoreError(f"{self.file}: {error}") from None
             self._set_aside(str(error))
         try:
             return self._open()
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             self.close()
             raise StoreError(f"{self.file}: {error}") from None
 
@@ -101,7 +135,7 @@ class Store:
             acknowledged: every entry up to this number is forgotten.
             dropped: ranges of numbers, both ends included, that are forgotten too.
         """
-        rows = [(e.number, e.readings, e.put_at, zlib.crc32(e.body), e.body) for e in added]
+        rows = [(e.number, e.readings, e.put_at, zlib.crc32(e.body, _checked(e.readings)), e.body) for e in added]
         database = self._usable()
         try:
             with database:
@@ -109,24 +143,26 @@ class Store:
                 database.execute("DELETE FROM entry WHERE number <= ?", (acknowledged,))
                 database.executemany("DELETE FROM entry WHERE number BETWEEN ? AND ?", dropped)
                 database.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.file}: {error}") from None
+        except _FAILURES as error:
+            raise self._failed(error) from None
 
-    def load(self, after: int, limit: int) -> tuple[list[Entry], int]:
-        """The next entries behind a number, and how many readings were damaged and left out."""
+    def load(self, after: int, limit: int) -> Page:
+        """The next entries behind a number; damaged ones are left out and counted."""
         query = "SELECT number, readings, put_at, crc, body FROM entry WHERE number > ? ORDER BY number LIMIT ?"
         try:
             rows = self._usable().execute(query, (after, limit)).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.file}: {error}") from None
-        entries, damaged = [], 0
+        except _FAILURES as error:
+            raise self._failed(error) from None
+        entries, damaged_messages, damaged_readings = [], 0, 0
         for number, readings, put_at, crc, body in rows:
-            if isinstance(body, bytes) and zlib.crc32(body) == crc:
+            if isinstance(body, bytes) and zlib.crc32(body, _checked(readings)) == crc:
                 entries.append(Entry(number, body, readings, put_at))
             else:
-                damaged += readings
+                damaged_messages += 1
+                damaged_readings += readings if isinstance(readings, int) else 0
                 log.error("%s: message %d is damaged and left out", self.file, number)
-        return entries, damaged
+        last = rows[-1][0] if rows else after
+        return Page(entries, last, damaged_messages, damaged_readings)
 
     def close(self) -> None:
         """Closes the file; harmless when it is not open."""
@@ -134,6 +170,12 @@ class Store:
         if database is not None:
             with contextlib.suppress(sqlite3.Error):
                 database.close()
+
+    def _failed(self, error: Exception) -> StoreError:
+        if _may_pass(error):
+            return StoreError(f"{self.file}: {error}")
+        self._set_aside(str(error))
+        return StoreDamaged(f"{self.file}: {error}")
 
     def _usable(self) -> sqlite3.Connection:
         if self._database is None:
@@ -149,6 +191,9 @@ class Store:
         (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if tables and application != _APPLICATION_ID:
             raise sqlite3.DatabaseError("it belongs to another program")
+        (layout,) = database.execute("PRAGMA user_version").fetchone()
+        if tables and layout != _LAYOUT:
+            raise sqlite3.DatabaseError(f"its layout is {layout}, this program writes {_LAYOUT}")
         if not tables:
             database.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         database.execute("PRAGMA journal_mode = WAL")
@@ -165,9 +210,6 @@ class Store:
                     "CREATE TABLE entry (number INTEGER PRIMARY KEY, readings INTEGER NOT NULL, "
                     "put_at REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL)"
                 )
-        (layout,) = database.execute("PRAGMA user_version").fetchone()
-        if layout != _LAYOUT:
-            raise sqlite3.DatabaseError(f"its layout is {layout}, this program writes {_LAYOUT}")
         (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if check != "ok":
             raise sqlite3.DatabaseError(check)
@@ -183,6 +225,15 @@ class Store:
         aside = self.file.with_name(f"{self.file.name}.set-aside-{stamp}")
         for suffix in ("", "-wal", "-journal"):
             source = self.file.with_name(self.file.name + suffix)
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 source.rename(aside.with_name(aside.name + suffix))
+            except FileNotFoundError:
+                continue
+            except OSError as problem:
+                raise StoreError(f"{self.file}: {why}, and cannot be renamed: {problem.strerror}") from None
         log.error("%s cannot be used (%s); it is kept as %s and a new file begun", self.file, why, aside)
+
+
+def _checked(readings: int) -> int:
+    """Starts a row's CRC with its count, so that a damaged count is noticed too."""
+    return readings & 0xFFFFFFFF if isinstance(readings, int) else 0
