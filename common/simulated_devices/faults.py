@@ -80,7 +80,8 @@ def baud_mismatch(data: bytes, sent_baud: int, read_baud: int, seed: int = 1) ->
     """What a UART at another rate makes of 8N1 characters.
 
     Samples the line in the middle of each of its own bits and takes a start bit that is over by then for a glitch. A
-    character whose stop bit reads 0 (a framing error) is delivered all the same, as a tty does by default.
+    character whose stop bit reads 0 (a framing error) is delivered all the same, as a tty does by default, and what
+    follows is the next start bit; after a break (all zeros, the stop bit too) it waits for an idle line (NS16550).
 
     Parameters:
         data: the characters sent.
@@ -105,4 +106,6 @@ def baud_mismatch(data: bytes, sent_baud: int, read_baud: int, seed: int = 1) ->
             continue
         received.append(sum(level(at + (1.5 + bit) * step) << bit for bit in range(8)))
         at += 9.5 * step
+        while received[-1] == 0 and not level(at):
+            at = int(at) + 1.0
     return bytes(received)

@@ -16,8 +16,8 @@ _READ_SIZE = 65_536
 class SimulatedSerialLine:
     """The device's end of a serial line; the service opens `path` as it would open /dev/ttyUSB0.
 
-    Use it as a context manager. The service's end is a real tty of the kernel, in raw mode, with a buffer of some
-    tens of KiB; what is in it outlives the service's closing the port.
+    Use it as a context manager. The service's end is a real tty of the kernel, in raw mode, with a buffer of about
+    16 KiB; what is in it outlives the service's closing the port.
     What it cannot have: parity and framing errors, modem lines, and a speed (bytes arrive at once).
 
     Parameters:
@@ -70,7 +70,7 @@ class SimulatedSerialLine:
         for ready, forget in self._waiting.items():
             forget(self._device)
             if not ready.done():
-                ready.set_result(None)
+                ready.set_exception(self._unplugged())
         self._waiting.clear()
         self._close()
 
@@ -116,8 +116,11 @@ class SimulatedSerialLine:
 
     def _plugged(self) -> int:
         if self._device < 0:
-            raise ConnectionError(f"{self.path} is unplugged")
+            raise self._unplugged()
         return self._device
+
+    def _unplugged(self) -> ConnectionError:
+        return ConnectionError(f"{self.path} is unplugged")
 
     def _close(self) -> None:
         os.close(self._held)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import itertools
 import math
 import operator
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,13 +17,12 @@ from typing import NamedTuple
 
 from simulated_devices import SerialFaults, SimulatedSerialLine, number, play_until_stopped
 
-from .protocol import KNOT
+from .protocol import KNOT, QUANTITIES
 
-EARTH_RADIUS_M = 6_371_008.8
-"""Mean radius of the WGS 84 ellipsoid (IUGG)."""
-_BITS_PER_BYTE = 10
-"""Start bit, eight data bits, stop bit."""
+EARTH_RADIUS_M = 6_371_008.8  # mean of WGS 84 (IUGG)
+_BITS_PER_BYTE = 10  # a start bit, eight data bits, a stop bit
 _CATCH_UP_S = 1.0
+_LIMITS = {quantity.name: quantity.valid for quantity in QUANTITIES if quantity.valid}
 
 
 class Waypoint(NamedTuple):
@@ -71,16 +68,17 @@ class GpsEmulator:
             quantity: name of one of the service's quantities.
             value: in the unit of that quantity; None lets it follow the track again.
 
-        Raises ValueError for a quantity that cannot be set, or a value that is not a number.
+        Raises KeyError for a quantity that cannot be set, ValueError for a value outside its valid range.
         """
         if quantity not in _SETTABLE:
-            raise ValueError(f"{quantity}: one of {', '.join(sorted(_SETTABLE))} can be set")
+            raise KeyError(f"{quantity}: one of {', '.join(sorted(_SETTABLE))} can be set")
+        low, high = _LIMITS[quantity]
         if value is None:
             self._fixed.pop(quantity, None)
-        elif math.isfinite(value):
+        elif low <= value <= high:
             self._fixed[quantity] = value
         else:
-            raise ValueError(f"{quantity} cannot be {value}")
+            raise ValueError(f"{quantity} cannot be {value}: from {low:g} to {high:g}")
 
     def value(self, quantity: str, elapsed_s: float) -> float:
         """What the receiver measures this many seconds after its start, in the unit of the quantity."""
@@ -89,8 +87,8 @@ class GpsEmulator:
         if quantity in _CONSTANT:
             return _CONSTANT[quantity]
         point, course = self._along(elapsed_s * self._speed)
-        moving = {"course": course, "speed": self._speed if self._length_m else 0.0}
-        return moving[quantity] if quantity in moving else float(getattr(point, quantity))
+        moving = {**point._asdict(), "course": course, "speed": self._speed if self._length_m else 0.0}
+        return float(moving[quantity])
 
     def epoch(self, elapsed_s: float, utc: float) -> list[bytes]:
         """The sentences of one moment, each with its checksum and CR LF.
@@ -141,21 +139,18 @@ _CONSTANT = {
     "pdop": 1.7,
 }
 _SETTABLE = {*_CONSTANT, "lat", "lon", "altitude", "speed", "course"}
-_MODES = "NADPRFEMSD"
-"""Mode indicator of RMC and VTG for each quality indicator of GGA; 9 is what NovAtel gives for SBAS."""
+_MODES = "NADPRFEMSD"  # of RMC and VTG, for each quality of GGA; 9 is what NovAtel gives for SBAS
 
 
 def encode(body: str) -> bytes:
-    """A sentence on the wire: `$`, body, `*`, checksum, CR LF."""
+    """A sentence on the wire, with its checksum."""
     data = body.encode("ascii")
     return b"$%b*%02X\r\n" % (data, functools.reduce(operator.xor, data, 0))
 
 
 def _angle(degrees: float, width: int, hemispheres: str) -> str:
-    minutes = round(abs(degrees) * 60 * 100_000)  # in units of the last digit, so that 59.999996 carries over
-    whole, rest = divmod(minutes, 60 * 100_000)
-    letter = hemispheres[1] if degrees < 0 else hemispheres[0]
-    return f"{whole:0{width}d}{rest // 100_000:02d}.{rest % 100_000:05d},{letter}"
+    whole, rest = divmod(round(abs(degrees) * 60 * 100_000), 60 * 100_000)  # rounded first: 59.999996 carries over
+    return f"{whole:0{width}d}{rest // 100_000:02d}.{rest % 100_000:05d},{hemispheres[degrees < 0]}"
 
 
 def _satellites(in_view: int) -> list[str]:
@@ -216,10 +211,8 @@ def replay(recording: bytes, speed: float = 1.0, baud: int = 9600) -> Iterator[t
         match = _TIME_FIELD.search(line)
         if match:
             now = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-            if last is not None:
-                delay_s = (now - last) % 86_400
-                if delay_s > 43_200:  # a clock that went back
-                    delay_s = 0.0
+            gone_s = (now - last) % 86_400 if last is not None else 0.0
+            delay_s = gone_s if gone_s <= 43_200 else 0.0  # more than half a day: a clock that went back
             last = now
         elif not timed:
             delay_s = len(line) * _BITS_PER_BYTE / baud
@@ -263,11 +256,13 @@ def _moving(emulator: GpsEmulator, options: argparse.Namespace) -> Iterator[tupl
 def _read_track(file: Path) -> list[Waypoint]:
     track = []
     for at, line in enumerate(file.read_text().splitlines(), 1):
-        if line.strip() and not line.startswith("#"):
-            with contextlib.suppress(ValueError, TypeError):
-                track.append(point := Waypoint(*map(float, line.split(","))))
-                if abs(point.lat) <= 90 and abs(point.lon) <= 180 and math.isfinite(point.altitude):
-                    continue
+        try:
+            point = Waypoint(*map(float, line.split(",")))
+        except (ValueError, TypeError):
+            point = Waypoint(math.inf, math.inf)
+        if abs(point.lat) <= 90 and abs(point.lon) <= 180 and abs(point.altitude) < math.inf:
+            track.append(point)
+        elif line.strip() and not line.startswith("#"):
             raise ValueError(f"{file}, line {at}: {line!r} is not lat,lon,altitude")
     return track
 
@@ -294,10 +289,11 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             track = _read_track(options.track) if options.track else HARBOUR_ROUND
             frames = _moving(GpsEmulator(track, options.speed), options)
-        faults = SerialFaults(corrupt=options.corrupt, seed=options.seed)
-        asyncio.run(_run(options.link, options.baud, frames, faults))
+        asyncio.run(
+            _run(options.link, options.baud, frames, SerialFaults(corrupt=options.corrupt, seed=options.seed))
+        )
     except (OSError, ValueError) as error:
-        sys.exit(f"gps_receiver.emulator: {error}")
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
