@@ -8,18 +8,19 @@ UV      := $(BIN)/uv
 STAMP   := $(VENV)/.ready
 MEMBERS := $(wildcard common/*/pyproject.toml services/*/pyproject.toml)
 
+SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))
 SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format clean
+.PHONY: help setup demo run test static check docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
 	@echo
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
-	@echo "  SERVICE=name     one of: $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))"
+	@echo "  SERVICE=name     one of: $(SERVICES)"
 
 setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
 
@@ -45,11 +46,15 @@ run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
 test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## format, lint, strict types and tests
-	@echo "check: format"; $(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
-	@echo "check: lint";   $(BIN)/ruff check --quiet .
-	@echo "check: types";  $(BIN)/mypy
-	@echo "check: tests";  $(BIN)/python -m pytest $(ARGS)
+static: $(STAMP) ## check format, lint and strict types
+	@echo "static: format"; $(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@echo "static: lint";   $(BIN)/ruff check --quiet .
+	@echo "static: types";  $(BIN)/mypy
+
+check: static test ## everything that must pass before a commit: static and test
+
+docs: $(STAMP) ## write the settings and quantities tables into the services' READMEs
+	@for service in $(SERVICES); do $(BIN)/python -m $$service --write-readme services/$$service/README.md; done
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

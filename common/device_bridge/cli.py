@@ -17,10 +17,11 @@ from iofog_sdk import NodeNotFound, connect
 
 from . import logs
 from .errors import SettingsError
+from .readme import write_readme
 from .runtime import Runtime
 from .service import DeviceService
 from .settings import SettingsSources
-from .settings_help import json_schema, settings_table
+from .settings_help import json_schema
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
@@ -38,8 +39,8 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
     try:
         if options.schema:
             _print(msgspec.json.format(msgspec.json.encode(json_schema(service_type.settings_type))).decode())
-        elif options.settings_table:
-            _print(settings_table(service_type.settings_type))
+        elif options.write_readme:
+            write_readme(service_type, options.write_readme)
         else:
             sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
             if options.check:
@@ -72,7 +73,9 @@ def _parser(service_type: type[DeviceService[Any]]) -> argparse.ArgumentParser:
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings as .json or .toml")
     parser.add_argument("--check", action="store_true", help="check the local settings, print them and exit")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the settings and exit")
-    parser.add_argument("--settings-table", action="store_true", help="print the settings as a Markdown table")
+    parser.add_argument(
+        "--write-readme", type=Path, metavar="FILE", help="bring the tables of a README up to date and exit"
+    )
     return parser
 
 

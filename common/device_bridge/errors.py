@@ -29,7 +29,7 @@ class SettingsError(BridgeError, ValueError):
         self.field, self.value, self.rule, self.remedy, self.source = field, value, rule, remedy, source
         shown = "" if value is None else f" = {_shorten(value)}"
         origin = f" (from {source})" if source else ""
-        super().__init__(f"setting {field}{shown}{origin}: {rule}. {remedy}")
+        super().__init__(f"setting {field or repr(field)}{shown}{origin}: {rule}. {remedy}")
 
 
 class DeviceErrorKind(enum.Enum):
@@ -64,4 +64,5 @@ class DeviceError(BridgeError, OSError):
 
 def _shorten(value: object, limit: int = 60) -> str:
     text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    half = limit // 2 - 2
+    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"

@@ -32,6 +32,8 @@ _FORGET_AFTER_S = 0.5
 _FORGET_AFTER = 256
 """Receipts reach the disk with the next commit, or after this time or number: what a crash sends again at most."""
 _RETRY_S = 10.0
+NO_DISK_BYTES = 8 * 1024 * 1024
+"""Most memory used while entries should be on disk and cannot be: some ten minutes of a busy device."""
 
 
 class Outbox:
@@ -218,9 +220,10 @@ class Outbox:
 
     def _is_full(self, size: int) -> bool:
         settings = self.settings
-        limit = min(settings.memory_bytes, settings.max_bytes) if self.problem else settings.max_bytes
-        used = self._memory_bytes if self.problem else self._bytes
-        return used + size > limit or self._messages >= settings.max_messages
+        if self._messages >= settings.max_messages or self._bytes + size > settings.max_bytes:
+            return True
+        needs_disk = self.problem or (self._store is None and settings.durability != "memory")
+        return bool(needs_disk) and self._memory_bytes + size > NO_DISK_BYTES
 
     def _make_room(self, size: int) -> bool:
         while self._is_full(size):

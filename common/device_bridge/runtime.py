@@ -160,6 +160,9 @@ class Runtime:
         log.info("new settings applied")
         if settings.http != self._settings.http:
             self._in_background(self._serve_http(settings.http))
+        kept = ("directory", "durability", "sync")
+        if any(getattr(settings.outbox, name) != getattr(self._settings.outbox, name) for name in kept):
+            log.warning("outbox: a changed %s takes effect at the next start", ", ".join(kept))
         self._settings = settings
         self._outbox.settings = settings.outbox
         self._use(settings)

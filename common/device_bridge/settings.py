@@ -53,7 +53,7 @@ class OutboxSettings(Settings, frozen=True, kw_only=True):
         ),
     ] = "spill"
     directory: Annotated[
-        str, Meta(description="folder for the file; by default `$STATE_DIRECTORY`, and without it memory only")
+        str, Meta(description="folder for the file; by default `$STATE_DIRECTORY`; without one, 8 MiB in memory")
     ] = ""
     sync: Annotated[
         Literal["normal", "full"],
@@ -61,9 +61,9 @@ class OutboxSettings(Settings, frozen=True, kw_only=True):
     ] = "normal"
     max_bytes: Annotated[int, Meta(ge=4096, description="most bytes kept, on disk and in memory")] = 64 * 1024 * 1024
     max_messages: Annotated[int, Meta(ge=1, description="most messages kept")] = 1_000_000
-    memory_bytes: Annotated[
-        int, Meta(ge=4096, description="most bytes in memory while the rest can be on disk, or the disk fails")
-    ] = 1024 * 1024
+    memory_bytes: Annotated[int, Meta(ge=4096, description="bytes waiting in memory that send all to disk")] = (
+        1024 * 1024
+    )
     spill_after_s: Annotated[Seconds, Meta(description="wait of the oldest message that sends all to disk")] = 2.0
     on_full: Annotated[
         Literal["drop_oldest", "drop_newest", "block_device"],

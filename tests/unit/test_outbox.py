@@ -307,7 +307,8 @@ async def test_a_full_disk_goes_on_in_memory_and_comes_back(make, tmp_path, monk
 
 async def test_a_full_disk_does_not_fill_the_memory(make, monkeypatch):
     monkeypatch.setattr("device_bridge.outbox.Store", FullDisk)
-    box = await make(durability="always", memory_bytes=10_000)
+    monkeypatch.setattr("device_bridge.outbox.NO_DISK_BYTES", 10_000)
+    box = await make(durability="always")
     box._store.full = True
     box.put(b"first", 1)
     await until(lambda: box.problem)

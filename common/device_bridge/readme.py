@@ -1,0 +1,36 @@
+"""The generated parts of a service's README: tables between `<!-- settings -->` and `<!-- end -->` marks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .service import DeviceService
+from .settings_help import settings_table
+
+
+def write_readme(service_type: type[DeviceService[Any]], file: Path) -> None:
+    """Brings the tables of a README up to date; the rest of it stays."""
+    file.write_text(with_tables(service_type, file.read_text()))
+
+
+def with_tables(service_type: type[DeviceService[Any]], text: str) -> str:
+    """The README's text with its tables as the code has them."""
+    for mark, table in {
+        "quantities": quantities_table(service_type),
+        "settings": settings_table(service_type.settings_type),
+    }.items():
+        start, found, rest = text.partition(f"<!-- {mark} -->\n")
+        if found:
+            text = f"{start}{found}{table}\n{rest[rest.index('<!-- end -->') :]}"
+    return text
+
+
+def quantities_table(service_type: type[DeviceService[Any]]) -> str:
+    """A Markdown table of what a service measures."""
+    rows = ["| quantity | unit | from | to | meaning |", "|---|---|---|---|---|"]
+    for quantity in service_type.quantities:
+        low, high = quantity.valid or ("", "")
+        unit = f"`{quantity.unit}`" if quantity.unit else ""
+        rows.append(f"| `{quantity.name}` | {unit} | {low} | {high} | {quantity.description} |")
+    return "\n".join(rows)
