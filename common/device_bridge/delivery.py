@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from iofog_sdk import Link, LinkError, Outcome
 
 from .outbox import Outbox
+from .store import Entry
 
 WINDOW = 256
 """Messages under way without a receipt. Enough to fill a slow link, few enough to send again after a loss."""
@@ -18,11 +20,12 @@ class Delivery:
     Parameters:
         outbox: where messages come from.
         link: where they go.
+        body: what to send for an entry.
         window: messages under way at most.
     """
 
-    def __init__(self, outbox: Outbox, link: Link, window: int = WINDOW) -> None:
-        self._outbox, self._link, self._window = outbox, link, window
+    def __init__(self, outbox: Outbox, link: Link, body: Callable[[Entry], bytes], window: int = WINDOW) -> None:
+        self._outbox, self._link, self._body, self._window = outbox, link, body, window
         self._under_way = 0
         self._rewinding = False
         self._progress = asyncio.Event()
@@ -50,7 +53,7 @@ class Delivery:
             if entry is None:
                 return
             self._under_way += 1
-            self._link.post(entry.body, self._done)
+            self._link.post(self._body(entry), self._done)
 
     def _done(self, outcome: Outcome) -> None:
         self._under_way -= 1

@@ -128,15 +128,21 @@ class Outbox:
             self.buffered -= lost
             self.dropped["stopped"] += lost
 
-    def put(self, body: bytes, readings: int) -> None:
-        """Takes one message. When there is no room, messages are given up as the settings say."""
+    def put(self, body: bytes, readings: int, clock: str = "") -> None:
+        """Takes one message. When there is no room, messages are given up as the settings say.
+
+        Parameters:
+            body: the binary ioMessage.
+            readings: how many readings it holds.
+            clock: the clock's mark; "" when the times in the body are right.
+        """
         self.read += readings
         size = len(body) + _OVERHEAD_BYTES
         if not self._make_room(size):
             self.dropped["outbox full"] += readings
             return
         self._number += 1
-        entry = Entry(self._number, body, readings, time.time())
+        entry = Entry(self._number, body, readings, time.time(), clock)
         self.buffered += readings
         self._messages += 1
         self._bytes += size

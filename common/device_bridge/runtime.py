@@ -6,29 +6,29 @@ import asyncio
 import contextlib
 import logging
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from iofog_sdk import IoFogError, IoMessage, Link, MessageError
+from iofog_sdk import IoFogError, Link
 
-from . import logs, senml
+from . import logs
 from .bridge import Bridge, DeviceState
 from .clock import Clock
 from .delivery import Delivery
 from .errors import SettingsError
 from .http import HttpServer, Page
+from .messages import MessageMaker
 from .metrics import CONTENT_TYPE, Metric, render
 from .outbox import Outbox
-from .reading import Sample
 from .service import DeviceService
 from .settings import HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
 
 log = logging.getLogger("device_bridge")
 
 _CONFIG_WAIT_S = 5.0
+_CLOCK_CHECK_S = 5.0
 _DRAIN_S = 3.5
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
 
@@ -46,7 +46,6 @@ class Runtime:
         self._service_type = service_type
         self._sources = sources
         self._link = link
-        self._clock = Clock()
         self._stop = asyncio.Event()
         self._config: str | None = None
         self._config_came = asyncio.Event()
@@ -54,13 +53,6 @@ class Runtime:
         self._refusals = 0
         self._http: HttpServer | None = None
         self._background: set[asyncio.Task[None]] = set()
-        self._message = IoMessage(
-            groupid=uuid.uuid4().hex,
-            publisher=link.microservice_id,
-            infotype=senml.INFO_TYPE,
-            infoformat=senml.INFO_FORMAT,
-        )
-        self._base_name = ""
 
     def stop(self) -> None:
         """Asks `run` to end in order."""
@@ -85,14 +77,16 @@ class Runtime:
         self._settings = settings
         self._outbox = Outbox(settings.outbox, self._outbox_file(settings.outbox))
         await self._outbox.open()
-        self._bridge = Bridge(self._service_type, settings, self._emit, self._outbox.wait_room)
+        self._clock = Clock(trusted=settings.trust_clock)
+        self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
+        self._bridge = Bridge(self._service_type, settings, self._messages.put, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
         self._use(settings)
         await self._serve_http(settings.http)
-        delivery = Delivery(self._outbox, self._link)
+        delivery = Delivery(self._outbox, self._link, self._messages.body)
         log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(self._bridge.run()), loop.create_task(self._ignore_messages())]
+        work = [loop.create_task(w) for w in (self._bridge.run(), self._ignore_messages(), self._watch_clock())]
         sending = loop.create_task(delivery.run())
         try:
             await self._or_stop(_first_failure([*work, sending]))
@@ -104,7 +98,7 @@ class Runtime:
             box = self._outbox
             await box.close()
             counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
-            counts |= {"dropped": box.dropped.total(), "messages": self._message.sequencenumber}
+            counts |= {"dropped": box.dropped.total(), "messages": self._messages.made}
             text = ", ".join(f"{name} {count}" for name, count in counts.items())
             log.info("stopped: %s", text, extra={"data": counts})
 
@@ -171,7 +165,7 @@ class Runtime:
     def _use(self, settings: ServiceSettings) -> None:
         logs.set_level(settings.log_level)
         source = settings.source or self._service_type.name()
-        self._base_name = source if source[-1] in ":/." else source + ":"
+        self._messages.base_name = source if source[-1] in ":/." else source + ":"
 
     def _refuse(self, error: SettingsError) -> None:
         self._refusals += 1
@@ -181,20 +175,10 @@ class Runtime:
         log.error("new settings refused, the old ones stay: %s", error)
         self._in_background(self._link.log(f"settings refused: {error}", warning=True))
 
-    def _emit(self, sample: Sample) -> None:
-        now = self._clock.now()
-        stamped = [r if r.time else msgspec.structs.replace(r, time=now) for r in sample]
-        message = self._message
-        message.sequencenumber += 1
-        message.contentdata = senml.encode(stamped, self._base_name)
-        try:
-            body = message.to_bytes()
-        except MessageError as error:
-            log.error("a sample could not become a message: %s", error)
-            message.sequencenumber -= 1
-            self._outbox.refuse(len(stamped), "not encodable")
-            return
-        self._outbox.put(body, len(stamped))
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_CHECK_S)
+            self._clock.check()
 
     async def _ignore_messages(self) -> None:
         async for message in self._link.messages():
@@ -230,6 +214,7 @@ class Runtime:
             "link": {"up": self._link.connected, "to": self._link.description, "reason": str(link_error or "")},
             "settings": {"refused": self._refusal},
             "outbox": {"problem": self._outbox.problem},
+            "clock": {"trusted": self._clock.trusted},
         }
         return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
 
@@ -245,6 +230,7 @@ class Runtime:
             Metric(
                 "bridge_readings_recovered_total", "counter", "Of those read: from an earlier run.", box.recovered
             ),
+            Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self._clock.trusted),
             Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != ""),
             Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
             Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),

@@ -2,7 +2,8 @@
 
 A reading of good quality is a plain SenML record. Any other carries two more labels, which receivers that do not
 know them ignore (section 4.4): `quality` and `reason`. One without a value has the empty string as its value, as
-every record must have one: never a number that could be taken for a measurement.
+every record must have one: never a number that could be taken for a measurement. A pack that was made before the
+wall clock could be trusted says `"clock":"not set"` in its first record.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .reading import Quality, Reading, Sample, Value
 INFO_TYPE = "application/senml+json"
 INFO_FORMAT = "utf-8"
 MAX_RECORDS = 10_000
+_CLOCK_NOT_SET = "not set"
 
 
 class SenmlError(BridgeError, ValueError):
@@ -37,18 +39,20 @@ class _Record(msgspec.Struct, omit_defaults=True, gc=False):
     t: float | None = None
     quality: str = "good"
     reason: str = ""
+    clock: str = "set"
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[_Record])
 
 
-def encode(sample: Sample, base_name: str = "") -> bytes:
+def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> bytes:
     """One pack from readings taken together.
 
     Parameters:
         sample: at least one reading, stamped with its time.
         base_name: put before every name by receivers; ends in a separator by convention.
+        clock_set: whether the wall clock could be trusted.
     """
     base_time = sample[0].time
     records = []
@@ -73,17 +77,29 @@ def encode(sample: Sample, base_name: str = "") -> bytes:
             record.quality, record.reason = quality.value, reason
         records.append(record)
     records[0].bn, records[0].bt = base_name, round(base_time, 6)
+    if not clock_set:
+        records[0].clock = _CLOCK_NOT_SET
+    return _encoder.encode(records)
+
+
+def clock_was_set(pack: bytes) -> bool:
+    """Whether the times of a pack can be trusted. Raises SenmlError."""
+    return all(record.clock != _CLOCK_NOT_SET for record in _records(pack))
+
+
+def shift_time(pack: bytes, seconds: float) -> bytes:
+    """The pack at another time, which is now right. Raises SenmlError."""
+    records = _records(pack)
+    for record in records:
+        if record.bt is not None:
+            record.bt = round(record.bt + seconds, 6)
+        record.clock = "set"
     return _encoder.encode(records)
 
 
 def decode(pack: bytes) -> list[Reading]:
     """The readings of a pack, names and times resolved. Raises SenmlError."""
-    try:
-        records = _decoder.decode(pack)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise SenmlError(f"not a SenML pack: {error}") from None
-    if len(records) > MAX_RECORDS:
-        raise SenmlError(f"{len(records)} records in a pack, at most {MAX_RECORDS} are read")
+    records = _records(pack)
     base_name, base_time, base_unit, base_value = "", 0.0, "", 0.0
     readings = []
     for record in records:
@@ -109,3 +125,13 @@ def decode(pack: bytes) -> list[Reading]:
             raise SenmlError("a record has neither name nor base name")
         readings.append(Reading(name, value, record.u or base_unit, time, quality, record.reason))
     return readings
+
+
+def _records(pack: bytes) -> list[_Record]:
+    try:
+        records = _decoder.decode(pack)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise SenmlError(f"not a SenML pack: {error}") from None
+    if len(records) > MAX_RECORDS:
+        raise SenmlError(f"{len(records)} records in a pack, at most {MAX_RECORDS} are read")
+    return records

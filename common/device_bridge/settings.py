@@ -81,6 +81,9 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least level of log lines")
     ] = "info"
+    trust_clock: Annotated[
+        bool, Meta(description="take the system's clock for right even where nothing vouches for it")
+    ] = False
     http: HttpSettings = HttpSettings()
     outbox: OutboxSettings = OutboxSettings()
 

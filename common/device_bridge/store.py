@@ -37,12 +37,14 @@ class Entry(msgspec.Struct, gc=False):
         body: the binary ioMessage.
         readings: how many readings it holds.
         put_at: when it was put in, seconds since 1970-01-01 UTC.
+        clock: the clock's mark; "" when the times in the body are right.
     """
 
     number: int
     body: bytes
     readings: int
     put_at: float
+    clock: str = ""
 
 
 class Stored(NamedTuple):
@@ -135,28 +137,32 @@ class Store:
             acknowledged: every entry up to this number is forgotten.
             dropped: ranges of numbers, both ends included, that are forgotten too.
         """
-        rows = [(e.number, e.readings, e.put_at, zlib.crc32(e.body, _checked(e.readings)), e.body) for e in added]
+        rows = [
+            (e.number, e.readings, e.put_at, zlib.crc32(e.body, _checked(e.readings)), e.clock, e.body) for e in added
+        ]
         database = self._usable()
         try:
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("DELETE FROM entry WHERE number <= ?", (acknowledged,))
                 database.executemany("DELETE FROM entry WHERE number BETWEEN ? AND ?", dropped)
-                database.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+                database.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", rows)
         except _FAILURES as error:
             raise self._failed(error) from None
 
     def load(self, after: int, limit: int) -> Page:
         """The next entries behind a number; damaged ones are left out and counted."""
-        query = "SELECT number, readings, put_at, crc, body FROM entry WHERE number > ? ORDER BY number LIMIT ?"
+        query = (
+            "SELECT number, readings, put_at, crc, clock, body FROM entry WHERE number > ? ORDER BY number LIMIT ?"
+        )
         try:
             rows = self._usable().execute(query, (after, limit)).fetchall()
         except _FAILURES as error:
             raise self._failed(error) from None
         entries, damaged_messages, damaged_readings = [], 0, 0
-        for number, readings, put_at, crc, body in rows:
+        for number, readings, put_at, crc, clock, body in rows:
             if isinstance(body, bytes) and zlib.crc32(body, _checked(readings)) == crc:
-                entries.append(Entry(number, body, readings, put_at))
+                entries.append(Entry(number, body, readings, put_at, clock))
             else:
                 damaged_messages += 1
                 damaged_readings += readings if isinstance(readings, int) else 0
@@ -208,7 +214,7 @@ class Store:
                 database.execute(f"PRAGMA user_version = {_LAYOUT}")
                 database.execute(
                     "CREATE TABLE entry (number INTEGER PRIMARY KEY, readings INTEGER NOT NULL, "
-                    "put_at REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL)"
+                    "put_at REAL NOT NULL, crc INTEGER NOT NULL, clock TEXT NOT NULL, body BLOB NOT NULL)"
                 )
         (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if check != "ok":

@@ -13,7 +13,7 @@ from .errors import (
 from .frames import Receipt
 from .link import AgentLink, ConsoleLink, Link
 from .local_api import LocalApiClient
-from .message import IoMessage
+from .message import IoMessage, MessageTemplate
 from .node import NodeNotFound, connect
 from .sequence import SequenceTracker
 from .sockets import ControlSocket, MessageSocket, Outcome
@@ -31,6 +31,7 @@ __all__ = [
     "LocalApiClient",
     "MessageError",
     "MessageSocket",
+    "MessageTemplate",
     "NodeNotFound",
     "NodeUnreachable",
     "Outcome",

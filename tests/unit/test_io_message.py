@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from iofog_sdk import IoMessage, MessageError, frames
+from iofog_sdk import IoMessage, MessageError, MessageTemplate, frames
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "iomessage_v4.json").read_text())
 MESSAGES = [v for v in VECTORS if v["kind"] == "iomessage"]
@@ -171,3 +172,15 @@ def test_a_damaged_message_gives_a_message_or_the_named_error(message, data):
     for damaged in (bytes(raw), bytes(raw[:cut])):
         with suppress(MessageError):
             IoMessage.from_bytes(damaged)
+
+
+@given(messages, st.integers(1, 2**31 - 1), st.binary(max_size=100))
+def test_a_template_encodes_as_the_message_itself_would(message, number, content):
+    whole = structs.replace(message, sequencenumber=number, contentdata=content)
+    assert MessageTemplate(message).encode(number, content) == whole.to_bytes()
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31])
+def test_a_template_refuses_numbers_out_of_range(number):
+    with pytest.raises(MessageError, match="sequencenumber"):
+        MessageTemplate(IoMessage()).encode(number, b"")

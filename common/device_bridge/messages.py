@@ -1,0 +1,65 @@
+"""Samples become messages: stamped, numbered, encoded."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+import msgspec
+
+from iofog_sdk import IoMessage, MessageError, MessageTemplate
+
+from . import senml
+from .clock import Clock
+from .outbox import Outbox
+from .reading import Sample
+from .store import Entry
+
+log = logging.getLogger("device_bridge")
+
+
+class MessageMaker:
+    """Turns samples into messages of one run: one `groupid`, counted from 1.
+
+    Parameters:
+        publisher: UUID of the microservice.
+        clock: for readings without a time of their own.
+        outbox: where messages go.
+    """
+
+    def __init__(self, publisher: str, clock: Clock, outbox: Outbox) -> None:
+        self._clock, self._outbox = clock, outbox
+        self._template = MessageTemplate(
+            IoMessage(
+                groupid=uuid.uuid4().hex,
+                publisher=publisher,
+                infotype=senml.INFO_TYPE,
+                infoformat=senml.INFO_FORMAT,
+            )
+        )
+        self.base_name = ""
+        """Put before the name of every reading."""
+        self.made = 0
+        """Messages made so far."""
+
+    def put(self, sample: Sample) -> None:
+        """Puts a sample into the outbox, as one message."""
+        now, mark = self._clock.now(), self._clock.mark
+        stamped = [r if r.time else msgspec.structs.replace(r, time=now) for r in sample]
+        try:
+            body = self._template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
+        except (MessageError, msgspec.MsgspecError, TypeError) as error:
+            log.error("a sample could not become a message: %s", error)
+            self._outbox.refuse(len(stamped), "not encodable")
+            return
+        self.made += 1
+        self._outbox.put(body, len(stamped), mark)
+
+    def body(self, entry: Entry) -> bytes:
+        """What is sent for an entry: itself, or with its time corrected when that has become possible."""
+        correction_s = self._clock.correction_s(entry.clock) if entry.clock else None
+        if correction_s is None:
+            return entry.body
+        message = IoMessage.from_bytes(entry.body)
+        message.contentdata = senml.shift_time(message.contentdata, correction_s)
+        return message.to_bytes()
