@@ -5,6 +5,8 @@
 | `IOFOG_LINK=agent://host[:port]` | the ioFog agent there, as the microservice named by `SELFNAME` |
 | `IOFOG_LINK=console:` | none: messages are printed |
 | `SELFNAME` alone | the agent that started this container, at `iofog:54321` |
+
+Slow networks can be given more time, and a busy one less: `agent://host?receipt_timeout_s=60&ping_interval_s=30`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from .errors import IoFogError
 from .link import AgentLink, ConsoleLink, Link
@@ -20,6 +22,7 @@ from .local_api import DEFAULT_PORT, LocalApiClient
 
 AGENT_ALIAS = "iofog"
 """The name agents put into the hosts file of containers they start."""
+_OPTIONS = ("receipt_timeout_s", "ping_interval_s", "answer_timeout_s")
 
 
 class NodeNotFound(IoFogError):  # noqa: N818 - the name says what happened
@@ -46,26 +49,36 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
                 "SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or IOFOG_LINK=console:"
             )
         return AgentLink(LocalApiClient(identity, _agent_host()))
-    return AgentLink(_client(chosen, identity))
+    return _agent_link(chosen, identity)
 
 
-def _client(chosen: str, identity: str) -> LocalApiClient:
+def _agent_link(chosen: str, identity: str) -> AgentLink:
     remedy = "write agent://host:54321 or console:"
     try:
         url = urlsplit(chosen)
         port = url.port or DEFAULT_PORT
+        options = {name: _seconds(name, text) for name, text in parse_qsl(url.query, strict_parsing=bool(url.query))}
     except ValueError as error:
         raise NodeNotFound(f"IOFOG_LINK={chosen}: {error}; {remedy}") from None
-    if url.scheme != "agent" or not url.hostname or url.path.strip("/") or url.query or url.username:
+    if url.scheme != "agent" or not url.hostname or url.path.strip("/") or url.username:
         raise NodeNotFound(f"IOFOG_LINK={chosen}: not understood; {remedy}")
     if not identity:
         raise NodeNotFound(
             f"IOFOG_LINK={chosen} needs SELFNAME=<microservice UUID>, which the agent knows this service by"
         )
     try:
-        return LocalApiClient(identity, url.hostname, port)
+        return AgentLink(LocalApiClient(identity, url.hostname, port), **options)
     except ValueError as error:
         raise NodeNotFound(f"SELFNAME={identity}: {error}") from None
+
+
+def _seconds(name: str, text: str) -> float:
+    if name not in _OPTIONS:
+        raise ValueError(f"unknown option {name}, known: {', '.join(_OPTIONS)}")
+    seconds = float(text)
+    if not 0.01 <= seconds <= 3600:
+        raise ValueError(f"{name}={text}: 0.01 to 3600 s")
+    return seconds
 
 
 def _agent_host() -> str:

@@ -79,10 +79,12 @@ class LocalAgent:
         self.drop_connections()
         await asyncio.sleep(0)  # lets transports report their end
 
-    def drop_connections(self) -> None:
-        """Breaks every TCP connection without a word."""
+    def drop_connections(self, name: str | None = None) -> None:
+        """Breaks TCP connections without a word: all, or the sockets of one microservice."""
+        identity = None if name is None else self.id_of(name)
         for connection in list(self.connections):
-            connection.abort()
+            if identity is None or connection.microservice_id == identity:
+                connection.abort()
 
     def id_of(self, name: str) -> str:
         """The UUID of a microservice. Raises ConfigError for an unknown name."""

@@ -57,6 +57,11 @@ class ClientConnection(asyncio.Protocol):
         self._agent.connections.discard(self)
         self._transport = None
 
+    @property
+    def microservice_id(self) -> str:
+        """Whose socket this is; "" for a connection without a WebSocket."""
+        return self._session.microservice_id if self._session else ""
+
     def abort(self) -> None:
         """Ends the connection as a broken network would."""
         if self._transport is not None:

@@ -5,12 +5,19 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
 
 import pytest
 
+from device_bridge import senml
+from iofog_sdk import SequenceTracker, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
+from simulated_devices import SimulatedSerialLine
 
 
 def agent_config(*, port: int = 0, **configs) -> AgentConfig:
@@ -72,7 +79,7 @@ async def start():
     """Starts `python -m module` with extra environment variables; ends it with the test."""
     started: list[ServiceProcess] = []
 
-    async def begin(module: str, *arguments: str, **variables: str) -> ServiceProcess:
+    async def begin(module: str, *arguments: str, max_file: int | None = None, **variables: str) -> ServiceProcess:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("SETTING_", "IOFOG_"))}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -82,6 +89,7 @@ async def start():
             stderr=asyncio.subprocess.PIPE,
             env={**clean, **variables},
             cwd=Path(__file__).parent,
+            preexec_fn=None if max_file is None else lambda: setrlimit(RLIMIT_FSIZE, (max_file, max_file)),
         )
         service = ServiceProcess(process)
         started.append(service)
@@ -94,5 +102,73 @@ async def start():
         await service.wait()
 
 
-def environment(agent: LocalAgent, name: str = "device") -> dict[str, str]:
-    return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}"}
+def environment(agent: LocalAgent, name: str = "device", options: str = "") -> dict[str, str]:
+    return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}{options}"}
+
+
+class Receiver:
+    """The viewer's end of the route."""
+
+    def __init__(self):
+        self.tracker = SequenceTracker(from_start=True)
+        self.samples = []
+        self.order = []
+
+    async def run(self, link):
+        async for message in link.messages():
+            if self.tracker.is_new(message):
+                self.order.append((message.groupid, message.sequencenumber))
+                self.samples.append(senml.decode(message.contentdata))
+
+
+@contextlib.asynccontextmanager
+async def receiving(agent: LocalAgent):
+    receiver = Receiver()
+    async with connect(environment(agent, "viewer")) as link:
+        await link.wait_connected()
+        task = asyncio.ensure_future(receiver.run(link))
+        yield receiver
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def opened(service: ServiceProcess, line: SimulatedSerialLine) -> bool:
+    """Whether the service has the line open; what is sent before would be thrown away on opening."""
+    target = os.path.realpath(line.path)
+    with contextlib.suppress(OSError):
+        return any(os.path.realpath(fd) == target for fd in Path(f"/proc/{service.process.pid}/fd").iterdir())
+    return False
+
+
+@pytest.fixture
+def line(tmp_path):
+    with SimulatedSerialLine(tmp_path / "ttyGPS") as simulated:
+        yield simulated
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def page(port: int, path: str) -> tuple[int, str]:
+    def get():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    return await asyncio.to_thread(get)
+
+
+async def until_page(port: int, path: str, wanted) -> str:
+    """Asks until the page is as wanted; the page."""
+    async with asyncio.timeout(20):
+        while not wanted(*(answer := await page(port, path))):
+            await asyncio.sleep(0.02)
+    return answer[1]

@@ -1,82 +1,18 @@
 """The GPS service as its user runs it: device, service, agent and receiver, each real."""
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 
-from device_bridge import senml
 from gps_receiver.emulator import GpsEmulator, encode
 from gps_receiver.protocol import Decoder, SentenceReader
-from iofog_sdk import SequenceTracker, connect
+from iofog_sdk import connect
 from local_agent import LocalAgent
 from simulated_devices import SerialFaults, SimulatedSerialLine
 
-from .conftest import agent_config, environment, until
-
-
-@pytest.fixture
-def line(tmp_path):
-    with SimulatedSerialLine(tmp_path / "ttyGPS") as simulated:
-        yield simulated
-
-
-class Receiver:
-    """The viewer's end of the route."""
-
-    def __init__(self):
-        self.tracker = SequenceTracker(from_start=True)
-        self.samples = []
-
-    async def run(self, link):
-        async for message in link.messages():
-            if self.tracker.is_new(message):
-                self.samples.append(senml.decode(message.contentdata))
-
-
-@contextlib.asynccontextmanager
-async def receiving(agent):
-    receiver = Receiver()
-    async with connect(environment(agent, "viewer")) as link:
-        await link.wait_connected()
-        task = asyncio.ensure_future(receiver.run(link))
-        yield receiver
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-async def page(port, path):
-    def get():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    return await asyncio.to_thread(get)
-
-
-async def until_page(port, path, wanted):
-    """Asks until the page is as wanted; the page."""
-    async with asyncio.timeout(20):
-        while not wanted(*(answer := await page(port, path))):
-            await asyncio.sleep(0.02)
-    return answer[1]
+from .conftest import agent_config, environment, free_port, opened, page, receiving, until, until_page
 
 
 def metric(text, name):
@@ -107,14 +43,6 @@ async def test_ten_thousand_sentences_with_five_percent_damaged(agent, start, li
     assert (receiver.tracker.missing, receiver.tracker.duplicates, receiver.tracker.reordered) == (0, 0, 0)
     counts = service.counts
     assert counts["read"] == counts["delivered"] == sum(len(sample) for sample in expected)
-
-
-def opened(service, line):
-    """Whether the service has the line open; what is sent before would be thrown away on opening."""
-    target = os.path.realpath(line.path)
-    with contextlib.suppress(OSError):
-        return any(os.path.realpath(fd) == target for fd in Path(f"/proc/{service.process.pid}/fd").iterdir())
-    return False
 
 
 async def test_an_agent_killed_and_restarted_costs_nothing(start, line, tmp_path):

@@ -1,0 +1,166 @@
+"""Delivery while the agent misbehaves: nothing lost, order kept, duplicates only of what was under way."""
+
+import asyncio
+import json
+
+import pytest
+
+from device_bridge.delivery import WINDOW
+from gps_receiver.emulator import encode
+from local_agent import LocalAgent
+
+from .conftest import agent_config, environment, free_port, opened, page, receiving, until, until_page
+
+OPTIONS = "?receipt_timeout_s=0.3&ping_interval_s=0.2&answer_timeout_s=0.5"
+SENTENCES = 400
+
+
+def sentence(number):
+    return encode(f"GPVTG,,T,,M,{number}.0,N,,K")
+
+
+async def hang(agent):
+    agent.faults.hang = True
+
+
+async def close_without_reply(agent):
+    agent.faults.close_without_reply = True
+    agent.drop_connections("device")
+
+
+async def answer_slowly(agent):
+    agent.faults.delay_s = 0.5
+
+
+async def drop_receipts(agent):
+    agent.faults.drop_receipts = True
+
+
+async def garbage_short(agent):
+    agent.faults.garbage = b"\x0e\x20"
+
+
+async def garbage_unknown(agent):
+    agent.faults.garbage = b"\xfe" * 40
+
+
+async def break_connections(agent):
+    for _ in range(5):
+        agent.drop_connections("device")
+        await asyncio.sleep(0.02)
+
+
+async def forget(agent):
+    session = agent.message_sockets.sessions.get(agent.id_of("device"))
+    if session:
+        agent.message_sockets.remove(session)
+
+
+FAULTS = [
+    hang,
+    close_without_reply,
+    answer_slowly,
+    drop_receipts,
+    garbage_short,
+    garbage_unknown,
+    break_connections,
+    forget,
+]
+
+
+@pytest.mark.parametrize("durability", ["spill", "always"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_nothing_is_lost_and_order_kept(agent, start, line, tmp_path, fault, durability):
+    outbox = {"durability": durability, "directory": str(tmp_path), "spill_after_s": 0.1}
+    agent.set_config("device", {"serial": {"port": str(line.path)}, "outbox": outbox})
+    async with receiving(agent) as receiver:
+        service = await start("gps_receiver", **environment(agent, options=OPTIONS))
+        await until(lambda: opened(service, line))
+        for number in range(1, SENTENCES + 1):
+            if number == SENTENCES // 4:
+                await until(lambda: receiver.samples)
+                await fault(agent)
+            await line.send(sentence(number))
+        await asyncio.sleep(0.7)  # the fault lasts longer than the time limits of the link
+        healthy = type(agent.faults)()
+        vars(agent.faults).update(vars(healthy))
+        await until(lambda: len(receiver.samples) >= SENTENCES, 30)
+        assert await service.stop() == 0
+    counts = service.counts
+    assert counts["read"] == counts["delivered"] == SENTENCES
+    assert (counts["dropped"], counts["buffered"]) == (0, 0)
+    tracker = receiver.tracker
+    assert (tracker.received, tracker.missing, tracker.reordered) == (SENTENCES, 0, 0)
+    assert tracker.duplicates <= 8 * WINDOW
+    assert [round(sample[0].value / 0.514444) for sample in receiver.samples] == list(range(1, SENTENCES + 1))
+
+
+async def test_an_agent_that_comes_late_gets_everything(start, line, tmp_path):
+    port = free_port()
+    ids = LocalAgent(agent_config(port=port))
+    service = await start(
+        *("gps_receiver",),
+        **environment(ids, options=OPTIONS),
+        SETTING_SERIAL__PORT=str(line.path),
+        SETTING_OUTBOX__DIRECTORY=str(tmp_path),
+        SETTING_OUTBOX__SPILL_AFTER_S="0.1",
+    )
+    await until(lambda: opened(service, line))
+    for number in range(1, 1001):
+        await line.send(sentence(number))
+    async with LocalAgent(agent_config(port=port)) as agent, receiving(agent) as receiver:
+        await until(lambda: len(receiver.samples) == 1000, 30)
+        assert await service.stop() == 0
+    assert receiver.tracker.missing == receiver.tracker.duplicates == 0
+
+
+async def test_a_full_disk_is_said_and_survived(start, line, tmp_path):
+    port, http_port = free_port(), free_port()
+    ids = LocalAgent(agent_config(port=port))
+    service = await start(
+        "gps_receiver",
+        max_file=200_000,  # as a full disk: the kernel refuses to let any file grow beyond
+        **environment(ids, options=OPTIONS),
+        SETTING_SERIAL__PORT=str(line.path),
+        SETTING_HTTP__PORT=str(http_port),
+        SETTING_OUTBOX__DIRECTORY=str(tmp_path),
+        SETTING_OUTBOX__SPILL_AFTER_S="0.1",
+    )
+    await until(lambda: opened(service, line))
+    for number in range(1, 2001):
+        await line.send(sentence(number))
+    text = await until_page(
+        http_port, "/readyz", lambda _, text: "outbox" in text and json.loads(text)["outbox"]["problem"]
+    )
+    assert "outbox.db" in json.loads(text)["outbox"]["problem"]
+    assert (await page(http_port, "/healthz"))[0] == 200
+    async with LocalAgent(agent_config(port=port)) as agent, receiving(agent) as receiver:
+        await until(lambda: len(receiver.samples) == 2000, 40)
+        assert await service.stop() == 0
+    assert receiver.tracker.missing == receiver.tracker.reordered == 0
+    assert service.counts["dropped"] == 0
+
+
+async def test_sigkill_of_the_whole_service_leaves_no_hole(agent, start, line, tmp_path):
+    outbox = {"durability": "always", "directory": str(tmp_path)}
+    agent.set_config("device", {"serial": {"port": str(line.path)}, "outbox": outbox})
+    async with receiving(agent) as receiver:
+        for life in range(8):
+            service = await start("gps_receiver", **environment(agent, options=OPTIONS))
+            await until(lambda service=service: opened(service, line))
+            before = len(receiver.samples)
+            for number in range(200):
+                await line.send(sentence(number))
+            await until(lambda before=before, life=life: len(receiver.samples) >= before + life * 20)
+            assert await service.stop(9) == -9
+        service = await start("gps_receiver", **environment(agent, options=OPTIONS))
+        await until(lambda: opened(service, line))
+        await line.send(sentence(1))
+        assert await service.stop() == 0
+        assert service.counts["buffered"] == 0
+    groups: dict[str, list[int]] = {}
+    for name, number in receiver.order:
+        groups.setdefault(name, []).append(number)
+    for numbers in groups.values():
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert receiver.tracker.missing == 0
