@@ -146,7 +146,7 @@ class Store:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("DELETE FROM entry WHERE number <= ?", (acknowledged,))
                 database.executemany("DELETE FROM entry WHERE number BETWEEN ? AND ?", dropped)
-                database.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", rows)
+                database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", rows)
         except _FAILURES as error:
             raise self._failed(error) from None
 
