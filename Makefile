@@ -13,7 +13,7 @@ SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test static check docs format clean
+.PHONY: help setup demo run test static check bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -52,6 +52,9 @@ static: $(STAMP) ## check format, lint and strict types
 	@echo "static: types";  $(BIN)/mypy
 
 check: static test ## everything that must pass before a commit: static and test
+
+bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 docs: $(STAMP) ## write the settings and quantities tables into the services' READMEs
 	@for service in $(SERVICES); do $(BIN)/python -m $$service --write-readme services/$$service/README.md; done

@@ -6,7 +6,7 @@ taken before that are marked, and corrected before they are sent if the jump com
 
 from __future__ import annotations
 
-import platform
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def _since_boot() -> float:
 
 def system_clock_is_verified() -> bool:
     """Whether this system's wall clock has a source: a real-time clock, a host, or a time server."""
-    if not platform.machine().startswith(("arm", "aarch64")) or any(Path("/sys/class/rtc").glob("rtc*")):
+    if not os.uname().machine.startswith(("arm", "aarch64")) or any(Path("/sys/class/rtc").glob("rtc*")):
         return True
     import ctypes  # noqa: PLC0415 - 1 MiB that only boards without a real-time clock pay
 

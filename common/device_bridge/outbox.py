@@ -168,6 +168,11 @@ class Outbox(Backlog):
         self._disk_due.set()
         return bool(self._unloaded or self._fresh) and len(self._fresh) < _GROUP
 
+    @property
+    def is_written(self) -> bool:
+        """Whether a crash now would lose nothing."""
+        return not self._fresh and self._last_in_memory() <= self._written_to
+
     def spill(self) -> None:
         """From now on entries go to disk, until all have been delivered."""
         if self._store and not self._on_disk:

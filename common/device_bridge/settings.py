@@ -10,7 +10,6 @@ A later source wins over an earlier one, member by member:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -156,8 +155,8 @@ def _read_file(file: Path) -> dict[str, Any]:
     if len(data) > _MAX_SOURCE_BYTES:
         raise SettingsError("file", str(file), f"is larger than {_MAX_SOURCE_BYTES} bytes", remedy)
     try:
-        members = tomllib.loads(data.decode()) if file.suffix == ".toml" else msgspec.json.decode(data)
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
+    except (ValueError, msgspec.DecodeError) as error:
         raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
     if not isinstance(members, dict):
         raise SettingsError("file", str(file), "holds no object", remedy)

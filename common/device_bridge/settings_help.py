@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -95,6 +94,8 @@ def explain(
         parent = path.rpartition(".")[0]
         siblings = _members_below(known, parent)
         if named.group(1) == "contains unknown":
+            import difflib  # noqa: PLC0415 - needed to help once, not to run
+
             close = difflib.get_close_matches(named.group(2), siblings, n=1)
             hint = f"Did you mean {close[0]}? " if close else ""
             remedy = f"{hint}Known here: {', '.join(siblings)}."

@@ -14,6 +14,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import Any, NoReturn
 
 import msgspec
@@ -150,23 +151,32 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
             raise MessageError("version", f"only version {VERSION} is known", version)
         if HEADER_SIZE + sum(lengths) != len(data):
             raise MessageError("frame", f"{len(data)} bytes, but its header adds up to another length")
-        values: list[Any] = []
-        start = HEADER_SIZE
-        for (name, kind), length in zip(_WIRE_ORDER, lengths, strict=True):
-            end = start + length
-            if kind is str:
-                try:
-                    values.append(str(data[start:end], "utf-8") if length else "")
-                except UnicodeDecodeError:
-                    raise MessageError(name, "is not UTF-8", data[start:end]) from None
-            elif kind is int:
-                if length > 8:
-                    raise MessageError(name, "an integer has at most 8 bytes", length)
-                values.append(int.from_bytes(data[start:end], "big") if length else 0)
-            else:
-                values.append(data[start:end])
-            start = end
-        return cls(**dict(zip(_WIRE_NAMES, values, strict=True)))
+        ends = list(accumulate(lengths, initial=HEADER_SIZE))
+        values = [data[start:end] if end > start else b"" for start, end in pairwise(ends)]
+        try:
+            return cls(
+                id=values[0].decode(),
+                tag=values[1].decode(),
+                groupid=values[2].decode(),
+                sequencenumber=_read(values[3]),
+                sequencetotal=_read(values[4]),
+                priority=_read(values[5]),
+                timestamp=_read(values[6]),
+                publisher=values[7].decode(),
+                authid=values[8].decode(),
+                authgroup=values[9].decode(),
+                chainposition=_read(values[10]),
+                hash=values[11].decode(),
+                previoushash=values[12].decode(),
+                nonce=values[13].decode(),
+                difficultytarget=_read(values[14]),
+                infotype=values[15].decode(),
+                infoformat=values[16].decode(),
+                contextdata=values[17],
+                contentdata=values[18],
+            )
+        except (UnicodeDecodeError, OverflowError):
+            raise _damaged(values) from None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form as a mapping ready for a JSON encoder; content in base64, once."""
@@ -233,8 +243,26 @@ _FIELD_TYPES: dict[str, type] = {
     name: str if name in _STRING_LIMITS else bytes if name in _DATA_FIELDS else int
     for name in IoMessage.__struct_fields__
 }
-_WIRE_ORDER = [(name, kind) for name, kind in _FIELD_TYPES.items() if name != "version"]
-_WIRE_NAMES = [name for name, _ in _WIRE_ORDER]
+
+
+def _read(data: bytes) -> int:
+    if len(data) > 8:
+        raise OverflowError
+    return int.from_bytes(data, "big")
+
+
+def _damaged(values: list[bytes]) -> MessageError:
+    """Finds the field that could not be read."""
+    names = [name for name in _FIELD_TYPES if name != "version"]
+    for name, value in zip(names, values, strict=True):
+        if _FIELD_TYPES[name] is int and len(value) > 8:
+            return MessageError(name, "an integer has at most 8 bytes", len(value))
+        if _FIELD_TYPES[name] is str:
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return MessageError(name, "is not UTF-8", value)
+    return MessageError("frame", "cannot be decoded")
 
 
 def _from_base64(name: str, value: object) -> bytes:
