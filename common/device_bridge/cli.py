@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
@@ -17,11 +16,9 @@ from iofog_sdk import NodeNotFound, connect
 
 from . import logs
 from .errors import SettingsError
-from .readme import write_readme
 from .runtime import Runtime
 from .service import DeviceService
 from .settings import SettingsSources
-from .settings_help import json_schema
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
@@ -34,20 +31,12 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
 
     Exit status: 0 after an orderly end, 78 when a setting is missing or wrong.
     """
-    options = _parser(service_type).parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     logs.configure()
     try:
-        if options.schema:
-            _print(msgspec.json.format(msgspec.json.encode(json_schema(service_type.settings_type))).decode())
-        elif options.write_readme:
-            write_readme(service_type, options.write_readme)
-        else:
-            sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
-            if options.check:
-                settings = sources.resolve(None)
-                _print(msgspec.json.format(msgspec.json.encode(settings)).decode())
-            else:
-                asyncio.run(_run(service_type, sources))
+        file = _obey(service_type, given) if given else None
+        sources = SettingsSources(service_type.settings_type, file=file, environment=os.environ)
+        asyncio.run(_run(service_type, sources))
     except (SettingsError, NodeNotFound) as error:
         log.error("%s", error)
         sys.exit(EXIT_SETTINGS)
@@ -62,7 +51,17 @@ async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources)
     await runtime.run()
 
 
-def _parser(service_type: type[DeviceService[Any]]) -> argparse.ArgumentParser:
+def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path | None:
+    """Does what the arguments ask for and exits, or returns the settings file to run with.
+
+    Everything needed for that is imported here: a container starts without arguments, and a small board pays for
+    every import in time and memory.
+    """
+    import argparse  # noqa: PLC0415
+
+    from .readme import write_readme  # noqa: PLC0415
+    from .settings_help import json_schema  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog=f"python -m {service_type.name()}",
         description=(service_type.__doc__ or "").split("\n", maxsplit=1)[0],
@@ -76,8 +75,19 @@ def _parser(service_type: type[DeviceService[Any]]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--write-readme", type=Path, metavar="FILE", help="bring the tables of a README up to date and exit"
     )
-    return parser
+    options = parser.parse_args(arguments)
+    if options.schema:
+        _print(json_schema(service_type.settings_type))
+    elif options.write_readme:
+        write_readme(service_type, options.write_readme)
+    elif options.check:
+        sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
+        _print(sources.resolve(None))
+    else:
+        file: Path | None = options.settings
+        return file
+    sys.exit(0)
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
+def _print(value: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

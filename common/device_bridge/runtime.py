@@ -6,24 +6,24 @@ import asyncio
 import contextlib
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import IoFogError, Link
 
 from . import logs
-from .bridge import Bridge, DeviceState
+from .bridge import Bridge
 from .clock import Clock
 from .delivery import Delivery
 from .errors import SettingsError
-from .http import HttpServer, Page
 from .messages import MessageMaker
-from .metrics import CONTENT_TYPE, Metric, render
 from .outbox import Outbox
 from .service import DeviceService
 from .settings import HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
+
+if TYPE_CHECKING:
+    from .health import HealthServer
 
 log = logging.getLogger("device_bridge")
 
@@ -31,6 +31,14 @@ _CONFIG_WAIT_S = 5.0
 _CLOCK_CHECK_S = 5.0
 _DRAIN_S = 3.5
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+
+
+@dataclass
+class Refusals:
+    """New settings that could not be used: how often, and why the last ones were not, "" once good ones came."""
+
+    count: int = 0
+    last: str = ""
 
 
 class Runtime:
@@ -49,9 +57,8 @@ class Runtime:
         self._stop = asyncio.Event()
         self._config: str | None = None
         self._config_came = asyncio.Event()
-        self._refusal = ""
-        self._refusals = 0
-        self._http: HttpServer | None = None
+        self.refusals = Refusals()
+        self._http: HealthServer | None = None
         self._background: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -148,7 +155,7 @@ class Runtime:
         except SettingsError as error:
             self._refuse(error)
             return
-        self._refusal = ""
+        self.refusals.last = ""
         if settings == self._settings:
             return
         log.info("new settings applied")
@@ -168,10 +175,10 @@ class Runtime:
         self._messages.base_name = source if source[-1] in ":/." else source + ":"
 
     def _refuse(self, error: SettingsError) -> None:
-        self._refusals += 1
-        if str(error) == self._refusal:
+        self.refusals.count += 1
+        if str(error) == self.refusals.last:
             return
-        self._refusal = str(error)
+        self.refusals.last = str(error)
         log.error("new settings refused, the old ones stay: %s", error)
         self._in_background(self._link.log(f"settings refused: {error}", warning=True))
 
@@ -187,7 +194,9 @@ class Runtime:
     async def _serve_http(self, settings: HttpSettings) -> None:
         server = None
         if settings.port is not None:
-            server = HttpServer({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+            from .health import HealthServer  # noqa: PLC0415 - most containers serve none
+
+            server = HealthServer(self._link, self._outbox, self._bridge, self._clock, self.refusals)
             try:
                 port = await server.start(settings.host, settings.port)
             except OSError as error:
@@ -200,50 +209,6 @@ class Runtime:
         if self._http is not None:
             await self._http.close()
         self._http = server
-
-    def _healthz(self) -> Page:
-        return Page(200, "application/json", '{"status":"ok"}\n')
-
-    def _readyz(self) -> Page:
-        device_ready = self._bridge.state in (DeviceState.OPEN, DeviceState.READING)
-        ready = device_ready and self._link.connected
-        link_error = self._link.last_error
-        state = {
-            "ready": ready,
-            "device": {"state": self._bridge.state.value, "reason": self._bridge.reason},
-            "link": {"up": self._link.connected, "to": self._link.description, "reason": str(link_error or "")},
-            "settings": {"refused": self._refusal},
-            "outbox": {"problem": self._outbox.problem},
-            "clock": {"trusted": self._clock.trusted},
-        }
-        return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
-
-    def _metrics(self) -> Page:
-        box, bridge = self._outbox, self._bridge
-        metrics = [
-            Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", box.read),
-            Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", box.delivered),
-            *(
-                Metric("bridge_readings_dropped_total", "counter", "Readings given up.", count, {"reason": reason})
-                for reason, count in (box.dropped or {"outbox full": 0}).items()
-            ),
-            Metric(
-                "bridge_readings_recovered_total", "counter", "Of those read: from an earlier run.", box.recovered
-            ),
-            Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self._clock.trusted),
-            Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != ""),
-            Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
-            Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),
-            Metric("bridge_device_up", "gauge", "1 while the device can be read.", bridge.reason == ""),
-            Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", bridge.failures),
-            Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
-            Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals),
-            *(
-                Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
-                for name, count in bridge.counters().items()
-            ),
-        ]
-        return Page(200, CONTENT_TYPE, render(metrics))
 
     def _in_background(self, work: Any) -> None:
         async def contained() -> None:

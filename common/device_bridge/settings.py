@@ -18,7 +18,6 @@ import msgspec
 from msgspec import Meta
 
 from .errors import SettingsError
-from .settings_help import explain, fields, plain_type
 
 ENVIRONMENT_PREFIX = "SETTING_"
 _MAX_SOURCE_BYTES = 1024 * 1024
@@ -126,6 +125,8 @@ class SettingsSources:
         try:
             return msgspec.convert(merged, self.model)
         except msgspec.ValidationError as error:
+            from .settings_help import explain  # noqa: PLC0415 - needed to help, not to run
+
             raise explain(error, self.model, merged, layers) from None
 
     def _from_environment(self) -> dict[str, Any]:
@@ -189,6 +190,8 @@ def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
 
 def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
     """A variable's text is taken as JSON unless its setting is text."""
+    from .settings_help import fields, plain_type  # noqa: PLC0415 - needed only where there are variables
+
     field = dict(fields(model)).get(".".join(path))
     if field is None or plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
         return text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -17,6 +16,7 @@ import msgspec
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 
 _READ_SIZE = 65_536
+_OK = 200
 
 
 class RestClient:
@@ -102,7 +102,7 @@ class RestClient:
         writer.write(b"".join(part for part in parts if part))
         await writer.drain()
 
-        status, chunks, size = 0, list[bytes](), 0
+        status, reason, chunks, size = 0, b"", list[bytes](), 0
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
@@ -111,7 +111,7 @@ class RestClient:
                     raise ConnectionLost(f"{path}: the node closed the connection without a reply")
                 http.receive_data(data)
             elif isinstance(event, h11.Response):
-                status = event.status_code
+                status, reason = event.status_code, event.reason
             elif isinstance(event, h11.Data):
                 size += len(event.data)
                 if size > self._max_body:
@@ -119,25 +119,21 @@ class RestClient:
                 chunks.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
                 break
-        if status == HTTPStatus.OK and http.our_state is h11.DONE and http.their_state is h11.DONE:
+        if status == _OK and http.our_state is h11.DONE and http.their_state is h11.DONE:
             http.start_next_cycle()
         else:
             await self.close()
         text = b"".join(chunks)
-        if status != HTTPStatus.OK:
-            raise RequestRefused(path, status, _without_status_line(text, status))
+        if status != _OK:
+            raise RequestRefused(path, status, _without_status_line(text, f"{status} {reason.decode('latin-1')}"))
         try:
             return msgspec.json.decode(text)
         except msgspec.DecodeError as error:
             raise ConnectionLost(f"{path}: reply is not JSON: {error}") from None
 
 
-def _without_status_line(body: bytes, status: int) -> str:
+def _without_status_line(body: bytes, line: str) -> str:
     text = body.decode("utf-8", "replace")
-    try:
-        line = f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        line = str(status)
     while text.endswith(line):
         text = text.removesuffix(line)
     return text.strip() or line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
@@ -125,7 +126,9 @@ class ClientConnection(asyncio.Protocol):
             headers.append(("content-type", JSON_TYPE))
         http = self._http
         parts = [
-            http.send(h11.Response(status_code=reply.status, headers=headers)),
+            http.send(
+                h11.Response(status_code=reply.status, headers=headers, reason=HTTPStatus(reply.status).phrase)
+            ),
             http.send(h11.Data(body)),
             http.send(h11.EndOfMessage()),
         ]

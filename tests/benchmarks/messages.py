@@ -18,8 +18,9 @@ _WINDOW = 64
 _AGENT = """
 import asyncio, sys
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice
+config = AgentConfig(listen=Listen(port=int(sys.argv[1])), microservices={"device": Microservice()})
 async def main():
-    async with LocalAgent(AgentConfig(listen=Listen(port=int(sys.argv[1])), microservices={"device": Microservice()})):
+    async with LocalAgent(config):
         await asyncio.Event().wait()
 asyncio.run(main())
 """

@@ -20,10 +20,8 @@ def main(port: str, agent_port: str, publisher: str) -> None:
                 "infoformat": "utf-8",
                 "contentdata": content,
             }
-            request = urllib.request.Request(
-                url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request) as reply:  # noqa: S310
+            request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request) as reply:
                 reply.read()
 
 

@@ -1,0 +1,71 @@
+"""What a service says about itself over HTTP: `/healthz`, `/readyz` and `/metrics`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from iofog_sdk import Link
+
+from .bridge import Bridge, DeviceState
+from .clock import Clock
+from .http import HttpServer, Page
+from .metrics import CONTENT_TYPE, Metric, render
+from .outbox import Outbox
+
+if TYPE_CHECKING:
+    from .runtime import Refusals
+
+
+class HealthServer(HttpServer):
+    """Serves the state of the parts it is given."""
+
+    def __init__(self, link: Link, outbox: Outbox, bridge: Bridge, clock: Clock, refusals: Refusals) -> None:
+        super().__init__({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+        self._link, self._outbox, self._bridge, self._clock = link, outbox, bridge, clock
+        self._refusals = refusals
+
+    def _healthz(self) -> Page:
+        return Page(200, "application/json", '{"status":"ok"}\n')
+
+    def _readyz(self) -> Page:
+        device_ready = self._bridge.state in (DeviceState.OPEN, DeviceState.READING)
+        ready = device_ready and self._link.connected
+        link_error = self._link.last_error
+        state = {
+            "ready": ready,
+            "device": {"state": self._bridge.state.value, "reason": self._bridge.reason},
+            "link": {"up": self._link.connected, "to": self._link.description, "reason": str(link_error or "")},
+            "settings": {"refused": self._refusals.last},
+            "outbox": {"problem": self._outbox.problem},
+            "clock": {"trusted": self._clock.trusted},
+        }
+        return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
+
+    def _metrics(self) -> Page:
+        box, bridge = self._outbox, self._bridge
+        metrics = [
+            Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", box.read),
+            Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", box.delivered),
+            *(
+                Metric("bridge_readings_dropped_total", "counter", "Readings given up.", count, {"reason": reason})
+                for reason, count in (box.dropped or {"outbox full": 0}).items()
+            ),
+            Metric(
+                "bridge_readings_recovered_total", "counter", "Of those read: from an earlier run.", box.recovered
+            ),
+            Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self._clock.trusted),
+            Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != ""),
+            Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
+            Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),
+            Metric("bridge_device_up", "gauge", "1 while the device can be read.", bridge.reason == ""),
+            Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", bridge.failures),
+            Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
+            Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals.count),
+            *(
+                Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
+                for name, count in bridge.counters().items()
+            ),
+        ]
+        return Page(200, CONTENT_TYPE, render(metrics))
