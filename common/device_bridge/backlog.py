@@ -102,7 +102,7 @@ class Backlog:
         await self._filled.wait()
 
     async def wait_room(self) -> None:
-        """Returns when the next sample may be read; waits only where settings say `block_device`."""
+        """Returns when the next sample may be read: waits while a full outbox is to `block_device`."""
         await self._has_room.wait()
 
     @property

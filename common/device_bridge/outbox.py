@@ -139,6 +139,8 @@ class Outbox(Backlog):
         if self._unloaded or (self._on_disk and self._store and not self.problem):
             self._fresh.append(entry)
             self._disk_due.set()
+            if self._memory_bytes > 2 * self.settings.memory_bytes:
+                self._has_room.clear()  # the device sends faster than the disk writes: let the disk catch up
             return
         self._append_ready(entry)
         if self._store and not self._on_disk:
@@ -263,6 +265,9 @@ class Outbox(Backlog):
             else:
                 self._append_ready(entry)
 
+        if not self._fresh and not (self.settings.on_full == "block_device" and self._is_full(0)):
+            self._has_room.set()
+
     def _unload(self, entry: Entry) -> None:
         if not self._unloaded:
             self._oldest_on_disk = entry.put_at
@@ -302,6 +307,7 @@ class Outbox(Backlog):
         if str(error) != self.problem:
             log.error("%s; going on in memory", error)
         self.problem = str(error)
+        self._has_room.set()
         if not self._unloaded:
             while self._fresh:
                 self._append_ready(self._fresh.popleft())

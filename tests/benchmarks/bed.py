@@ -86,3 +86,16 @@ async def agent_and_viewer() -> AsyncIterator[tuple[LocalAgent, Link]]:
 def environment(agent: LocalAgent, name: str) -> dict[str, str]:
     """How a process reaches the agent as this microservice."""
     return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}"}
+
+
+async def listening(port: int) -> None:
+    """Returns when a process listens on the port."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            return

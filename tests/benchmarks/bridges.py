@@ -15,7 +15,7 @@ from pathlib import Path
 
 from simulated_devices import SimulatedSerialLine
 
-from .bed import agent_and_viewer, environment, process
+from .bed import agent_and_viewer, environment, listening, process
 
 _CACHE = Path(".cache")
 _PEERS = _CACHE / "bench-venv"
@@ -54,11 +54,14 @@ class Bench:
 
 
 def lean_python() -> str:
-    """A Python with the dependencies of one service and no others, as its image has."""
+    """A Python with the dependencies of one service and no others, byte-compiled, as its image has."""
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     command = [uv, "sync", "--quiet", "--locked", "--no-dev", "--package", "gps-receiver", "--python", sys.executable]
+    command.append("--compile-bytecode")
     subprocess.run(command, check=True, env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(_LEAN.resolve())})
-    return str(_LEAN / "bin" / "python")
+    python = str(_LEAN / "bin" / "python")
+    subprocess.run([python, "-m", "compileall", "-q", "common", "services", "tests/benchmarks"], check=True)
+    return python
 
 
 @contextlib.asynccontextmanager
@@ -146,11 +149,11 @@ async def _to_broker(folder: Path) -> AsyncIterator[tuple[SimulatedSerialLine, i
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
     with SimulatedSerialLine(folder / "tty") as line:
         async with process("mosquitto", "-c", str(folder / "broker.conf")):
             bench = Bench(0, line)
-            await _listening(port)
+            await listening(port)
             subscriber = await asyncio.create_subprocess_exec(
                 *("mosquitto_sub", "-p", str(port), "-t", "bench/#", "-q", "1"), stdout=asyncio.subprocess.PIPE
             )
@@ -159,18 +162,6 @@ async def _to_broker(folder: Path) -> AsyncIterator[tuple[SimulatedSerialLine, i
             subscriber.terminate()
             await subscriber.wait()
             await counting
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            return
 
 
 async def _count(subscriber: asyncio.subprocess.Process, take: Callable[[list[bytes]], None]) -> None:

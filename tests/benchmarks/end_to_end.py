@@ -47,7 +47,7 @@ async def measure(bridge: Callable[[Path], AbstractAsyncContextManager[Bench]], 
             memory = rss_mib(bench.pid)
             have, cpu, began = len(bench.received), cpu_s(bench.pid), time.perf_counter()
             await bench.line.send(lines(count))
-            await bench.wait_for(have + count, 120)
+            await bench.wait_for(have + count, 60)
             seconds = time.perf_counter() - began
             whole = len(bench.received) - have
             used = cpu_s(bench.pid) - cpu

@@ -11,7 +11,7 @@ import urllib.request
 from iofog_sdk import IoMessage, LocalApiClient, Outcome
 from iofog_sdk.sockets import encode_for_socket
 
-from .bed import process
+from .bed import listening, process
 from .report import Row, at_least
 
 _WINDOW = 64
@@ -30,6 +30,7 @@ async def rows(quick: bool, port: int) -> list[Row]:
     """Rate and processor time of a message at two sizes."""
     table = []
     async with process(sys.executable, "-c", _AGENT, str(port)):
+        await listening(port)
         client = LocalApiClient("device", "127.0.0.1", port)
         socket = client.message_socket()
         socket.start()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -317,6 +318,31 @@ async def test_a_full_disk_does_not_fill_the_memory(make, monkeypatch):
         assert accounted(box)
     assert box.bytes_in_memory <= 10_500
     box._store.full = False
+
+
+class SlowDisk(Store):
+    """A disk that writes when it is let."""
+
+    allowed = threading.Event()
+
+    def commit(self, added, acknowledged, dropped=()):
+        self.allowed.wait(10)
+        super().commit(added, acknowledged, dropped)
+
+
+async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
+    monkeypatch.setattr("device_bridge.outbox.Store", SlowDisk)
+    box = await make(durability="always", memory_bytes=10_000)
+    while box._has_room.is_set():
+        box.put(bytes(100), 1)
+        await asyncio.sleep(0)
+    assert 20_000 < box.bytes_in_memory < 21_000
+    waiting = asyncio.ensure_future(box.wait_room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    SlowDisk.allowed.set()
+    await asyncio.wait_for(waiting, 10)
+    assert not box.dropped
 
 
 def test_the_store_refuses_a_second_owner(tmp_path):
