@@ -13,9 +13,8 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
-from itertools import accumulate, pairwise
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -146,37 +145,18 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
         data = bytes(data)
         if len(data) < HEADER_SIZE:
             raise MessageError("frame", f"shorter than the {HEADER_SIZE}-byte header", len(data))
-        version, *lengths = _LENGTHS_READ.unpack_from(data)
-        if version != VERSION:
-            raise MessageError("version", f"only version {VERSION} is known", version)
-        if HEADER_SIZE + sum(lengths) != len(data):
+        head = data[:_SHAPE_SIZE]
+        shape = _shapes.get(head) or _learn_shape(head)
+        end = HEADER_SIZE + shape.values.size
+        if end + _read_size(data, _SHAPE_SIZE)[0] != len(data):
             raise MessageError("frame", f"{len(data)} bytes, but its header adds up to another length")
-        ends = list(accumulate(lengths, initial=HEADER_SIZE))
-        values = [data[start:end] if end > start else b"" for start, end in pairwise(ends)]
+        raw = shape.values.unpack_from(data, HEADER_SIZE)
         try:
-            return cls(
-                id=values[0].decode(),
-                tag=values[1].decode(),
-                groupid=values[2].decode(),
-                sequencenumber=_read(values[3]),
-                sequencetotal=_read(values[4]),
-                priority=_read(values[5]),
-                timestamp=_read(values[6]),
-                publisher=values[7].decode(),
-                authid=values[8].decode(),
-                authgroup=values[9].decode(),
-                chainposition=_read(values[10]),
-                hash=values[11].decode(),
-                previoushash=values[12].decode(),
-                nonce=values[13].decode(),
-                difficultytarget=_read(values[14]),
-                infotype=values[15].decode(),
-                infoformat=values[16].decode(),
-                contextdata=values[17],
-                contentdata=values[18],
-            )
-        except (UnicodeDecodeError, OverflowError):
-            raise _damaged(values) from None
+            members = {name: read(value) for (name, read), value in zip(shape.fields, raw)}  # noqa: B905
+        except UnicodeDecodeError:
+            _explain_text(shape, raw)
+        members["contentdata"] = data[end:]
+        return cls(**members)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form as a mapping ready for a JSON encoder; content in base64, once."""
@@ -245,24 +225,51 @@ _FIELD_TYPES: dict[str, type] = {
 }
 
 
-def _read(data: bytes) -> int:
-    if len(data) > 8:
-        raise OverflowError
-    return int.from_bytes(data, "big")
+_SHAPE_SIZE = HEADER_SIZE - 4
+_MAX_SHAPES = 256
 
 
-def _damaged(values: list[bytes]) -> MessageError:
-    """Finds the field that could not be read."""
-    names = [name for name in _FIELD_TYPES if name != "version"]
-    for name, value in zip(names, values, strict=True):
-        if _FIELD_TYPES[name] is int and len(value) > 8:
-            return MessageError(name, "an integer has at most 8 bytes", len(value))
-        if _FIELD_TYPES[name] is str:
-            try:
-                value.decode()
-            except UnicodeDecodeError:
-                return MessageError(name, "is not UTF-8", value)
-    return MessageError("frame", "cannot be decoded")
+class _Shape(NamedTuple):
+    """How messages with the same header are read: one call for all values, and only the fields that are there.
+
+    A publisher's messages differ in little but their content, whose length is not part of the shape.
+    """
+
+    values: struct.Struct
+    fields: tuple[tuple[str, Callable[[bytes], Any]], ...]
+
+
+_shapes: dict[bytes, _Shape] = {}
+
+
+def _learn_shape(head: bytes) -> _Shape:
+    version, *lengths = _LENGTHS_READ.unpack(head + bytes(4))
+    if version != VERSION:
+        raise MessageError("version", f"only version {VERSION} is known", version)
+    names = [name for name in _FIELD_TYPES if name not in ("version", "contentdata")]
+    present = [(name, length) for name, length in zip(names, lengths[:-1], strict=True) if length]
+    for name, length in present:
+        if _FIELD_TYPES[name] is int and length > 8:
+            raise MessageError(name, "an integer has at most 8 bytes", length)
+    layout = struct.Struct("".join(f"{length}s" for _, length in present))
+    shape = _Shape(layout, tuple((name, _READERS[_FIELD_TYPES[name]]) for name, _ in present))
+    if len(_shapes) >= _MAX_SHAPES:
+        _shapes.clear()
+    _shapes[head] = shape
+    return shape
+
+
+def _explain_text(shape: _Shape, raw: tuple[bytes, ...]) -> NoReturn:
+    for (name, read), value in zip(shape.fields, raw, strict=True):
+        try:
+            read(value)
+        except UnicodeDecodeError:
+            raise MessageError(name, "is not UTF-8", value) from None
+    raise MessageError("frame", "cannot be decoded")
+
+
+_read_size = struct.Struct(">I").unpack_from
+_READERS: dict[type, Callable[[bytes], Any]] = {str: bytes.decode, int: int.from_bytes, bytes: bytes}
 
 
 def _from_base64(name: str, value: object) -> bytes:
