@@ -114,6 +114,10 @@ class Runtime:
         if not directory and settings.durability == "always":
             remedy = "Name a folder that outlives the process, or set STATE_DIRECTORY."
             raise SettingsError("outbox.directory", None, "is needed for durability `always`", remedy)
+        if not directory and settings.durability == "spill":
+            log.info(
+                "messages wait in memory only; name a folder in outbox.directory or STATE_DIRECTORY to keep them"
+            )
         return Path(directory) / f"{self._service_type.name()}.outbox.db" if directory else None
 
     def reload(self) -> None:

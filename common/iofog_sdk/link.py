@@ -17,7 +17,7 @@ from .errors import ConnectionLost, IoFogError, LinkError
 from .frames import Receipt
 from .local_api import LocalApiClient
 from .message import IoMessage
-from .sockets import Outcome, encode_for_socket
+from .sockets import Outcome, encode_for_socket, receipt_for
 
 log = logging.getLogger("iofog_sdk")
 
@@ -82,13 +82,7 @@ class Link(abc.ABC):
     async def send(self, message: IoMessage) -> Receipt:
         """Sends one message and waits for its receipt. Raises MessageError or LinkError."""
         message.publisher = message.publisher or self.microservice_id
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        body = encode_for_socket(message)
-        self.post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))
-        outcome = await answer
-        if isinstance(outcome, LinkError):
-            raise outcome
-        return outcome
+        return await receipt_for(self.post, encode_for_socket(message))
 
     async def __aenter__(self) -> Link:
         await self.start()

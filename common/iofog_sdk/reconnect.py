@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import logging
@@ -17,7 +18,7 @@ _STEADY_AFTER_S = 5.0
 """A connection shorter than this counts as a failed attempt, so that one which opens and closes at once backs off."""
 
 
-class ReconnectingSocket:
+class ReconnectingSocket(abc.ABC):
     """Keeps one WebSocket open: connects, proves it with pings, and connects again with jittered back-off.
 
     The agent answers the handshake before it registers the connection, forgets connections that do not
@@ -76,13 +77,14 @@ class ReconnectingSocket:
                 await self._task
             self._task = None
 
+    @abc.abstractmethod
     def _on_binary(self, payload: bytes) -> None:
-        raise AssertionError("overridden")
+        """Called with the content of each binary message."""
 
-    def _on_up(self) -> None:
+    def _on_up(self) -> None:  # noqa: B027 - optional
         """Called when a connection is up."""
 
-    def _on_down(self, error: LinkError) -> None:
+    def _on_down(self, error: LinkError) -> None:  # noqa: B027 - optional
         """Called when a connection that was open has ended."""
 
     async def _run(self) -> None:

@@ -75,13 +75,7 @@ class MessageSocket(ReconnectingSocket):
         Raises MessageError when the message breaks a limit of the format or has text that is not ASCII outside
         its content, which the agent would corrupt on delivery; LinkError when no receipt came.
         """
-        body = encode_for_socket(message)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))
-        outcome = await answer
-        if isinstance(outcome, LinkError):
-            raise outcome
-        return outcome
+        return await receipt_for(self.post, encode_for_socket(message))
 
     async def wait_for_room(self) -> None:
         """Returns when the operating system takes more data, or the connection has ended."""
@@ -188,6 +182,16 @@ class ControlSocket(ReconnectingSocket):
             self._on_config_changed()
         elif self._on_edge_resources_changed is not None:
             self._on_edge_resources_changed()
+
+
+async def receipt_for(post: Callable[[bytes, Callable[[Outcome], None]], None], body: bytes) -> Receipt:
+    """Posts one binary ioMessage and waits for its receipt. Raises LinkError."""
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))
+    outcome = await answer
+    if isinstance(outcome, LinkError):
+        raise outcome
+    return outcome
 
 
 def encode_for_socket(message: IoMessage) -> bytes:

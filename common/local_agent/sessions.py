@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import logging
 from collections.abc import Callable
 
@@ -67,7 +68,7 @@ class Session:
         return False
 
 
-class Sockets:
+class Sockets(abc.ABC):
     """All sessions of one kind; the newest of a microservice is the one that counts."""
 
     def __init__(self) -> None:
@@ -100,9 +101,9 @@ class Sockets:
             self.on_payload(session, frame.payload, now)
         return True
 
+    @abc.abstractmethod
     def on_payload(self, session: Session, payload: bytes, now: float) -> None:
         """Takes the content of one binary frame."""
-        raise NotImplementedError
 
     def tick(self, now: float) -> None:
         """To be called every 10 s: sends again, gives up."""
