@@ -26,12 +26,15 @@ class HealthServer(HttpServer):
         self._link, self._outbox, self._bridge, self._clock = link, outbox, bridge, clock
         self._refusals = refusals
 
+    @property
+    def _device_up(self) -> bool:
+        return self._bridge.state in (DeviceState.OPEN, DeviceState.READING)
+
     def _healthz(self) -> Page:
         return Page(200, "application/json", '{"status":"ok"}\n')
 
     def _readyz(self) -> Page:
-        device_ready = self._bridge.state in (DeviceState.OPEN, DeviceState.READING)
-        ready = device_ready and self._link.connected
+        ready = self._device_up and self._link.connected
         link_error = self._link.last_error
         state = {
             "ready": ready,
@@ -59,7 +62,7 @@ class HealthServer(HttpServer):
             Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != ""),
             Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered),
             Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s()),
-            Metric("bridge_device_up", "gauge", "1 while the device can be read.", bridge.reason == ""),
+            Metric("bridge_device_up", "gauge", "1 while the device can be read.", self._device_up),
             Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", bridge.failures),
             Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
             Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals.count),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,7 +13,7 @@ from iofog_sdk import IoMessage, MessageError, MessageTemplate
 from . import senml
 from .clock import Clock
 from .outbox import Outbox
-from .reading import Sample
+from .reading import Quality, Quantity, Reading, Sample
 from .store import Entry
 
 log = logging.getLogger("device_bridge")
@@ -25,10 +26,12 @@ class MessageMaker:
         publisher: UUID of the microservice.
         clock: for readings without a time of their own.
         outbox: where messages go.
+        quantities: what the device measures; a value outside its range is marked uncertain, not left out.
     """
 
-    def __init__(self, publisher: str, clock: Clock, outbox: Outbox) -> None:
+    def __init__(self, publisher: str, clock: Clock, outbox: Outbox, quantities: Sequence[Quantity] = ()) -> None:
         self._clock, self._outbox = clock, outbox
+        self._valid = {quantity.name: quantity.valid for quantity in quantities if quantity.valid}
         self._template = MessageTemplate(
             IoMessage(
                 groupid=uuid.uuid4().hex,
@@ -45,7 +48,9 @@ class MessageMaker:
     def put(self, sample: Sample) -> None:
         """Puts a sample into the outbox, as one message."""
         now, mark = self._clock.now(), self._clock.mark
-        stamped = [r if r.time else msgspec.structs.replace(r, time=now) for r in sample]
+        stamped = [
+            self._checked(r) if r.time else self._checked(msgspec.structs.replace(r, time=now)) for r in sample
+        ]
         try:
             body = self._template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
         except (MessageError, msgspec.MsgspecError, TypeError) as error:
@@ -54,6 +59,16 @@ class MessageMaker:
             return
         self.made += 1
         self._outbox.put(body, len(stamped), mark)
+
+    def _checked(self, reading: Reading) -> Reading:
+        valid = self._valid.get(reading.name)
+        value = reading.value
+        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
+            return reading
+        if valid[0] <= value <= valid[1]:
+            return reading
+        reason = f"outside {valid[0]:g} to {valid[1]:g}"
+        return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)
 
     def body(self, entry: Entry) -> bytes:
         """What is sent for an entry: itself, or with its time corrected when that has become possible."""

@@ -85,7 +85,9 @@ class Runtime:
         self._outbox = Outbox(settings.outbox, self._outbox_file(settings.outbox))
         await self._outbox.open()
         self._clock = Clock(trusted=settings.trust_clock)
-        self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
+        self._messages = MessageMaker(
+            self._link.microservice_id, self._clock, self._outbox, self._service_type.quantities
+        )
         self._bridge = Bridge(self._service_type, settings, self._messages.put, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
         self._use(settings)

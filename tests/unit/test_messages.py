@@ -1,0 +1,69 @@
+"""Samples become messages: numbered, stamped, checked against what the device can mean."""
+
+import math
+
+import pytest
+
+from device_bridge import OutboxSettings, Quality, Quantity, Reading, senml
+from device_bridge.clock import Clock
+from device_bridge.messages import MessageMaker
+from device_bridge.outbox import Outbox
+from iofog_sdk import IoMessage
+
+
+@pytest.fixture
+def box():
+    return Outbox(OutboxSettings())
+
+
+@pytest.fixture
+def maker(box):
+    return MessageMaker("publisher", Clock(trusted=True), box, (Quantity("t", "Cel", (-40, 85)),))
+
+
+def readings(box):
+    return senml.decode(IoMessage.from_bytes(box.take().body).contentdata)
+
+
+def test_messages_of_a_run_are_numbered_from_one(maker, box):
+    for _ in range(3):
+        maker.put([Reading("t", 1.0)])
+    messages = [IoMessage.from_bytes(box.take().body) for _ in range(3)]
+    assert [m.sequencenumber for m in messages] == [1, 2, 3]
+    assert len({m.groupid for m in messages}) == 1
+    assert {m.publisher for m in messages} == {"publisher"}
+    assert {m.infotype for m in messages} == {"application/senml+json"}
+
+
+@pytest.mark.parametrize(
+    ("value", "quality", "reason"),
+    [
+        (-40, Quality.GOOD, ""),
+        (85.0, Quality.GOOD, ""),
+        (85.1, Quality.UNCERTAIN, "outside -40 to 85"),
+        (-300, Quality.UNCERTAIN, "outside -40 to 85"),
+        ("text", Quality.GOOD, ""),
+    ],
+)
+def test_a_value_outside_its_range_is_marked_and_kept(maker, box, value, quality, reason):
+    maker.put([Reading("t", value)])
+    (reading,) = readings(box)
+    assert (reading.value, reading.quality, reading.reason) == (value, quality, reason)
+
+
+def test_a_mark_of_the_service_stays(maker, box):
+    maker.put([Reading("t", 500.0, quality=Quality.STALE, reason="silent"), Reading("other", math.inf)])
+    first, second = readings(box)
+    assert (first.quality, first.reason) == (Quality.STALE, "silent")
+    assert (second.value, second.quality) == (None, Quality.BAD)
+
+
+def test_a_time_of_the_device_stays(maker, box):
+    maker.put([Reading("t", 1.0, time=1_700_000_000.5), Reading("t", 2.0, time=1_700_000_001.25)])
+    assert [r.time for r in readings(box)] == [1_700_000_000.5, 1_700_000_001.25]
+
+
+def test_what_cannot_be_encoded_is_counted(maker, box):
+    maker.put([Reading("t", object())])
+    assert box.dropped == {"not encodable": 1}
+    assert box.read == 1
