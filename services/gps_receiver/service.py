@@ -57,6 +57,7 @@ class GpsReceiver(DeviceService[GpsSettings]):
             "sentences": self.sentences.sentences,
             "checksum_errors": self.sentences.checksum_errors,
             "malformed_sentences": self.malformed,
+            "garbled_bytes": self.sentences.garbled,
         }
 
 

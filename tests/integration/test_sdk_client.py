@@ -19,7 +19,9 @@ from iofog_sdk import (
     NodeUnreachable,
     ReceiptTimeout,
     RequestRefused,
+    SequenceTracker,
     connect,
+    frames,
 )
 from local_agent import LocalAgent
 
@@ -133,6 +135,21 @@ async def test_messages_are_acknowledged(agent, client, sockets):
     session = agent.message_sockets.sessions[agent.id_of("device")]
     session.deliver(b"\x0d" + bytes(4) + b"broken", agent.now())
     await until(lambda: session._pending is None)
+
+
+async def test_a_message_the_agent_sends_again_is_known_as_a_duplicate(agent):
+    tracker = SequenceTracker()
+    async with connect(environment(agent, "viewer")) as link:
+        await link.wait_connected()
+        agent.bus.publish(message(agent, groupid="run", sequencenumber=1))
+        inbox = aiter(link.messages())
+        first = await anext(inbox)
+        session = agent.message_sockets.sessions[agent.id_of("viewer")]
+        session.send_binary(frames.msg_frame(first.to_bytes()))
+        again = await anext(inbox)
+        await inbox.aclose()
+    assert [tracker.is_new(m) for m in (first, again)] == [True, False]
+    assert tracker.duplicates == 1
 
 
 async def test_text_the_agent_would_corrupt_is_refused(agent, client, sockets):
