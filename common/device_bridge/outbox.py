@@ -99,6 +99,7 @@ class Outbox(Backlog):
         if self._store is not None and self._worker is not None:
             self._on_disk = True
             try:
+                await self._commit()  # at least once: one that was cut short above may have written what is delivered
                 while any(self._unwritten()) or self._unforgotten or self._forgotten:
                     await self._commit()
             except StoreError as error:
@@ -264,7 +265,9 @@ class Outbox(Backlog):
                 self._unload(entry)
             else:
                 self._append_ready(entry)
-
+        if group and self._acknowledged > acknowledged:  # delivered while it was written: not to be found again
+            self._unforgotten += 1
+            self._disk_due.set()
         if not self._fresh and not (self.settings.on_full == "block_device" and self._is_full(0)):
             self._has_room.set()
 

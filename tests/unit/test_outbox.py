@@ -345,6 +345,21 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
     assert not box.dropped
 
 
+async def test_what_is_delivered_while_it_is_written_is_not_found_again(make, monkeypatch):
+    monkeypatch.setattr("device_bridge.outbox.Store", SlowDisk)
+    monkeypatch.setattr(SlowDisk, "allowed", threading.Event())
+    box = await make(spill_after_s=60)
+    fill(box, 1, 5)
+    box.spill()
+    await until(lambda: not box._disk_due.is_set())  # the commit is under way
+    while box.take():
+        box.acknowledge()
+    SlowDisk.allowed.set()
+    await box.close()
+    again = await make()
+    assert again.recovered == 0
+
+
 def test_the_store_refuses_a_second_owner(tmp_path):
     first, second = Store(tmp_path / "box.db"), Store(tmp_path / "box.db")
     first.open()
