@@ -4,7 +4,8 @@ from .cli import run
 from .errors import BridgeError, DeviceError, DeviceErrorKind, SettingsError
 from .reading import Quality, Quantity, Reading, Sample, Value
 from .service import DeviceService, every
-from .settings import HttpSettings, OutboxSettings, Port, Seconds, ServiceSettings, Settings
+from .settings import HttpSettings, OutboxSettings, ServiceSettings
+from .settings_model import Port, Seconds, Settings
 
 __all__ = [
     "BridgeError",

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from .errors import SettingsError
-from .settings import Settings
+from .settings_model import Settings
 
 
 class ChecksumSettings(Settings, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta
 
 from .checksums import Checksum, ChecksumSettings
-from .settings import Settings
+from .settings_model import Settings
 
 MaxLength = Annotated[int, Meta(ge=1, le=1024 * 1024, description="bytes of the longest frame")]
 Mark = Annotated[str, Meta(min_length=1, max_length=16, description="bytes as text; escapes as \\x02 or \\r")]

@@ -12,6 +12,7 @@ from iofog_sdk import IoMessage, MessageError, MessageTemplate
 
 from . import senml
 from .clock import Clock
+from .filters import FilterChain
 from .outbox import Outbox
 from .reading import Quality, Quantity, Reading, Sample
 from .store import Entry
@@ -42,6 +43,8 @@ class MessageMaker:
         )
         self.base_name = ""
         """Put before the name of every reading."""
+        self.filters = FilterChain(())
+        """What readings go through."""
         self.made = 0
         """Messages made so far."""
 
@@ -49,8 +52,14 @@ class MessageMaker:
         """Puts a sample into the outbox, as one message."""
         now, mark = self._clock.now(), self._clock.mark
         stamped = [
-            self._checked(r) if r.time else self._checked(msgspec.structs.replace(r, time=now)) for r in sample
+            passed
+            for r in sample
+            if (passed := self.filters.apply(self._checked(r if r.time else msgspec.structs.replace(r, time=now))))
         ]
+        if len(stamped) < len(sample):
+            self._outbox.refuse(len(sample) - len(stamped), "filtered")
+        if not stamped:
+            return
         try:
             body = self._template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
         except (MessageError, msgspec.MsgspecError, TypeError) as error:

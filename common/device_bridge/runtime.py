@@ -17,6 +17,7 @@ from .bridge import Bridge
 from .clock import Clock
 from .delivery import Delivery
 from .errors import SettingsError
+from .filters import FilterChain
 from .messages import MessageMaker
 from .outbox import Outbox
 from .service import DeviceService
@@ -178,6 +179,7 @@ class Runtime:
     def _use(self, settings: ServiceSettings) -> None:
         logs.set_level(settings.log_level)
         source = settings.source or self._service_type.name()
+        self._messages.filters = FilterChain(settings.filters)
         self._messages.base_name = source if source[-1] in ":/." else source + ":"
 
     def _refuse(self, error: SettingsError) -> None:

@@ -18,19 +18,11 @@ import msgspec
 from msgspec import Meta
 
 from .errors import SettingsError
+from .filters import AnyFilter
+from .settings_model import Port, Seconds, Settings
 
 ENVIRONMENT_PREFIX = "SETTING_"
 _MAX_SOURCE_BYTES = 1024 * 1024
-
-Seconds = Annotated[float, Meta(ge=0)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
-
-
-class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Base of every settings model: unknown members are errors, not silence.
-
-    A subclass repeats `frozen=True, kw_only=True`: msgspec and type checkers ask for it class by class.
-    """
 
 
 class HttpSettings(Settings, frozen=True, kw_only=True):
@@ -82,6 +74,10 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
     trust_clock: Annotated[
         bool, Meta(description="take the system's clock for right even where nothing vouches for it")
     ] = False
+    filters: Annotated[
+        tuple[AnyFilter, ...],
+        Meta(description="what readings go through, in this order; see device_bridge's README"),
+    ] = ()
     http: HttpSettings = HttpSettings()
     outbox: OutboxSettings = OutboxSettings()
 

@@ -11,7 +11,7 @@ import msgspec
 from .errors import SettingsError
 
 if TYPE_CHECKING:
-    from .settings import Settings
+    from .settings_model import Settings
 
 Layers = list[tuple[str, dict[str, Any]]]
 """Sources by name, with what each says, in the order in which later ones win."""
@@ -63,7 +63,13 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     if type(kind).__name__ == "Metadata":
         meaning = (kind.extra_json_schema or {}).get("description", "")
     plain = plain_type(kind)
-    names = {"StrType": "text", "IntType": "integer", "FloatType": "number", "BoolType": "true or false"}
+    names = {
+        "StrType": "text",
+        "IntType": "integer",
+        "FloatType": "number",
+        "BoolType": "true or false",
+        "VarTupleType": "list",
+    }
     if type(plain).__name__ == "LiteralType":
         return " or ".join(f"`{value}`" for value in plain.values), meaning
     text = names.get(type(plain).__name__, type(plain).__name__.removesuffix("Type").lower())

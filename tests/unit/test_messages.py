@@ -6,6 +6,7 @@ import pytest
 
 from device_bridge import OutboxSettings, Quality, Quantity, Reading, senml
 from device_bridge.clock import Clock
+from device_bridge.filters import Deadband, FilterChain
 from device_bridge.messages import MessageMaker
 from device_bridge.outbox import Outbox
 from iofog_sdk import IoMessage
@@ -61,6 +62,16 @@ def test_a_mark_of_the_service_stays(maker, box):
 def test_a_time_of_the_device_stays(maker, box):
     maker.put([Reading("t", 1.0, time=1_700_000_000.5), Reading("t", 2.0, time=1_700_000_001.25)])
     assert [r.time for r in readings(box)] == [1_700_000_000.5, 1_700_000_001.25]
+
+
+def test_what_a_filter_holds_back_is_counted(maker, box):
+    maker.filters = FilterChain([Deadband(absolute=1.0)])
+    for value in (20.0, 20.5, 22.0):
+        maker.put([Reading("t", value)])
+    assert [readings(box)[0].value for _ in range(2)] == [20.0, 22.0]
+    assert box.take() is None
+    assert box.dropped == {"filtered": 1}
+    assert box.read == box.buffered + box.dropped.total() == 3
 
 
 def test_what_cannot_be_encoded_is_counted(maker, box):

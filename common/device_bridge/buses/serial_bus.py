@@ -14,7 +14,7 @@ import serial
 from msgspec import Meta
 
 from ..errors import DeviceError, DeviceErrorKind, SettingsError
-from ..settings import Settings
+from ..settings_model import Settings
 
 _READ_SIZE = 64 * 1024
 

@@ -1,0 +1,89 @@
+"""Filters: each on its own, in a chain, on a clock of the test."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_bridge import Quality, Reading
+from device_bridge.filters import AnyFilter, FilterChain
+
+
+def chain(*filters):
+    return FilterChain(msgspec.convert(list(filters), list[AnyFilter]))
+
+
+def run(filters, *values, step_s=1.0, name="t"):
+    """What comes out for each value, one a second; None for what is held back."""
+    out = []
+    for number, value in enumerate(values):
+        passed = filters.apply(Reading(name, value, time=1000.0 + number * step_s))
+        out.append(None if passed is None else passed.value)
+    return out
+
+
+def test_no_filter_changes_nothing():
+    assert run(chain(), 1, "x", None, True) == [1, "x", None, True]
+
+
+def test_scale_and_clamp_in_their_order():
+    scale, clamp = {"type": "scale", "factor": 2, "offset": 1}, {"type": "clamp", "low": 0, "high": 10}
+    assert run(chain(scale, clamp), -5, 1, 50) == [0, 3, 10]
+    assert run(chain(clamp, scale), -5, 1, 50) == [1, 3, 21]
+
+
+def test_an_absolute_deadband_compares_with_the_last_that_passed():
+    assert run(chain({"type": "deadband", "absolute": 1}), 10, 10.9, 11.1, 11.9, 12.2) == [10, None, 11.1, None, 12.2]
+
+
+def test_a_relative_deadband():
+    assert run(chain({"type": "deadband", "relative": 0.1}), 100, 109, 111, 90) == [100, None, 111, 90]
+
+
+def test_an_unchanged_value_passes_with_the_heartbeat():
+    out = run(chain({"type": "deadband", "heartbeat_s": 3}), *[5] * 8)
+    assert out == [5, None, None, 5, None, None, 5, None]
+
+
+def test_a_rate_limit_lets_one_pass_in_an_interval():
+    out = run(chain({"type": "rate_limit", "interval_s": 1}), 1, 2, 3, 4, 5, step_s=0.4)
+    assert out == [1, None, None, 4, None]
+
+
+def test_median_takes_out_a_spike_and_average_spreads_it():
+    assert run(chain({"type": "median", "size": 3}), 1, 1, 99, 1, 1) == [1, 1, 1, 1, 1]
+    assert run(chain({"type": "moving_average", "size": 2}), 0, 10, 20) == [0, 5, 15]
+
+
+def test_an_outlier_is_marked_and_kept():
+    gate = chain({"type": "outlier_gate", "distance": 5, "size": 3})
+    passed = [gate.apply(Reading("t", value)) for value in (20, 21, 85, 20)]
+    assert [r.quality for r in passed] == [Quality.GOOD, Quality.GOOD, Quality.UNCERTAIN, Quality.GOOD]
+    assert passed[2].value == 85
+
+
+def test_quantities_have_their_own_state_and_filters():
+    filters = chain({"type": "deadband", "absolute": 1, "quantity": "t"})
+    assert run(filters, 5, 5, name="t") == [5, None]
+    assert run(filters, 5, 5, name="h") == [5, 5]
+
+
+@pytest.mark.parametrize("quality", [Quality.BAD, Quality.STALE, Quality.UNCERTAIN])
+def test_a_change_of_quality_always_passes(quality):
+    filters = chain({"type": "deadband", "absolute": 100, "heartbeat_s": 1000})
+    assert filters.apply(Reading("t", 1.0)) is not None
+    assert filters.apply(Reading("t", 1.0)) is None
+    assert filters.apply(Reading("t", None, quality=quality, reason="x")) is not None
+    assert filters.apply(Reading("t", 1.0)) is not None
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.floats(0, 100))
+def test_what_a_deadband_holds_back_is_near_what_passed(values, band):
+    last = None
+    for value, passed in zip(
+        values, run(chain({"type": "deadband", "absolute": band, "heartbeat_s": 1e6}), *values), strict=True
+    ):
+        if passed is None:
+            assert abs(value - last) <= band
+        else:
+            last = value
