@@ -165,7 +165,7 @@ async def running(*arguments):
         yield process, settings["serial"]
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()  # so that it tidies up after itself
         await process.wait()
 
 
