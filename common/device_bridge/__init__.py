@@ -1,14 +1,18 @@
 """Runs a service that bridges one physical device into ioFog messages."""
 
 from .cli import run
+from .commands import Command, CommandError, Result
 from .errors import BridgeError, DeviceError, DeviceErrorKind, SettingsError
 from .reading import Quality, Quantity, Reading, Sample, Value
 from .service import DeviceService, every
-from .settings import HttpSettings, OutboxSettings, ServiceSettings
+from .settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
 from .settings_model import Port, Seconds, Settings
 
 __all__ = [
     "BridgeError",
+    "Command",
+    "CommandError",
+    "CommandedSettings",
     "DeviceError",
     "DeviceErrorKind",
     "DeviceService",
@@ -18,6 +22,7 @@ __all__ = [
     "Quality",
     "Quantity",
     "Reading",
+    "Result",
     "Sample",
     "Seconds",
     "ServiceSettings",

@@ -10,10 +10,13 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from iofog_sdk import Backoff
 
+from .commands import Command, CommandError, Result
 from .errors import DeviceError, DeviceErrorKind, SettingsError
-from .reading import Sample
+from .reading import Quality, Reading, Sample
 from .service import DeviceService
 from .settings import ServiceSettings
 
@@ -21,6 +24,9 @@ log = logging.getLogger("device_bridge")
 
 _SHORTEST_INTERVAL_S = 0.001
 _STEADY_AFTER_S = 10.0
+_REMEMBERED = 1000
+_ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
+"""Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
 
 
 class DeviceState(enum.Enum):
@@ -30,6 +36,8 @@ class DeviceState(enum.Enum):
     OPEN = "open"
     """Opened; nothing has come yet."""
     READING = "reading"
+    SILENT = "silent"
+    """Open, but without a reading for longer than `silent_after`."""
     FAILED = "failed"
     """Not usable now; will be tried again."""
 
@@ -59,9 +67,13 @@ class Bridge:
         self._emit = emit
         self._wait_room = wait_room
         self._backoff = backoff or Backoff(0.5, 30.0)
+        self._absence = Backoff(0.25, 1.0)
         self._changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
         self._told_bad = False
+        self._latest: dict[str, Reading] = {}
+        self._heard_at = 0.0
+        self._holding_back = False
         self.state = DeviceState.STARTING
         self.reason = ""
         """Why the device is not usable; "" while it is."""
@@ -77,6 +89,16 @@ class Bridge:
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""
         return self._service.counters() if self._service else {}
+
+    async def execute(self, command: Command) -> Result:
+        """Has the running instance execute a command; a device that cannot be used now is a failed result."""
+        service = self._service
+        if service is None or self.state in (DeviceState.STARTING, DeviceState.FAILED):
+            return Result(ok=False, detail=f"the device cannot be used now: {self.reason or 'it is being opened'}")
+        try:
+            return await service.execute(command)
+        except (DeviceError, CommandError) as error:
+            return Result(ok=False, detail=str(error))
 
     async def run(self) -> None:
         """Runs until cancelled. Raises SettingsError when the first settings turn out to be unusable."""
@@ -95,11 +117,13 @@ class Bridge:
                 continue
             except DeviceError as error:
                 self._failed(str(error))
+                wait = self._absence if error.kind in _ABSENT else self._backoff
             except Exception as error:
                 log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
                 self._failed(f"{type(error).__name__}: {error}")
+                wait = self._backoff
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._backoff.next_s())
+                await asyncio.wait_for(self._changed.wait(), wait.next_s())
 
     async def _until_changed(self, settings: ServiceSettings) -> None:
         """One life of the service: returns when the settings have changed, raises what ended it."""
@@ -115,6 +139,9 @@ class Bridge:
                 self.state = DeviceState.OPEN
             changed = loop.create_task(self._changed.wait())
             tasks = [changed]
+            self._heard_at = opened_at
+            if settings.silent_after:
+                tasks.append(loop.create_task(self._watch_silence(settings.silent_after)))
             if service.streams():
                 tasks.append(loop.create_task(self._stream(service)))
             tasks += [loop.create_task(self._poll(service, name, field)) for name, field in service.polls()]
@@ -135,7 +162,7 @@ class Bridge:
         try:
             async for sample in samples:
                 self._take(sample)
-                await self._wait_room()
+                await self._room()
         finally:
             if (close := getattr(samples, "aclose", None)) is not None:
                 await close()
@@ -147,22 +174,56 @@ class Bridge:
         due = loop.time()
         while True:
             self._take(await getattr(service, method)())
-            await self._wait_room()
+            await self._room()
             late_s = loop.time() - due
             due += interval_s * (1 + max(0, math.floor(late_s / interval_s)))
             await asyncio.sleep(due - loop.time())
 
+    async def _room(self) -> None:
+        self._holding_back = True
+        await self._wait_room()
+        self._holding_back = False
+
+    async def _watch_silence(self, silent_after_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(self._heard_at + silent_after_s - loop.time(), _SHORTEST_INTERVAL_S))
+            if loop.time() < self._heard_at + silent_after_s:
+                continue
+            if not self._holding_back and self.state is not DeviceState.SILENT:
+                self._silent(f"no reading for {silent_after_s:g} s")
+            self._heard_at = loop.time()
+
+    def _silent(self, reason: str) -> None:
+        log.warning("%s: %s; the device stays open", self._service_type.name(), reason)
+        self.state, self.reason = DeviceState.SILENT, reason
+        stale = [
+            msgspec.structs.replace(reading, quality=Quality.STALE, reason=reason, time=0.0)
+            for reading in self._latest.values()
+            if reading.value is not None
+        ]
+        if stale:
+            self._emit(stale)
+
     def _take(self, sample: Sample) -> None:
+        if not sample:
+            return
         if self.state is not DeviceState.READING:
-            if self.state is DeviceState.FAILED:
+            if self.state in (DeviceState.FAILED, DeviceState.SILENT):
                 log.info("%s: readings come again", self._service_type.name())
                 self._backoff.reset()
+                self._absence.reset()
             self.state, self.reason, self._told_bad = DeviceState.READING, "", False
-        if sample:
-            self._emit(sample)
+        if self._settings.silent_after:
+            self._heard_at = asyncio.get_running_loop().time()
+            for reading in sample:
+                if reading.name in self._latest or len(self._latest) < _REMEMBERED:
+                    self._latest[reading.name] = reading
+        self._emit(sample)
 
     def _failed(self, reason: str) -> None:
         self.failures += 1
+        self._latest.clear()
         if not self._told_bad:
             log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
             bad = self._service.all_bad(reason) if self._service else []

@@ -21,7 +21,9 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
 
     algorithm: Annotated[
         str,
-        Meta(description="`XOR`, `SUM-8`, `SUM-16`, or a CRC by its catalogue name", examples=["CRC-16/MODBUS"]),
+        Meta(
+            description="`XOR`, `SUM-8`, `SUM-16`, `LRC`, or a CRC by its catalogue name", examples=["CRC-16/MODBUS"]
+        ),
     ]
     byte_order: Annotated[Literal["big", "little"], Meta(description="order of its bytes")] = "big"
     skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
@@ -59,6 +61,7 @@ class Checksum:
 _SIMPLE: dict[str, tuple[Callable[[bytes], int], int]] = {
     "XOR": (lambda data: functools.reduce(operator.xor, data, 0), 1),
     "SUM-8": (lambda data: sum(data) & 0xFF, 1),
+    "LRC": (lambda data: -sum(data) & 0xFF, 1),  # two's complement of the sum, as in Modbus ASCII and ISO 1155
     "SUM-16": (lambda data: sum(data) & 0xFFFF, 2),
 }
 

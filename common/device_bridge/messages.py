@@ -12,12 +12,26 @@ from iofog_sdk import IoMessage, MessageError, MessageTemplate
 
 from . import senml
 from .clock import Clock
+from .commands import Command, Result
 from .filters import FilterChain
 from .outbox import Outbox
 from .reading import Quality, Quantity, Reading, Sample
 from .store import Entry
 
 log = logging.getLogger("device_bridge")
+
+RESULT_TYPE = "application/json"
+"""What became of a command: an object of `command`, `id`, `ok`, `detail`, `took_s`, and a SenML pack `readings`."""
+MAX_DETAIL = 1000
+
+
+class _Answer(msgspec.Struct):
+    command: str
+    id: str
+    ok: bool
+    detail: str
+    took_s: float
+    readings: msgspec.Raw
 
 
 class MessageMaker:
@@ -32,14 +46,11 @@ class MessageMaker:
 
     def __init__(self, publisher: str, clock: Clock, outbox: Outbox, quantities: Sequence[Quantity] = ()) -> None:
         self._clock, self._outbox = clock, outbox
-        self._valid = {quantity.name: quantity.valid for quantity in quantities if quantity.valid}
-        self._template = MessageTemplate(
-            IoMessage(
-                groupid=uuid.uuid4().hex,
-                publisher=publisher,
-                infotype=senml.INFO_TYPE,
-                infoformat=senml.INFO_FORMAT,
-            )
+        self.set_quantities(quantities)
+        group = uuid.uuid4().hex
+        self._template, self._result_template = (
+            MessageTemplate(IoMessage(groupid=group, publisher=publisher, infotype=kind, infoformat="utf-8"))
+            for kind in (senml.INFO_TYPE, RESULT_TYPE)
         )
         self.base_name = ""
         """Put before the name of every reading."""
@@ -47,6 +58,26 @@ class MessageMaker:
         """What readings go through."""
         self.made = 0
         """Messages made so far."""
+
+    def set_quantities(self, quantities: Sequence[Quantity]) -> None:
+        """What the device measures from now on."""
+        self._valid = {quantity.name: quantity.valid for quantity in quantities if quantity.valid}
+
+    def put_result(self, command: Command, result: Result, took_s: float) -> None:
+        """Puts what became of a command into the outbox, as one message."""
+        now, mark = self._clock.now(), self._clock.mark
+        readings = [r if r.time else msgspec.structs.replace(r, time=now) for r in result.readings]
+        pack = senml.encode(readings, self.base_name, clock_set=not mark) if readings else b"[]"
+        answer = _Answer(
+            command=command.name,
+            id=command.id,
+            ok=result.ok,
+            detail=result.detail[:MAX_DETAIL],
+            took_s=round(took_s, 6),
+            readings=msgspec.Raw(pack),
+        )
+        self.made += 1
+        self._outbox.put(self._result_template.encode(self.made, msgspec.json.encode(answer)), len(readings), mark)
 
     def put(self, sample: Sample) -> None:
         """Puts a sample into the outbox, as one message."""
@@ -85,5 +116,7 @@ class MessageMaker:
         if correction_s is None:
             return entry.body
         message = IoMessage.from_bytes(entry.body)
+        if message.infotype != senml.INFO_TYPE:
+            return entry.body
         message.contentdata = senml.shift_time(message.contentdata, correction_s)
         return message.to_bytes()

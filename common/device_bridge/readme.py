@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .profiles import about_profile, profile_names, read_profile
 from .service import DeviceService
 from .settings_help import settings_table
 
@@ -19,6 +20,7 @@ def with_tables(service_type: type[DeviceService[Any]], text: str) -> str:
     for mark, table in {
         "quantities": quantities_table(service_type),
         "settings": settings_table(service_type.settings_type),
+        "profiles": profiles_table(service_type),
     }.items():
         start, found, rest = text.partition(f"<!-- {mark} -->\n")
         if found:
@@ -33,4 +35,17 @@ def quantities_table(service_type: type[DeviceService[Any]]) -> str:
         low, high = quantity.valid or ("", "")
         unit = f"`{quantity.unit}`" if quantity.unit else ""
         rows.append(f"| `{quantity.name}` | {unit} | {low} | {high} | {quantity.description} |")
+    return "\n".join(rows)
+
+
+def profiles_table(service_type: type[DeviceService[Any]]) -> str:
+    """A Markdown table of the devices a service knows by name."""
+    package = service_type.settings_type.profiles
+    rows = ["| profile | device | measures | commands |", "|---|---|---|---|"]
+    for name in profile_names(package) if package else ():
+        profile = read_profile(package, name)
+        measured = profile.get("fields") or profile.get("registers") or []
+        names = ", ".join(f"`{entry['name']}`" for entry in measured)
+        commands = ", ".join(f"`{command}`" for command in profile.get("commands", {}))
+        rows.append(f"| `{name}` | {about_profile(package, name)} | {names} | {commands} |")
     return "\n".join(rows)

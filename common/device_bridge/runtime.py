@@ -15,13 +15,14 @@ from iofog_sdk import IoFogError, Link
 from . import logs
 from .bridge import Bridge
 from .clock import Clock
+from .commands import CommandRunner
 from .delivery import Delivery
 from .errors import SettingsError
 from .filters import FilterChain
 from .messages import MessageMaker
 from .outbox import Outbox
 from .service import DeviceService
-from .settings import HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
+from .settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
 
 if TYPE_CHECKING:
     from .health import HealthServer
@@ -86,17 +87,20 @@ class Runtime:
         self._outbox = Outbox(settings.outbox, self._outbox_file(settings.outbox))
         await self._outbox.open()
         self._clock = Clock(trusted=settings.trust_clock)
-        self._messages = MessageMaker(
-            self._link.microservice_id, self._clock, self._outbox, self._service_type.quantities
-        )
+        self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
         self._bridge = Bridge(self._service_type, settings, self._messages.put, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
+        self._commands: CommandRunner | None = None
+        if isinstance(settings, CommandedSettings):
+            self._commands = CommandRunner(self._bridge.execute, self._messages.put_result, settings)
         self._use(settings)
         await self._serve_http(settings.http)
         delivery = Delivery(self._outbox, self._link, self._messages.body)
         log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(w) for w in (self._bridge.run(), self._ignore_messages(), self._watch_clock())]
+        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_clock())]
+        if self._commands:
+            work.append(loop.create_task(self._commands.run()))
         sending = loop.create_task(delivery.run())
         try:
             await self._or_stop(_first_failure([*work, sending]))
@@ -180,6 +184,9 @@ class Runtime:
         logs.set_level(settings.log_level)
         source = settings.source or self._service_type.name()
         self._messages.filters = FilterChain(settings.filters)
+        self._messages.set_quantities(self._service_type.quantities_of(settings))
+        if self._commands and isinstance(settings, CommandedSettings):
+            self._commands.settings = settings
         self._messages.base_name = source if source[-1] in ":/." else source + ":"
 
     def _refuse(self, error: SettingsError) -> None:
@@ -195,9 +202,12 @@ class Runtime:
             await asyncio.sleep(_CLOCK_CHECK_S)
             self._clock.check()
 
-    async def _ignore_messages(self) -> None:
+    async def _take_messages(self) -> None:
         async for message in self._link.messages():
-            log.warning("message %s ignored: this service takes no commands", message.id)
+            if self._commands:
+                self._commands.take(message, self._messages.base_name)
+            else:
+                log.warning("message %s ignored: this service takes no commands", message.id)
 
     async def _serve_http(self, settings: HttpSettings) -> None:
         server = None

@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
+from .commands import Command, CommandError, Result
 from .reading import Quality, Quantity, Reading, Sample
-from .settings import ServiceSettings
+from .settings import CommandedSettings, ServiceSettings
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Poll = Callable[[Any], Awaitable[Sample]]
@@ -33,7 +34,8 @@ class DeviceService(Generic[SettingsT]):
 
     A subclass names its settings model in its base (`DeviceService[GpsSettings]`) and its `quantities`, opens the
     device in `open`, and then either yields samples from `stream` or returns them from methods marked with
-    `@every("interval")`. It raises DeviceError when the device fails: the runtime then closes it, reports every
+    `@every("interval")`. A device that can be told something has settings derived from CommandedSettings, and
+    `execute`. It raises DeviceError when the device fails: the runtime then closes it, reports every
     quantity as bad once, and opens it again with back-off. A new instance is made for each attempt and for each
     change of settings, so nothing needs to be reset.
 
@@ -60,6 +62,16 @@ class DeviceService(Generic[SettingsT]):
         return cls.__module__.split(".", maxsplit=1)[0]
 
     @classmethod
+    def quantities_of(cls, settings: SettingsT) -> tuple[Quantity, ...]:
+        """What is measured with these settings; a service whose settings say what it measures overrides this."""
+        return cls.quantities
+
+    @classmethod
+    def takes_commands(cls) -> bool:
+        """Whether the device can be told something: then the settings model is a CommandedSettings."""
+        return issubclass(cls.settings_type, CommandedSettings)
+
+    @classmethod
     def polls(cls) -> list[tuple[str, str]]:
         """Methods marked with `every`, each with the settings field of its interval."""
         marked = ((name, getattr(member, "_interval_setting", None)) for name, member in vars(cls).items())
@@ -83,13 +95,24 @@ class DeviceService(Generic[SettingsT]):
         """Whether the service yields samples by itself."""
         return cls.stream is not DeviceService.stream
 
+    async def execute(self, command: Command) -> Result:
+        """Does what a command asks for, one command at a time, while readings go on.
+
+        Raises CommandError when it cannot be done as it is asked, DeviceError when the device does not do it; both
+        become a failed result. May be cancelled at any `await` when it takes longer than `command_timeout`.
+        """
+        raise CommandError(f"{self.name()} takes no commands")
+
     def counters(self) -> dict[str, int]:
         """Counts worth exporting that the runtime cannot know, such as checksum errors."""
         return {}
 
     def all_bad(self, reason: str) -> list[Reading]:
         """Every quantity without a value, for this reason."""
-        return [Reading(q.name, None, q.unit, quality=Quality.BAD, reason=reason) for q in self.quantities]
+        return [
+            Reading(q.name, None, q.unit, quality=Quality.BAD, reason=reason)
+            for q in self.quantities_of(self.settings)
+        ]
 
 
 async def _no_samples() -> AsyncIterator[Sample]:

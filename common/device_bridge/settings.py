@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from .errors import SettingsError
 from .filters import AnyFilter
+from .profiles import read_profile
 from .settings_model import Port, Seconds, Settings
 
 ENVIRONMENT_PREFIX = "SETTING_"
@@ -78,8 +79,20 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
         tuple[AnyFilter, ...],
         Meta(description="what readings go through, in this order; see device_bridge's README"),
     ] = ()
+    silent_after: Annotated[
+        Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
+    ] = 0.0
     http: HttpSettings = HttpSettings()
     outbox: OutboxSettings = OutboxSettings()
+
+
+class CommandedSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What a service that takes commands can be told besides."""
+
+    max_command_age: Annotated[Seconds, Meta(description="an older command is refused, not executed late")] = 60.0
+    command_timeout: Annotated[
+        float, Meta(gt=0, le=3600, description="seconds a command may take before it has failed")
+    ] = 10.0
 
 
 S = TypeVar("S", bound=Settings)
@@ -109,15 +122,16 @@ class SettingsSources:
 
     def resolve(self, config: str | None) -> Any:
         """The settings with this configuration text from ioFog in place. Raises SettingsError."""
-        members = _config_members(config)
         layers = [
-            ("ioFog config", members),
+            ("ioFog config", _config_members(config)),
             (f"file {self._file}", self._from_file),
             ("environment", self._from_environment()),
         ]
-        merged: dict[str, Any] = {}
-        for _, layer in layers:
-            _merge(merged, layer)
+        merged = _merged(layers)
+        if self.model.profiles:
+            name = merged.get("profile", self.model.default_profile)
+            layers = [(f"profile {name}", read_profile(self.model.profiles, name)), *layers]
+            merged = _merged(layers)
         try:
             return msgspec.convert(merged, self.model)
         except msgspec.ValidationError as error:
@@ -140,6 +154,13 @@ class SettingsSources:
                     )
             target[path[-1]] = _typed(text, self.model, path)
         return members
+
+
+def _merged(layers: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        _merge(merged, layer)
+    return merged
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -189,7 +210,7 @@ def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
     from .settings_help import fields, plain_type  # noqa: PLC0415 - needed only where there are variables
 
     field = dict(fields(model)).get(".".join(path))
-    if field is None or plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
+    if field is not None and plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
         return text
     try:
         return msgspec.json.decode(text)

@@ -53,7 +53,10 @@ def plain_type(kind: Any) -> Any:
         if type(kind).__name__ == "Metadata":
             kind = kind.type
         elif type(kind).__name__ == "UnionType":
-            kind = next((t for t in kind.types if type(t).__name__ != "NoneType"), kind.types[0])
+            some = [t for t in kind.types if type(t).__name__ != "NoneType"]
+            if len(some) != 1:
+                return kind
+            kind = some[0]
         else:
             return kind
 
@@ -69,6 +72,9 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
         "FloatType": "number",
         "BoolType": "true or false",
         "VarTupleType": "list",
+        "TupleType": "list",
+        "DictType": "object",
+        "UnionType": "object",
     }
     if type(plain).__name__ == "LiteralType":
         return " or ".join(f"`{value}`" for value in plain.values), meaning

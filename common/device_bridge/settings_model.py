@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -16,3 +16,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
     A subclass repeats `frozen=True, kw_only=True`: msgspec and type checkers ask for it class by class.
     """
+
+    profiles: ClassVar[str] = ""
+    """The package whose folder `profiles` holds ready settings; the model then has a setting `profile`."""
+    default_profile: ClassVar[str] = ""

@@ -1,5 +1,6 @@
 """Ways to a device. Only these modules touch device files."""
 
-from .serial_bus import SerialBus, SerialSettings
+from .framed_line import FramedLine
+from .serial_bus import Rs485Settings, SerialBus, SerialSettings
 
-__all__ = ["SerialBus", "SerialSettings"]
+__all__ = ["FramedLine", "Rs485Settings", "SerialBus", "SerialSettings"]
