@@ -14,9 +14,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split(": ", 1)[1])
     parser.add_argument("service", help="name of a folder in services/")
     parser.add_argument("--seconds", type=float, help="end by itself after this time; else Ctrl-C ends it")
+    parser.add_argument("--profile", help="which of the devices the service knows by name")
+    parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
     options = parser.parse_args()
     try:
-        return asyncio.run(run_demo(options.service, options.seconds))
+        return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command))
     except DemoFailed as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

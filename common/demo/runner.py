@@ -25,12 +25,16 @@ class DemoFailed(Exception):  # noqa: N818
     """The demo could not run; the text says why."""
 
 
-async def run_demo(service: str, seconds: float | None) -> int:
+async def run_demo(
+    service: str, seconds: float | None, profile: str | None = None, command: str | None = None
+) -> int:
     """Runs until the time is over or Ctrl-C; 0 when readings arrived and none were lost.
 
     Parameters:
         service: name of a service that has an emulator.
         seconds: how long, or None for ever.
+        profile: which of the devices that the service knows by name; None for the emulator's first choice.
+        command: JSON that the viewer sends to the service once readings arrive.
 
     Raises DemoFailed when a part does not start.
     """
@@ -45,15 +49,16 @@ async def run_demo(service: str, seconds: float | None) -> int:
 
     config = AgentConfig(
         microservices={service: Microservice(), "viewer": Microservice()},
-        routes=[Route(source=service, to="viewer")],
+        routes=[Route(source=service, to="viewer"), Route(source="viewer", to=service)],
     )
     with tempfile.TemporaryDirectory(prefix="iofog-demo-") as folder_name:
         folder = Path(folder_name)
-        async with LocalAgent(config) as agent, _process(f"{service}.emulator", {}, folder) as emulator:
+        chosen = ("--profile", profile) if profile else ()
+        async with LocalAgent(config) as agent, _process(f"{service}.emulator", {}, folder, *chosen) as emulator:
             agent.set_config(service, await _first_line(emulator, service, folder))
             viewer_report = folder / "viewer.json"
             async with (
-                _viewer(_node(agent, "viewer"), service, viewer_report) as viewer,
+                _viewer(_node(agent, "viewer"), service, viewer_report, command) as viewer,
                 _process(service, _node(agent, service), folder) as bridge,
             ):
                 with contextlib.suppress(TimeoutError):
@@ -73,12 +78,15 @@ def _node(agent: LocalAgent, name: str) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def _process(module: str, variables: dict[str, str], folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(
+    module: str, variables: dict[str, str], folder: Path, *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     with (folder / f"{module}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             module,
+            *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
@@ -92,10 +100,13 @@ async def _process(module: str, variables: dict[str, str], folder: Path) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def _viewer(variables: dict[str, str], service: str, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _viewer(
+    variables: dict[str, str], service: str, report: Path, command: str | None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    told = ("--command", command) if command else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "demo.viewer", service, "--report", str(report)),
+        *("-m", "demo.viewer", service, "--report", str(report), *told),
         stdin=asyncio.subprocess.PIPE,
         env=os.environ | variables,
         start_new_session=True,

@@ -39,6 +39,7 @@ class View:
         self._started = time.monotonic()
         self.readings = 0
         self.good = 0
+        self.results: deque[str] = deque(maxlen=5)
 
     def take(self, message: IoMessage) -> None:
         """Takes note of one message."""
@@ -46,6 +47,9 @@ class View:
         if not self.tracker.is_new(message):
             return
         self._arrivals.append(now)
+        if message.infotype != senml.INFO_TYPE:
+            self.results.append(message.contentdata.decode(errors="replace")[:1000])
+            return
         for reading in senml.decode(message.contentdata):
             self._last[reading.name] = (reading, now)
             self.readings += 1
@@ -73,7 +77,8 @@ class View:
         now = time.monotonic()
         for name, (reading, at) in sorted(self._last.items()):
             table.add_row(name, _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
-        return Group(table, Text(self.line()), Text("Ctrl-C ends", style="dim"))
+        results = [Text(f"result: {result}") for result in self.results]
+        return Group(table, *results, Text(self.line()), Text("Ctrl-C ends", style="dim"))
 
 
 def _shown(reading: Reading) -> str:
@@ -88,9 +93,14 @@ def _quality(reading: Reading) -> Text:
     return Text(f"{reading.quality.value}: {reading.reason}", style="red")
 
 
-async def _receive(link: Link, view: View) -> None:
+async def _receive(link: Link, view: View, command: str | None) -> None:
     async for message in link.messages():
         view.take(message)
+        if command and view.good:
+            told = IoMessage(infotype="application/json", infoformat="utf-8", contentdata=command.encode())
+            command = None
+            await link.wait_connected()
+            await link.send(told)
 
 
 async def _show(view: View) -> None:
@@ -102,6 +112,8 @@ async def _show(view: View) -> None:
                 live.update(view.table(), refresh=True)
     while True:
         await asyncio.sleep(1.0)
+        while view.results:
+            console.print(f"result: {view.results.popleft()}", highlight=False, markup=False, soft_wrap=True)
         console.print(view.line(), highlight=False)
 
 
@@ -113,16 +125,17 @@ async def _told_to_end() -> int:
     return int((await reader.readline()).strip() or b"0")
 
 
-async def view(title: str, report: Path) -> None:
+async def view(title: str, report: Path, command: str | None) -> None:
     """Shows until told to end, then writes what was counted.
 
     Parameters:
         title: what is shown.
         report: file for the counts, as JSON.
+        command: JSON to send once a good reading has arrived.
     """
     shown = View(title)
     async with connect() as link:
-        work = [asyncio.ensure_future(_receive(link, shown)), asyncio.ensure_future(_show(shown))]
+        work = [asyncio.ensure_future(_receive(link, shown, command)), asyncio.ensure_future(_show(shown))]
         try:
             expected = await _told_to_end()
             with contextlib.suppress(TimeoutError):
@@ -143,8 +156,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m demo.viewer", description=(__doc__ or "").strip())
     parser.add_argument("service", help="whose messages these are, for the title")
     parser.add_argument("--report", type=Path, required=True, help="file for the counts")
+    parser.add_argument("--command", help="JSON to send once a good reading has arrived")
     options = parser.parse_args()
-    asyncio.run(view(f"{options.service}: simulated device -> service -> local agent -> this viewer", options.report))
+    title = f"{options.service}: simulated device -> service -> local agent -> this viewer"
+    asyncio.run(view(title, options.report, options.command))
 
 
 if __name__ == "__main__":

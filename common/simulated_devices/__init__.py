@@ -2,6 +2,16 @@
 
 from .command import number, play_until_stopped
 from .faults import SerialFaults, baud_mismatch
+from .serial_device import PlayedDevice, SerialDevice, obey_control_input
 from .serial_line import SimulatedSerialLine
 
-__all__ = ["SerialFaults", "SimulatedSerialLine", "baud_mismatch", "number", "play_until_stopped"]
+__all__ = [
+    "PlayedDevice",
+    "SerialDevice",
+    "SerialFaults",
+    "SimulatedSerialLine",
+    "baud_mismatch",
+    "number",
+    "obey_control_input",
+    "play_until_stopped",
+]

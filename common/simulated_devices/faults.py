@@ -26,7 +26,7 @@ class SerialFaults:
     def __init__(
         self, *, corrupt: float = 0.0, drop: float = 0.0, duplicate: float = 0.0, split: bool = False, seed: int = 1
     ) -> None:
-        self._corrupt, self._drop, self._duplicate, self._split = corrupt, drop, duplicate, split
+        self.corrupt, self.drop, self.duplicate, self.split = corrupt, drop, duplicate, split
         self._random = random.Random(seed)  # noqa: S311 - repeatable damage, not a secret
         self._held = b""
         self.frames = 0
@@ -40,7 +40,7 @@ class SerialFaults:
         """The frame as it arrives: itself, damaged, nothing, or twice; with `split`, cut elsewhere."""
         arriving = self._held + self._fault(frame)
         self.frames += 1
-        cut = self._random.randint(0, len(arriving)) if self._split else len(arriving)
+        cut = self._random.randint(0, len(arriving)) if self.split else len(arriving)
         self._held = arriving[cut:]
         return arriving[:cut]
 
@@ -51,17 +51,17 @@ class SerialFaults:
 
     def _fault(self, frame: bytes) -> bytes:
         chance = self._random.random
-        if chance() < self._drop:
+        if chance() < self.drop:
             self.dropped += 1
             self.damaged.append(self.frames)
             return b""
-        if chance() < self._corrupt:
+        if chance() < self.corrupt:
             damaged = self._damage(frame)
             if damaged != frame:
                 self.corrupted += 1
                 self.damaged.append(self.frames)
             frame = damaged
-        if chance() < self._duplicate:
+        if chance() < self.duplicate:
             self.duplicated += 1
             return frame * 2
         return frame

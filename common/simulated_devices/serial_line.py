@@ -74,6 +74,12 @@ class SimulatedSerialLine:
         self._waiting.clear()
         self._close()
 
+    def rename(self, path: Path) -> None:
+        """Gives an unplugged line another name, under which it comes back. Raises ConnectionError when plugged in."""
+        if self._device >= 0:
+            raise ConnectionError(f"{self.path} is plugged in; unplug it before it gets another name")
+        self.path = path
+
     def write(self, data: bytes | memoryview) -> int:
         """Sends what the line takes now and returns how many bytes that were."""
         try:

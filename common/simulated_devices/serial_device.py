@@ -1,0 +1,166 @@
+"""Plays a device on a simulated serial line: its answers, what it sends by itself, and its misbehaviour on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from .faults import SerialFaults, baud_mismatch
+from .serial_line import SimulatedSerialLine
+
+_LONGEST_PAUSE_S = 3600.0
+
+
+class SerialDevice(Protocol):
+    """What an emulator of a serial device has to offer."""
+
+    interval_s: float
+    """Seconds between what it sends by itself; 0 when it only answers."""
+
+    def set(self, quantity: str, value: float | str) -> None:
+        """Fixes a physical value. Raises KeyError for an unknown quantity, ValueError for an impossible value."""
+
+    def tick(self) -> list[bytes]:
+        """What it sends by itself now, frame by frame."""
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Its answers to these bytes, in whatever pieces they come."""
+
+
+class PlayedDevice:
+    """A device on its line.
+
+    Parameters:
+        device: what it would say.
+        line: where it says it.
+        faults: damage done to every frame.
+        baud: rate that the service reads at; `baud N` on the control input makes the device send at another.
+    """
+
+    def __init__(
+        self, device: SerialDevice, line: SimulatedSerialLine, faults: SerialFaults | None = None, baud: int = 9600
+    ) -> None:
+        self._device, self._line, self._baud = device, line, baud
+        self.faults = faults or SerialFaults()
+        self._sent_baud = baud
+        self._silent = False
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+        self._commands: dict[str, tuple[int, Callable[..., object]]] = {
+            "set": (2, self._set),
+            "corrupt": (1, lambda share: self._share("corrupt", share)),
+            "drop": (1, lambda share: self._share("drop", share)),
+            "duplicate": (1, lambda share: self._share("duplicate", share)),
+            "split": (1, lambda word: setattr(self.faults, "split", _is_on(word))),
+            "silent": (1, lambda word: setattr(self, "_silent", _is_on(word))),
+            "pause": (1, self._pause),
+            "baud": (1, self._set_baud),
+            "unplug": (0, line.unplug),
+            "replug": (0, line.replug),
+            "rename": (1, lambda path: line.rename(Path(path))),
+        }
+
+    async def run(self) -> None:
+        """Plays for ever."""
+        await asyncio.gather(self._tick(), self._answer())
+
+    def obey(self, text: str) -> str:
+        """Does what one line of the control input says, and returns what became of it.
+
+        `set QUANTITY VALUE`, `corrupt|drop|duplicate SHARE`, `split|silent on|off`, `pause SECONDS`, `baud RATE`,
+        `unplug`, `replug`, `rename PATH`.
+        """
+        try:
+            name, *arguments = shlex.split(text)
+            count, action = self._commands[name]
+            if len(arguments) != count:
+                return f"{name} takes {count} arguments"
+            action(*arguments)
+        except KeyError as error:
+            return f"unknown: {error}; known are {', '.join(self._commands)}"
+        except (ValueError, OSError) as error:
+            return str(error)
+        return "ok"
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while self._device.interval_s:
+            await self._send(self._device.tick())
+            due = max(due + self._device.interval_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _answer(self) -> None:
+        while True:
+            try:
+                data = await self._line.receive()
+            except ConnectionError:
+                await asyncio.sleep(0.05)  # unplugged
+                continue
+            await self._send(self._device.receive(data))
+
+    async def _send(self, frames: list[bytes]) -> None:
+        await self._goes_on.wait()
+        for frame in frames:
+            if self._silent:
+                continue
+            data = self.faults.apply(frame)
+            if self._sent_baud != self._baud:
+                data = baud_mismatch(data, self._sent_baud, self._baud)
+            with contextlib.suppress(ConnectionError):
+                await self._line.send(data)
+
+    def _set(self, quantity: str, value: str) -> None:
+        try:
+            self._device.set(quantity, float(value))
+        except ValueError:
+            self._device.set(quantity, value)
+
+    def _share(self, fault: str, text: str) -> None:
+        share = float(text)
+        if not 0 <= share <= 1:
+            raise ValueError(f"{fault} {text}: a share is from 0 to 1")
+        setattr(self.faults, fault, share)
+
+    def _pause(self, text: str) -> None:
+        seconds = float(text)
+        if not 0 <= seconds <= _LONGEST_PAUSE_S:
+            raise ValueError(f"pause {text}: from 0 to {_LONGEST_PAUSE_S:g} seconds")
+        self._goes_on.clear()
+        asyncio.get_running_loop().call_later(seconds, self._goes_on.set)
+
+    def _set_baud(self, text: str) -> None:
+        rate = int(text)
+        if not 50 <= rate <= 4_000_000:
+            raise ValueError(f"baud {text}: from 50 to 4000000")
+        self._sent_baud = rate
+
+
+async def obey_control_input(played: PlayedDevice) -> None:
+    """Obeys standard input, one command a line, each answered by one line of JSON on standard output.
+
+    Does nothing when that is neither a pipe nor a terminal.
+    """
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        return
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while text := (await reader.readline()).decode(errors="replace").strip():
+        sys.stdout.write(json.dumps({"control": text, "result": played.obey(text)}) + "\n")
+        sys.stdout.flush()
+
+
+def _is_on(word: str) -> bool:
+    if word not in ("on", "off"):
+        raise ValueError(f"{word!r} is neither on nor off")
+    return word == "on"
