@@ -82,7 +82,9 @@ def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path 
         write_readme(service_type, options.write_readme)
     elif options.check:
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
-        _print(sources.resolve(None))
+        settings = sources.resolve(None)
+        service_type(settings)  # what is wrong with them together shows here
+        _print(settings)
     else:
         file: Path | None = options.settings
         return file

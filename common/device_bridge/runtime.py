@@ -150,6 +150,7 @@ class Runtime:
 
     def _resolve(self, config: str | None) -> ServiceSettings:
         settings: ServiceSettings = self._sources.resolve(config)
+        self._service_type(settings)  # what is wrong with them together shows here
         return settings
 
     def _take_config(self, config: str | None) -> None:

@@ -19,6 +19,12 @@ INFO_TYPE = "application/senml+json"
 INFO_FORMAT = "utf-8"
 MAX_RECORDS = 10_000
 _CLOCK_NOT_SET = "not set"
+_SECONDARY_UNITS = frozenset(
+    "ms min h MHz kW kVA kvar Ah Wh kWh varh kvarh kVAh Wh/km KiB GB Mbit/s B/s MB/s mV mA dBm ug/m3 mm/h m/h ppm "
+    "/100 /1000 hPa mm cm km km/h".split()
+)
+"""RFC 8798 section 3. A pack with one says so in its version (RFC 9100 section 3), as receivers must know them."""
+_WITH_SECONDARY_UNITS = 10 + 2**4
 
 
 class SenmlError(BridgeError, ValueError):
@@ -56,7 +62,9 @@ def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> by
     """
     base_time = sample[0].time
     records = []
+    secondary = False
     for reading in sample:
+        secondary = secondary or reading.unit in _SECONDARY_UNITS
         record = _Record(n=reading.name, u=reading.unit)
         if reading.time != base_time:
             record.t = round(reading.time - base_time, 6)
@@ -77,6 +85,8 @@ def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> by
             record.quality, record.reason = quality.value, reason
         records.append(record)
     records[0].bn, records[0].bt = base_name, round(base_time, 6)
+    if secondary:
+        records[0].bver = _WITH_SECONDARY_UNITS
     if not clock_set:
         records[0].clock = _CLOCK_NOT_SET
     return _encoder.encode(records)

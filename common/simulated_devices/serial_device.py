@@ -94,7 +94,7 @@ class PlayedDevice:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while self._device.interval_s:
-            await self._send(self._device.tick())
+            await self.send(self._device.tick())
             due = max(due + self._device.interval_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -105,9 +105,10 @@ class PlayedDevice:
             except ConnectionError:
                 await asyncio.sleep(0.05)  # unplugged
                 continue
-            await self._send(self._device.receive(data))
+            await self.send(self._device.receive(data))
 
-    async def _send(self, frames: list[bytes]) -> None:
+    async def send(self, frames: list[bytes]) -> None:
+        """Sends frames, with the faults that are set; nothing while it is silent or unplugged."""
         await self._goes_on.wait()
         for frame in frames:
             if self._silent:

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
+from device_bridge.fields import Raw
 
 Pattern = Annotated[str, Meta(max_length=1000, description="regular expression of Python's re")]
-Raw: TypeAlias = "str | int | float | bool | None"
 Take: TypeAlias = "Callable[[bytes], Callable[[str | int], Raw]]"
 """Takes a frame apart; what it returns gives the raw value behind a key, None where there is none."""
 

@@ -27,7 +27,7 @@ from device_bridge.buses import FramedLine, SerialSettings
 from device_bridge.checksums import Checksum
 from device_bridge.framing import Framing, LineFraming
 
-from .fields import FieldSettings
+from .fields import RecordField
 from .records import Malformed, Pattern, Record, RegexRecord, pattern_of, taker_for, text_of
 from .templates import CommandTemplate, Template, check_parameters, fill, literal, parameters_of
 
@@ -52,8 +52,8 @@ class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
     record: Annotated[Record, Meta(description="how values are found in a record; see below")] = RegexRecord(
         pattern=r"\s*(?P<value>[-+0-9.eE]+).*"
     )
-    fields: Annotated[tuple[FieldSettings, ...], Meta(description="the values, and what they mean", min_length=1)] = (
-        FieldSettings(name="value"),
+    fields: Annotated[tuple[RecordField, ...], Meta(description="the values, and what they mean", min_length=1)] = (
+        RecordField(name="value"),
     )
     ignore: Annotated[Pattern, Meta(description="records to pass over, as banners or comments")] = ""
     no_value: Annotated[

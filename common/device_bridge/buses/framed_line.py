@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -65,10 +64,8 @@ class FramedLine:
         return found
 
     async def rest(self, seconds: float) -> None:
-        """Waits, unless the device goes away meanwhile. Raises DeviceError then. For lines that keep no frames."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.frames()
+        """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
+        await self._bus.rest(seconds)
 
     async def send(self, data: bytes, timeout_s: float) -> None:
         """Sends without expecting an answer. Raises DeviceError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 from ..errors import DeviceError, DeviceErrorKind
@@ -34,6 +35,7 @@ class SerialBus:
         self._writer: asyncio.Future[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._watched = False
+        self._ended = asyncio.Event()
         self._writing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -65,6 +67,13 @@ class SerialBus:
             finally:
                 self._reader = None
         return self._take_unread()
+
+    async def rest(self, seconds: float) -> None:
+        """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), max(seconds, 0.0))
+        if self._lost:
+            raise self._lost
 
     def discard_input(self) -> None:
         """Forgets what has come and was not read, so that an answer is not mixed with what came before it."""
@@ -156,6 +165,7 @@ class SerialBus:
 
     def _fail(self, detail: str) -> None:
         self._lost = self._lost or DeviceError(DeviceErrorKind.GONE, self._settings.port, detail)
+        self._ended.set()
         self._unwatch()
         self._wake()
 
