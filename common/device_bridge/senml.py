@@ -19,10 +19,11 @@ INFO_TYPE = "application/senml+json"
 INFO_FORMAT = "utf-8"
 MAX_RECORDS = 10_000
 _CLOCK_NOT_SET = "not set"
-_SECONDARY_UNITS = frozenset(
-    "ms min h MHz kW kVA kvar Ah Wh kWh varh kvarh kVAh Wh/km KiB GB Mbit/s B/s MB/s mV mA dBm ug/m3 mm/h m/h ppm "
-    "/100 /1000 hPa mm cm km km/h".split()
-)
+_SECONDARY_UNITS = {
+    *("ms", "min", "h", "MHz", "kW", "kVA", "kvar", "Ah", "Wh", "kWh", "varh", "kvarh", "kVAh", "Wh/km", "KiB", "GB"),
+    *("Mbit/s", "B/s", "MB/s", "mV", "mA", "dBm", "ug/m3", "mm/h", "m/h", "ppm", "/100", "/1000", "hPa", "mm"),
+    *("cm", "km", "km/h"),
+}
 """RFC 8798 section 3. A pack with one says so in its version (RFC 9100 section 3), as receivers must know them."""
 _WITH_SECONDARY_UNITS = 10 + 2**4
 

@@ -71,7 +71,7 @@ def taker_for(record: Record, keys: Sequence[str | int]) -> Take:
             return _struct(record, keys)
         case CsvRecord():
             _check_numbers(keys, None, "column")
-            return lambda frame: _column(next(csv.reader([text_of(frame)], delimiter=record.separator), []))
+            return lambda frame: _columns(record, text_of(frame))
         case KeyValueRecord():
             return lambda frame: _pairs(record, text_of(frame)).get
         case JsonRecord():
@@ -143,7 +143,11 @@ def _check_numbers(keys: Sequence[str | int], count: int | None, what: str) -> N
             raise SettingsError("fields.key", key, f"is no number of a {what}", remedy)
 
 
-def _column(columns: list[str]) -> Callable[[str | int], Raw]:
+def _columns(record: CsvRecord, text: str) -> Callable[[str | int], Raw]:
+    try:
+        columns = next(csv.reader([text], delimiter=record.separator), [])
+    except csv.Error as error:
+        raise Malformed(f"has no columns: {error}") from None
     return lambda key: columns[int(key) - 1] if int(key) <= len(columns) else None
 
 

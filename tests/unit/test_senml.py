@@ -82,3 +82,10 @@ def test_every_sample_survives(sample):
 def test_arbitrary_input_gives_readings_or_the_named_error(pack):
     with suppress(SenmlError):
         senml.decode(pack)
+
+
+@pytest.mark.parametrize(("unit", "version"), [("ppm", 26), ("kWh", 26), ("Cel", None), ("", None)])
+def test_a_pack_with_a_secondary_unit_says_so(unit, version):
+    pack = senml.encode([Reading("a", 1.0, "V", 1e9), Reading("b", 2.0, unit, 1e9)])
+    assert json.loads(pack)[0].get("bver") == version
+    assert senml.decode(pack)[1].unit == unit

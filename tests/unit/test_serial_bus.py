@@ -1,14 +1,18 @@
 """The serial bus: what each failure to open is called and how to mend it."""
 
 import asyncio
+import contextlib
 import errno
 import os
+import socket
+import types
 
 import pytest
 import serial
+from serial import rfc2217
 
 from device_bridge import DeviceError, SettingsError
-from device_bridge.buses import SerialBus, SerialSettings
+from device_bridge.buses import Rs485Settings, SerialBus, SerialSettings
 from simulated_devices import SimulatedSerialLine
 
 
@@ -27,7 +31,7 @@ async def test_failures_to_open_have_kind_and_remedy(tmp_path, monkeypatch, code
         raise serial.SerialException(code, "could not open port")
 
     with SimulatedSerialLine(tmp_path / "tty") as line:
-        monkeypatch.setattr(serial, "Serial", refuse)
+        monkeypatch.setattr(serial.Serial, "open", refuse)
         with pytest.raises(DeviceError) as caught:
             await SerialBus(SerialSettings(port=str(line.path))).open()
     assert caught.value.kind.value == kind
@@ -71,3 +75,197 @@ async def test_silence_is_waited_for_and_unplugging_is_an_error(tmp_path):
         with pytest.raises(DeviceError, match="unplugged"):
             await asyncio.wait_for(reading, 5)
         await bus.close()
+
+
+async def opened(line, **settings):
+    bus = SerialBus(SerialSettings(port=str(line.path), **settings))
+    await bus.open()
+    return bus
+
+
+async def test_what_came_before_the_unplugging_is_read_before_it_is_an_error(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        await line.send(b"last words")
+        assert await asyncio.wait_for(bus.read(), 5) == b"last words"
+        await line.send(b"more")
+        await asyncio.sleep(0.01)
+        line.unplug()
+        assert await asyncio.wait_for(bus.read(), 5) == b"more"
+        with pytest.raises(DeviceError, match="unplugged"):
+            await asyncio.wait_for(bus.read(), 5)
+        with pytest.raises(DeviceError, match="unplugged"):
+            await bus.write(b"x")
+        await bus.close()
+
+
+async def test_gathering_bytes_delays_but_loses_nothing(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line, coalesce_s=0.02)
+        sent = [b"%04d\n" % number for number in range(200)]
+
+        async def send():
+            for part in sent:
+                await line.send(part)
+                await asyncio.sleep(0.0005)
+
+        sending, got, reads = asyncio.ensure_future(send()), b"", 0
+        async with asyncio.timeout(10):
+            while len(got) < 1000:
+                got += await bus.read()
+                reads += 1
+        await sending
+        assert got == b"".join(sent)
+        assert reads < 100
+        await line.send(b"after a rest")
+        await asyncio.sleep(0.1)
+        assert await asyncio.wait_for(bus.read(), 5) == b"after a rest"
+        await bus.close()
+
+
+async def test_writing_waits_for_room_and_loses_nothing(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        data = os.urandom(100_000)
+        writing, got = asyncio.ensure_future(bus.write(data)), b""
+        async with asyncio.timeout(10):
+            while len(got) < len(data):
+                got += await line.receive()
+        await writing
+        assert got == data
+        await bus.close()
+
+
+async def test_a_port_that_takes_nothing_is_a_timeout_and_the_rest_is_not_sent_later(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        with pytest.raises(DeviceError, match=r"takes no data: .* flow control"):
+            await bus.write(b"x" * 100_000, timeout_s=0.05)
+        line.read()
+        async with asyncio.timeout(10):
+            await bus.write(b"next")
+            got = b""
+            while not got.endswith(b"next"):
+                got += await line.receive()
+        await bus.close()
+
+
+async def test_an_unread_bus_holds_a_bounded_number_of_bytes(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        total = 0
+        async with asyncio.timeout(10):
+            while (taken := line.write(b"x" * 4096)) or total < 256 * 1024:
+                total += taken
+                await asyncio.sleep(0)
+        assert total < 1024 * 1024
+        got = 0
+        async with asyncio.timeout(10):
+            while got < total:
+                got += len(await bus.read())
+        assert got == total
+        await bus.close()
+
+
+async def test_old_input_can_be_discarded(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        await line.send(b"old")
+        bus.discard_input()
+        await line.send(b"new")
+        assert await asyncio.wait_for(bus.read(), 5) == b"new"
+        await bus.close()
+
+
+async def test_closing_wakes_who_waits_to_write(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        writing = asyncio.ensure_future(bus.write(b"x" * 100_000))
+        await asyncio.sleep(0.01)
+        await bus.close()
+        with pytest.raises(DeviceError, match="closed"):
+            await asyncio.wait_for(writing, 5)
+
+
+async def test_direction_by_the_driver_is_refused_where_it_cannot_be(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        with pytest.raises(SettingsError, match=r"serial\.rs485"):
+            await opened(line, rs485=Rs485Settings())
+        again = await opened(line, flow_control="xon_xoff", dtr="off", rts="off")
+        await again.close()
+
+
+@pytest.mark.parametrize("url", ["socket://", "socket://h", "rfc2217://a:b", "spy:///dev/ttyS0", "socket://h:1?a=b"])
+async def test_only_addresses_of_serial_servers_are_taken(url):
+    with pytest.raises(SettingsError, match=r"serial\.port"):
+        await SerialBus(SerialSettings(port=url)).open()
+
+
+async def test_a_serial_server_by_tcp():
+    accepted = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda *streams: accepted.set_result(streams), "127.0.0.1", 0)
+    bus = SerialBus(SerialSettings(port=f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    await bus.open()
+    reader, writer = await asyncio.wait_for(accepted, 5)
+    writer.write(b"from the device")
+    assert await asyncio.wait_for(bus.read(), 5) == b"from the device"
+    await bus.write(b"to it")
+    assert await asyncio.wait_for(reader.readexactly(5), 5) == b"to it"
+    writer.close()
+    with pytest.raises(DeviceError, match="unplugged"):
+        await asyncio.wait_for(bus.read(), 5)
+    await bus.close()
+    server.close()
+
+
+async def test_a_serial_server_that_is_not_there_is_not_found():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for scheme in ("socket", "rfc2217"):
+        with pytest.raises(DeviceError, match="no serial server answers"):
+            await SerialBus(SerialSettings(port=f"{scheme}://127.0.0.1:{port}")).open()
+
+
+class PseudoTerminal(serial.Serial):
+    """A port without modem lines, which pyserial's server asks for."""
+
+    cts = dsr = ri = cd = False
+
+    def _update_dtr_state(self):
+        pass
+
+    _update_rts_state = _update_dtr_state
+
+
+def serve_rfc2217(listener, device):
+    """pyserial's own server side of RFC 2217, in front of a tty, for one client."""
+    client, _ = listener.accept()
+    with client, PseudoTerminal(device, timeout=0.02) as port:
+        manager = rfc2217.PortManager(port, types.SimpleNamespace(write=client.sendall))
+        client.settimeout(0.02)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data = client.recv(1024)
+                if not data:
+                    return port.baudrate
+                port.write(b"".join(manager.filter(data)))
+            if received := port.read(1024):
+                client.sendall(b"".join(manager.escape(received)))
+
+
+async def test_a_serial_server_by_rfc2217_sets_the_rate_too(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line, socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.ensure_future(asyncio.to_thread(serve_rfc2217, listener, str(line.path)))
+        bus = SerialBus(SerialSettings(port=f"rfc2217://127.0.0.1:{listener.getsockname()[1]}", baud=57_600))
+        async with asyncio.timeout(20):
+            await bus.open()
+            await bus.write(b"\xff to it")
+            assert await line.receive() == b"\xff to it"
+            await line.send(b"\xff from it")
+            got = b""
+            while len(got) < 9:
+                got += await bus.read()
+            assert got == b"\xff from it"
+            await bus.close()
+            assert await serving == 57_600

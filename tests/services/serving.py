@@ -1,0 +1,59 @@
+"""A service and its emulated device in this process: settings, samples, commands."""
+
+import asyncio
+import contextlib
+import json
+
+from device_bridge.bridge import Bridge
+from device_bridge.settings import SettingsSources
+from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
+
+
+def settings_of(service_type, **members):
+    """Settings as the node would give them."""
+    sources = SettingsSources(service_type.settings_type, file=None, environment={})
+    return sources.resolve(json.dumps(members))
+
+
+class Bridged:
+    """A running bridge, and what it emits."""
+
+    def __init__(self, service_type, settings):
+        self.samples = asyncio.Queue()
+        self.bridge = Bridge(service_type, settings, self.samples.put_nowait, self._room)
+
+    async def _room(self):
+        return None
+
+    async def sample(self, wanted=lambda found: True):
+        """The next sample that is wanted, as readings by name."""
+        while True:
+            found = {reading.name: reading for reading in await self.samples.get()}
+            if wanted(found):
+                return found
+
+
+@contextlib.asynccontextmanager
+async def bridging(service_type, settings):
+    """Runs a bridge within the block."""
+    bridged = Bridged(service_type, settings)
+    task = asyncio.ensure_future(bridged.bridge.run())
+    try:
+        async with asyncio.timeout(30):
+            yield bridged
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def playing(device, path, **faults):
+    """A device on a line of its own within the block."""
+    with SimulatedSerialLine(path) as line:
+        played = PlayedDevice(device, line, SerialFaults(**faults))
+        task = asyncio.ensure_future(played.run())
+        try:
+            yield played
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

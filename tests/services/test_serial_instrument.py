@@ -1,0 +1,331 @@
+"""Each profile against its emulated device: what is set is read, commands are obeyed, faults are survived."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_bridge import Command, Quality, SettingsError
+from device_bridge.bridge import DeviceState
+from device_bridge.framing import framer_for
+from device_bridge.profiles import profile_names
+from serial_instrument.emulator import DEVICES
+from serial_instrument.records import taker_for
+from serial_instrument.service import SerialInstrument
+
+from .serving import bridging, playing, settings_of
+
+
+def profile(name, path="/dev/x", **members):
+    return settings_of(SerialInstrument, profile=name, serial={"port": str(path)}, **members)
+
+
+def test_every_profile_has_an_emulated_device():
+    assert profile_names("serial_instrument") == sorted(DEVICES)
+
+
+# What is set, the quantity it is read as, its range in whole steps, and a step.
+SETTABLE = [
+    ("bench_scale", "load", "weight", -8_000, 420_000, 0.01),
+    ("arduino_json", "temperature", "temperature", -4000, 8500, 0.01),
+    ("arduino_json", "humidity", "humidity", 0, 1000, 0.1),
+    ("arduino_json", "light", "light", 0, 1023, 1 / 1023),
+    ("pms5003", "pm2_5", "pm2_5", 0, 1000, 1),
+    ("pms5003", "pm10", "pm10", 0, 1000, 1),
+    ("pms5003", "particles_0_3um", "particles_0_3um", 0, 65_535, 1),
+    ("mhz19", "co2", "co2", 0, 5000, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "quantity", "read_as", "low", "high", "step"), SETTABLE)
+@given(data=st.data())
+def test_what_is_set_is_read_within_the_resolution(name, quantity, read_as, low, high, step, data):
+    value = data.draw(st.integers(low, high)) * step
+    settings, device = profile(name), DEVICES[name](clock=lambda: 0.0)
+    device.set(quantity, value)
+    service = SerialInstrument(settings)
+    frames = device.tick()
+    if settings.poll:
+        frames = device.receive(service._bytes(settings.poll.send, "poll.send"))
+    found = framer_for(settings.framing).feed(b"".join(frames))
+    readings = {r.name: r for frame in found for r in service._sample(frame)}
+    assert readings[read_as].value == pytest.approx(value, abs=step / 2 + 1e-6)
+    assert readings[read_as].quality is Quality.GOOD
+
+
+@pytest.mark.parametrize("name", DEVICES)
+async def test_readings_come_and_survive_damage_garbage_and_unplugging(name, tmp_path):
+    device = DEVICES[name]()
+    device.interval_s = 0.01 if device.interval_s else 0.0
+    faster = {"poll": {"interval": 0.01, "timeout_s": 0.1}} if profile(name).poll else {}
+    settings = profile(name, tmp_path / "tty", **faster)
+    async with playing(device, tmp_path / "tty", corrupt=0.2, drop=0.1, duplicate=0.1, split=True) as played:
+        async with bridging(SerialInstrument, settings) as bridged:
+            for _ in range(20):
+                await bridged.sample(lambda found: any(r.quality is Quality.GOOD for r in found.values()))
+            assert played.obey("unplug") == "ok"
+            bad = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.FAILED)
+            while any(r.value is not None for r in bad.values()):
+                bad = await bridged.sample()
+            assert {r.name for r in bad.values()} == {f.name for f in settings.fields}
+            assert played.obey("replug") == "ok"
+            await bridged.sample(lambda found: any(r.quality is Quality.GOOD for r in found.values()))
+            assert bridged.bridge.state is DeviceState.READING
+
+
+async def test_a_silent_device_is_stale_and_a_lost_one_bad(tmp_path):
+    device = DEVICES["arduino_json"]()
+    device.interval_s = 0.01
+    async with playing(device, tmp_path / "tty") as played:
+        async with bridging(SerialInstrument, profile("arduino_json", tmp_path / "tty", silent_after=0.2)) as bridged:
+            await bridged.sample()
+            played.obey("silent on")
+            stale = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.SILENT)
+            while stale["temperature"].quality is not Quality.STALE:
+                stale = await bridged.sample()
+            assert stale["temperature"].value is not None
+            played.obey("silent off")
+            await bridged.sample(lambda found: found["temperature"].quality is Quality.GOOD)
+            played.obey("unplug")
+            lost = await bridged.sample(lambda found: found["temperature"].quality is Quality.BAD)
+            assert "unplugged" in lost["temperature"].reason
+
+
+async def test_a_wrong_rate_is_garbage_and_the_right_one_is_read_again(tmp_path):
+    device = DEVICES["pms5003"]()
+    device.interval_s = 0.01
+    async with playing(device, tmp_path / "tty") as played:
+        async with bridging(SerialInstrument, profile("pms5003", tmp_path / "tty", silent_after=0.2)) as bridged:
+            await bridged.sample()
+            played.obey("baud 4800")
+            await bridged.sample(lambda found: found["pm1"].quality is Quality.STALE)
+            played.obey("baud 9600")
+            await bridged.sample(lambda found: found["pm1"].quality is Quality.GOOD)
+
+
+@contextlib.asynccontextmanager
+async def scale(tmp_path, **members):
+    device = DEVICES["bench_scale"](clock=lambda: 0.0)
+    async with playing(device, tmp_path / "tty") as played:
+        settings = profile(
+            "bench_scale", tmp_path / "tty", **{"poll": {"interval": 0.01, "timeout_s": 0.1}, **members}
+        )
+        async with bridging(SerialInstrument, settings) as bridged:
+            await bridged.sample()
+            yield device, played, bridged
+
+
+async def test_a_command_changes_what_is_read_and_its_answer_is_the_result(tmp_path):
+    async with scale(tmp_path) as (device, _, bridged):
+        device.set("load", 1234.5)
+        result = await bridged.bridge.execute(Command(name="tare"))
+        assert (result.ok, result.detail.split()) == (True, ["T", "S", "1234.50", "g"])
+        assert (await bridged.sample(lambda found: found["weight"].value == 0))["stable"].value is True
+        await bridged.bridge.execute(Command(name="show", parameters={"value": "hello {x}"}))
+        assert device.shown == "hello {x}"
+
+
+async def test_a_refusal_is_a_failed_result(tmp_path):
+    async with scale(tmp_path) as (device, _, bridged):
+        device.set("moving", 1)
+        result = await bridged.bridge.execute(Command(name="tare"))
+        assert (result.ok, result.detail) == (False, "T I")
+        assert (await bridged.sample(lambda found: found["stable"].value is False))["weight"].value is not None
+
+
+async def test_overload_is_no_weight(tmp_path):
+    async with scale(tmp_path) as (device, _, bridged):
+        device.set("load", 4999)
+        found = await bridged.sample(lambda found: found["weight"].value is None)
+        assert found["weight"].reason == "overload"
+
+
+async def test_a_command_without_an_answer_fails_in_time_and_the_next_one_works(tmp_path):
+    async with scale(tmp_path, commands={"tare": {"timeout_s": 0.1}}) as (_, played, bridged):
+        played.obey("silent on")
+        result = await bridged.bridge.execute(Command(name="tare"))
+        assert (result.ok, "no answer within 0.1 s" in result.detail) == (False, True)
+        played.obey("silent off")
+        assert (await bridged.bridge.execute(Command(name="tare"))).ok
+
+
+async def test_a_poll_without_an_answer_is_told_once(tmp_path):
+    async with scale(tmp_path, silent_after=0) as (_, played, bridged):
+        played.obey("silent on")
+        bad = await bridged.sample(lambda found: found["weight"].value is None)
+        assert bad["weight"].reason == "no answer within 0.1 s"
+        played.obey("silent off")
+        following = await bridged.sample()
+        assert following["weight"].quality is Quality.GOOD, "no second report in between"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "named"),
+    [
+        ("weigh", {}, "this device has show, tare, zero"),
+        ("tare", {"value": 1}, "parameter `value` is unknown"),
+        ("show", {}, "parameter `value` is missing"),
+        ("show", {"value": "a\r\nZ"}, "control characters"),
+        ("show", {"value": "x" * 201}, "more than 200"),
+    ],
+)
+async def test_a_wrong_command_is_refused_and_nothing_is_sent(tmp_path, name, parameters, named):
+    async with scale(tmp_path) as (device, _, bridged):
+        result = await bridged.bridge.execute(Command(name=name, parameters=parameters))
+        assert not result.ok
+        assert named in result.detail
+        assert (device.shown, device.zero_g) == ("", 0.0)
+
+
+async def test_commands_of_binary_devices(tmp_path):
+    device = DEVICES["mhz19"]()
+    settings = profile("mhz19", tmp_path / "tty", poll={"interval": 0.01})
+    async with playing(device, tmp_path / "tty"), bridging(SerialInstrument, settings) as bridged:
+        await bridged.sample()
+        assert (await bridged.bridge.execute(Command(name="calibrate_span", parameters={"value": 2000}))).ok
+        refused = await bridged.bridge.execute(Command(name="calibrate_span", parameters={"value": 9000}))
+        assert "no number from 1000 to 5000" in refused.detail
+        await bridged.sample()
+        assert device.obeyed == [b"\xff\x01\x88\x07\xd0\x00\x00\x00"]
+
+
+async def test_modes_of_the_particle_sensor(tmp_path):
+    device = DEVICES["pms5003"]()
+    device.interval_s = 0.01
+    async with playing(device, tmp_path / "tty"):
+        async with bridging(SerialInstrument, profile("pms5003", tmp_path / "tty")) as bridged:
+            await bridged.sample()
+            assert (await bridged.bridge.execute(Command(name="passive"))).ok
+            assert not device.active
+            assert (await bridged.bridge.execute(Command(name="active"))).ok
+            assert (await bridged.bridge.execute(Command(name="sleep"))).ok
+
+
+async def test_a_scanner_triggered_by_command(tmp_path):
+    device = DEVICES["barcode_scanner"]()
+    device.set("code", "]C0AB-12")
+    device.interval_s = 0.0
+    async with playing(device, tmp_path / "tty"):
+        async with bridging(SerialInstrument, profile("barcode_scanner", tmp_path / "tty")) as bridged:
+            while bridged.bridge.state is DeviceState.STARTING:
+                await asyncio.sleep(0.005)
+            assert (await bridged.bridge.execute(Command(name="trigger"))).ok
+            found = await bridged.sample()
+            assert (found["code"].value, found["symbology"].value) == ("AB-12", "C0")
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"profile": "nothing"}, "profile"),
+        ({"record": {"type": "regex", "pattern": "("}}, "record.pattern"),
+        ({"record": {"type": "regex", "pattern": "(?P<x>.)"}, "fields": [{"name": "y"}]}, "fields.key"),
+        ({"record": {"type": "struct", "format": ">Q!"}}, "record.format"),
+        ({"record": {"type": "struct", "format": ">H"}, "fields": [{"name": "y", "key": 2}]}, "fields.key"),
+        ({"record": {"type": "csv"}, "fields": [{"name": "y", "key": 0}]}, "fields.key"),
+        ({"ignore": "["}, "ignore"),
+        ({"no_value": {"[": "x"}}, "no_value"),
+        ({"commands": {"x": {"send": "\\x"}}}, "commands.x.send"),
+        ({"commands": {"x": {"send": "X", "answer": "("}}}, "commands.x.answer"),
+        ({"poll": {"send": "{value}"}}, "poll.send"),
+        ({"framing": {"type": "line", "checksum": {"algorithm": "CRC-99"}}}, "checksum.algorithm"),
+        ({"fields": []}, "fields"),
+        ({"fields": [{"name": "a b"}]}, "fields"),
+    ],
+)
+def test_wrong_settings_name_the_field(members, field):
+    with pytest.raises(SettingsError) as caught:
+        SerialInstrument(settings_of(SerialInstrument, serial={"port": "/dev/x"}, **members))
+    assert field in caught.value.field
+
+
+RECORDS = [
+    ({"type": "regex", "pattern": r"T=(?P<t>[-\d.]+) H=(\d+)"}, b"T=-4.5 H=40", {"t": "-4.5", 2: "40"}),
+    ({"type": "csv", "separator": ";"}, b'1;"a;b";3', {1: "1", 2: "a;b", 4: None}),
+    ({"type": "json"}, b'{"a":{"b":[1,{"c":"x"}]}}', {"a.b.0": 1, "a.b.1.c": "x", "a.b": None, "z": None}),
+    ({"type": "key_value"}, b"T=1.5, H = 40", {"T": "1.5", "H": " 40", "X": None}),
+    ({"type": "struct", "format": "<hB2s"}, b"\xff\xff\x02ab", {1: -1, 2: 2, 3: "ab"}),
+]
+
+
+@pytest.mark.parametrize(("record", "frame", "raw"), RECORDS)
+def test_records_are_taken_apart(record, frame, raw):
+    fields = [{"name": f"f{n}", "key": key} for n, key in enumerate(raw)]
+    settings = settings_of(SerialInstrument, serial={"port": "x"}, record=record, fields=fields)
+    get = taker_for(settings.record, list(raw))(frame)
+    assert {key: get(key) for key in raw} == raw
+
+
+@pytest.mark.parametrize(("record", "frame", "raw"), RECORDS)
+@given(garbage=st.binary(max_size=50))
+def test_garbage_is_malformed_or_a_reading_never_an_error(record, frame, raw, garbage):
+    fields = [{"name": f"f{n}", "key": key} for n, key in enumerate(raw)]
+    service = SerialInstrument(settings_of(SerialInstrument, serial={"port": "x"}, record=record, fields=fields))
+    assert len(service._sample(garbage)) in (0, len(fields))
+
+
+@pytest.mark.parametrize(
+    ("field", "raw", "value", "reason"),
+    [
+        ({"scale": 0.1, "offset": -40}, "615", 21.5, ""),
+        ({"decimal": ","}, "1 234,5", 1234.5, ""),
+        ({"missing": [-999, "--"]}, "-999.0", None, "no value (-999.0)"),
+        ({"missing": [-999, "--"]}, "--", None, "no value (--)"),
+        ({}, "nan", None, "not a number ('nan')"),
+        ({}, "twelve", None, "not a number ('twelve')"),
+        ({}, True, None, "not a number (True)"),
+        ({}, "  ", None, "no value"),
+        ({"kind": "boolean"}, "ON", True, ""),
+        ({"kind": "boolean"}, "maybe", None, "not a state ('maybe')"),
+        ({"kind": "text"}, "x" * 2000, "x" * 1000, ""),
+        ({"values": {"OK": 1, "ERR": 0}}, "ERR", 0, ""),
+        ({"values": {"OK": 1}}, "WHAT", None, "unknown value 'WHAT'"),
+    ],
+)
+def test_what_a_raw_value_means(field, raw, value, reason):
+    settings = settings_of(SerialInstrument, serial={"port": "x"}, fields=[{"name": "value", **field}])
+    reading = settings.fields[0].reading(raw)
+    assert (reading.value, reading.reason) == (value, reason)
+    assert (reading.quality is Quality.BAD) == (value is None)
+
+
+async def control(process, text):
+    process.stdin.write(text.encode() + b"\n")
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 10))["result"]
+
+
+async def test_the_emulators_process_obeys_its_control_input(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "serial_instrument.emulator", "--profile", "mhz19", "--link", str(tmp_path / "tty")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        settings = settings_of(SerialInstrument, **first, poll={"interval": 0.02, "timeout_s": 0.2})
+        async with bridging(SerialInstrument, settings) as bridged:
+            assert await control(process, "set co2 1234") == "ok"
+            await bridged.sample(lambda found: found["co2"].value == 1234)
+            assert await control(process, "unplug") == "ok"
+            await bridged.sample(lambda found: found["co2"].value is None)
+            assert await control(process, "replug") == "ok"
+            await bridged.sample(lambda found: found["co2"].value == 1234)
+        for text, said in [
+            ("fly", "unknown"),
+            ("set co2 9999", "cannot be"),
+            ("set weight 1", "can be set"),
+            ("drop 2", "from 0 to 1"),
+            ("baud x", "invalid literal"),
+            ("silent maybe", "neither on nor off"),
+            ("pause", "takes 1"),
+            ("rename other", "is plugged in"),
+        ]:
+            assert said in await control(process, text)
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert not (tmp_path / "tty").exists()
