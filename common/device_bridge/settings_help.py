@@ -26,7 +26,8 @@ def settings_table(model: type[Settings]) -> str:
     """A Markdown table of every setting: name, type, default, meaning."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for path, field in fields(model):
-        default = "**required**" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+        given = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        default = "**required**" if field.required else f"`{msgspec.json.encode(given).decode()}`"
         kind, meaning = _kind_and_meaning(field.type)
         rows.append(f"| `{path}` | {kind} | {default} | {meaning} |")
     return "\n".join(rows)

@@ -1,0 +1,89 @@
+"""Commands through the agent to a device and back, and silence, with the service as its own process."""
+
+import asyncio
+import json
+
+import pytest
+
+from device_bridge.messages import RESULT_TYPE
+from iofog_sdk import IoMessage, connect
+from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
+from serial_instrument.emulator import DEVICES
+
+from ..services.serving import playing
+from .conftest import environment, until
+
+
+@pytest.fixture
+async def both_ways():
+    config = AgentConfig(
+        listen=Listen(port=0),
+        microservices={"device": Microservice(), "viewer": Microservice()},
+        routes=[Route(source="device", to="viewer"), Route(source="viewer", to="device")],
+    )
+    async with LocalAgent(config) as agent:
+        yield agent
+
+
+class Operator:
+    """The viewer's end: tells the device, and keeps what it hears."""
+
+    def __init__(self, link):
+        self.link, self.readings, self.results = link, [], []
+
+    async def listen(self):
+        async for message in self.link.messages():
+            content = json.loads(message.contentdata)
+            (self.results if message.infotype == RESULT_TYPE else self.readings).append(content)
+
+    async def tell(self, content):
+        """Sends a command and returns its result."""
+        return await self.tell_raw(json.dumps(content).encode())
+
+    async def tell_raw(self, content):
+        """Sends bytes as a command and returns the result."""
+        expected = len(self.results) + 1
+        await self.link.send(IoMessage(infotype=RESULT_TYPE, contentdata=content))
+        await until(lambda: len(self.results) >= expected)
+        return self.results[-1]
+
+
+async def test_tare_over_iofog(both_ways, start, tmp_path):
+    scale = DEVICES["bench_scale"](clock=lambda: 0.0)
+    settings = {"profile": "bench_scale", "serial": {"port": str(tmp_path / "tty")}}
+    settings |= {"poll": {"interval": 0.02, "timeout_s": 0.1}, "silent_after": 0.3, "max_command_age": 30}
+    settings |= {"commands": {"tare": {"timeout_s": 0.2}}}
+    both_ways.set_config("device", settings)
+    async with playing(scale, tmp_path / "tty") as played, connect(environment(both_ways, "viewer")) as link:
+        operator = Operator(link)
+        listening = asyncio.ensure_future(operator.listen())
+        service = await start("serial_instrument", **environment(both_ways))
+        await link.wait_connected()
+        await until(lambda: operator.readings)
+        scale.set("load", 500)
+
+        done = await operator.tell({"command": "tare", "id": "first"})
+        assert (done["command"], done["id"], done["ok"]) == ("tare", "first", True)
+        assert "500.00 g" in done["detail"]
+        await until(lambda: operator.readings[-1][0].get("v") == 0)
+
+        unknown = await operator.tell([{"n": "relay", "vb": True}])
+        assert (unknown["command"], unknown["ok"]) == ("relay", False)
+        assert "show, tare, zero" in unknown["detail"]
+        assert "not JSON" in (await operator.tell_raw(b"tare"))["detail"]
+
+        played.obey("silent on")
+        dead = await operator.tell({"command": "tare"})
+        assert (dead["ok"], "no answer within 0.2 s" in dead["detail"]) == (False, True)
+        await until(lambda: operator.readings[-1][0].get("quality") == "stale")
+        played.obey("silent off")
+        assert (await operator.tell({"command": "tare"}))["ok"]
+        await until(lambda: "quality" not in operator.readings[-1][0])
+
+        old = await operator.tell({"command": "tare", "time": 1_700_000_000})
+        assert "max_command_age = 30 s" in old["detail"]
+        assert await service.stop() == 0
+        counts = service.counts
+        assert counts["read"] == counts["delivered"] + counts["buffered"] + counts["dropped"]
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)

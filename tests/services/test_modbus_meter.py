@@ -1,0 +1,286 @@
+"""Modbus meters against pymodbus's own server: values, refusals, writes, and units that are not there."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_bridge import Command, CommandError, Quality, SettingsError
+from device_bridge.bridge import DeviceState
+from device_bridge.profiles import profile_names
+from modbus_meter.emulator import Meter, MeterLine, registers_of
+from modbus_meter.registers import RegisterSettings, grouped
+from modbus_meter.service import ModbusMeter
+from simulated_devices import SimulatedSerialLine
+
+from .serving import bridging, playing, settings_of
+
+TYPES = {"u16": (0, 2**16 - 1), "i16": (-(2**15), 2**15 - 1), "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1)}
+TYPES |= {"u64": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}
+ORDERS = st.sampled_from(["big", "little"])
+
+
+@given(st.data(), st.sampled_from(sorted(TYPES)), ORDERS, ORDERS)
+def test_what_is_written_is_read_back(data, kind, word_order, byte_order):
+    register = RegisterSettings(name="x", address=0, type=kind, word_order=word_order, byte_order=byte_order)
+    value = data.draw(st.integers(*TYPES[kind]).map(lambda v: v if abs(v) < 2**53 else v // 2**11 * 2**11))
+    words = register.encode(value)
+    assert len(words) == register.size
+    assert register.reading(register.decode(words)).value == value
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False), ORDERS)
+def test_floats_too(value, word_order):
+    register = RegisterSettings(name="x", address=0, type="f32", word_order=word_order)
+    assert register.decode(register.encode(value)) == value
+
+
+def test_orders_are_those_of_the_field():
+    words = {
+        (w, b): RegisterSettings(name="x", address=0, type="u32", word_order=w, byte_order=b).encode(0x01020304)
+        for w in ("big", "little")
+        for b in ("big", "little")
+    }
+    assert words["big", "big"] == [0x0102, 0x0304]
+    assert words["little", "big"] == [0x0304, 0x0102]
+    assert words["big", "little"] == [0x0201, 0x0403]
+    assert words["little", "little"] == [0x0403, 0x0201]
+
+
+def test_bits_scale_and_meaning():
+    bits = RegisterSettings(name="x", address=0, bits=(4, 2), values={"0": "off", "2": "fault"})
+    assert bits.reading(bits.decode([0b10_1111])).value == "fault"
+    assert bits.reading(bits.decode([0b01_0000])).quality is Quality.BAD
+    tenths = RegisterSettings(name="x", address=0, type="i16", scale=0.1, missing=(-32768,))
+    assert tenths.reading(tenths.decode([0xFFFF])).value == pytest.approx(-0.1)
+    assert tenths.reading(tenths.decode([0x8000])).reason == "no value (-32768)"
+
+
+@pytest.mark.parametrize(
+    ("value", "named"), [("a", "write a number"), (True, "number"), (None, "number"), (70_000, "fit")]
+)
+def test_what_cannot_be_written_is_named(value, named):
+    with pytest.raises(CommandError, match=named):
+        RegisterSettings(name="x", address=0).encode(value)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300), st.sampled_from(["u16", "f32", "u64"]), st.sampled_from(["input", "holding"]))
+    ),
+    st.integers(0, 10),
+    st.integers(4, 125),
+)
+def test_groups_hold_every_register_once_and_keep_the_limits(found, max_gap, max_size):
+    registers = [
+        RegisterSettings(name=f"r{n}", address=address, type=kind, table=table)
+        for n, (address, kind, table) in enumerate(found)
+    ]
+    groups = grouped(registers, max_gap, max_size)
+    assert sorted(r.name for group in groups for r in group.registers) == sorted(r.name for r in registers)
+    for group in groups:
+        assert group.size <= max_size
+        for register in group.registers:
+            assert register.table == group.table
+            assert group.address <= register.address
+            assert register.address + register.size <= group.address + group.size
+
+
+def test_neighbours_are_read_together():
+    groups = grouped(registers_of("sdm630"), 0, 80)
+    assert len(groups) < len(registers_of("sdm630")) / 3
+
+
+class Bed:
+    """Meters on a line, and a bridge that reads them."""
+
+    def __init__(self, played, meters, bridged):
+        self.played, self.meters, self.bridged = played, meters, bridged
+
+    async def sample(self, meter, wanted=lambda readings: True):
+        def fits(found):
+            return any(name.startswith(f"{meter}/") for name in found) and wanted(list(found.values()))
+
+        return await self.bridged.sample(fits)
+
+
+def good(readings):
+    return all(reading.quality is Quality.GOOD for reading in readings)
+
+
+@contextlib.asynccontextmanager
+async def meters(tmp_path, count=2, profile="sdm120", silent=(), faults=None, **members):
+    with SimulatedSerialLine(tmp_path / "server") as server_line:
+        registers = registers_of(profile)
+        line = MeterLine([Meter(n, registers, clock=lambda: 0.0) for n in range(1, count + 1)], server_line)
+        for address in silent:
+            line.set(f"{address}/silent", 1)
+        units = [{"address": n, "name": f"m{n}"} for n in line.meters]
+        members = {"interval": 0.05, "timeout_s": 0.2, "longest_absence": 1, "units": units} | members
+        settings = settings_of(
+            ModbusMeter, profile=profile, serial={"port": str(tmp_path / "tty"), "baud": 115_200}, **members
+        )
+        async with playing(line, tmp_path / "tty", **(faults or {})) as played:
+            serving = asyncio.ensure_future(line.serve(played))
+            try:
+                async with bridging(ModbusMeter, settings) as bridged:
+                    yield Bed(played, line, bridged)
+            finally:
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("profile", profile_names("modbus_meter"))
+async def test_what_is_set_is_read(profile, tmp_path):
+    async with meters(tmp_path, profile=profile) as bed:
+        names = [register.name for register in registers_of(profile) if not register.writable]
+        for n, name in enumerate(names):
+            bed.meters.set(f"2/{name}", 10.5 + n)
+        found = await bed.sample("m2", lambda readings: good(readings) and any(r.value == 10.5 for r in readings))
+        assert {name: found[f"m2/{name}"].value for name in names} == {name: 10.5 + n for n, name in enumerate(names)}
+        assert found[f"m2/{names[0]}"].unit == "V"
+
+
+async def test_a_silent_unit_is_told_once_and_found_again(tmp_path):
+    async with meters(tmp_path) as bed:
+        await bed.sample("m1", good)
+        bed.meters.set("1/silent", 1)
+        bad = await bed.sample("m1", lambda readings: not good(readings))
+        assert {r.reason for r in bad.values()} == {"no answer within 0.2 s"}
+        for _ in range(10):
+            await bed.sample("m2", good)
+        assert not [s for s in list(bed.bridged.samples._queue) if any(r.name.startswith("m1/") for r in s)]
+        assert bed.bridged.bridge.state is DeviceState.READING
+        bed.meters.set("1/silent", 0)
+        await bed.sample("m1", good)
+        assert bed.bridged.bridge.counters()["m1_failures"] >= 1
+
+
+async def test_of_ten_units_three_are_dead_and_between_readings_of_the_others_is_one_attempt_at_most(tmp_path):
+    # What that means in seconds is measured by `make bench`.
+    async with meters(tmp_path, count=10, silent=(2, 5, 9), retries=0, timeout_s=0.1) as bed:
+        for meter in ("m2", "m5", "m9"):
+            await bed.sample(meter, lambda readings: not good(readings))
+        alive = [f"m{n}" for n in (1, 3, 4, 6, 7, 8, 10)]
+        await bed.sample("m10", good)
+        dead, order = ("m2_failures", "m5_failures", "m9_failures"), []
+        for _ in range(8):
+            counts = bed.bridged.bridge.counters()
+            round_of = [next(iter(await bed.bridged.sample())).partition("/")[0] for _ in alive]
+            order.append(round_of)
+            after = bed.bridged.bridge.counters()
+            assert sum(after[name] - counts[name] for name in dead) <= 2, "one a round, and one at its edge"
+        assert order == [alive] * 8, "each in each round, in order"
+
+
+async def test_damage_costs_answers_not_the_truth(tmp_path):
+    async with meters(tmp_path, faults={"corrupt": 0.2}, timeout_s=0.05, retries=3) as bed:
+        bed.meters.set("1/voltage", 230.5)
+        seen = 0
+        while seen < 8:
+            found = await bed.sample("m1", good)
+            assert found["m1/voltage"].value == 230.5
+            seen += 1
+        assert bed.bridged.bridge.counters()["garbled_answers"] > 0
+
+
+async def test_unplugging_the_line_is_noticed_and_it_is_read_again(tmp_path):
+    async with meters(tmp_path, interval=60) as bed:
+        await bed.sample("m2", good)
+        bed.played.obey("unplug")
+        lost = await bed.sample("m1", lambda readings: not good(readings))
+        assert "unplugged" in lost["m1/voltage"].reason
+        bed.played.obey("replug")
+        await bed.sample("m1", good)
+
+
+async def test_a_write_is_read_back(tmp_path):
+    async with meters(tmp_path) as bed:
+        await bed.sample("m2", good)
+        execute = bed.bridged.bridge.execute
+        result = await execute(Command(name="m2/pulse_width", parameters={"value": 200}))
+        assert (result.ok, result.detail) == (True, "written and read back")
+        assert [(r.name, r.value) for r in result.readings] == [("m2/pulse_width", 200)]
+        assert (await bed.sample("m2", lambda rs: any(r.value == 200 for r in rs)))["m2/pulse_width"].unit == "ms"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "named"),
+    [
+        ("m1/voltage", {"value": 1}, "m1/pulse_width, m2/pulse_width can"),
+        ("m1/pulse_width", {"value": 1000}, "write 60 to 200"),
+        ("m1/pulse_width", {}, "write a number"),
+        ("m1/pulse_width", {"value": 60, "x": 1}, "`x` is unknown"),
+    ],
+)
+async def test_a_wrong_write_is_refused(tmp_path, name, parameters, named):
+    async with meters(tmp_path) as bed:
+        await bed.sample("m1", good)
+        result = await bed.bridged.bridge.execute(Command(name=name, parameters=parameters))
+        assert not result.ok
+        assert named in result.detail
+
+
+async def test_a_write_to_a_silent_unit_fails_and_the_next_one_works(tmp_path):
+    async with meters(tmp_path, silent=(1,)) as bed:
+        await bed.sample("m2", good)
+        execute = bed.bridged.bridge.execute
+        dead = await execute(Command(name="m1/pulse_width", parameters={"value": 100}))
+        assert (dead.ok, "no answer" in dead.detail) == (False, True)
+        assert (await execute(Command(name="m2/pulse_width", parameters={"value": 100}))).ok
+
+
+async def test_what_a_unit_refuses_is_bad_and_the_rest_good(tmp_path):
+    registers = [
+        {"name": "voltage", "address": 0, "type": "f32"},
+        {"name": "nothing", "address": 4000, "type": "f32"},
+    ]
+    async with meters(tmp_path, registers=registers) as bed:
+        found = await bed.sample("m1")
+        assert found["m1/voltage"].quality is Quality.GOOD
+        assert found["m1/nothing"].reason == "refused: illegal data address"
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({}, "registers"),
+        ({"profile": "sdm121"}, "profile"),
+        ({"profile": "sdm120", "units": [{"address": 1}, {"address": 1, "name": "b"}]}, "units.address"),
+        ({"profile": "sdm120", "units": [{"address": 1}, {"address": 2}]}, "units.name"),
+        ({"profile": "sdm120", "units": [{"address": 248}]}, "units"),
+        ({"profile": "sdm120", "units": [{"profile": "x"}]}, "profile"),
+        ({"registers": [{"name": "a", "address": 70_000}]}, "registers"),
+    ],
+)
+def test_wrong_settings_name_the_field(members, field):
+    with pytest.raises(SettingsError) as caught:
+        ModbusMeter(settings_of(ModbusMeter, serial={"port": "/dev/x"}, **members))
+    assert field in caught.value.field
+
+
+def test_a_unit_can_have_a_profile_of_its_own():
+    units = [{"address": 1, "name": "a"}, {"address": 2, "name": "b", "profile": "sdm630"}]
+    settings = settings_of(ModbusMeter, serial={"port": "x"}, profile="sdm120", units=units)
+    names = {quantity.name for quantity in ModbusMeter.quantities_of(settings)}
+    assert {"a/voltage", "b/voltage_l1"} <= names
+
+
+async def test_the_emulators_process_says_how_to_reach_it(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "modbus_meter.emulator", "--units", "3", "--silent", "2"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        settings = settings_of(ModbusMeter, **{**told, "interval": 0.1, "timeout_s": 0.2})
+        async with bridging(ModbusMeter, settings) as bridged:
+            await bridged.sample(lambda found: "meter3/voltage" in found and good(found.values()))
+            await bridged.sample(lambda found: "meter2/voltage" in found or good(found.values()))
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
