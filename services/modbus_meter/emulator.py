@@ -64,10 +64,7 @@ class Meter:
         self.silent = False
         self._clock = clock
         self._registers = {register.name: register for register in registers}
-        self._fixed: dict[str, float] = {}
-        for register in registers:
-            if register.writable:
-                self._fixed[register.name] = self.value(register.name)
+        self._fixed = {register.name: _typical(register.name) for register in registers if register.writable}
 
     def set(self, quantity: str, value: float) -> None:
         """Fixes a physical value, in the unit of the quantity. Raises KeyError, or ValueError out of range."""
@@ -78,9 +75,10 @@ class Meter:
         """What it measures now."""
         if quantity in self._fixed:
             return self._fixed[quantity]
-        middle = next((value for pattern, value in _TYPICAL if re.match(pattern, quantity)), 1.0)
         phase = self._clock() / 30 + self.address
-        return middle * (1 + (0.0005 if quantity in ("frequency", "power_factor") else 0.02) * math.sin(phase))
+        return _typical(quantity) * (
+            1 + (0.0005 if quantity in ("frequency", "power_factor") else 0.02) * math.sin(phase)
+        )
 
     def device(self) -> SimDevice:
         """The meter as pymodbus's server plays it."""
@@ -171,6 +169,10 @@ class MeterLine:
                 await played.send([await self._server_line.receive()])
         finally:
             await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _typical(quantity: str) -> float:
+    return next((value for pattern, value in _TYPICAL if re.match(pattern, quantity)), 1.0)
 
 
 def registers_of(profile: str) -> list[RegisterSettings]:
