@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
@@ -119,15 +120,21 @@ class Framer(abc.ABC):
 class _Delimited(Framer):
     """Everything that ends in certain bytes, and is then unpacked."""
 
-    def __init__(self, settings: _FramingSettings, end: re.Pattern[bytes], longest_raw: int) -> None:
+    def __init__(self, settings: _FramingSettings, split: Callable[[bytes], list[bytes]], longest_raw: int) -> None:
         super().__init__(settings)
-        self._end = end
+        self._split = split
         self._longest_raw = longest_raw
         self._overlong = False
+        self._as_it_comes = type(self) is _Delimited and self._checksum is None
 
     def feed(self, data: bytes, now: float = 0.0) -> list[bytes]:
-        *parts, rest = self._end.split(self._buffer + data)
-        found: list[bytes] = []
+        *parts, rest = self._split(self._buffer + data)
+        if self._as_it_comes and not self._overlong and len(rest) <= self._max_length:
+            found = [part for part in parts if part]
+            if not found or max(map(len, found)) <= self._max_length:
+                self._buffer = rest
+                return found
+        found = []
         for part in parts:
             if self._overlong:
                 self._overlong = False
@@ -267,19 +274,23 @@ def framer_for(settings: Framing) -> Framer:
     longest = settings.max_length + 8
     match settings:
         case LineFraming():
-            return _Delimited(settings, re.compile(rb"[\r\n]"), longest)
+            return _Delimited(settings, lambda data: data.replace(b"\r", b"\n").split(b"\n"), longest)
         case DelimiterFraming():
-            return _Delimited(settings, re.compile(re.escape(_bytes(settings.delimiter))), longest)
+            return _Delimited(settings, _splitter(_bytes(settings.delimiter)), longest)
         case SlipFraming():
-            return _Slip(settings, re.compile(rb"\xc0"), 2 * longest)
+            return _Slip(settings, _splitter(b"\xc0"), 2 * longest)
         case CobsFraming():
-            return _Cobs(settings, re.compile(rb"\x00"), longest + longest // 254 + 1)
+            return _Cobs(settings, _splitter(b"\x00"), longest + longest // 254 + 1)
         case MarksFraming():
             return _Marks(settings)
         case IdleFraming():
             return _Idle(settings)
         case _:
             return _Sliding(settings)
+
+
+def _splitter(end: bytes) -> Callable[[bytes], list[bytes]]:
+    return lambda data: data.split(end)
 
 
 def _bytes(text: str) -> bytes:

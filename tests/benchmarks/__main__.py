@@ -7,7 +7,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from . import codec, durable, end_to_end, messages
+from . import codec, durable, end_to_end, messages, serial_lines
 from .report import show
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     rows = codec.rows(quick)
+    rows += asyncio.run(serial_lines.rows(quick))
     rows += asyncio.run(messages.rows(quick, port))
     rows += asyncio.run(end_to_end.rows(quick))
     rows += durable.rows(quick)

@@ -108,13 +108,13 @@ def missing_for_mqtt() -> str:
 
 
 def peers_python() -> str:
-    """A Python with mqtt-io, in an environment of its own."""
-    python = _PEERS / "bin" / "python"
-    if not (_PEERS / "bin" / "mqtt-io").exists() and not (_PEERS / "done").exists():
+    """A Python with the peers, in an environment of its own."""
+    python, done = _PEERS / "bin" / "python", _PEERS / "done"
+    packages = Path(__file__).with_name("requirements.txt")
+    if not done.exists() or done.read_text() != packages.read_text():
         subprocess.run([sys.executable, "-m", "venv", str(_PEERS)], check=True)
-        packages = Path(__file__).with_name("requirements.txt")
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(packages)], check=True)
-        (_PEERS / "done").touch()
+        done.write_text(packages.read_text())
     return str(python)
 
 
