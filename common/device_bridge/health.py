@@ -10,6 +10,7 @@ from iofog_sdk import Link
 
 from .bridge import Bridge, DeviceState
 from .clock import Clock
+from .commands import CommandRunner
 from .http import HttpServer, Page
 from .metrics import CONTENT_TYPE, Metric, render
 from .outbox import Outbox
@@ -21,10 +22,19 @@ if TYPE_CHECKING:
 class HealthServer(HttpServer):
     """Serves the state of the parts it is given."""
 
-    def __init__(self, link: Link, outbox: Outbox, bridge: Bridge, clock: Clock, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        link: Link,
+        outbox: Outbox,
+        bridge: Bridge,
+        clock: Clock,
+        refusals: Refusals,
+        *,
+        commands: CommandRunner | None = None,
+    ) -> None:
         super().__init__({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
         self._link, self._outbox, self._bridge, self._clock = link, outbox, bridge, clock
-        self._refusals = refusals
+        self._refusals, self._commands = refusals, commands
 
     @property
     def _device_up(self) -> bool:
@@ -66,9 +76,20 @@ class HealthServer(HttpServer):
             Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", bridge.failures),
             Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
             Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals.count),
+            *self._command_metrics(),
             *(
                 Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
                 for name, count in bridge.counters().items()
             ),
         ]
         return Page(200, CONTENT_TYPE, render(metrics))
+
+    def _command_metrics(self) -> list[Metric]:
+        commands = self._commands
+        if commands is None:
+            return []
+        name, text = "bridge_commands_total", "Commands by what became of them."
+        return [
+            Metric(name, "counter", text, commands.executed, {"result": "done"}),
+            Metric(name, "counter", text, commands.failed, {"result": "failed"}),
+        ]

@@ -215,7 +215,9 @@ class Runtime:
         if settings.port is not None:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
-            server = HealthServer(self._link, self._outbox, self._bridge, self._clock, self.refusals)
+            server = HealthServer(
+                self._link, self._outbox, self._bridge, self._clock, self.refusals, commands=self._commands
+            )
             try:
                 port = await server.start(settings.host, settings.port)
             except OSError as error:

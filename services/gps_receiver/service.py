@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Sample, ServiceSettings, run
+from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, run
 from device_bridge.buses import SerialBus, SerialSettings
 
 from .protocol import QUANTITIES, Decoder, MalformedSentence, SentenceReader
@@ -17,6 +17,9 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
     """What this service can be told beside the settings every service has."""
 
     serial: SerialSettings
+    silent_after: Annotated[
+        Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
+    ] = 10.0
     require_checksum: Annotated[
         bool, Meta(description="whether a sentence without a checksum is taken for noise")
     ] = True

@@ -11,7 +11,7 @@ from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from serial_instrument.emulator import DEVICES
 
 from ..services.serving import playing
-from .conftest import environment, until
+from .conftest import environment, free_port, until, until_page
 
 
 @pytest.fixture
@@ -53,6 +53,8 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
     settings = {"profile": "bench_scale", "serial": {"port": str(tmp_path / "tty")}}
     settings |= {"poll": {"interval": 0.02, "timeout_s": 0.1}, "silent_after": 0.3, "max_command_age": 30}
     settings |= {"commands": {"tare": {"timeout_s": 0.2}}}
+    port = free_port()
+    settings |= {"http": {"port": port}}
     both_ways.set_config("device", settings)
     async with playing(scale, tmp_path / "tty") as played, connect(environment(both_ways, "viewer")) as link:
         operator = Operator(link)
@@ -79,6 +81,9 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
         played.obey("silent off")
         assert (await operator.tell({"command": "tare"}))["ok"]
         await until(lambda: "quality" not in operator.readings[-1][0])
+
+        metrics = await until_page(port, "/metrics", lambda status, _: status == 200)
+        assert 'bridge_commands_total{result="done"} 2' in metrics
 
         old = await operator.tell({"command": "tare", "time": 1_700_000_000})
         assert "max_command_age = 30 s" in old["detail"]

@@ -13,12 +13,14 @@ from device_bridge import Command, CommandedSettings, CommandError, Result
 from device_bridge.commands import MAX_BYTES, MAX_WAITING, CommandRunner, parse_commands
 from iofog_sdk import IoMessage
 
-NOW_MS = int(time.time() * 1000)
+SENT_MS = 1_795_472_104_000
 
 
 def message(content, message_id="m1", timestamp=None):
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return IoMessage(id=message_id, timestamp=NOW_MS if timestamp is None else timestamp, contentdata=data)
+    return IoMessage(
+        id=message_id, timestamp=int(time.time() * 1000) if timestamp is None else timestamp, contentdata=data
+    )
 
 
 def test_a_plain_object_names_command_and_parameters():
@@ -29,15 +31,15 @@ def test_a_plain_object_names_command_and_parameters():
 
 
 def test_id_and_time_are_those_of_the_message_when_there_are_none():
-    (command,) = parse_commands(message({"command": "tare"}))
-    assert (command.id, command.time, command.value) == ("m1", NOW_MS / 1000, None)
+    (command,) = parse_commands(message({"command": "tare"}, timestamp=SENT_MS))
+    assert (command.id, command.time, command.value) == ("m1", SENT_MS / 1000, None)
 
 
 def test_a_pack_sets_one_value_a_record_below_the_own_name():
     pack = [{"bn": "relays:", "n": "pump", "vb": True}, {"n": "valve", "v": 0.5}, {"n": "text", "vs": "on"}]
-    commands = parse_commands(message(pack), "relays:")
+    commands = parse_commands(message(pack, timestamp=SENT_MS), "relays:")
     assert [(c.name, c.value) for c in commands] == [("pump", True), ("valve", 0.5), ("text", "on")]
-    assert {c.time for c in commands} == {NOW_MS / 1000}
+    assert {c.time for c in commands} == {SENT_MS / 1000}
 
 
 def test_a_packs_own_time_counts():

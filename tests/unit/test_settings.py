@@ -1,6 +1,7 @@
 """Settings: sources, errors that help, generated documentation."""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,11 @@ from device_bridge.readme import with_tables
 from device_bridge.settings import SettingsSources
 from device_bridge.settings_help import json_schema
 from gps_receiver.service import GpsReceiver
+from modbus_meter.service import ModbusMeter
+from serial_instrument.service import SerialInstrument
+
+SERVICES = Path(__file__).parents[2] / "services"
+SERVICE_TYPES = [GpsReceiver, ModbusMeter, SerialInstrument]
 
 
 class Probe(Settings, frozen=True, kw_only=True):
@@ -120,9 +126,31 @@ def test_the_schema_knows_every_setting():
         assert name in text
 
 
-def test_the_tables_of_the_readme_are_those_of_the_code():
-    readme = Path(__file__).parents[2] / "services" / "gps_receiver" / "README.md"
-    assert readme.read_text() == with_tables(GpsReceiver, readme.read_text()), "run: make docs"
+def readme_of(service_type):
+    return (SERVICES / service_type.name() / "README.md").read_text()
+
+
+def test_every_service_is_known_here():
+    assert {path.parent.name for path in SERVICES.glob("*/service.py")} == {s.name() for s in SERVICE_TYPES}
+
+
+@pytest.mark.parametrize("service_type", SERVICE_TYPES)
+def test_the_tables_of_the_readme_are_those_of_the_code(service_type):
+    assert readme_of(service_type) == with_tables(service_type, readme_of(service_type)), "run: make docs"
+
+
+@pytest.mark.parametrize("service_type", SERVICE_TYPES)
+def test_the_settings_shown_in_the_readme_can_be_used(service_type, tmp_path):
+    text = readme_of(service_type)
+    shown = [("toml", block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    shown += [("json", block) for block in re.findall(r'```json\n(\{"(?:profile|serial)".*?)```', text, re.DOTALL)]
+    for kind, block in shown:
+        file = tmp_path / f"shown.{kind}"
+        file.write_text(block)
+        sources = SettingsSources(
+            service_type.settings_type, file=file, environment={"SETTING_SERIAL__PORT": "/dev/ttyUSB0"}
+        )
+        service_type(sources.resolve(None))
 
 
 json_values = st.recursive(
