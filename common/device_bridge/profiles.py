@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,8 +16,7 @@ _NAME = re.compile(r"[a-z0-9_]+")
 
 def profile_names(package: str) -> list[str]:
     """The profiles a service comes with."""
-    files = resources.files(package).joinpath("profiles").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return sorted(file.stem for file in _folder(package).glob("*.toml"))
 
 
 def read_profile(package: str, name: object) -> dict[str, Any]:
@@ -35,6 +35,10 @@ def _members(package: str, name: object) -> dict[str, Any]:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name not in profile_names(package):
         remedy = f"Write one of {', '.join(profile_names(package))}, or leave it out."
         raise SettingsError("profile", name, "is no profile of this service", remedy)
-    text = resources.files(package).joinpath("profiles", f"{name}.toml").read_text(encoding="utf-8")
-    members: dict[str, Any] = msgspec.toml.decode(text)
+    members: dict[str, Any] = msgspec.toml.decode((_folder(package) / f"{name}.toml").read_bytes())
     return members
+
+
+def _folder(package: str) -> Path:
+    # importlib.resources would do the same for packages in archives, and costs every service a megabyte.
+    return Path(import_module(package).__path__[0]) / "profiles"

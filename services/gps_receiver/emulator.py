@@ -8,19 +8,25 @@ import functools
 import itertools
 import math
 import operator
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simulated_devices import SerialFaults, SimulatedSerialLine, number, play_until_stopped
+from simulated_devices import (
+    PlayedDevice,
+    SerialFaults,
+    SimulatedSerialLine,
+    number,
+    obey_control_input,
+    play_until_stopped,
+)
 
 from .protocol import KNOT, QUANTITIES
+from .recording import replay
 
 EARTH_RADIUS_M = 6_371_008.8  # mean of WGS 84 (IUGG)
-_BITS_PER_BYTE = 10  # a start bit, eight data bits, a stop bit
 _CATCH_UP_S = 1.0
 _LIMITS = {quantity.name: quantity.valid for quantity in QUANTITIES if quantity.valid}
 
@@ -190,52 +196,53 @@ def _course_deg(a: Waypoint, b: Waypoint) -> float:
     return math.degrees(math.atan2(east, north)) % 360
 
 
-_TIME_FIELD = re.compile(rb"\$..(?:GGA|RMC),(\d{2})(\d{2})(\d{2}(?:\.\d+)?),")
-
-
-def replay(recording: bytes, speed: float = 1.0, baud: int = 9600) -> Iterator[tuple[float, bytes]]:
-    """A recording with its own timing: seconds to wait, then the bytes to send, every byte of it.
-
-    Lines wait for the receiver's own clock (the time field of GGA and RMC); a recording without one is paced by
-    the baud rate.
+class _Receiver:
+    """A receiver as a serial device: it has a schedule of its own, and does not listen.
 
     Parameters:
-        recording: the bytes as a receiver sent them.
-        speed: above 0; 1 for as recorded, 100 for a hundred times as fast.
-        baud: bits per second, for a recording without times.
+        emulator: whose physical values can be set; None for a recording.
     """
-    last: float | None = None
-    timed = _TIME_FIELD.search(recording) is not None
-    for line in recording.splitlines(keepends=True):
-        delay_s = 0.0
-        match = _TIME_FIELD.search(line)
-        if match:
-            now = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-            gone_s = (now - last) % 86_400 if last is not None else 0.0
-            delay_s = gone_s if gone_s <= 43_200 else 0.0  # more than half a day: a clock that went back
-            last = now
-        elif not timed:
-            delay_s = len(line) * _BITS_PER_BYTE / baud
-        yield delay_s / speed, line
+
+    interval_s = 0.0
+
+    def __init__(self, emulator: GpsEmulator | None) -> None:
+        self._emulator = emulator
+
+    def set(self, quantity: str, value: float | str) -> None:
+        if self._emulator is None or isinstance(value, str):
+            raise ValueError(f"{quantity} = {value}: a number is needed, and no recording")
+        self._emulator.set(quantity, value)
+
+    def tick(self) -> list[bytes]:
+        return []
+
+    def receive(self, data: bytes) -> list[bytes]:
+        return []
 
 
-async def _run(link: Path | None, baud: int, frames: Iterator[tuple[float, bytes]], faults: SerialFaults) -> None:
+async def _run(options: argparse.Namespace, frames: Iterator[tuple[float, bytes]], receiver: _Receiver) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="gps-") as folder,
-        SimulatedSerialLine(link.absolute() if link else Path(folder) / "ttyGPS") as line,
+        SimulatedSerialLine(options.link.absolute() if options.link else Path(folder) / "ttyGPS") as line,
     ):
-        settings = {"serial": {"port": str(line.path), "baud": baud}}
-        await play_until_stopped(settings, _play(line, frames, faults))
+        faults = SerialFaults(corrupt=options.corrupt, seed=options.seed)
+        played = PlayedDevice(receiver, line, faults, baud=options.baud)
+        settings = {"serial": {"port": str(line.path), "baud": options.baud}}
+        control = asyncio.ensure_future(obey_control_input(played))
+        try:
+            await play_until_stopped(settings, _play(played, frames))
+        finally:
+            control.cancel()
 
 
-async def _play(line: SimulatedSerialLine, frames: Iterator[tuple[float, bytes]], faults: SerialFaults) -> None:
+async def _play(played: PlayedDevice, frames: Iterator[tuple[float, bytes]]) -> None:
     loop = asyncio.get_running_loop()
     due = loop.time()
     for delay_s, data in frames:
         # A service that did not read for long is not flooded with all of the past.
         due = max(due, loop.time() - _CATCH_UP_S) + delay_s
         await asyncio.sleep(due - loop.time())
-        await line.send(faults.apply(data))
+        await played.send([data])
 
 
 def _replayed(recording: bytes, options: argparse.Namespace) -> Iterator[tuple[float, bytes]]:
@@ -270,6 +277,7 @@ def _read_track(file: Path) -> list[Waypoint]:
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m gps_receiver.emulator", description=(__doc__ or "").strip())
+    parser.epilog = f"Standard input is obeyed, one command a line. {PlayedDevice.obey.__doc__}"
     add = parser.add_argument
     add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
     add("--baud", type=number(int, 50, 4_000_000), default=9600, help="told to the service; paces what has no times")
@@ -284,14 +292,14 @@ def main(arguments: list[str] | None = None) -> None:
     add("--seed", type=int, default=1, help="repeats the same damage")
     options = parser.parse_args(arguments)
     try:
+        emulator = None
         if options.replay:
             frames = _replayed(options.replay.read_bytes(), options)
         else:
             track = _read_track(options.track) if options.track else HARBOUR_ROUND
-            frames = _moving(GpsEmulator(track, options.speed), options)
-        asyncio.run(
-            _run(options.link, options.baud, frames, SerialFaults(corrupt=options.corrupt, seed=options.seed))
-        )
+            emulator = GpsEmulator(track, options.speed)
+            frames = _moving(emulator, options)
+        asyncio.run(_run(options, frames, _Receiver(emulator)))
     except (OSError, ValueError) as error:
         parser.error(str(error))
 

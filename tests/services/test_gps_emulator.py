@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gps_receiver.emulator import EARTH_RADIUS_M, GpsEmulator, Waypoint, encode, replay
+from gps_receiver.emulator import EARTH_RADIUS_M, GpsEmulator, Waypoint, encode
 from gps_receiver.protocol import Decoder, SentenceReader
+from gps_receiver.recording import replay
 
 UTC = 1_795_448_768.25
 

@@ -111,6 +111,7 @@ class OpenPort:
     def close(self) -> None:
         """Closes it."""
         for end in self._ends:
+            _hang_up(end)
             end.close()
         self._port.close()
 
