@@ -70,7 +70,7 @@ class Bridge:
         self._absence = Backoff(0.25, 1.0)
         self._changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
-        self._told_bad = False
+        self._told_bad = ""
         self._latest: dict[str, Reading] = {}
         self._heard_at = 0.0
         self._holding_back = False
@@ -135,8 +135,7 @@ class Bridge:
             await service.open()
             opened_at = loop.time()
             self._proven = settings
-            if self.state is not DeviceState.FAILED:
-                self.state = DeviceState.OPEN
+            self.state, self.reason = DeviceState.OPEN, ""
             changed = loop.create_task(self._changed.wait())
             tasks = [changed]
             self._heard_at = opened_at
@@ -209,11 +208,11 @@ class Bridge:
         if not sample:
             return
         if self.state is not DeviceState.READING:
-            if self.state in (DeviceState.FAILED, DeviceState.SILENT):
+            if self._told_bad or self.state is DeviceState.SILENT:
                 log.info("%s: readings come again", self._service_type.name())
                 self._backoff.reset()
                 self._absence.reset()
-            self.state, self.reason, self._told_bad = DeviceState.READING, "", False
+            self.state, self.reason, self._told_bad = DeviceState.READING, "", ""
         if self._settings.silent_after:
             self._heard_at = asyncio.get_running_loop().time()
             for reading in sample:
@@ -229,7 +228,6 @@ class Bridge:
             bad = self._service.all_bad(reason) if self._service else []
             if bad:
                 self._emit(bad)
-            self._told_bad = True
-        elif reason != self.reason:
+        elif reason != self._told_bad:
             log.warning("%s: still not usable: %s", self._service_type.name(), reason)
-        self.state, self.reason = DeviceState.FAILED, reason
+        self.state, self.reason, self._told_bad = DeviceState.FAILED, reason, reason

@@ -15,7 +15,9 @@ from device_bridge import Quality, Sample
 from device_bridge.bridge import Bridge
 from device_bridge.settings import SettingsSources
 from modbus_meter.service import ModbusMeter, ModbusSettings
-from simulated_devices import SimulatedSerialLine
+from serial_instrument.emulator import ArduinoJson
+from serial_instrument.service import InstrumentSettings, SerialInstrument
+from simulated_devices import PlayedDevice, SimulatedSerialLine
 
 from .bed import LINE, lines
 from .bridges import lean_python, peers_python
@@ -53,6 +55,7 @@ async def rows(quick: bool) -> list[Row]:
     gathered = {"bus": paced["gathered"], "readline": paced["readline"]}
     table += _against(gathered, "a line at 115200 baud, gathered for 20 ms", 0.25, 1.0)
     table.append(await _modbus_interval(8 if quick else 20))
+    table.append(await _replug(2 if quick else 8))
     return table
 
 
@@ -143,3 +146,37 @@ async def _modbus_interval(rounds: int) -> Row:
     strayed = sorted(abs(wait - _INTERVAL_S) / _INTERVAL_S for wait in waits)
     name = f"Modbus: {len(arrivals)} of 10 units alive, strays from interval, p95 of {len(waits)}"
     return at_most(name, strayed[int(len(strayed) * 0.95)], "x", f"its own {_INTERVAL_S:g} s", 0.1)
+
+
+async def _replug(times: int) -> Row:
+    """From plugging a device in again to its first reading; it speaks every 10 ms."""
+    device = ArduinoJson()
+    device.interval_s = 0.01
+    good = asyncio.Event()
+
+    def take(sample: Sample) -> None:
+        if sample[0].quality is Quality.GOOD:
+            good.set()
+
+    async def room() -> None:
+        return None
+
+    waits = []
+    with tempfile.TemporaryDirectory() as folder, SimulatedSerialLine(Path(folder) / "tty") as line:
+        settings = {"profile": "arduino_json", "serial": {"port": str(line.path)}}
+        sources = SettingsSources(InstrumentSettings, file=None, environment={})
+        bridge = Bridge(SerialInstrument, sources.resolve(msgspec.json.encode(settings).decode()), take, room)
+        work = [asyncio.ensure_future(PlayedDevice(device, line).run()), asyncio.ensure_future(bridge.run())]
+        await good.wait()
+        for absence_s in itertools.islice(itertools.cycle((0.2, 3.1, 7.3)), times):
+            line.unplug()
+            await asyncio.sleep(absence_s)
+            line.replug()
+            good.clear()
+            started = time.monotonic()
+            await good.wait()
+            waits.append(time.monotonic() - started)
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    return at_most("replug to first reading, longest", max(waits), "s", f"{times} absences of 0.2 to 7.3 s", 2)

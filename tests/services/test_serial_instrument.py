@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serial.tools import list_ports
 
 from device_bridge import Command, Quality, SettingsError
 from device_bridge.bridge import DeviceState
@@ -329,3 +331,28 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 10) == 0
     assert not (tmp_path / "tty").exists()
+
+
+async def test_a_device_that_comes_back_under_another_name_is_found_by_what_it_is(tmp_path, monkeypatch):
+    present = [tmp_path / "ttyUSB0"]
+
+    def comports():
+        return [
+            SimpleNamespace(device=str(path), vid=0x1A86, pid=0x7523, serial_number=None)
+            for path in present
+            if path.exists()
+        ]
+
+    monkeypatch.setattr(list_ports, "comports", comports)
+    device = DEVICES["arduino_json"]()
+    device.interval_s = 0.01
+    async with playing(device, tmp_path / "ttyUSB0") as played:
+        async with bridging(SerialInstrument, profile("arduino_json", "usb:1a86:7523")) as bridged:
+            await bridged.sample()
+            played.obey("unplug")
+            lost = await bridged.sample(lambda found: found["temperature"].value is None)
+            assert "unplugged" in lost["temperature"].reason
+            present[:] = [tmp_path / "ttyUSB7"]
+            assert played.obey(f"rename {tmp_path / 'ttyUSB7'}") == "ok"
+            played.obey("replug")
+            await bridged.sample(lambda found: found["temperature"].quality is Quality.GOOD)

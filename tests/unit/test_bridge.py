@@ -134,3 +134,13 @@ async def test_a_command_for_a_lost_device_fails_at_once():
         result = await bridge.execute(Command(name="a"))
         assert not result.ok
         assert "unplugged" in result.detail
+
+
+async def test_a_device_that_is_back_takes_commands_before_it_says_anything():
+    async with bridged() as (bridge, emitted):
+        Probe.given.put_nowait(DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged"))
+        await emitted.get()
+        while Probe.opened < 2 or bridge.state is not DeviceState.OPEN:
+            await asyncio.sleep(0.005)
+        assert (await bridge.execute(Command(name="a"))).ok
+        assert bridge.reason == ""
