@@ -7,19 +7,64 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from .faults import SerialFaults
+from .serial_line import SimulatedSerialLine
 
 
-async def play_until_stopped(settings: Mapping[str, object], play: Coroutine[Any, Any, None]) -> None:
+class Obedient(Protocol):
+    """What can be told to misbehave while it runs."""
+
+    def obey(self, text: str) -> str:
+        """Does what one line says, and returns what became of it."""
+
+
+def emulator_parser(module: str, description: str | None, obeys: type[Obedient]) -> argparse.ArgumentParser:
+    """The command line of an emulator, without its options."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=(description or "").strip(),
+        epilog=f"Standard input is obeyed, one command a line. {obeys.obey.__doc__}",
+    )
+
+
+def add_line_options(parser: argparse.ArgumentParser, frames: str) -> None:
+    """The options of every emulator on a serial line, for `line_of`; `frames` is what it sends, for the help."""
+    add = parser.add_argument
+    add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
+    add("--corrupt", type=number(float, 0, 1), default=0.0, help=f"share of {frames} with one damaged byte")
+    add("--seed", type=int, default=1, help="repeats the same damage")
+
+
+@contextlib.contextmanager
+def line_of(options: argparse.Namespace) -> Iterator[tuple[SimulatedSerialLine, SerialFaults]]:
+    """The line and the faults that the options of `add_line_options` ask for."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tty-") as folder,
+        SimulatedSerialLine(options.link.absolute() if options.link else Path(folder) / "tty") as line,
+    ):
+        yield line, SerialFaults(corrupt=options.corrupt, seed=options.seed)
+
+
+async def play_until_stopped(
+    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient
+) -> None:
     """Says how to reach the device, runs it, then stays silent until SIGTERM or SIGINT.
 
     Parameters:
-        settings: what a service needs to reach the device; printed as the first and only line of standard output,
-            as JSON: `{"settings": {...}}`.
+        settings: what a service needs to reach the device; printed as the first line of standard output, as JSON:
+            `{"settings": {...}}`.
         play: the device; what it raises ends the waiting, the signals cancel it.
+        obedient: obeys standard input meanwhile, one command a line, each answered by one line of JSON on standard
+            output; not when standard input is neither a pipe nor a terminal.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -27,6 +72,7 @@ async def play_until_stopped(settings: Mapping[str, object], play: Coroutine[Any
     sys.stdout.write(json.dumps({"settings": settings}) + "\n")
     sys.stdout.flush()
     playing, stopping = asyncio.ensure_future(play), asyncio.ensure_future(stop.wait())
+    control = asyncio.ensure_future(_obey_standard_input(obedient))
     await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
         playing.result()
@@ -34,7 +80,20 @@ async def play_until_stopped(settings: Mapping[str, object], play: Coroutine[Any
         sys.stderr.flush()
         await stopping
     playing.cancel()
-    await asyncio.wait((playing,))
+    control.cancel()
+    await asyncio.wait((playing, control))
+
+
+async def _obey_standard_input(obedient: Obedient) -> None:
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        return
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while text := (await reader.readline()).decode(errors="replace").strip():
+        sys.stdout.write(json.dumps({"control": text, "result": obedient.obey(text)}) + "\n")
+        sys.stdout.flush()
 
 
 def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], float]:

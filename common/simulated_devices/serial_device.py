@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import shlex
-import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -143,22 +139,6 @@ class PlayedDevice:
         if not 50 <= rate <= 4_000_000:
             raise ValueError(f"baud {text}: from 50 to 4000000")
         self._sent_baud = rate
-
-
-async def obey_control_input(played: PlayedDevice) -> None:
-    """Obeys standard input, one command a line, each answered by one line of JSON on standard output.
-
-    Does nothing when that is neither a pipe nor a terminal.
-    """
-    mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
-        return
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while text := (await reader.readline()).decode(errors="replace").strip():
-        sys.stdout.write(json.dumps({"control": text, "result": played.obey(text)}) + "\n")
-        sys.stdout.flush()
 
 
 def _is_on(word: str) -> bool:

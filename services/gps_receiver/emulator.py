@@ -8,7 +8,6 @@ import functools
 import itertools
 import math
 import operator
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import NamedTuple
 
 from simulated_devices import (
     PlayedDevice,
-    SerialFaults,
-    SimulatedSerialLine,
+    add_line_options,
+    emulator_parser,
+    line_of,
     number,
-    obey_control_input,
     play_until_stopped,
 )
 
@@ -221,18 +220,10 @@ class _Receiver:
 
 
 async def _run(options: argparse.Namespace, frames: Iterator[tuple[float, bytes]], receiver: _Receiver) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="gps-") as folder,
-        SimulatedSerialLine(options.link.absolute() if options.link else Path(folder) / "ttyGPS") as line,
-    ):
-        faults = SerialFaults(corrupt=options.corrupt, seed=options.seed)
+    with line_of(options) as (line, faults):
         played = PlayedDevice(receiver, line, faults, baud=options.baud)
         settings = {"serial": {"port": str(line.path), "baud": options.baud}}
-        control = asyncio.ensure_future(obey_control_input(played))
-        try:
-            await play_until_stopped(settings, _play(played, frames))
-        finally:
-            control.cancel()
+        await play_until_stopped(settings, _play(played, frames), played)
 
 
 async def _play(played: PlayedDevice, frames: Iterator[tuple[float, bytes]]) -> None:
@@ -276,10 +267,8 @@ def _read_track(file: Path) -> list[Waypoint]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m gps_receiver.emulator", description=(__doc__ or "").strip())
-    parser.epilog = f"Standard input is obeyed, one command a line. {PlayedDevice.obey.__doc__}"
+    parser = emulator_parser("gps_receiver.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
-    add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
     add("--baud", type=number(int, 50, 4_000_000), default=9600, help="told to the service; paces what has no times")
     add("--rate", type=number(float, 0.01, 100), default=1.0, help="epochs per second (default 1)")
     add("--speed", type=number(float, 0, 10_000), default=5.0, help="metres per second along the track (default 5)")
@@ -288,8 +277,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--replay", type=Path, metavar="FILE", help="play a recording instead")
     add("--replay-speed", type=number(float, 0.01, 1_000), default=1.0, help="times as fast as recorded (default 1)")
     add("--loop", action="store_true", help="play the recording again and again")
-    add("--corrupt", type=number(float, 0, 1), default=0.0, help="share of sentences with one damaged byte")
-    add("--seed", type=int, default=1, help="repeats the same damage")
+    add_line_options(parser, "sentences")
     options = parser.parse_args(arguments)
     try:
         emulator = None

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import math
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,10 +20,11 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from device_bridge.profiles import profile_names, read_profile
 from simulated_devices import (
     PlayedDevice,
-    SerialFaults,
     SimulatedSerialLine,
+    add_line_options,
+    emulator_parser,
+    line_of,
     number,
-    obey_control_input,
     play_until_stopped,
 )
 
@@ -182,43 +182,33 @@ def registers_of(profile: str) -> list[RegisterSettings]:
 
 async def _run(options: argparse.Namespace) -> None:
     with (
+        line_of(options) as (line, faults),
         tempfile.TemporaryDirectory(prefix="modbus-") as folder,
-        SimulatedSerialLine(options.link.absolute() if options.link else Path(folder) / "tty") as line,
         SimulatedSerialLine(Path(folder) / "server") as server_line,
     ):
         registers = registers_of(options.profile)
         meters = MeterLine([Meter(address, registers) for address in range(1, options.units + 1)], server_line)
         for address in options.silent:
             meters.set(f"{address}/silent", 1)
-        played = PlayedDevice(meters, line, SerialFaults(corrupt=options.corrupt, seed=options.seed))
+        played = PlayedDevice(meters, line, faults)
         units = [{"address": n, "name": f"meter{n}"} for n in meters.meters]
         settings = {"profile": options.profile, "serial": {"port": str(line.path)}, "units": units}
         settings |= {"interval": 1.0}
-        control = asyncio.ensure_future(obey_control_input(played))
 
         async def play() -> None:
             await asyncio.gather(meters.serve(played), played.run())
 
-        try:
-            await play_until_stopped(settings, play())
-        finally:
-            control.cancel()
+        await play_until_stopped(settings, play(), played)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(
-        prog="python -m modbus_meter.emulator",
-        description=(__doc__ or "").strip(),
-        epilog=f"Standard input is obeyed, one command a line. {PlayedDevice.obey.__doc__}",
-    )
+    parser = emulator_parser("modbus_meter.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
     add("--profile", choices=profile_names(PROFILES), default="sdm120", help="which meters (default sdm120)")
     add("--units", type=number(int, 1, 247), default=2, help="how many, from address 1 (default 2)")
     add("--silent", type=number(int, 1, 247), action="append", default=[], help="address of a meter that is dead")
-    add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
-    add("--corrupt", type=number(float, 0, 1), default=0.0, help="share of answers with one damaged byte")
-    add("--seed", type=int, default=1, help="repeats the same damage")
+    add_line_options(parser, "answers")
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_run(options))
@@ -227,4 +217,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

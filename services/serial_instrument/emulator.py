@@ -8,20 +8,17 @@ import itertools
 import json
 import math
 import re
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from device_bridge.checksums import Checksum, ChecksumSettings
 from simulated_devices import (
     PlayedDevice,
     SerialDevice,
-    SerialFaults,
-    SimulatedSerialLine,
+    add_line_options,
+    emulator_parser,
+    line_of,
     number,
-    obey_control_input,
     play_until_stopped,
 )
 
@@ -255,32 +252,19 @@ async def _run(options: argparse.Namespace) -> None:
     device: SerialDevice = DEVICES[options.profile]()
     if options.interval is not None and device.interval_s:
         device.interval_s = options.interval
-    with (
-        tempfile.TemporaryDirectory(prefix="instrument-") as folder,
-        SimulatedSerialLine(options.link.absolute() if options.link else Path(folder) / "tty") as line,
-    ):
-        played = PlayedDevice(device, line, SerialFaults(corrupt=options.corrupt, seed=options.seed))
-        control = asyncio.ensure_future(obey_control_input(played))
+    with line_of(options) as (line, faults):
+        played = PlayedDevice(device, line, faults)
         settings = {"profile": options.profile, "serial": {"port": str(line.path)}}
-        try:
-            await play_until_stopped(settings, played.run())
-        finally:
-            control.cancel()
+        await play_until_stopped(settings, played.run(), played)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serial_instrument.emulator",
-        description=(__doc__ or "").strip(),
-        epilog=f"Standard input is obeyed, one command a line. {PlayedDevice.obey.__doc__}",
-    )
+    parser = emulator_parser("serial_instrument.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
     add("--profile", choices=DEVICES, default="bench_scale", help="which device (default bench_scale)")
-    add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
     add("--interval", type=number(float, 0.001, 3600), help="seconds between what it sends by itself")
-    add("--corrupt", type=number(float, 0, 1), default=0.0, help="share of frames with one damaged byte")
-    add("--seed", type=int, default=1, help="repeats the same damage")
+    add_line_options(parser, "frames")
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_run(options))
@@ -289,4 +273,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
