@@ -2,10 +2,20 @@
 
 from .command import Obedient, add_line_options, emulator_parser, line_of, number, play_until_stopped
 from .faults import SerialFaults, baud_mismatch
+from .i2c_bus import SimulatedI2cBus
+from .i2c_chip import I2cChip, NoAcknowledge, RegisterChip
+from .i2c_command import add_bus_options, bus_of, serve_until_stopped
 from .serial_device import PlayedDevice, SerialDevice
 from .serial_line import SimulatedSerialLine
 
 __all__ = [
+    "I2cChip",
+    "NoAcknowledge",
+    "RegisterChip",
+    "SimulatedI2cBus",
+    "add_bus_options",
+    "bus_of",
+    "serve_until_stopped",
     "Obedient",
     "PlayedDevice",
     "SerialDevice",

@@ -106,3 +106,10 @@ def number(kind: type[int] | type[float], low: float, high: float = math.inf) ->
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:,} to {high:,}")
 
     return parse
+
+
+def is_on(word: str) -> bool:
+    """A word of the control input: `on` or `off`. Raises ValueError."""
+    if word not in ("on", "off"):
+        raise ValueError(f"{word!r} is neither on nor off")
+    return word == "on"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from .command import is_on
 from .faults import SerialFaults, baud_mismatch
 from .serial_line import SimulatedSerialLine
 
@@ -55,8 +56,8 @@ class PlayedDevice:
             "corrupt": (1, lambda share: self._share("corrupt", share)),
             "drop": (1, lambda share: self._share("drop", share)),
             "duplicate": (1, lambda share: self._share("duplicate", share)),
-            "split": (1, lambda word: setattr(self.faults, "split", _is_on(word))),
-            "silent": (1, lambda word: setattr(self, "_silent", _is_on(word))),
+            "split": (1, lambda word: setattr(self.faults, "split", is_on(word))),
+            "silent": (1, lambda word: setattr(self, "_silent", is_on(word))),
             "pause": (1, self._pause),
             "baud": (1, self._set_baud),
             "unplug": (0, line.unplug),
@@ -139,9 +140,3 @@ class PlayedDevice:
         if not 50 <= rate <= 4_000_000:
             raise ValueError(f"baud {text}: from 50 to 4000000")
         self._sent_baud = rate
-
-
-def _is_on(word: str) -> bool:
-    if word not in ("on", "off"):
-        raise ValueError(f"{word!r} is neither on nor off")
-    return word == "on"

@@ -1,6 +1,18 @@
 """Ways to a device. Only these modules touch device files."""
 
 from .framed_line import FramedLine
+from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings
+from .i2c_errors import I2cRetries
 from .serial_bus import Rs485Settings, SerialBus, SerialSettings
 
-__all__ = ["FramedLine", "Rs485Settings", "SerialBus", "SerialSettings"]
+__all__ = [
+    "FramedLine",
+    "I2cAddress",
+    "I2cBus",
+    "I2cDevice",
+    "I2cRetries",
+    "I2cSettings",
+    "Rs485Settings",
+    "SerialBus",
+    "SerialSettings",
+]

@@ -1,0 +1,130 @@
+"""I2C chips as a bus sees them: bytes written to them, bytes read from them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class NoAcknowledge(Exception):  # noqa: N818 - the bus's own term
+    """The chip does not acknowledge its address, or a byte."""
+
+
+class I2cChip(Protocol):
+    """What an emulated chip has to offer."""
+
+    def write(self, data: bytes) -> None:
+        """Takes what a master writes in one message. Raises NoAcknowledge."""
+
+    def read(self, count: int) -> bytes:
+        """Gives what a master reads in one message. Raises NoAcknowledge."""
+
+    def reset(self) -> None:
+        """Is as after power-on."""
+
+    def set(self, quantity: str, value: float) -> None:
+        """Fixes a physical value in its unit. Raises KeyError for an unknown quantity, ValueError out of range."""
+
+
+class RegisterChip:
+    """A chip with registers of one byte: the first byte written is the pointer, which then counts up.
+
+    Parameters:
+        power_on: contents after power-on; 0 for registers not named.
+        write_pairs: what follows the first byte of a write are more pairs of register and value, not values for the
+            next registers (as with Bosch's sensors).
+    """
+
+    def __init__(self, power_on: Mapping[int, int], *, write_pairs: bool = False) -> None:
+        self._power_on = dict(power_on)
+        self._write_pairs = write_pairs
+        self.memory = bytearray(256)
+        self.pointer = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Is as after power-on."""
+        self.memory[:] = bytes(self._power_on.get(register, 0) for register in range(256))
+        self.pointer = 0
+
+    def write(self, data: bytes) -> None:
+        """Sets the pointer, and registers if more than one byte comes."""
+        if not data:
+            return
+        self.pointer = data[0]
+        if self._write_pairs:
+            for at in range(0, len(data) - 1, 2):
+                self.store(data[at], data[at + 1])
+            return
+        for value in data[1:]:
+            self.store(self.pointer, value)
+            self.pointer = self.after(self.pointer)
+
+    def read(self, count: int) -> bytes:
+        """Gives registers from the pointer on."""
+        data = bytearray()
+        for _ in range(count):
+            data.append(self.load(self.pointer))
+            self.pointer = self.after(self.pointer)
+        return bytes(data)
+
+    def load(self, register: int) -> int:
+        """A register as it reads now; a subclass knows better for some."""
+        return self.memory[register]
+
+    def store(self, register: int, value: int) -> None:
+        """A register is written; a subclass knows better for some."""
+        self.memory[register] = value
+
+    def after(self, register: int) -> int:
+        """Where the pointer goes from here."""
+        return (register + 1) & 0xFF
+
+    def set(self, quantity: str, value: float) -> None:
+        """Knows no quantities by itself."""
+        raise KeyError(quantity)
+
+
+class Multiplexer:
+    """A TCA9548A: one register, a bit for each of its eight channels (TI SCPS207, section 8.6)."""
+
+    def __init__(self) -> None:
+        self.channels = 0
+
+    def write(self, data: bytes) -> None:
+        """Opens channels; of several bytes the last counts."""
+        if data:
+            self.channels = data[-1]
+
+    def read(self, count: int) -> bytes:
+        """Which channels are open."""
+        return bytes([self.channels]) * count
+
+    def reset(self) -> None:
+        """All channels are closed."""
+        self.channels = 0
+
+    def set(self, quantity: str, value: float) -> None:
+        """Measures nothing."""
+        raise KeyError(quantity)
+
+
+class Stranger:
+    """A chip that is not the expected one: it acknowledges everything and answers with one byte over and over."""
+
+    def __init__(self, answer: int = 0x5A) -> None:
+        self._answer = answer
+
+    def write(self, data: bytes) -> None:
+        """Takes everything."""
+
+    def read(self, count: int) -> bytes:
+        """Gives nothing sensible."""
+        return bytes([self._answer]) * count
+
+    def reset(self) -> None:
+        """Has no state."""
+
+    def set(self, quantity: str, value: float) -> None:
+        """Measures nothing."""
+        raise KeyError(quantity)
