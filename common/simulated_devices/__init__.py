@@ -7,8 +7,11 @@ from .i2c_chip import I2cChip, NoAcknowledge, RegisterChip
 from .i2c_command import add_bus_options, bus_of, serve_until_stopped
 from .serial_device import PlayedDevice, SerialDevice
 from .serial_line import SimulatedSerialLine
+from .surroundings import Clock, Surroundings
 
 __all__ = [
+    "Clock",
+    "Surroundings",
     "I2cChip",
     "NoAcknowledge",
     "RegisterChip",
