@@ -1,7 +1,7 @@
 """Ways to a device. Only these modules touch device files."""
 
 from .framed_line import FramedLine
-from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings
+from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
 from .i2c_errors import I2cRetries
 from .serial_bus import Rs485Settings, SerialBus, SerialSettings
 
@@ -15,4 +15,5 @@ __all__ = [
     "Rs485Settings",
     "SerialBus",
     "SerialSettings",
+    "number_of",
 ]

@@ -87,7 +87,7 @@ class I2cBus:
             address: seven bits.
             gap_s: least time between two transfers with it; by default that of the settings.
         """
-        return I2cDevice(self, _number(address), self.settings.gap_s if gap_s is None else gap_s)
+        return I2cDevice(self, number_of(address), self.settings.gap_s if gap_s is None else gap_s)
 
     def channel(self, mux: I2cAddress, channel: int) -> I2cBus:
         """The bus behind a channel of a TCA9548A or PCA9548A, which is open only while something is sent there.
@@ -100,7 +100,7 @@ class I2cBus:
         """
         if not 0 <= channel <= 7:
             raise ValueError(f"channel {channel}: a multiplexer has 0 to 7")
-        return self._derived((*self._route, (_number(mux), channel)), self._held)
+        return self._derived((*self._route, (number_of(mux), channel)), self._held)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[I2cBus]:
@@ -236,7 +236,8 @@ class I2cDevice:
             )
 
 
-def _number(address: I2cAddress) -> int:
+def number_of(address: I2cAddress) -> int:
+    """The address as a number. Raises ValueError for one that cannot be."""
     number = int(address, 16) if isinstance(address, str) else address
     if number not in _SCANNED:
         raise ValueError(f"I2C address {address!r}: 0x08 to 0x77 are possible")

@@ -1,0 +1,215 @@
+"""Any chip that a profile describes, on an emulated bus: registers, conversion times, checksums, physical values."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import operator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import msgspec
+
+from device_bridge.buses import number_of
+from device_bridge.profiles import profile_names
+from simulated_devices import (
+    Clock,
+    NoAcknowledge,
+    SimulatedI2cBus,
+    Surroundings,
+    add_bus_options,
+    bus_of,
+    emulator_parser,
+    serve_until_stopped,
+)
+
+from .chip import ChipField, ChipSettings, ConversionSettings, ReadSettings, clock_bytes
+from .service import RegisterSettings, chip_of
+
+DEFAULT = ("sht31", "bh1750", "ina226")
+_UNKNOWN = 0xFF
+"""What is read from registers that the profile does not name: the bus's pull-ups."""
+_TYPICAL_TIME = 0.9
+"""Share of the longest conversion time that the chip takes."""
+
+
+class _Conversion:
+    """What one measurement of the chip is at."""
+
+    def __init__(self, settings: ConversionSettings, now: float) -> None:
+        self.settings = settings
+        self.started_at: float | None = None
+        self.taken_at = now
+        self.body = bytes(settings.read.body_size)
+
+
+class ProfileChip:
+    """The chip.
+
+    Parameters:
+        chip: its profile.
+        clock: seconds, for conversions.
+        wall_clock: seconds since 1970, for what is a clock.
+    """
+
+    def __init__(self, chip: ChipSettings, clock: Clock = time.monotonic, wall_clock: Clock = time.time) -> None:
+        self._chip, self._clock, self._wall_clock = chip, clock, wall_clock
+        self._fields = {field.name: field for field in chip.fields}
+        self._flags = {flag.name: flag for conversion in chip.reads for flag in conversion.invalid}
+        typical = {field.name: _typical(field) for field in chip.fields if field.coding == "binary"}
+        self.surroundings = Surroundings(typical, clock=clock)
+        self._raised: set[str] = set()
+        self._raw: dict[str, int] = {}
+        self._clock_offset: dict[str, float] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Is as after power-on: nothing set up, nothing measured."""
+        self._pointer = b""
+        self._written: set[bytes] = set()
+        self._conversions = [_Conversion(conversion, self._clock()) for conversion in self._chip.reads]
+
+    def set(self, quantity: str, value: float) -> None:
+        """Fixes a physical value in its unit, or raises (1) or lowers (0) a flag by its name.
+
+        Raises KeyError for an unknown quantity, ValueError for a value the chip cannot tell.
+        """
+        field = self._fields.get(quantity)
+        if quantity in self._flags:
+            (self._raised.add if value else self._raised.discard)(quantity)
+        elif field is not None and field.coding == "bcd_clock":
+            self._clock_offset[quantity] = value - self._wall_clock()
+        else:
+            if field is not None:
+                field.raw_for(value)
+            self.surroundings.set(quantity, value)
+            self._raw.pop(quantity, None)
+
+    def set_raw(self, quantity: str, raw: int) -> None:
+        """Fixes a raw value, for sentinels."""
+        self._raw[quantity] = raw
+
+    def write(self, data: bytes) -> None:
+        """Takes commands, register numbers and settings."""
+        if self._deaf():
+            raise NoAcknowledge
+        self._pointer = data
+        self._written.add(data)
+        for conversion in self._conversions:
+            if conversion.settings.start and bytes(conversion.settings.start) == data:
+                conversion.started_at = self._clock()
+
+    def read(self, count: int) -> bytes:
+        """Gives what was asked for; where several things are in the same bytes, all of them."""
+        if self._deaf():
+            raise NoAcknowledge
+        answers = [(read, body()) for read, body in self._answers() if self._asked(read, count)]
+        if not answers:
+            return bytes([_UNKNOWN]) * count
+        number = functools.reduce(operator.or_, (int.from_bytes(body, "big") for _, body in answers))
+        read = answers[0][0]
+        return read.append(number.to_bytes(read.body_size, "big"))
+
+    def _answers(self) -> Iterator[tuple[ReadSettings, Callable[[], bytes]]]:
+        """Everything that can be read, and what it is now."""
+        for step in self._chip.init:
+            if step.identify is not None:
+                yield step.identify, partial(step.identify.body, holds=True)
+            if step.kept is not None:
+                yield step.kept, partial(step.kept.body, holds=bytes(step.write) in self._written)
+        last = max((c.started_at or 0.0 for c in self._conversions), default=0.0)
+        for conversion in self._conversions:
+            settings = conversion.settings
+            if settings.start and conversion.started_at != last:
+                continue  # its registers hold a later one's measurement
+            yield _with_pointer(settings.read, settings), partial(self._body, conversion)
+            if settings.ready is not None:
+                ready = _with_pointer(settings.ready, settings)
+                yield ready, partial(settings.ready.body, holds=self._has_new(conversion))
+            for flag in settings.invalid:
+                yield flag, partial(flag.body, holds=flag.name in self._raised)
+
+    def _asked(self, read: ReadSettings, count: int) -> bool:
+        return read.read == count and bytes(read.write) == self._pointer
+
+    def _body(self, conversion: _Conversion) -> bytes:
+        settings = conversion.settings
+        if self._has_new(conversion):
+            body = bytearray(settings.read.body_size)
+            for field in settings.fields:
+                self._put(field, body)
+            conversion.body = bytes(body)
+            conversion.taken_at = self._clock()
+        elif settings.while_busy == "no_acknowledge":
+            raise NoAcknowledge
+        return conversion.body
+
+    def _put(self, field: ChipField, body: bytearray) -> None:
+        if field.coding == "bcd_clock":
+            now = self._wall_clock() + self._clock_offset.get(field.name, 0.0)
+            body[field.at : field.at + field.size] = clock_bytes(now)
+            return
+        raw = self._raw.get(field.name)
+        field.put(field.raw_for(self.surroundings.value(field.name)) if raw is None else raw, body)
+
+    def _has_new(self, conversion: _Conversion) -> bool:
+        settings, now = conversion.settings, self._clock()
+        if settings.start:
+            return (
+                conversion.started_at is not None and now >= conversion.started_at + settings.wait_s * _TYPICAL_TIME
+            )
+        set_up = all(bytes(step.write) in self._written for step in self._chip.init if step.write)
+        return set_up and now >= conversion.taken_at + settings.update_s
+
+    def _deaf(self) -> bool:
+        return any(
+            c.settings.while_busy == "no_acknowledge" and c.started_at is not None and not self._has_new(c)
+            for c in self._conversions
+        )
+
+
+def _with_pointer(read: ReadSettings, conversion: ConversionSettings) -> ReadSettings:
+    """Without a register's number, what is read belongs to the command before."""
+    return read if read.write else msgspec.structs.replace(read, write=conversion.start)
+
+
+def _typical(field: ChipField) -> float:
+    if field.typical is not None:
+        return field.typical
+    if field.values:
+        return float(next(iter(field.values)))
+    low, high = field.valid or field.raw_limits
+    return (low + high) / 2
+
+
+async def _run(options: argparse.Namespace) -> None:
+    with bus_of(options) as bus:
+        sensors = []
+        for profile in options.profile or DEFAULT:
+            chip = chip_of(profile)
+            bus.add(profile, number_of(chip.address), ProfileChip(chip))
+            sensors.append({"profile": profile, "name": profile if len(options.profile or DEFAULT) > 1 else ""})
+        await serve_until_stopped({"sensors": sensors, "interval": 1.0}, bus)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
+    parser = emulator_parser("register_sensor.emulator", __doc__, SimulatedI2cBus)
+    add_bus_options(parser)
+    parser.add_argument(
+        "--profile",
+        choices=profile_names(RegisterSettings.profiles),
+        action="append",
+        help=f"a chip on the bus; may be given several times (default {', '.join(DEFAULT)})",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(_run(options))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
