@@ -69,7 +69,7 @@ class SimulatedI2cBus:
         self._multiplexers: dict[int, Multiplexer] = {}
         self._random = random.Random(seed)  # noqa: S311 - repeatable damage, not a secret
         self._busy = asyncio.Lock()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._commands: dict[str, tuple[int, Callable[..., object]]] = {
             "set": (2, self._set),
             "absent": (2, lambda chip, word: setattr(self._place(chip), "absent", is_on(word))),
@@ -78,6 +78,7 @@ class SimulatedI2cBus:
             "swap": (2, lambda chip, word: self.swap(chip, Stranger() if is_on(word) else None)),
             "flip": (3, lambda chip, register, bit: self.flip(chip, int(register, 0), int(bit))),
             "reset": (1, lambda chip: self._place(chip).chip.reset()),
+            "disconnect": (0, self.disconnect),
             "stuck": (1, lambda word: setattr(self, "stuck", is_on(word))),
         }
 
@@ -102,6 +103,11 @@ class SimulatedI2cBus:
         if not isinstance(chip, RegisterChip) or not (0 <= register < 256 and 0 <= bit < 8):
             raise ValueError(f"{name} has no register {register} with a bit {bit} to flip")
         chip.memory[register] ^= 1 << bit
+
+    def disconnect(self) -> None:
+        """Drops everybody's connection, as when an adapter is unplugged; they may come again."""
+        for task in self._serving:
+            task.cancel()
 
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer at once. Raises OSError with the kernel's fault codes."""
@@ -137,8 +143,10 @@ class SimulatedI2cBus:
             yield self
         finally:
             server.close()
-            for writer in self._writers:
-                writer.transport.abort()
+            for task in self._serving:
+                task.cancel()
+            if self._serving:
+                await asyncio.wait(self._serving)
             self.path.unlink(missing_ok=True)
 
     async def play(self) -> None:
@@ -149,7 +157,7 @@ class SimulatedI2cBus:
         """Does what one line of the control input says, and returns what became of it.
 
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
-        `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`.
+        `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.
         """
         try:
             name, *arguments = shlex.split(text)
@@ -189,7 +197,9 @@ class SimulatedI2cBus:
         return bytes(byte ^ (1 << bit % 8 if at == bit // 8 else 0) for at, byte in enumerate(data))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio runs this as one
+        self._serving.add(task)
         try:
             while True:
                 length = int.from_bytes(await reader.readexactly(4), "big")
@@ -200,12 +210,12 @@ class SimulatedI2cBus:
                 answer = msgspec.msgpack.encode(await self._answer(address, messages))
                 writer.write(len(answer).to_bytes(4, "big") + answer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         except (ValueError, msgspec.DecodeError) as error:
             log.warning("this is no request, its connection is closed: %s", error)
         finally:
-            self._writers.discard(writer)
+            self._serving.discard(task)
             writer.close()
 
     async def _answer(self, address: int, messages: list[Message]) -> list[bytes] | int:

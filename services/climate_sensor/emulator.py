@@ -131,7 +131,7 @@ class ClimateChip(RegisterChip):
         if self.memory[chip.CONFIG] >> 2 & 7:
             return raw
         coarse = 4 - (chip.OVERSAMPLING[times] - 1)
-        return raw >> coarse << coarse
+        return (raw + (1 << coarse >> 1)) >> coarse << coarse
 
 
 def _solve(compensated: Callable[[int], float], wanted: float, bits: int) -> int:

@@ -139,8 +139,7 @@ async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_m
 async def test_the_emulator_going_away_is_gone_and_its_absence_not_found(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (simulated, bus):
         assert await bus.device(0x40).read_byte(0) == 0x12
-        for writer in simulated._writers:
-            writer.transport.abort()
+        simulated.obey("disconnect")
         with pytest.raises(DeviceError) as caught:
             await bus.device(0x40).read_byte(0)
         assert caught.value.kind is DeviceErrorKind.GONE

@@ -1,0 +1,123 @@
+"""Every polled sensor, as the conformance suite needs to know it. A profile of register_sensor is here by itself."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from climate_sensor import chip as climate
+from climate_sensor.emulator import ClimateChip
+from climate_sensor.service import ClimateSensor
+from device_bridge import DeviceService
+from device_bridge.buses import number_of
+from device_bridge.profiles import profile_names
+from register_sensor.chip import ChipSettings
+from register_sensor.emulator import ProfileChip
+from register_sensor.service import RegisterSensor, chip_of
+
+
+class Measured(NamedTuple):
+    """A quantity: its unit, its range, and the finest step between two readings."""
+
+    unit: str
+    low: float
+    high: float
+    step: float
+
+
+class Subject(NamedTuple):
+    """A sensor: its service, its emulated chip, and what can be expected of it."""
+
+    name: str
+    service_type: type[DeviceService[Any]]
+    settings: Callable[[int], dict[str, Any]]
+    """By address, without the bus."""
+    chip: Callable[[], Any]
+    address: int
+    measured: dict[str, Measured]
+    sentinel: tuple[str, Callable[[Any], None]] | None = None
+    """A quantity, and what makes its chip say that it has no value."""
+    identified: bool = True
+    """Whether another chip at its address is noticed."""
+    checked: bool = False
+    """Whether it sends checksums."""
+    crops: frozenset[str] = frozenset()
+
+
+def hurried(chip: ChipSettings) -> ChipSettings:
+    """The chip with a fraction of its waiting times, for the driver and the emulated chip alike."""
+
+    def faster(settings):
+        changes = {
+            name: value / (50 if name == "update_s" else 10) if isinstance(value, float) else faster(value)
+            for name in settings.__struct_fields__
+            if (value := getattr(settings, name)) is not None
+            and (
+                (isinstance(value, float) and name in ("wait_s", "pause_s", "update_s", "ready_timeout_s"))
+                or (isinstance(value, msgspec.Struct) and not isinstance(value, type))
+            )
+        }
+        return msgspec.structs.replace(settings, **changes)
+
+    return msgspec.structs.replace(
+        chip, init=tuple(faster(step) for step in chip.init), reads=tuple(faster(read) for read in chip.reads)
+    )
+
+
+def _of_profile(name: str) -> Subject:
+    chip = hurried(chip_of(name))
+    measured, sentinel = {}, None
+    for field in chip.fields:
+        if field.coding != "binary":
+            continue
+        measured[field.name] = Measured(field.unit, *field.valid, abs(field.scale))
+        if field.missing:
+            sentinel = (field.name, lambda chip, field=field: chip.set_raw(field.name, int(field.missing[0])))
+    reads = [conversion.read for conversion in chip.reads]
+    builtins = msgspec.to_builtins(chip)
+    return Subject(
+        name,
+        RegisterSensor,
+        lambda address: {
+            "chips": {name: builtins},
+            "sensors": [{"profile": name, "address": address}],
+            "longest_absence": 1,
+        },
+        lambda: ProfileChip(chip, wall_clock=lambda: 1_700_000_000.0),
+        number_of(chip.address),
+        measured,
+        sentinel,
+        identified=any(step.identify or step.kept for step in chip.init) or all(read.checksum for read in reads),
+        checked=all(read.checksum for read in reads),
+        crops=frozenset(field.name for field in chip.fields if field.crop),
+    )
+
+
+def _climate(identity: int, name: str, address: int) -> Subject:
+    measured = {
+        "temperature": Measured("Cel", -40, 85, 0.005),
+        "humidity": Measured("%RH", 0, 100, 0.01),
+        "pressure": Measured("Pa", 30_000, 110_000, 3.0),  # 16 bits, for oversampling is 1
+    }
+    if identity == climate.BMP280_ID:
+        del measured["humidity"]
+
+    def skip(chip):
+        chip._measured = lambda: climate.Raw(climate.SKIPPED_20, climate.SKIPPED_20, climate.SKIPPED_16)
+
+    return Subject(
+        name,
+        ClimateSensor,
+        lambda address: {"address": address},
+        lambda: ClimateChip(identity),
+        address,
+        measured,
+        ("pressure", skip),
+    )
+
+
+SUBJECTS = [
+    _climate(climate.BME280_ID, "bme280", 0x76),
+    _climate(climate.BMP280_ID, "bmp280", 0x76),
+    *(_of_profile(name) for name in profile_names("register_sensor")),
+]
