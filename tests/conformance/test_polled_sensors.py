@@ -21,7 +21,7 @@ from .subjects import SUBJECTS
 
 def those(fit=lambda subject: True):
     """Has a test run for every subject that fits."""
-    return pytest.mark.parametrize("subject", filter(fit, SUBJECTS), ids=lambda subject: subject.name)
+    return pytest.mark.parametrize("subject", list(filter(fit, SUBJECTS)), ids=lambda subject: subject.name)
 
 
 class Bed:
