@@ -41,11 +41,25 @@ def quantities_table(service_type: type[DeviceService[Any]]) -> str:
 def profiles_table(service_type: type[DeviceService[Any]]) -> str:
     """A Markdown table of the devices a service knows by name."""
     package = service_type.settings_type.profiles
-    rows = ["| profile | device | measures | commands |", "|---|---|---|---|"]
-    for name in profile_names(package) if package else ():
-        profile = read_profile(package, name)
+    profiles = {name: read_profile(package, name) for name in profile_names(package)} if package else {}
+    commands = any("commands" in profile for profile in profiles.values())
+    rows = ["| profile | device | measures |" + " commands |" * commands, "|---|---|---|" + "---|" * commands]
+    for name, profile in profiles.items():
         measured = profile.get("fields") or profile.get("registers") or []
-        names = ", ".join(f"`{entry['name']}`" for entry in measured)
-        commands = ", ".join(f"`{command}`" for command in profile.get("commands", {}))
-        rows.append(f"| `{name}` | {about_profile(package, name)} | {names} | {commands} |")
+        measured += [field for read in profile.get("reads", ()) for field in read["fields"]]
+        at = f" at `0x{profile['address']:02x}`" if "address" in profile else ""
+        row = f"| `{name}` | {about_profile(package, name)}{at} | {', '.join(map(_measured, measured))} |"
+        rows.append(row + f" {', '.join(f'`{command}`' for command in profile.get('commands', {}))} |" * commands)
     return "\n".join(rows)
+
+
+def _measured(field: dict[str, Any]) -> str:
+    """A quantity, and its unit, range and resolution where a profile states them."""
+    text = f"`{field['name']}`"
+    if low_and_high := field.get("valid"):
+        low, high = low_and_high
+        text += f" {low:g} to {high:g}"
+    text += f" {unit}" if (unit := field.get("unit")) else ""
+    if "scale" in field and "valid" in field and "table" not in field:
+        text += f" by {field['scale']:.2g}"
+    return text

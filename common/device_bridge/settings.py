@@ -128,7 +128,7 @@ class SettingsSources:
             ("environment", self._from_environment()),
         ]
         merged = _merged(layers)
-        if self.model.profiles:
+        if "profile" in self.model.__struct_fields__:
             name = merged.get("profile", self.model.default_profile)
             layers = [(f"profile {name}", read_profile(self.model.profiles, name)), *layers]
             merged = _merged(layers)

@@ -209,7 +209,10 @@ def chip_of(profile: str) -> ChipSettings:
     members = read_profile(RegisterSettings.profiles, profile)
     if not members:
         raise SettingsError("sensors.profile", profile, "is empty", "Name a profile, or a chip of `chips`.")
-    return msgspec.convert(members, ChipSettings)
+    try:
+        return msgspec.convert(members, ChipSettings)
+    except msgspec.ValidationError as error:
+        raise SettingsError("sensors.profile", profile, f"is wrong: {error}", "Correct the profile's file.") from None
 
 
 def main() -> None:

@@ -12,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from climate_sensor.service import ClimateSensor
 from device_bridge import ServiceSettings, Settings, SettingsError
 from device_bridge.readme import with_tables
 from device_bridge.settings import SettingsSources
 from device_bridge.settings_help import json_schema
 from gps_receiver.service import GpsReceiver
 from modbus_meter.service import ModbusMeter
+from register_sensor.service import RegisterSensor
 from serial_instrument.service import SerialInstrument
 
 SERVICES = Path(__file__).parents[2] / "services"
-SERVICE_TYPES = [GpsReceiver, ModbusMeter, SerialInstrument]
+SERVICE_TYPES = [ClimateSensor, GpsReceiver, ModbusMeter, RegisterSensor, SerialInstrument]
 
 
 class Probe(Settings, frozen=True, kw_only=True):
@@ -143,13 +145,16 @@ def test_the_tables_of_the_readme_are_those_of_the_code(service_type):
 def test_the_settings_shown_in_the_readme_can_be_used(service_type, tmp_path):
     text = readme_of(service_type)
     shown = [("toml", block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
-    shown += [("json", block) for block in re.findall(r'```json\n(\{"(?:profile|serial)".*?)```', text, re.DOTALL)]
+    shown += [
+        ("json", block)
+        for block in re.findall(r'```json\n(\{"(?:profile|serial|bus|sensors|address)".*?)```', text, re.DOTALL)
+    ]
     for kind, block in shown:
         file = tmp_path / f"shown.{kind}"
         file.write_text(block)
-        sources = SettingsSources(
-            service_type.settings_type, file=file, environment={"SETTING_SERIAL__PORT": "/dev/ttyUSB0"}
-        )
+        model = service_type.settings_type
+        environment = {"SETTING_SERIAL__PORT": "/dev/ttyUSB0"} if "serial" in model.__struct_fields__ else {}
+        sources = SettingsSources(model, file=file, environment=environment)
         service_type(sources.resolve(None))
 
 
