@@ -18,12 +18,13 @@ from device_bridge.readme import with_tables
 from device_bridge.settings import SettingsSources
 from device_bridge.settings_help import json_schema
 from gps_receiver.service import GpsReceiver
+from io_expander.service import IoExpander
 from modbus_meter.service import ModbusMeter
 from register_sensor.service import RegisterSensor
 from serial_instrument.service import SerialInstrument
 
 SERVICES = Path(__file__).parents[2] / "services"
-SERVICE_TYPES = [ClimateSensor, GpsReceiver, ModbusMeter, RegisterSensor, SerialInstrument]
+SERVICE_TYPES = [ClimateSensor, GpsReceiver, IoExpander, ModbusMeter, RegisterSensor, SerialInstrument]
 
 
 class Probe(Settings, frozen=True, kw_only=True):

@@ -1,0 +1,32 @@
+"""Debouncing: lines count as changed when they have stayed changed. No I/O."""
+
+from __future__ import annotations
+
+
+class Debounce:
+    """Levels of lines, a bit each, as they have settled.
+
+    Parameters:
+        levels: at first.
+        settle_s: how long a line has to stay as it is; 0 takes every change.
+    """
+
+    def __init__(self, levels: int, settle_s: float) -> None:
+        self.levels = self.seen = levels
+        """Settled, and as last seen."""
+        self._settle_s = settle_s
+        self._changed_at: dict[int, float] = {}
+
+    def update(self, levels: int, now: float) -> int:
+        """What has settled, after a look at the lines at a time in seconds; from time to time, changed or not."""
+        changed = levels ^ self.seen
+        self.seen = levels
+        while changed:
+            bit = changed & -changed
+            changed ^= bit
+            self._changed_at[bit] = now
+        for bit, changed_at in list(self._changed_at.items()):
+            if now - changed_at >= self._settle_s:
+                del self._changed_at[bit]
+                self.levels = self.levels & ~bit | levels & bit
+        return self.levels
