@@ -128,7 +128,8 @@ class IoExpander(DeviceService[ExpanderSettings]):
         loop = asyncio.get_running_loop()
         debounce = Debounce(await self.expander.levels(self.device), self.settings.debounce)
         told: list[Reading] = []
-        due = check_at = loop.time() + _CHECK_S
+        due = loop.time()
+        check_at = due + _CHECK_S
         report_at = 0.0
         while True:
             readings = self._readings(debounce.levels, debounce.seen)

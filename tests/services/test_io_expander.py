@@ -1,0 +1,253 @@
+"""I/O expanders: inputs, outputs by command, the safe state, resets, short circuits."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import pytest
+
+from device_bridge import Command, Quality, SettingsError
+from io_expander.chip import EXPANDERS, GPIO, GPPU, IODIR, OLAT
+from io_expander.emulator import CHIPS, Mcp23017Chip, Pcf8574Chip
+from io_expander.service import IoExpander
+from simulated_devices import SimulatedI2cBus
+
+from .serving import bridging, settings_of
+
+
+class Watched(Mcp23017Chip):
+    """Knows which levels its lines had, as soon as a register was written."""
+
+    def __init__(self):
+        self.history = []
+        super().__init__()
+
+    def store(self, register, value):
+        super().store(register, value)
+        self.history.append((self.word(IODIR), self.levels))
+
+
+@contextlib.asynccontextmanager
+async def expander(folder, chip="mcp23017", emulated=None, **members):
+    bus = SimulatedI2cBus(folder / "bus")
+    bus.add("x", 0x20, emulated or CHIPS[chip]())
+    a, b, out = (EXPANDERS[chip].lines[n] for n in (0, 1, -1))
+    lines = {
+        "inputs": [{"line": a, "name": "door", "active_low": True}, {"line": b, "name": "level"}],
+        "outputs": [{"line": out, "name": "pump"}],
+    }
+    members = {"chip": chip, "interval": 0.01, "bus": {"path": f"sim:{bus.path}"}} | lines | members
+    async with bus.serving():
+        async with bridging(IoExpander, settings_of(IoExpander, **members)) as bridged:
+            yield bus, bridged, bus.places["x"].chip
+
+
+def values(found):
+    return {name: reading.value for name, reading in found.items()}
+
+
+BOTH = pytest.mark.parametrize("chip", list(CHIPS))
+
+
+@BOTH
+async def test_all_is_told_first_and_then_what_changes(chip, tmp_path):
+    async with expander(tmp_path, chip) as (bus, bridged, _emulated):
+        assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
+        first, second = EXPANDERS[chip].lines[:2]
+        bus.obey(f"set {first} 0")
+        assert values(await bridged.sample()) == {"door": True}
+        bus.obey(f"set {second} 0")
+        assert values(await bridged.sample()) == {"level": False}
+        bus.obey(f"set {first} -1")
+        assert values(await bridged.sample()) == {"door": False}
+
+
+async def test_all_is_told_again_from_time_to_time(tmp_path):
+    async with expander(tmp_path, report_interval=0.1) as (_, bridged, _chip):
+        for _ in range(3):
+            assert set(await bridged.sample()) == {"door", "level", "pump"}
+
+
+async def test_a_bounce_is_not_told(tmp_path):
+    async with expander(tmp_path, debounce=0.3) as (bus, bridged, _emulated):
+        await bridged.sample()
+        reads = bridged.bridge.counters()["i2c_transfers"]
+        for level in (0, -1, 0, -1) * 3:
+            bus.obey(f"set A0 {level}")
+            while bridged.bridge.counters()["i2c_transfers"] < reads + 2:
+                await asyncio.sleep(0.001)
+            reads = bridged.bridge.counters()["i2c_transfers"]
+        assert bridged.samples.empty()
+        bus.obey("set A0 0")
+        assert values(await bridged.sample()) == {"door": True}
+
+
+@BOTH
+async def test_a_command_switches_and_is_read_back(chip, tmp_path):
+    async with expander(tmp_path, chip) as (_, bridged, emulated):
+        await bridged.sample()
+        for value, level in ((True, 1), (0, 0), (1, 1), (False, 0)):
+            result = await bridged.bridge.execute(Command(name="pump", parameters={"value": value}))
+            assert (result.ok, result.detail) == (True, "switched and read back")
+            assert [(r.name, r.value) for r in result.readings] == [("pump", bool(value))]
+            assert emulated.levels >> (len(EXPANDERS[chip].lines) - 1) == level
+            assert values(await bridged.sample()) == {"pump": bool(value)}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("door", {"value": True}, "'door' is no output; pump can be switched"),
+        ("pump", {"value": "on"}, "write true or false"),
+        ("pump", {"value": 2}, "write true or false"),
+        ("pump", {}, "write true or false"),
+        ("pump", {"value": True, "for": 3}, "`for` is unknown"),
+    ],
+)
+async def test_a_wrong_command_is_refused(name, parameters, words, tmp_path):
+    async with expander(tmp_path) as (_, bridged, _chip):
+        await bridged.sample()
+        result = await bridged.bridge.execute(Command(name=name, parameters=parameters))
+        assert not result.ok
+        assert words in result.detail
+
+
+@BOTH
+async def test_a_short_circuit_is_told(chip, tmp_path):
+    async with expander(tmp_path, chip) as (bus, bridged, _):
+        await bridged.sample()
+        out = EXPANDERS[chip].lines[-1]
+        bus.obey(f"set {out} 0")
+        result = await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
+        assert (result.ok, "driven high, yet it is low" in result.detail) == (False, True)
+        found = (await bridged.sample())["pump"]
+        assert (found.value, found.quality) == (False, Quality.UNCERTAIN)
+        bus.obey(f"set {out} -1")
+        found = (await bridged.sample())["pump"]
+        assert (found.value, found.quality) == (True, Quality.GOOD)
+
+
+@pytest.mark.parametrize("safe", [False, True])
+@pytest.mark.parametrize("active_low", [False, True])
+async def test_outputs_are_safe_from_the_first_instant_and_at_the_end(tmp_path, safe, active_low):
+    output = {"line": "B7", "name": "pump", "active_low": active_low, "safe": safe}
+    level = safe != active_low
+    async with expander(tmp_path, emulated=Watched(), outputs=[output]) as (_, bridged, emulated):
+        assert (await bridged.sample())["pump"].value is safe
+        driven = [levels >> 15 & 1 for directions, levels in emulated.history if not directions >> 15 & 1]
+        assert set(driven) == {level}
+        await bridged.bridge.execute(Command(name="pump", parameters={"value": not safe}))
+        assert emulated.levels >> 15 & 1 == (not level)
+    assert emulated.levels >> 15 & 1 == level
+
+
+async def test_outputs_can_be_kept_at_the_end(tmp_path):
+    async with expander(tmp_path, at_end="keep") as (_, bridged, emulated):
+        await bridged.sample()
+        await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
+    assert emulated.levels >> 15 & 1
+
+
+async def test_lines_without_an_entry_are_inputs(tmp_path):
+    async with expander(tmp_path) as (_, bridged, emulated):
+        await bridged.sample()
+        assert emulated.word(IODIR) == 0x7FFF
+        assert emulated.word(GPPU) == 0x0003
+
+
+async def test_a_reset_is_noticed_and_outputs_are_safe_then(tmp_path):
+    async with expander(tmp_path) as (bus, bridged, emulated):
+        await bridged.sample()
+        await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
+        bus.obey("reset x")
+        found = await bridged.sample(lambda found: found.get("door") and found["door"].value is None)
+        assert "it was reset" in found["door"].reason
+        found = await bridged.sample(lambda found: found["pump"].value is not None)
+        assert values(found) == {"door": False, "level": True, "pump": False}
+        assert emulated.word(IODIR) == 0x7FFF
+
+
+async def test_a_reset_of_a_chip_that_cannot_tell_is_made_good(tmp_path):
+    async with expander(tmp_path, "pcf8574") as (bus, bridged, emulated):
+        await bridged.sample()
+        bus.obey("reset x")
+        assert emulated.levels >> 7
+        while emulated.levels >> 7:
+            await asyncio.sleep(0.01)
+
+
+@BOTH
+async def test_a_chip_that_goes_and_comes_again(chip, tmp_path):
+    async with expander(tmp_path, chip) as (bus, bridged, _):
+        await bridged.sample()
+        bus.obey("absent x on")
+        found = await bridged.sample(lambda found: found["door"].value is None)
+        assert "nothing answers" in found["door"].reason
+        bus.obey("absent x off")
+        await bridged.sample(lambda found: found["door"].value is not None)
+
+
+async def test_another_chip_is_told(tmp_path):
+    stranger = Pcf8574Chip()
+    async with expander(tmp_path, emulated=stranger) as (_, bridged, _chip):
+        found = await bridged.sample()
+        assert "another chip is there" in found["door"].reason
+
+
+async def test_ending_without_the_chip_is_logged(tmp_path, caplog):
+    async with expander(tmp_path) as (bus, bridged, _):
+        await bridged.sample()
+        bus.obey("absent x on")
+    assert "could not be brought into their safe state" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({}, "inputs"),
+        ({"inputs": [{"line": "A8"}]}, "inputs.line"),
+        ({"chip": "pcf8574", "outputs": [{"line": "A0"}]}, "outputs.line"),
+        ({"inputs": [{"line": "A0"}], "outputs": [{"line": "A0", "name": "x"}]}, "outputs"),
+        ({"inputs": [{"line": "A0", "name": "x"}, {"line": "A1", "name": "x"}]}, "inputs"),
+        ({"inputs": [{"line": "A0", "name": "A1"}, {"line": "A1", "name": "x"}]}, "inputs"),
+        ({"inputs": [{"line": "A0"}], "address": "0x80"}, "address"),
+    ],
+)
+def test_wrong_settings_name_the_field(members, field):
+    with pytest.raises(SettingsError) as caught:
+        IoExpander(settings_of(IoExpander, **members))
+    assert field in caught.value.field
+
+
+def test_the_emulated_mcp23017_is_the_data_sheets():
+    chip = Mcp23017Chip()
+    assert chip.word(IODIR) == 0xFFFF, "all inputs after power-on (table 3-3)"
+    chip.write(bytes([GPIO, 0xA5, 0x5A]))
+    assert chip.word(OLAT) == 0x5AA5, "a write to GPIO goes to OLAT (section 3.5.10)"
+    assert chip.levels == 0, "an input without a pull-up reads low here"
+    chip.write(bytes([IODIR, 0, 0]))
+    assert chip.levels == 0x5AA5
+    chip.write(bytes([OLAT + 1]))
+    assert chip.read(3) == bytes([0x5A, 0, 0]), "from the last register to the first"
+    with pytest.raises(ValueError, match="1, 0 or -1"):
+        chip.set("A0", 2)
+    with pytest.raises(KeyError, match="B7"):
+        chip.set("C0", 1)
+
+
+@BOTH
+async def test_the_emulators_process_says_how_to_reach_it(chip):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "io_expander.emulator", "--profile", chip),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        async with bridging(IoExpander, settings_of(IoExpander, **told)) as bridged:
+            await bridged.sample(lambda found: found.get("contact") and found["contact"].value is True)
+            await bridged.sample(lambda found: found.get("contact") and found["contact"].value is False)
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
