@@ -22,6 +22,7 @@ from simulated_devices import (
     add_bus_options,
     bus_of,
     emulator_parser,
+    number,
     serve_until_stopped,
 )
 
@@ -185,12 +186,19 @@ def _typical(field: ChipField) -> float:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    profiles = options.profile or DEFAULT
     with bus_of(options) as bus:
-        sensors = []
-        for profile in options.profile or DEFAULT:
+        sensors: list[dict[str, object]] = []
+        for profile in profiles:
             chip = chip_of(profile)
-            bus.add(profile, number_of(chip.address), ProfileChip(chip))
-            sensors.append({"profile": profile, "name": profile if len(options.profile or DEFAULT) > 1 else ""})
+            for n in range(options.copies):
+                name = profile if options.copies == 1 else f"{profile}_{n}"
+                mux, channel = 0x70 + n // 8, n % 8
+                behind = None if options.copies == 1 else (mux, channel)
+                bus.add(name, number_of(chip.address), ProfileChip(chip), behind)
+                sensors.append({"profile": profile, "name": name if len(profiles) * options.copies > 1 else ""})
+                if behind:
+                    sensors[-1]["mux"] = {"address": mux, "channel": channel}
         await serve_until_stopped({"sensors": sensors, "interval": 1.0}, bus)
 
 
@@ -203,6 +211,12 @@ def main(arguments: list[str] | None = None) -> None:
         choices=profile_names(RegisterSettings.profiles),
         action="append",
         help=f"a chip on the bus; may be given several times (default {', '.join(DEFAULT)})",
+    )
+    parser.add_argument(
+        "--copies",
+        type=number(int, 1, 64),
+        default=1,
+        help="this many of each, behind the channels of multiplexers from 0x70 on (default 1, and no multiplexer)",
     )
     options = parser.parse_args(arguments)
     try:
