@@ -50,7 +50,7 @@ async def rows(quick: bool) -> list[Row]:
             used_s / bare_s,
             "x",
             f"a bare loop that blocks {bare_s / seconds:.1%}",
-            4,
+            8,
         ),
     ]
 
