@@ -69,14 +69,14 @@ class View:
     def table(self) -> Group:
         """The latest reading of every quantity, and the counts."""
         table = Table(title=self._title, title_justify="left", expand=False)
-        table.add_column("quantity", min_width=30)
-        table.add_column("value", justify="right", min_width=16)
-        table.add_column("unit", min_width=6)
-        table.add_column("quality", min_width=16)
-        table.add_column("age", justify="right", min_width=7)
+        table.add_column("quantity", min_width=24)
+        table.add_column("value", justify="right", min_width=12)
+        table.add_column("unit", min_width=4)
+        table.add_column("quality", min_width=12)
+        table.add_column("age", justify="right", min_width=6)
         now = time.monotonic()
         for name, (reading, at) in sorted(self._last.items()):
-            table.add_row(name, _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
+            table.add_row(name.partition(":")[2], _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
         results = [Text(f"result: {result}") for result in self.results]
         return Group(table, *results, Text(self.line()), Text("Ctrl-C ends", style="dim"))
 
