@@ -76,7 +76,9 @@ class View:
         table.add_column("age", justify="right", min_width=6)
         now = time.monotonic()
         for name, (reading, at) in sorted(self._last.items()):
-            table.add_row(name.partition(":")[2], _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
+            table.add_row(
+                name.partition(":")[2], _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s"
+            )
         results = [Text(f"result: {result}") for result in self.results]
         return Group(table, *results, Text(self.line()), Text("Ctrl-C ends", style="dim"))
 

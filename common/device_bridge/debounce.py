@@ -19,14 +19,18 @@ class Debounce:
 
     def update(self, levels: int, now: float) -> int:
         """What has settled, after a look at the lines at a time in seconds; from time to time, changed or not."""
+        self._settle(now)  # what was seen before lasted until now
         changed = levels ^ self.seen
         self.seen = levels
         while changed:
             bit = changed & -changed
             changed ^= bit
             self._changed_at[bit] = now
+        self._settle(now)
+        return self.levels
+
+    def _settle(self, now: float) -> None:
         for bit, changed_at in list(self._changed_at.items()):
             if now - changed_at >= self._settle_s:
                 del self._changed_at[bit]
-                self.levels = self.levels & ~bit | levels & bit
-        return self.levels
+                self.levels = self.levels & ~bit | self.seen & bit

@@ -2,6 +2,8 @@
 
 from .command import Obedient, add_line_options, emulator_parser, line_of, number, play_until_stopped
 from .faults import SerialFaults, baud_mismatch
+from .gpio import SimulatedGpio
+from .gpio_chip import SimulatedGpioChip
 from .i2c_bus import SimulatedI2cBus
 from .i2c_chip import I2cChip, NoAcknowledge, RegisterChip
 from .i2c_command import add_bus_options, bus_of, serve_until_stopped
@@ -15,6 +17,8 @@ __all__ = [
     "I2cChip",
     "NoAcknowledge",
     "RegisterChip",
+    "SimulatedGpio",
+    "SimulatedGpioChip",
     "SimulatedI2cBus",
     "add_bus_options",
     "bus_of",

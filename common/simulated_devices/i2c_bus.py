@@ -69,7 +69,7 @@ class SimulatedI2cBus:
         self._multiplexers: dict[int, Multiplexer] = {}
         self._random = random.Random(seed)  # noqa: S311 - repeatable damage, not a secret
         self._busy = asyncio.Lock()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._commands: dict[str, tuple[int, Callable[..., object]]] = {
             "set": (2, self._set),
             "absent": (2, lambda chip, word: setattr(self._place(chip), "absent", is_on(word))),
@@ -106,7 +106,7 @@ class SimulatedI2cBus:
 
     def disconnect(self) -> None:
         """Drops everybody's connection, as when an adapter is unplugged; they may come again."""
-        for task in self._serving:
+        for task in self._clients:
             task.cancel()
 
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
@@ -138,15 +138,17 @@ class SimulatedI2cBus:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[SimulatedI2cBus]:
         """Serves the socket within the block."""
-        server = await asyncio.start_unix_server(self._serve, self.path)
+        server = await asyncio.start_unix_server(self._accept, self.path)
         try:
             yield self
         finally:
+            for _ in range(4):  # the steps of asyncio from an accepted socket to `_accept`
+                await asyncio.sleep(0)
             server.close()
-            for task in self._serving:
-                task.cancel()
-            if self._serving:
-                await asyncio.wait(self._serving)
+            clients = dict(self._clients)
+            self.disconnect()
+            await asyncio.gather(*clients, return_exceptions=True)
+            await asyncio.gather(*(writer.wait_closed() for writer in clients.values()), return_exceptions=True)
             self.path.unlink(missing_ok=True)
 
     async def play(self) -> None:
@@ -196,10 +198,12 @@ class SimulatedI2cBus:
         bit = self._random.randrange(len(data) * 8)
         return bytes(byte ^ (1 << bit % 8 if at == bit // 8 else 0) for at, byte in enumerate(data))
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._clients[task] = writer
+        task.add_done_callback(lambda _: (self._clients.pop(task, writer)).close())
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs this as one
-        self._serving.add(task)
         try:
             while True:
                 length = int.from_bytes(await reader.readexactly(4), "big")
@@ -214,9 +218,6 @@ class SimulatedI2cBus:
             pass
         except (ValueError, msgspec.DecodeError) as error:
             log.warning("this is no request, its connection is closed: %s", error)
-        finally:
-            self._serving.discard(task)
-            writer.close()
 
     async def _answer(self, address: int, messages: list[Message]) -> list[bytes] | int:
         async with self._busy:
