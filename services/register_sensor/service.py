@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -22,6 +23,7 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import I2cAddress, I2cBus, I2cSettings, number_of
+from device_bridge.merging import Put, merged
 from device_bridge.profiles import read_profile
 from iofog_sdk import Backoff
 
@@ -111,41 +113,27 @@ class RegisterSensor(DeviceService[RegisterSettings]):
     async def close(self) -> None:
         await self.bus.close()
 
-    async def stream(self) -> AsyncIterator[Sample]:
-        found: asyncio.Queue[Sample | Exception] = asyncio.Queue(maxsize=len(self.sensors))
-        polls = [
-            asyncio.create_task(self._poll(sensor, sensor.interval * position / len(self.sensors), found))
+    def stream(self) -> AsyncIterator[Sample]:
+        return merged(
+            partial(self._poll, sensor, sensor.interval * position / len(self.sensors))
             for position, sensor in enumerate(self.sensors)
-        ]
-        try:
-            while True:
-                sample = await found.get()
-                if isinstance(sample, Exception):
-                    raise sample
-                yield sample
-        finally:
-            for poll in polls:
-                poll.cancel()
-            await asyncio.gather(*polls, return_exceptions=True)
+        )
 
-    async def _poll(self, sensor: Sensor, delay_s: float, found: asyncio.Queue[Sample | Exception]) -> None:
-        """Reads one sensor for ever; what ends all of them is found by `stream`."""
+    async def _poll(self, sensor: Sensor, delay_s: float, put: Put) -> None:
+        """Reads one sensor for ever."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         spread_s = min(delay_s, 1.0)  # sensors of one interval take turns, from the second round on
-        try:
-            while True:
-                sample = await self._measure(sensor)
-                if sample:
-                    await found.put(sample)
-                if sensor.failing:
-                    await asyncio.sleep(sensor.backoff.next_s())
-                    continue
-                due = max(due + sensor.interval + spread_s, loop.time())
-                spread_s = 0.0
-                await asyncio.sleep(due - loop.time())
-        except Exception as error:
-            await found.put(error)
+        while True:
+            sample = await self._measure(sensor)
+            if sample:
+                await put(sample)
+            if sensor.failing:
+                await asyncio.sleep(sensor.backoff.next_s())
+                continue
+            due = max(due + sensor.interval + spread_s, loop.time())
+            spread_s = 0.0
+            await asyncio.sleep(due - loop.time())
 
     async def _measure(self, sensor: Sensor) -> Sample:
         """A sensor's readings; all bad when it has just failed, none when it still does."""

@@ -1,0 +1,114 @@
+"""A small world at the inputs: a button that is pressed, a motion detector, a water meter, a motor with encoder."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+from pathlib import Path
+
+from simulated_devices import SimulatedGpio, emulator_parser, play_until_stopped
+
+PI_LINES = ["ID_SDA", "ID_SCL", *(f"GPIO{n}" for n in range(2, 28))]
+BUTTON, MOTION, WATER, MOTOR_A, MOTOR_B = "GPIO17", "GPIO27", "GPIO22", "GPIO23", "GPIO24"
+_BOUNCES_S = (0.001, 0.0005, 0.002, 0.0008)
+
+
+class World:
+    """What happens at the lines.
+
+    Parameters:
+        gpio: where they are.
+        seed: repeats the same bounces.
+    """
+
+    def __init__(self, gpio: SimulatedGpio, seed: int = 1) -> None:
+        self.gpio = gpio
+        self.flow_hz = 5.0
+        """Pulses of the water meter in a second."""
+        self.turns_hz = 2.0
+        """Periods of the encoder in a second; negative: backwards."""
+        self._random = random.Random(seed)
+
+    async def run(self) -> None:
+        """Goes on for ever."""
+        await asyncio.gather(self._button(), self._motion(), self._water(), self._motor())
+
+    async def press(self, line: str = BUTTON, level: int = 0) -> None:
+        """Moves a contact, which bounces."""
+        for pause_s in _BOUNCES_S:
+            self.gpio.drive(line, level)
+            await asyncio.sleep(pause_s * self._random.random())
+            self.gpio.drive(line, 1 - level)
+            await asyncio.sleep(pause_s * self._random.random())
+        self.gpio.drive(line, level)
+
+    async def _button(self) -> None:
+        self.gpio.drive(BUTTON, 1)
+        while True:
+            await asyncio.sleep(1.5)
+            await self.press()
+            await asyncio.sleep(0.5)
+            await self.press(level=1)
+
+    async def _motion(self) -> None:
+        level = 0
+        while True:
+            self.gpio.drive(MOTION, level)
+            level = 1 - level
+            await asyncio.sleep(3.0)
+
+    async def _water(self) -> None:
+        while True:
+            await self.gpio.pulses(WATER, max(self.flow_hz, 0.1), 1)
+
+    async def _motor(self) -> None:
+        phase = 0
+        while True:
+            phase += 1 if self.turns_hz > 0 else -1
+            a, b = ((0, 0), (0, 1), (1, 1), (1, 0))[phase % 4]
+            self.gpio.drive(MOTOR_A, a)
+            self.gpio.drive(MOTOR_B, b)
+            await asyncio.sleep(1 / max(abs(self.turns_hz) * 4, 0.1))
+
+
+def settings_for(gpio: SimulatedGpio) -> dict[str, object]:
+    """The settings by which a service sees this world."""
+    return {
+        "gpio": {"path": f"sim:{gpio.path}"},
+        "inputs": [
+            {"kind": "contact", "name": "button", "line": BUTTON, "active_low": True, "debounce": 0.02},
+            {"kind": "contact", "name": "motion", "line": "BOARD13"},
+            {
+                "kind": "counter",
+                "name": "water",
+                "line": WATER,
+                "interval": 1,
+                "per_pulse": 0.001,
+                "unit": "m3",
+                "rate_unit": "l/s",
+                "rate_scale": 1000,
+            },
+            {"kind": "encoder", "name": "motor", "line": MOTOR_A, "line_b": MOTOR_B, "interval": 1},
+        ],
+    }
+
+
+async def _run(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="gpio-") as folder:
+        gpio = SimulatedGpio(options.socket.absolute() if options.socket else Path(folder) / "gpio")
+        gpio.add("pinctrl-bcm2711", PI_LINES)
+        async with gpio.serving():
+            await play_until_stopped(settings_for(gpio), World(gpio).run(), gpio)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
+    parser = emulator_parser("digital_inputs.emulator", __doc__, SimulatedGpio)
+    parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
+    asyncio.run(_run(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""GPIO inputs: contacts, counters, frequency, encoders; missed edges, restarts, lost chips."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_bridge import Quality, SettingsError
+from digital_inputs.edges import FrequencyMeter, Quadrature
+from digital_inputs.emulator import PI_LINES, World, settings_for
+from digital_inputs.service import DigitalInputs
+from digital_inputs.totals import Totals
+from simulated_devices import SimulatedGpio
+
+from .serving import bridging, settings_of
+
+S = 1_000_000_000
+
+
+@contextlib.asynccontextmanager
+async def world_of(folder):
+    gpio = SimulatedGpio(folder / "gpio")
+    gpio.add("pinctrl-bcm2711", PI_LINES)
+    async with gpio.serving():
+        yield gpio
+
+
+@contextlib.asynccontextmanager
+async def watching(gpio, *inputs, **members):
+    members = {"gpio": {"path": f"sim:{gpio.path}"}, "inputs": list(inputs)} | members
+    async with bridging(DigitalInputs, settings_of(DigitalInputs, **members)) as bridged:
+        yield bridged
+
+
+CONTACT = {"kind": "contact", "name": "door", "line": "GPIO17"}
+
+
+async def test_the_state_is_told_at_first_and_at_each_change(tmp_path):
+    async with world_of(tmp_path) as gpio:
+        gpio.drive("GPIO17", 1)
+        async with watching(gpio, CONTACT) as bridged:
+            assert (await bridged.sample())["door"].value is True
+            for level in (0, 1, 0, 1):
+                gpio.drive("GPIO17", level)
+                assert (await bridged.sample())["door"].value is bool(level)
+
+
+async def test_a_short_pulse_is_not_missed(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
+        await bridged.sample()
+        gpio.drive("GPIO17", 1)
+        gpio.drive("GPIO17", 0)
+        assert [(await bridged.sample())["door"].value for _ in range(2)] == [True, False]
+
+
+async def test_the_state_is_told_again_by_its_heartbeat(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT | {"heartbeat": 0.05}) as bridged:
+        assert [(await bridged.sample())["door"].value for _ in range(4)] == [False] * 4
+
+
+@pytest.mark.parametrize("by", ["kernel", "software"])
+async def test_a_bouncing_contact_changes_once(tmp_path, by):
+    async with world_of(tmp_path) as gpio:
+        chip = gpio.chips["gpiochip0"]
+        if by == "software":
+            request = chip.request
+
+            def without_debounce(offsets, config, events, consumer):
+                if config["debounce_us"]:
+                    raise OSError(22, "no debounce here")
+                return request(offsets, config, events, consumer)
+
+            chip.request = without_debounce
+        world = World(gpio)
+        async with watching(gpio, CONTACT | {"debounce": 0.03}) as bridged:
+            assert (await bridged.sample())["door"].value is False
+            for level in (1, 0, 1):
+                await world.press("GPIO17", level)
+                assert (await bridged.sample())["door"].value is bool(level)
+            assert bridged.samples.empty()
+
+
+async def test_an_edge_that_was_never_told_is_healed(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
+        await bridged.sample()
+        chip = gpio.chips["gpiochip0"]
+        chip.lines[17].outside = 1  # and no edge
+        assert (await bridged.sample())["door"].value is True
+        assert bridged.bridge.counters()["door_healed"] == 1
+
+
+async def test_5000_pulses_a_second_for_ten_seconds_are_counted_exactly(tmp_path):
+    counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.5}
+    async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
+        await bridged.sample()
+        train = gpio.pulses("GPIO22", 5000, 50_000)
+        rates = []
+        while not train.done():
+            rates.append((await bridged.sample())["flow/rate"].value)
+        found = await bridged.sample(lambda found: found["flow"].value >= 50_000)
+        assert found["flow"].value == 50_000
+        assert sorted(rates)[len(rates) // 2] == pytest.approx(5000, rel=0.1)
+
+
+async def test_pulses_that_overflow_the_buffer_are_counted_and_told(tmp_path):
+    counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.05}
+    async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
+        await bridged.sample()
+        for _ in range(5000):  # while nobody can read
+            gpio.drive("GPIO22", 1)
+            gpio.drive("GPIO22", 0)
+        found = await bridged.sample(lambda found: found["flow"].value > 0)
+        gpio.drive("GPIO22", 1)
+        found = await bridged.sample(lambda found: found["flow"].value > 5000)
+        assert found["flow"].value == 5001
+        assert bridged.bridge.counters()["flow_lost_edges"] >= 5000 - 1024 - 100
+
+
+async def test_units_of_a_counter_and_its_total_after_a_restart(tmp_path):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.05}
+    counter |= {"per_pulse": 0.001, "unit": "m3", "rate_unit": "l/s", "rate_scale": 1000}
+    async with world_of(tmp_path) as gpio:
+        for total in (0.01, 0.02):
+            async with watching(gpio, counter, state_directory=str(tmp_path / "state")) as bridged:
+                await bridged.sample()
+                for _ in range(10):
+                    gpio.drive("GPIO22", 1)
+                    gpio.drive("GPIO22", 0)
+                found = await bridged.sample(lambda found: found["water/rate"].value > 0)
+                assert found["water"].value == pytest.approx(total)
+                assert (found["water"].unit, found["water/rate"].unit) == ("m3", "l/s")
+
+
+def test_totals_that_cannot_be_read_are_kept_aside(tmp_path, caplog):
+    file = tmp_path / "totals.json"
+    file.write_text("{")
+    totals = Totals(file)
+    totals.add("a", 3)
+    totals.save()
+    assert json.loads(file.read_text()) == {"a": 3}
+    assert (tmp_path / "totals.spoilt").read_text() == "{"
+    assert "begin at 0" in caplog.text
+
+
+def test_totals_that_cannot_be_saved_are_told_and_go_on(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    totals = Totals(tmp_path / "file" / "totals.json") if False else Totals(None)
+    totals._file = tmp_path / "file" / "totals.json"
+    assert totals.add("a", 3) == 3
+    totals.save()
+    assert "cannot be saved" in caplog.text
+
+
+async def test_frequency_and_duty(tmp_path):
+    signal = {"kind": "frequency", "name": "fan", "line": "GPIO5", "interval": 0.4}
+    async with world_of(tmp_path) as gpio, watching(gpio, signal) as bridged:
+        await bridged.sample()
+        gpio.pulses("GPIO5", 100, 200)
+        await bridged.sample(lambda found: found["fan"].value == pytest.approx(100, rel=0.02))
+        found = await bridged.sample()
+        assert found["fan/duty"].value == pytest.approx(0.5, abs=0.05)
+        assert found["fan"].unit == "Hz"
+
+
+def test_a_period_longer_than_the_interval_is_measured():
+    meter = FrequencyMeter(on=False, now_ns=0)
+    found, changes = [], range(S // 2, 10 * S, S * 5 // 4)  # a rise every 2.5 s, for 10 s
+    for now in range(S, 16 * S, S):
+        meter.feed([(at, 1 - n % 2, 0, 0, 0) for n, at in enumerate(changes) if now - S <= at < now])
+        found.append(round(meter.report(now - S, now)[0], 2))
+    assert found[4:9] == [0.4] * 5
+    assert found[-1] < 0.25
+    meter.feed([])
+    assert meter.report(30 * S, 31 * S)[0] == 0.0
+
+
+def test_duty_without_edges_is_the_level():
+    for on in (True, False):
+        meter = FrequencyMeter(on=on, now_ns=0)
+        assert meter.report(0, S) == (0.0, float(on))
+        assert meter.report(S, 2 * S) == (0.0, float(on))
+
+
+def turned(state, steps):
+    """Edges of an encoder turned by steps, A at offset 7 and B at 8, from a position."""
+    position, edges = 0, []
+    order = ((0, 0), (0, 1), (1, 1), (1, 0))
+    for step in steps:
+        before = order[position % 4]
+        position += step
+        for offset, old, new in zip((7, 8), before, order[position % 4], strict=True):
+            if old != new:
+                edges.append((0, 1 if new else 2, offset, 0, 0))
+    return position, edges
+
+
+@given(st.lists(st.sampled_from([1, -1]), max_size=200))
+def test_an_encoder_follows_every_step(steps):
+    position, edges = turned(0, steps)
+    encoder = Quadrature(7, 0)
+    encoder.feed(edges)
+    assert (encoder.position, encoder.slips) == (position, 0)
+
+
+def test_an_encoder_counts_what_it_could_not_follow():
+    encoder = Quadrature(7, 0b00)
+    encoder.resync(0b11)
+    assert (encoder.position, encoder.slips) == (0, 1)
+
+
+async def test_a_motor_forwards_and_back(tmp_path):
+    encoder = {"kind": "encoder", "name": "axis", "line": "GPIO23", "line_b": "GPIO24", "interval": 0.05}
+    encoder |= {"per_step": 0.5, "unit": "deg"}
+    async with world_of(tmp_path) as gpio, watching(gpio, encoder) as bridged:
+        await bridged.sample()
+        for a, b in ((0, 1), (1, 1), (1, 0), (0, 0)) * 5:
+            gpio.drive("GPIO23", a)
+            gpio.drive("GPIO24", b)
+        found = await bridged.sample(lambda found: found["axis"].value == 10)
+        assert (found["axis"].unit, found["axis/speed"].unit) == ("deg", "deg/s")
+        for a, b in ((1, 0), (1, 1), (0, 1), (0, 0)) * 5:
+            gpio.drive("GPIO23", a)
+            gpio.drive("GPIO24", b)
+        await bridged.sample(lambda found: found["axis"].value == 0)
+
+
+async def test_losing_the_chip_is_noticed_and_it_is_read_again(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
+        await bridged.sample()
+        gpio.disconnect()
+        lost = await bridged.sample(lambda found: found["door"].value is None)
+        assert lost["door"].quality is Quality.BAD
+        assert (await bridged.sample())["door"].value is False
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [({"line": "GPIO99"}, "no line is called 'GPIO99'"), ({"line": "3", "chip": "nope"}, "no GPIO chip is called")],
+)
+async def test_a_line_that_is_not_there_is_told(tmp_path, members, words):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT | members) as bridged:
+        assert words in (await bridged.sample())["door"].reason
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ([], "inputs"),
+        ([{"name": "a", "line": "1"}], "inputs"),
+        ([{"kind": "switch", "name": "a", "line": "1"}], "inputs"),
+        ([CONTACT, CONTACT | {"line": "GPIO4"}], "inputs.name"),
+        ([CONTACT | {"debounce": 2}], "inputs"),
+        ([{"kind": "encoder", "name": "a", "line": "1"}], "inputs"),
+    ],
+)
+def test_wrong_settings_name_the_field(inputs, field):
+    with pytest.raises(SettingsError) as caught:
+        DigitalInputs(settings_of(DigitalInputs, inputs=inputs))
+    assert field in caught.value.field
+
+
+async def test_the_emulated_world_is_seen():
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "digital_inputs.emulator"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        assert told["inputs"] == settings_for(SimulatedGpio(None))["inputs"]
+        async with bridging(DigitalInputs, settings_of(DigitalInputs, **told)) as bridged:
+            await bridged.sample(lambda found: found.get("button") and found["button"].value is True)
+            await bridged.sample(lambda found: "water/rate" in found and 4 < found["water/rate"].value < 6)
+            await bridged.sample(lambda found: "motor/speed" in found and 6 < found["motor/speed"].value < 10)
+            process.stdin.write(b"drive GPIO27 -\n")
+            assert json.loads(await process.stdout.readline())["result"] == "ok"
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
