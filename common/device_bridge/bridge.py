@@ -16,6 +16,7 @@ from iofog_sdk import Backoff
 
 from .commands import Command, CommandError, Result
 from .errors import DeviceError, DeviceErrorKind, SettingsError
+from .node import NodeState
 from .reading import Quality, Reading, Sample
 from .service import DeviceService
 from .settings import ServiceSettings
@@ -78,6 +79,7 @@ class Bridge:
         self.reason = ""
         """Why the device is not usable; "" while it is."""
         self.failures = 0
+        self.node = NodeState()
         self.on_refused: Callable[[SettingsError], None] | None = None
         """Called when new settings turn out to be unusable; the bridge goes on with the old ones."""
 
@@ -130,6 +132,7 @@ class Bridge:
         loop = asyncio.get_running_loop()
         opened_at = math.inf
         service = self._service = self._service_type(settings)
+        service.node = self.node
         tasks: list[asyncio.Task[Any]] = []
         try:
             await service.open()

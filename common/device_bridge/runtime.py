@@ -31,6 +31,7 @@ log = logging.getLogger("device_bridge")
 
 _CONFIG_WAIT_S = 5.0
 _CLOCK_CHECK_S = 5.0
+_LINK_CHECK_S = 1.0
 _DRAIN_S = 3.5
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
 
@@ -90,6 +91,7 @@ class Runtime:
         self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
         self._bridge = Bridge(self._service_type, settings, self._messages.put, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
+        self._bridge.node.settings_refused = self.refusals.last
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
             self._commands = CommandRunner(self._bridge.execute, self._messages.put_result, settings)
@@ -98,7 +100,7 @@ class Runtime:
         delivery = Delivery(self._outbox, self._link, self._messages.body)
         log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_clock())]
+        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_node())]
         if self._commands:
             work.append(loop.create_task(self._commands.run()))
         sending = loop.create_task(delivery.run())
@@ -167,7 +169,7 @@ class Runtime:
         except SettingsError as error:
             self._refuse(error)
             return
-        self.refusals.last = ""
+        self.refusals.last = self._bridge.node.settings_refused = ""
         if settings == self._settings:
             return
         log.info("new settings applied")
@@ -195,13 +197,20 @@ class Runtime:
         if str(error) == self.refusals.last:
             return
         self.refusals.last = str(error)
+        if hasattr(self, "_bridge"):
+            self._bridge.node.settings_refused = str(error)
         log.error("new settings refused, the old ones stay: %s", error)
         self._in_background(self._link.log(f"settings refused: {error}", warning=True))
 
-    async def _watch_clock(self) -> None:
+    async def _watch_node(self) -> None:
+        check_clock_at = 0.0
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_CLOCK_CHECK_S)
-            self._clock.check()
+            self._bridge.node.link_is(self._link.connected)
+            if loop.time() >= check_clock_at:
+                self._clock.check()
+                check_clock_at = loop.time() + _CLOCK_CHECK_S
+            await asyncio.sleep(_LINK_CHECK_S)
 
     async def _take_messages(self) -> None:
         async for message in self._link.messages():

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from .commands import Command, CommandError, Result
+from .node import NodeState
 from .reading import Quality, Quantity, Reading, Sample
 from .settings import CommandedSettings, ServiceSettings
 
@@ -48,6 +49,8 @@ class DeviceService(Generic[SettingsT]):
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
+        self.node = NodeState()
+        """How it stands with the node; the runtime puts the real one here before `open`."""
         self.log = logging.getLogger(self.name())
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
