@@ -17,6 +17,8 @@ from device_bridge import ServiceSettings, Settings, SettingsError
 from device_bridge.readme import with_tables
 from device_bridge.settings import SettingsSources
 from device_bridge.settings_help import json_schema
+from digital_inputs.service import DigitalInputs
+from digital_outputs.service import DigitalOutputs
 from gps_receiver.service import GpsReceiver
 from io_expander.service import IoExpander
 from modbus_meter.service import ModbusMeter
@@ -24,7 +26,7 @@ from register_sensor.service import RegisterSensor
 from serial_instrument.service import SerialInstrument
 
 SERVICES = Path(__file__).parents[2] / "services"
-SERVICE_TYPES = [ClimateSensor, GpsReceiver, IoExpander, ModbusMeter, RegisterSensor, SerialInstrument]
+SERVICE_TYPES = [ClimateSensor, DigitalInputs, DigitalOutputs, GpsReceiver, IoExpander, ModbusMeter, RegisterSensor, SerialInstrument]
 
 
 class Probe(Settings, frozen=True, kw_only=True):

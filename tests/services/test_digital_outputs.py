@@ -1,0 +1,385 @@
+"""GPIO outputs: commands, patterns, interlock, the safe state in each case, rules on the node."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from device_bridge import Command, DeviceError, Quality, SettingsError
+from digital_outputs.emulator import LINES, settings_for, wire
+from digital_outputs.service import DigitalOutputs
+from digital_outputs.switchboard import Limits, Switchboard
+from simulated_devices import SimulatedGpio
+
+from .serving import bridging, settings_of
+
+LAMP = {"name": "lamp", "line": "GPIO22"}
+
+
+@contextlib.asynccontextmanager
+async def world_of(folder, **chip):
+    gpio = SimulatedGpio(folder / "gpio")
+    gpio.add("pinctrl-bcm2711", LINES, **chip)
+    async with gpio.serving():
+        yield gpio
+
+
+@contextlib.asynccontextmanager
+async def driving(gpio, *outputs, **members):
+    members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": list(outputs), "guard": False} | members
+    async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
+        await bridged.sample()
+        yield bridged
+
+
+async def tell(bridged, name, **parameters):
+    return await bridged.bridge.execute(Command(name=name, parameters=parameters))
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def test_a_command_switches_and_is_read_back(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        for value in (True, False, 1, 0):
+            result = await tell(bridged, "lamp", value=value)
+            assert (result.ok, result.detail) == (True, "done and read back")
+            assert [(r.name, r.value) for r in result.readings] == [("lamp", bool(value))]
+            assert gpio.level("GPIO22") == int(value)
+
+
+async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
+    valve = {"name": "valve", "line": "GPIO4", "active_low": True, "safe": True}
+    async with world_of(tmp_path) as gpio:
+        async with driving(gpio, valve) as bridged:
+            assert gpio.level("GPIO4") == 0
+            await tell(bridged, "valve", value=False)
+            assert gpio.level("GPIO4") == 1
+        assert gpio.level("GPIO4") == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"value": "on"}, "write true or false"),
+        ({"value": 0.5}, "write true or false"),
+        ({}, "`on_s` = None"),
+        ({"value": True, "for": 0}, "`for` = 0 is no number"),
+        ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is no number"),
+        ({"value": True, "times": 3}, "`times` does not belong here"),
+        ({"on_s": 1, "off_s": 1, "times": 1.5}, "no whole number"),
+        ({"on_s": 1, "off_s": 1, "times": 80_000}, "lasts longer than"),
+    ],
+)
+async def test_a_wrong_command_is_refused_and_switches_nothing(parameters, words, tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        result = await tell(bridged, "lamp", **parameters)
+        assert not result.ok
+        assert words in result.detail
+        assert gpio.level("GPIO22") == 0
+
+
+async def test_unknown_outputs_are_refused(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        assert "lamp, all_safe can be commanded" in (await tell(bridged, "light", value=True)).detail
+
+
+async def test_a_bounded_time_ends_and_is_told(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        assert (await tell(bridged, "lamp", value=True, **{"for": 0.1})).ok
+        assert gpio.level("GPIO22") == 1
+        assert (await bridged.sample())["lamp"].value is False
+        assert gpio.level("GPIO22") == 0
+        await tell(bridged, "lamp", value=True, **{"for": 0.1})
+        await tell(bridged, "lamp", value=True)
+        await asyncio.sleep(0.2)
+        assert gpio.level("GPIO22") == 1, "a later command ends what was to happen"
+
+
+async def test_a_blink_pattern(tmp_path):
+    async with world_of(tmp_path) as gpio:
+        levels = []
+        gpio.chips["gpiochip0"].on_level = lambda line, level: levels.append(level)
+        async with driving(gpio, LAMP) as bridged:
+            levels.clear()
+            assert (await tell(bridged, "lamp", on_s=0.02, off_s=0.01, times=4)).ok
+            assert (await bridged.sample())["lamp"].value is False
+            assert levels == [1, 0] * 4
+
+
+async def test_pwm_has_its_duty_and_frequency(tmp_path):
+    fan = {"name": "fan", "line": "GPIO12", "kind": "pwm", "frequency": 50}
+    async with world_of(tmp_path) as gpio:
+        edges = []
+        gpio.chips["gpiochip0"].on_level = lambda line, level: edges.append((asyncio.get_running_loop().time(), level))
+        async with driving(gpio, fan) as bridged:
+            result = await tell(bridged, "fan", value=0.25)
+            assert [(r.value, r.unit) for r in result.readings] == [(0.25, "/")]
+            edges.clear()
+            await until(lambda: len(edges) > 100)
+            on = sum(after - at for (at, level), (after, _) in zip(edges, edges[1:], strict=False) if level)
+            assert on / (edges[-1][0] - edges[0][0]) == pytest.approx(0.25, abs=0.1)
+            assert len(edges) / 2 / (edges[-1][0] - edges[0][0]) == pytest.approx(50, rel=0.1)
+            assert (await tell(bridged, "fan", value=1)).ok
+            assert gpio.level("GPIO12") == 1
+            assert (await tell(bridged, "fan", value=2)).detail.endswith("write 0 to 1")
+
+
+async def test_least_and_longest_times(tmp_path):
+    pump = {"name": "pump", "line": "GPIO17", "min_on": 0.2, "min_off": 0.2, "max_on": 0.5}
+    async with world_of(tmp_path) as gpio, driving(gpio, pump) as bridged:
+        assert "has to stay off for another" in (await tell(bridged, "pump", value=True)).detail
+        await asyncio.sleep(0.25)
+        assert (await tell(bridged, "pump", value=True)).ok
+        assert "has to stay on for another" in (await tell(bridged, "pump", value=False)).detail
+        assert (await bridged.sample())["pump"].value is False, "after max_on"
+        assert gpio.level("GPIO17") == 0
+        assert (await tell(bridged, "all_safe")).ok
+
+
+SHUTTER = [{"name": "up", "line": "GPIO5", "group": "shutter"}, {"name": "down", "line": "GPIO6", "group": "shutter"}]
+
+
+async def test_two_of_a_group_are_never_on(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, *SHUTTER) as bridged:
+        assert (await tell(bridged, "up", value=True)).ok
+        result = await tell(bridged, "down", value=True)
+        assert (result.ok, "up is on, and both belong to 'shutter'" in result.detail) == (False, True)
+        assert gpio.level("GPIO6") == 0
+        await tell(bridged, "up", value=False)
+        assert (await tell(bridged, "down", value=True)).ok
+
+
+OPERATIONS = st.sampled_from(
+    [("set", "up", True), ("set", "up", False), ("set", "down", True), ("set", "down", False), ("set", "rest", True)]
+    + [("set", "rest", False), ("for", "up", 0.002), ("for", "rest", 0.002), ("blink", "down", 0.002)]
+    + [("pwm", "fan", 0.5), ("pwm", "fan", 0.0), ("safe", "", 0), ("lost", "", 0), ("found", "", 0), ("refused", "", 0)]
+    + [("accepted", "", 0), ("restart", "", 0), ("unplug", "", 0), ("contact", "", 1), ("contact", "", 0), ("wait", "", 0)]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(operations=st.lists(OPERATIONS, max_size=25), together=st.booleans())
+def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_path_factory):
+    group = ("GPIO5", "GPIO6", "GPIO7", "GPIO12")
+    outputs = [
+        *SHUTTER,
+        {"name": "rest", "line": "GPIO7", "group": "shutter", "safe": True},
+        {"name": "fan", "line": "GPIO12", "group": "shutter", "kind": "pwm", "frequency": 200},
+    ]
+    rules = [{"reading": "contact", "output": "up", "on_when": True}]
+    contact = {"kind": "contact", "name": "contact", "line": "GPIO4"}
+    worst = 0
+
+    async def check():
+        async with world_of(tmp_path_factory.mktemp("gpio")) as gpio:
+
+            def look(line, level):
+                nonlocal worst
+                worst = max(worst, sum(gpio.level(name) for name in group))
+
+            gpio.chips["gpiochip0"].on_level = look
+            running = []
+            members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": outputs, "inputs": [contact], "rules": rules}
+            members |= {"guard": False, "hold": 0.001}
+
+            async def start():
+                service = DigitalOutputs(settings_of(DigitalOutputs, **members))
+                with contextlib.suppress(DeviceError):
+                    await service.open()
+                running[:] = [service, asyncio.ensure_future(consume(service))]
+
+            async def consume(service):
+                with contextlib.suppress(DeviceError):
+                    async for _ in service.stream():
+                        pass
+
+            async def stop():
+                service, task = running
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await service.close()
+
+            async def do(kind, name, value):
+                service = running[0]
+                parameters = {
+                    "set": {"value": value},
+                    "pwm": {"value": value},
+                    "for": {"value": True, "for": max(value, 0.01)},
+                    "blink": {"on_s": 0.01, "off_s": 0.01, "times": 2},
+                }
+                with contextlib.suppress(DeviceError, ValueError):
+                    if kind in parameters:
+                        await service.execute(Command(name=name, parameters=parameters[kind]))
+                    elif kind == "safe":
+                        await service.execute(Command(name="all_safe"))
+                    elif kind in ("lost", "found"):
+                        service.node.link_is(kind == "found")
+                    elif kind in ("refused", "accepted"):
+                        service.node.settings_refused = "x" if kind == "refused" else ""
+                    elif kind == "contact":
+                        gpio.drive("GPIO4", value)
+                    elif kind == "unplug":
+                        gpio.disconnect()
+                    elif kind == "wait":
+                        await asyncio.sleep(0.005)
+
+            await start()
+            try:
+                for kind, name, value in operations:
+                    if kind == "restart":
+                        await stop()
+                        await start()
+                    elif together:
+                        task = asyncio.ensure_future(do(kind, name, value))
+                        await asyncio.sleep(0)
+                    else:
+                        await do(kind, name, value)
+                await asyncio.sleep(0.01)
+                if together and operations and operations[-1][0] != "restart":
+                    await task
+            finally:
+                await stop()
+
+    asyncio.run(check())
+    assert worst <= 1
+
+
+def test_an_output_that_may_be_on_counts_as_on():
+    board = Switchboard({"a": Limits(group="g"), "b": Limits(group="g")}, 0.0)
+    board.switched("a", True, 1.0)
+    board.doubted("a")
+    board.switched("a", False, 2.0)
+    assert board.objection("b", True, 3.0) == ""
+    board.doubted("a")
+    assert "a is on" in board.objection("b", True, 3.0)
+
+
+async def test_a_short_circuit_is_told(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        gpio.drive("GPIO22", 0)
+        result = await tell(bridged, "lamp", value=True)
+        assert (result.ok, "overload or short circuit" in result.detail) == (False, True)
+        assert result.readings[0].quality is Quality.UNCERTAIN
+
+
+async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path):
+    members = {
+        "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
+        "rules": [{"reading": "door", "output": "light", "on_when": True}],
+        "hold": 0.1,
+    }
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP, {"name": "light", "line": "GPIO17"}, **members) as bridged:
+        gpio.drive("GPIO4", 1)
+        await until(lambda: gpio.level("GPIO17") == 1)
+        await tell(bridged, "lamp", value=True)
+        bridged.bridge.node.link_is(False)
+        await until(lambda: gpio.level("GPIO22") == 0)
+        assert gpio.level("GPIO17") == 1
+        gpio.drive("GPIO4", 0)
+        await until(lambda: gpio.level("GPIO17") == 0)
+        bridged.bridge.node.link_is(True)
+        assert (await tell(bridged, "lamp", value=True)).ok
+
+
+async def test_settings_that_are_refused_bring_the_safe_state(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        await tell(bridged, "lamp", value=True)
+        bridged.bridge.node.settings_refused = "outputs: is missing"
+        await until(lambda: gpio.level("GPIO22") == 0)
+        assert "until settings are good again" in (await tell(bridged, "lamp", value=True)).detail
+        bridged.bridge.node.settings_refused = ""
+        assert (await tell(bridged, "lamp", value=True)).ok
+
+
+async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        await tell(bridged, "lamp", value=True)
+        gpio.disconnect()
+        await until(lambda: bridged.bridge.failures)
+        await until(lambda: gpio.level("GPIO22") == 0)
+
+
+@contextlib.asynccontextmanager
+async def service_process(gpio, **members):
+    """The service as a process, whose lamp is on because a contact is."""
+    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "hold": 0} | members
+    told |= {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}]}
+    told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]}
+    gpio.drive("GPIO4", 1)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "digital_outputs"),
+        env=os.environ | {"IOFOG_LINK": "console:"} | {f"SETTING_{k.upper()}": json.dumps(v) for k, v in told.items()},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await until(lambda: gpio.level("GPIO22") == 1)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_killed_service_leaves_its_outputs_safe(tmp_path):
+    async with world_of(tmp_path) as gpio, service_process(gpio) as process:
+        process.send_signal(signal.SIGKILL)
+        await until(lambda: gpio.level("GPIO22") == 0)
+
+
+async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path):
+    async with world_of(tmp_path) as gpio, service_process(gpio, guard=False) as process:
+        process.send_signal(signal.SIGKILL)
+        await until(lambda: gpio.chips["gpiochip0"].lines[22].request is None)
+        assert gpio.level("GPIO22") == 1, "else the test above could not fail"
+
+
+async def test_an_orderly_end_leaves_outputs_safe_and_no_process(tmp_path):
+    async with world_of(tmp_path) as gpio, service_process(gpio) as process:
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        guard = int(open(children).read())  # noqa: SIM115
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        assert gpio.level("GPIO22") == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(guard, 0)
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"outputs": []}, "outputs"),
+        ({"outputs": [LAMP, LAMP]}, "outputs.name"),
+        ({"outputs": [LAMP], "inputs": [{"kind": "contact", "name": "lamp", "line": "1"}]}, "outputs.name"),
+        ({"outputs": [s | {"safe": True} for s in SHUTTER]}, "outputs.safe"),
+        ({"outputs": [LAMP], "rules": [{"reading": "x", "output": "lamp", "on_when": True}]}, "rules.reading"),
+        ({"outputs": [LAMP], "rules": [{"reading": "x", "output": "light", "on_when": True}]}, "rules.output"),
+        ({"outputs": [LAMP], "rules": [{"reading": "x", "output": "lamp"}]}, "rules"),
+        ({"outputs": [LAMP | {"frequency": 1000}]}, "outputs"),
+    ],
+)
+def test_wrong_settings_name_the_field(members, field):
+    with pytest.raises(SettingsError) as caught:
+        DigitalOutputs(settings_of(DigitalOutputs, **members))
+    assert field in caught.value.field
+
+
+async def test_the_emulated_world_obeys(tmp_path):
+    async with world_of(tmp_path) as gpio:
+        wire(gpio)
+        members = settings_for(gpio) | {"guard": False, "report_interval": 60}
+        async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
+            await bridged.sample()
+            await asyncio.sleep(0.2)
+            assert (await tell(bridged, "relay", value=True)).ok
+            await bridged.sample(lambda found: found.get("relay_feedback") and found["relay_feedback"].value is True)
