@@ -32,6 +32,7 @@ from .switchboard import Switchboard
 log = logging.getLogger("digital_outputs")
 
 _LOOK_S = 0.1
+_READ_BACK_S = 1.0
 _LAST_S = 2.0
 _LONGEST_S = 86_400.0
 
@@ -50,6 +51,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         self.held_safe = ""
         """Why outputs were brought into their safe state, "" while they are free."""
         self.trips = 0
+        self.doubts: dict[str, str] = {}
 
     @classmethod
     def quantities_of(cls, settings: OutputsSettings) -> tuple[Quantity, ...]:
@@ -109,8 +111,12 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
     async def _watch(self, put: Put) -> None:
         """Brings outputs into their safe state when they must not stay as they are."""
         loop = asyncio.get_running_loop()
+        read_back_at = 0.0
         while True:
             await asyncio.sleep(_LOOK_S)
+            if loop.time() >= read_back_at:
+                read_back_at = loop.time() + _READ_BACK_S
+                await self._read_back()
             for output in self.outputs.values():
                 if error := output.failure():
                     log.error("%s: %s", output.name, error)
@@ -125,6 +131,14 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
                     if self.node.settings_refused or output.name not in self.rules.outputs:
                         await self._trip(output)
             self.held_safe = reason
+
+    async def _read_back(self) -> None:
+        """Notices a chip that has gone, and a line that is not what it is driven to. Raises DeviceError."""
+        for output in self.outputs.values():
+            doubt = (await output.reading()).reason
+            if doubt != self.doubts.get(output.name, ""):
+                self.doubts[output.name] = doubt
+                self.told.put_nowait(output)
 
     def _reason_for_safety(self) -> str:
         if self.node.settings_refused:

@@ -26,7 +26,16 @@ from register_sensor.service import RegisterSensor
 from serial_instrument.service import SerialInstrument
 
 SERVICES = Path(__file__).parents[2] / "services"
-SERVICE_TYPES = [ClimateSensor, DigitalInputs, DigitalOutputs, GpsReceiver, IoExpander, ModbusMeter, RegisterSensor, SerialInstrument]
+SERVICE_TYPES = [
+    ClimateSensor,
+    DigitalInputs,
+    DigitalOutputs,
+    GpsReceiver,
+    IoExpander,
+    ModbusMeter,
+    RegisterSensor,
+    SerialInstrument,
+]
 
 
 class Probe(Settings, frozen=True, kw_only=True):
