@@ -1,0 +1,113 @@
+"""gpiozero's own devices on emulated chips, through our pin factory."""
+
+import asyncio
+import contextlib
+import threading
+import time
+
+import gpiozero
+import pytest
+
+from device_bridge import DeviceError
+from device_bridge.buses.gpiozero_factory import GpioChipFactory
+from simulated_devices import SimulatedGpio
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Chips served by another thread, and a factory over them."""
+    loop = asyncio.new_event_loop()
+    gpio = SimulatedGpio(tmp_path / "gpio")
+    gpio.add("gpio-0-31", [f"P8_{n:02}" for n in range(32)])
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def serve():
+        async with gpio.serving():
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(10)
+    factory = GpioChipFactory(f"sim:{gpio.path}")
+
+    def drive(line, level):
+        asyncio.run_coroutine_threadsafe(_call(gpio.drive, line, level), loop).result(5)
+
+    try:
+        yield gpio, factory, drive
+    finally:
+        factory.close()
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+async def _call(function, *arguments):
+    function(*arguments)
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_a_led_and_a_button_on_a_board_that_is_no_pi(world):
+    gpio, factory, drive = world
+    with gpiozero.LED("P8_10", pin_factory=factory) as led:
+        led.on()
+        assert gpio.level("P8_10") == 1
+        led.off()
+        assert gpio.level("P8_10") == 0
+    pressed = threading.Event()
+    with gpiozero.Button("gpio-0-31:11", pin_factory=factory) as button:
+        assert not button.is_pressed
+        button.when_pressed = pressed.set
+        drive("P8_11", 0)
+        assert pressed.wait(10)
+        assert button.is_pressed
+
+
+def test_bouncing_is_left_to_the_chip(world):
+    _, factory, drive = world
+    changes = []
+    with gpiozero.Button("P8_11", pull_up=None, active_state=True, bounce_time=0.05, pin_factory=factory) as button:
+        button.when_pressed = lambda: changes.append("pressed")
+        button.when_released = lambda: changes.append("released")
+        for level in (1, 0, 1, 0, 1):
+            drive("P8_11", level)
+        until(lambda: changes)
+        for level in (0, 1, 0):
+            drive("P8_11", level)
+        until(lambda: len(changes) > 1)
+        assert changes == ["pressed", "released"]
+
+
+def test_a_rotary_encoder(world):
+    _, factory, drive = world
+    with gpiozero.RotaryEncoder("P8_12", "P8_13", pin_factory=factory) as encoder:
+        for a, b in ((1, 0), (0, 0), (0, 1), (1, 1)) * 3:
+            drive("P8_12", a)
+            drive("P8_13", b)
+        until(lambda: abs(encoder.steps) == 3)
+
+
+def test_errors_are_gpiozeros_own(world):
+    _, factory, _ = world
+    with pytest.raises(gpiozero.PinInvalidPin, match="no line is called 'GPIO17'"):
+        gpiozero.LED("GPIO17", pin_factory=factory)
+    with contextlib.ExitStack() as stack:
+        button = stack.enter_context(gpiozero.Button("P8_11", pin_factory=factory))
+        with pytest.raises(gpiozero.PinSetInput):
+            button.pin.state = 1
+        with pytest.raises(gpiozero.PinInvalidPull):
+            button.pin.pull = "sideways"
+        with pytest.raises(gpiozero.PinInvalidFunction):
+            button.pin.function = "dance"
+
+
+def test_without_chips_it_says_what_to_do(tmp_path):
+    with pytest.raises(DeviceError, match="give the container /dev/gpiochipN"):
+        GpioChipFactory(str(tmp_path))
