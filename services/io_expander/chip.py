@@ -10,8 +10,10 @@ from typing import Protocol
 
 from device_bridge.buses import I2cDevice
 
-IODIR, IPOL, GPINTEN, IOCON, GPPU, GPIO, OLAT = 0x00, 0x02, 0x04, 0x0A, 0x0C, 0x12, 0x14
+IODIR, IPOL, GPINTEN, INTCON, IOCON, GPPU, GPIO, OLAT = 0x00, 0x02, 0x04, 0x08, 0x0A, 0x0C, 0x12, 0x14
 """Registers of port A; that of port B follows each."""
+IOCON_WORD = 0x4444
+"""One interrupt line for both ports (MIRROR), open-drain (ODR); the register is there twice."""
 
 
 class Expander(Protocol):
@@ -20,8 +22,16 @@ class Expander(Protocol):
     lines: tuple[str, ...]
     default_address: int
 
-    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int) -> None:
-        """Makes lines inputs, and all others outputs with these levels, without a glitch. Raises DeviceError."""
+    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int, watched: int) -> None:
+        """Makes lines inputs, and all others outputs with these levels, without a glitch. Raises DeviceError.
+
+        Parameters:
+            device: the chip.
+            inputs: lines that are not driven.
+            pull_ups: those of them with a resistor.
+            outputs: levels of the others.
+            watched: inputs whose changes pull the chip's interrupt line low, until levels are read.
+        """
 
     async def levels(self, device: I2cDevice) -> int:
         """The levels at all lines. Raises DeviceError."""
@@ -42,9 +52,10 @@ class Mcp23017:
     def __init__(self) -> None:
         self._set_up = {IODIR: 0xFFFF}
 
-    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int) -> None:
+    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int, watched: int) -> None:
         """Levels before directions: an output has its level from its first instant on."""
-        self._set_up = {IOCON: 0, GPINTEN: 0, IPOL: 0, OLAT: outputs, GPPU: pull_ups, IODIR: inputs}
+        self._set_up = {IOCON: IOCON_WORD, INTCON: 0, IPOL: 0, OLAT: outputs, GPPU: pull_ups, IODIR: inputs}
+        self._set_up |= {GPINTEN: watched}
         for register, value in self._set_up.items():
             await device.write_word(register, value)
 
@@ -75,7 +86,7 @@ class Pcf8574:
     def __init__(self) -> None:
         self._inputs, self._outputs = 0xFF, 0
 
-    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int) -> None:
+    async def set_up(self, device: I2cDevice, inputs: int, pull_ups: int, outputs: int, watched: int) -> None:
         """One byte is all there is; its pull-ups cannot be switched off."""
         self._inputs = inputs
         await self.drive(device, outputs)

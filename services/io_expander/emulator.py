@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable
 
 from simulated_devices import (
     RegisterChip,
@@ -14,7 +15,7 @@ from simulated_devices import (
     serve_until_stopped,
 )
 
-from .chip import EXPANDERS, GPIO, GPPU, IODIR, OLAT, Mcp23017, Pcf8574
+from .chip import EXPANDERS, GPINTEN, GPIO, GPPU, IODIR, OLAT, Mcp23017, Pcf8574
 
 
 class _Wiring:
@@ -23,6 +24,7 @@ class _Wiring:
     def __init__(self, lines: tuple[str, ...]) -> None:
         self._lines = lines
         self.driven = self.high = 0
+        self.on_change: Callable[[], None] = lambda: None
 
     def set(self, line: str, value: float) -> None:
         """1 and 0 drive a line, -1 leaves it. Raises KeyError for an unknown line, ValueError for another value."""
@@ -33,6 +35,7 @@ class _Wiring:
         bit = 1 << self._lines.index(line)
         self.driven = self.driven & ~bit if value < 0 else self.driven | bit
         self.high = self.high | bit if value > 0 else self.high & ~bit
+        self.on_change()
 
     def over(self, levels: int) -> int:
         """The levels at the lines, over those that the chip itself would give them."""
@@ -44,6 +47,10 @@ class Mcp23017Chip(RegisterChip):
 
     def __init__(self) -> None:
         self.wiring = _Wiring(Mcp23017.lines)
+        self.wiring.on_change = self._changed
+        self.on_interrupt: Callable[[int], None] = lambda level: None
+        """Called with the level of the interrupt line."""
+        self._read = 0
         super().__init__({IODIR: 0xFF, IODIR + 1: 0xFF})
 
     def set(self, quantity: str, value: float) -> None:
@@ -60,9 +67,15 @@ class Mcp23017Chip(RegisterChip):
         inputs = self.word(IODIR)
         return self.wiring.over(self.word(OLAT) & ~inputs | self.word(GPPU) & inputs)
 
+    def _changed(self) -> None:
+        if (self.levels ^ self._read) & self.word(GPINTEN):
+            self.on_interrupt(0)
+
     def load(self, register: int) -> int:
-        """Levels where they are asked for."""
+        """Levels where they are asked for; reading them ends an interrupt (section 3.6.4)."""
         if register in (GPIO, GPIO + 1):
+            self._read = self.levels
+            self.on_interrupt(1)
             return self.levels >> 8 * (register - GPIO) & 0xFF
         return super().load(register)
 
@@ -82,7 +95,14 @@ class Pcf8574Chip:
 
     def __init__(self) -> None:
         self.wiring = _Wiring(Pcf8574.lines)
+        self.wiring.on_change = self._changed
+        self.on_interrupt: Callable[[int], None] = lambda level: None
+        """Called with the level of the interrupt line."""
+        self._read = 0xFF
         self.reset()
+
+    def _changed(self) -> None:
+        self.on_interrupt(int(self.levels == self._read))
 
     def reset(self) -> None:
         """All lines are inputs."""
@@ -103,7 +123,9 @@ class Pcf8574Chip:
             self._latch = data[-1]
 
     def read(self, count: int) -> bytes:
-        """Levels, over and over."""
+        """Levels, over and over; ends an interrupt (section 8.4)."""
+        self._read = self.levels
+        self.on_interrupt(1)
         return bytes([self.levels]) * count
 
 

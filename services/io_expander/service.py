@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Literal
 
@@ -25,7 +26,16 @@ from device_bridge import (
     SettingsError,
     run,
 )
-from device_bridge.buses import I2cAddress, I2cBus, I2cSettings
+from device_bridge.buses import (
+    GpioBus,
+    GpioLine,
+    GpioLines,
+    GpioSettings,
+    I2cAddress,
+    I2cBus,
+    I2cSettings,
+    LineConfig,
+)
 from device_bridge.debounce import Debounce
 
 from .chip import EXPANDERS, Expander
@@ -74,6 +84,11 @@ class ExpanderSettings(CommandedSettings, frozen=True, kw_only=True):
         tuple[OutputSettings, ...], Meta(description="each with `line`, `name`, `active_low`, `safe`")
     ] = ()
     interval: Annotated[float, Meta(ge=0.002, le=60, description="seconds from look to look at the lines")] = 0.02
+    interrupt: Annotated[
+        GpioLine | None,
+        Meta(description="GPIO line that the chip's INT is wired to; lines are then read when it says so"),
+    ] = None
+    gpio: GpioSettings = GpioSettings()
     debounce: Annotated[float, Meta(ge=0, le=10, description="seconds an input has to stay as it is to count")] = 0.0
     report_interval: Annotated[
         float, Meta(ge=0.1, le=86_400, description="seconds after which all is told again, changed or not")
@@ -94,6 +109,7 @@ class IoExpander(DeviceService[ExpanderSettings]):
         self.device = self.bus.device(settings.address or self.expander.default_address)
         self.safe = self.driven = self._bits(line for line in settings.outputs if line.safe != line.active_low)
         self.is_set_up = False
+        self.interrupt: GpioLines | None = None
 
     @classmethod
     def quantities_of(cls, settings: ExpanderSettings) -> tuple[Quantity, ...]:
@@ -105,12 +121,18 @@ class IoExpander(DeviceService[ExpanderSettings]):
 
     async def open(self) -> None:
         await self.bus.open()
+        if self.settings.interrupt is not None:
+            gpio = GpioBus(self.settings.gpio)
+            await gpio.open()
+            # The chip pulls it low; what pulls it up may be this.
+            self.interrupt = await gpio.request([self.settings.interrupt], LineConfig(bias="pull_up", falling=True))
         inputs = self._bits(self.settings.inputs)
         pull_ups = self._bits(line for line in self.settings.inputs if line.pull_up)
         # Lines that nobody uses are inputs: they drive nothing into whatever is there.
         unused = ((1 << len(self.expander.lines)) - 1) & ~inputs & ~self._bits(self.settings.outputs)
         async with self.device.transaction() as device:
-            await self.expander.set_up(device, inputs | unused, pull_ups, self.safe)
+            watched = inputs if self.interrupt else 0
+            await self.expander.set_up(device, inputs | unused, pull_ups, self.safe, watched)
             self.is_set_up = True
             if not await self.expander.kept(device):
                 raise device.error(DeviceErrorKind.GARBLED, "it does not keep its settings: another chip is there")
@@ -122,6 +144,8 @@ class IoExpander(DeviceService[ExpanderSettings]):
                     await self.expander.drive(self.device, self.safe)
             except (DeviceError, TimeoutError) as error:
                 self.log.error("outputs could not be brought into their safe state: %s", error)
+        if self.interrupt is not None:
+            await self.interrupt.close()
         await self.bus.close()
 
     async def stream(self) -> AsyncIterator[Sample]:
@@ -139,13 +163,24 @@ class IoExpander(DeviceService[ExpanderSettings]):
             told = readings
             if changes:
                 yield changes
-            due = max(due + self.settings.interval, loop.time())
-            await asyncio.sleep(due - loop.time())
+            if self.interrupt is not None and debounce.levels == debounce.seen:
+                await self._await_change(self.interrupt)
+            else:
+                due = max(due + self.settings.interval, loop.time())
+                await asyncio.sleep(due - loop.time())
             if loop.time() >= check_at:
                 check_at = loop.time() + _CHECK_S
                 if not await self.expander.kept(self.device):
                     raise self.device.error(DeviceErrorKind.GARBLED, "it was reset: its supply was interrupted")
             debounce.update(await self.expander.levels(self.device), loop.time())
+
+    async def _await_change(self, interrupt: GpioLines) -> None:
+        """Until the chip says that a line has changed; not for ever, as an edge may be missed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CHECK_S):
+                if not await interrupt.get():
+                    return  # it says so still
+                await interrupt.read()
 
     def _readings(self, settled: int, seen: int) -> list[Reading]:
         """Inputs as they have settled, outputs as they are."""

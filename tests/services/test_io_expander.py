@@ -11,7 +11,7 @@ from device_bridge import Command, Quality, SettingsError
 from io_expander.chip import EXPANDERS, GPIO, GPPU, IODIR, OLAT
 from io_expander.emulator import CHIPS, Mcp23017Chip, Pcf8574Chip
 from io_expander.service import IoExpander
-from simulated_devices import SimulatedI2cBus
+from simulated_devices import SimulatedGpio, SimulatedI2cBus
 
 from .serving import bridging, settings_of
 
@@ -81,6 +81,24 @@ async def test_a_bounce_is_not_told(tmp_path):
         assert bridged.samples.empty()
         bus.obey("set A0 0")
         assert values(await bridged.sample()) == {"door": True}
+
+
+@BOTH
+async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chip, tmp_path):
+    gpio = SimulatedGpio(tmp_path / "gpio")
+    gpio.add("pinctrl-bcm2711", ["", "INT"])
+    emulated = CHIPS[chip]()
+    emulated.on_interrupt = lambda level: gpio.drive("INT", level)
+    wired = {"interrupt": {"line": "INT"}, "gpio": {"path": f"sim:{gpio.path}"}, "interval": 60}
+    async with gpio.serving(), expander(tmp_path, chip, emulated, **wired) as (bus, bridged, _):
+        await bridged.sample()
+        first = EXPANDERS[chip].lines[0]
+        for value in (True, False, True):
+            bus.obey(f"set {first} {0 if value else -1}")
+            assert values(await bridged.sample()) == {"door": value}
+        emulated.on_interrupt = lambda level: None
+        bus.obey(f"set {first} -1")
+        assert values(await bridged.sample()) == {"door": False}
 
 
 @BOTH
