@@ -13,7 +13,7 @@ SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test static check bench docs format clean
+.PHONY: help setup demo run test hil static check bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -46,6 +46,9 @@ run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
 
 test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
 	@$(BIN)/python -m pytest $(ARGS)
+
+hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C: builds User Mode Linux once (x86-64, Debian 12)
+	@$(BIN)/python -m tests.hil $(ARGS)
 
 static: $(STAMP) ## check format, lint and strict types
 	@echo "static: format"; $(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

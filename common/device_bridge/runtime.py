@@ -169,6 +169,8 @@ class Runtime:
         except SettingsError as error:
             self._refuse(error)
             return
+        if self.refusals.last:
+            log.info("settings are good again")
         self.refusals.last = self._bridge.node.settings_refused = ""
         if settings == self._settings:
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -9,6 +10,7 @@ from device_bridge.messages import RESULT_TYPE
 from iofog_sdk import IoMessage, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from serial_instrument.emulator import DEVICES
+from simulated_devices import SimulatedGpio
 
 from ..services.serving import playing
 from .conftest import environment, free_port, until, until_page
@@ -90,5 +92,39 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
         assert await service.stop() == 0
         counts = service.counts
         assert counts["read"] == counts["delivered"] + counts["buffered"] + counts["dropped"]
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_an_output_goes_safe_when_its_settings_or_its_agent_are_gone(both_ways, start, tmp_path):
+    gpio = SimulatedGpio(tmp_path / "gpio")
+    gpio.add("pinctrl-bcm2711", ["", "", "LAMP"])
+    settings = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [{"name": "lamp", "line": "LAMP"}], "hold": 0.5}
+    both_ways.set_config("device", settings)
+    async with gpio.serving(), connect(environment(both_ways, "viewer")) as link:
+        operator = Operator(link)
+        listening = asyncio.ensure_future(operator.listen())
+        service = await start("digital_outputs", **environment(both_ways))
+        await link.wait_connected()
+        await until(lambda: operator.readings)
+
+        stale = await operator.tell({"command": "lamp", "value": True, "time": time.time() - 100})
+        assert (stale["ok"], "more than max_command_age" in stale["detail"]) == (False, True)
+        assert gpio.level("LAMP") == 0
+
+        assert (await operator.tell([{"n": "lamp", "vb": True}]))["ok"]
+        assert gpio.level("LAMP") == 1
+        both_ways.set_config("device", settings | {"outputs": "none"})
+        await until(lambda: gpio.level("LAMP") == 0)
+        refused = await operator.tell({"command": "lamp", "value": True})
+        assert (refused["ok"], "until settings are good again" in refused["detail"]) == (False, True)
+
+        both_ways.set_config("device", settings)
+        await until(lambda: service.logged("are good again"))
+        assert (await operator.tell({"command": "lamp", "value": True}))["ok"]
+        assert gpio.level("LAMP") == 1
+        await both_ways.close()
+        await until(lambda: gpio.level("LAMP") == 0)
+        assert await service.stop() == 0
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
