@@ -31,7 +31,6 @@ log = logging.getLogger("device_bridge")
 
 _CONFIG_WAIT_S = 5.0
 _CLOCK_CHECK_S = 5.0
-_LINK_CHECK_S = 1.0
 _DRAIN_S = 3.5
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
 
@@ -91,6 +90,7 @@ class Runtime:
         self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
         self._bridge = Bridge(self._service_type, settings, self._messages.put, self._outbox.wait_room)
         self._bridge.on_refused = self._refuse
+        self._bridge.node.is_reached = lambda: self._link.connected
         self._bridge.node.settings_refused = self.refusals.last
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
@@ -100,7 +100,7 @@ class Runtime:
         delivery = Delivery(self._outbox, self._link, self._messages.body)
         log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_node())]
+        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_clock())]
         if self._commands:
             work.append(loop.create_task(self._commands.run()))
         sending = loop.create_task(delivery.run())
@@ -204,15 +204,10 @@ class Runtime:
         log.error("new settings refused, the old ones stay: %s", error)
         self._in_background(self._link.log(f"settings refused: {error}", warning=True))
 
-    async def _watch_node(self) -> None:
-        check_clock_at = 0.0
-        loop = asyncio.get_running_loop()
+    async def _watch_clock(self) -> None:
         while True:
-            self._bridge.node.link_is(self._link.connected)
-            if loop.time() >= check_clock_at:
-                self._clock.check()
-                check_clock_at = loop.time() + _CLOCK_CHECK_S
-            await asyncio.sleep(_LINK_CHECK_S)
+            await asyncio.sleep(_CLOCK_CHECK_S)
+            self._clock.check()
 
     async def _take_messages(self) -> None:
         async for message in self._link.messages():

@@ -120,9 +120,9 @@ async def test_an_output_goes_safe_when_its_settings_or_its_agent_are_gone(both_
         assert (refused["ok"], "until settings are good again" in refused["detail"]) == (False, True)
 
         both_ways.set_config("device", settings)
-        await until(lambda: service.logged("are good again"))
-        assert (await operator.tell({"command": "lamp", "value": True}))["ok"]
-        assert gpio.level("LAMP") == 1
+        await until(lambda: "settings are good again" in [line["message"] for line in service.lines])
+        done = await operator.tell({"command": "lamp", "value": True})
+        assert (done["detail"], gpio.level("LAMP")) == ("done and read back", 1)
         await both_ways.close()
         await until(lambda: gpio.level("LAMP") == 0)
         assert await service.stop() == 0

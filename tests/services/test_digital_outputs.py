@@ -232,7 +232,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                     elif kind == "safe":
                         await service.execute(Command(name="all_safe"))
                     elif kind in ("lost", "found"):
-                        service.node.link_is(kind == "found")
+                        service.node.is_reached = lambda: kind == "found"
                     elif kind in ("refused", "accepted"):
                         service.node.settings_refused = "x" if kind == "refused" else ""
                     elif kind == "contact":
@@ -294,12 +294,12 @@ async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path
         gpio.drive("GPIO4", 1)
         await until(lambda: gpio.level("GPIO17") == 1)
         await tell(bridged, "lamp", value=True)
-        bridged.bridge.node.link_is(False)
+        bridged.bridge.node.is_reached = lambda: False
         await until(lambda: gpio.level("GPIO22") == 0)
         assert gpio.level("GPIO17") == 1
         gpio.drive("GPIO4", 0)
         await until(lambda: gpio.level("GPIO17") == 0)
-        bridged.bridge.node.link_is(True)
+        bridged.bridge.node.is_reached = lambda: True
         assert (await tell(bridged, "lamp", value=True)).ok
 
 
