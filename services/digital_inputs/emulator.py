@@ -12,6 +12,7 @@ from simulated_devices import SimulatedGpio, emulator_parser, play_until_stopped
 
 PI_LINES = ["ID_SDA", "ID_SCL", *(f"GPIO{n}" for n in range(2, 28))]
 BUTTON, MOTION, WATER, MOTOR_A, MOTOR_B = "GPIO17", "GPIO27", "GPIO22", "GPIO23", "GPIO24"
+_FASTEST_HZ = 2000.0
 _BOUNCES_S = (0.001, 0.0005, 0.002, 0.0008)
 
 
@@ -30,6 +31,24 @@ class World:
         self.turns_hz = 2.0
         """Periods of the encoder in a second; negative: backwards."""
         self._random = random.Random(seed)
+
+    def obey(self, text: str) -> str:
+        """Does what one line of the control input says, and returns what became of it.
+
+        `set flow HZ` (pulses of the water meter), `set turns HZ` (of the encoder, negative: backwards); and what
+        SimulatedGpio obeys: `drive LINE 1|0|-`, `pulses LINE RATE COUNT`, `disconnect`.
+        """
+        match text.split():
+            case ["set", "flow" | "turns" as what, value]:
+                try:
+                    rate = float(value)
+                except ValueError:
+                    return f"{value!r} is no number"
+                if not abs(rate) <= _FASTEST_HZ or (what == "flow" and rate <= 0):
+                    return f"{what} {value}: up to {_FASTEST_HZ:g} Hz; a flow is more than 0"
+                setattr(self, f"{what}_hz", rate)
+                return "ok"
+        return self.gpio.obey(text)
 
     async def run(self) -> None:
         """Goes on for ever."""
@@ -61,7 +80,7 @@ class World:
 
     async def _water(self) -> None:
         while True:
-            await self.gpio.pulses(WATER, max(self.flow_hz, 0.1), 1)
+            await self.gpio.pulses(WATER, self.flow_hz, max(1, round(self.flow_hz / 10)))
 
     async def _motor(self) -> None:
         phase = 0
@@ -100,12 +119,13 @@ async def _run(options: argparse.Namespace) -> None:
         gpio = SimulatedGpio(options.socket.absolute() if options.socket else Path(folder) / "gpio")
         gpio.add("pinctrl-bcm2711", PI_LINES)
         async with gpio.serving():
-            await play_until_stopped(settings_for(gpio), World(gpio).run(), gpio)
+            world = World(gpio)
+            await play_until_stopped(settings_for(gpio), world.run(), world)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
-    parser = emulator_parser("digital_inputs.emulator", __doc__, SimulatedGpio)
+    parser = emulator_parser("digital_inputs.emulator", __doc__, World)
     parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
     asyncio.run(_run(parser.parse_args(arguments)))
 

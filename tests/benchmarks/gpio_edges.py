@@ -51,7 +51,7 @@ async def rows(quick: bool) -> list[Row]:
 async def _ours(count: int, together: int) -> float:
     read_fd, write_fd = os.pipe()
     os.set_blocking(read_fd, False)
-    lines = GpioLines("bench", _Pipe(read_fd), (17,), watched=True)
+    lines = GpioLines("bench", _Pipe(read_fd), (17,))
     sets = []
     for first in range(1, count + 1, together):
         numbers = range(first, first + together)

@@ -58,7 +58,6 @@ def main():
         ("configfs", "/sys/kernel/config"),
         ("devpts", "/dev/pts"),
         ("tmpfs", "/dev/shm"),
-        ("tmpfs", "/tmp"),
         ("tmpfs", "/run"),
     ):
         Path(target).mkdir(exist_ok=True)

@@ -276,8 +276,13 @@ async def test_the_emulated_world_is_seen():
             await bridged.sample(lambda found: found.get("button") and found["button"].value is True)
             await bridged.sample(lambda found: "water/rate" in found and 4 < found["water/rate"].value < 6)
             await bridged.sample(lambda found: "motor/speed" in found and 6 < found["motor/speed"].value < 10)
-            process.stdin.write(b"drive GPIO27 -\n")
-            assert json.loads(await process.stdout.readline())["result"] == "ok"
+            for line in (b"drive GPIO27 -\n", b"set flow 200\n", b"set turns -5\n"):
+                process.stdin.write(line)
+                assert json.loads(await process.stdout.readline())["result"] == "ok"
+            await bridged.sample(lambda found: "water/rate" in found and 180 < found["water/rate"].value < 220)
+            await bridged.sample(lambda found: "motor/speed" in found and -22 < found["motor/speed"].value < -15)
+            process.stdin.write(b"set flow 0\n")
+            assert "more than 0" in json.loads(await process.stdout.readline())["result"]
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 10) == 0

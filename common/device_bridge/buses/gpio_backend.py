@@ -21,6 +21,7 @@ SIMULATED = "sim:"
 """A path that begins so is the UNIX socket of emulated chips."""
 
 _LONGEST_ANSWER_S = 2.0
+_MAX_ANSWER = 1 << 20
 
 
 class LineRequest(Protocol):
@@ -230,6 +231,8 @@ class _Connection:
             async with asyncio.timeout(_LONGEST_ANSWER_S), self._turn:
                 self._writer.write(frame(message))
                 length = int.from_bytes(await self._reader.readexactly(4), "big")
+                if length > _MAX_ANSWER:
+                    raise ConnectionResetError(errno.ECONNRESET, f"an answer of {length} bytes")
                 code, result = msgspec.msgpack.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
             raise OSError(errno.ENODEV, f"the emulated chip went away: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -17,6 +18,8 @@ from .gpio_backend import LineRequest, backend_of
 from .gpio_uapi import EVENT, MOST_EVENTS, Bias, Drive, LineConfig
 
 __all__ = ["Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings", "LineConfig"]
+
+log = logging.getLogger("device_bridge")
 
 _READ_BYTES = EVENT.size * MOST_EVENTS
 _ERRORS: dict[int, tuple[DeviceErrorKind, str]] = {
@@ -94,9 +97,12 @@ class GpioBus:
     def find(self, line: GpioLine) -> tuple[Chip, int]:
         """Where a line is. Raises DeviceError, for a chip may come later."""
         try:
-            return find_line(self._chips, line.chip, line.line)
+            chip, offset = find_line(self._chips, line.chip, line.line)
         except AddressError as error:
             raise DeviceError(DeviceErrorKind.NOT_FOUND, line.line, str(error)) from None
+        if line.chip and line.chip != chip.label:
+            log.warning("%s is a number that kernels change; its label %r is not", line.chip, chip.label)
+        return chip, offset
 
     async def request(self, lines: Sequence[GpioLine], config: LineConfig, events: int = MOST_EVENTS) -> GpioLines:
         """Takes lines of one chip into use.
@@ -121,7 +127,7 @@ class GpioBus:
             if error.errno == errno.EBUSY:
                 raise await self._busy(chip, offsets, names) from None
             raise _device_error(error, names) from None
-        return GpioLines(names, request, offsets, watched=config.rising or config.falling)
+        return GpioLines(names, request, offsets)
 
     async def _busy(self, chip: Chip, offsets: tuple[int, ...], names: str) -> DeviceError:
         users = {await self._backend.user_of(chip, offset) for offset in offsets} - {""}
@@ -136,10 +142,9 @@ class GpioLines:
         names: for errors.
         request: the lines.
         offsets: of each.
-        watched: whether edges come.
     """
 
-    def __init__(self, names: str, request: LineRequest, offsets: tuple[int, ...], *, watched: bool) -> None:
+    def __init__(self, names: str, request: LineRequest, offsets: tuple[int, ...]) -> None:
         self.names, self.offsets = names, offsets
         self._request = request
         self._come = asyncio.Event()
@@ -147,9 +152,7 @@ class GpioLines:
         self._rest = b""
         self._last_number = 0
         self.edges = self.lost = 0
-        if watched:
-            asyncio.get_running_loop().add_reader(request.event_fd, self._come.set)
-        self._watched = watched
+        self._waiting = False
 
     async def get(self) -> int:
         """The values, a bit each, on or off. Raises DeviceError."""
@@ -167,12 +170,22 @@ class GpioLines:
 
     async def read(self) -> EdgeBatch:
         """Waits for edges. Raises DeviceError."""
-        while True:
-            await self._come.wait()
-            batch = self._taken()
-            if batch is not None:
-                return batch
+        while (batch := self._taken()) is None:
             self._come.clear()
+            if not self._waiting:
+                self._waiting = True
+                asyncio.get_running_loop().add_reader(self._request.event_fd, self._readable)
+            await self._come.wait()
+        return batch
+
+    def _readable(self) -> None:
+        self._stop_waiting()  # edges that nobody reads must not wake the loop over and over
+        self._come.set()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            asyncio.get_running_loop().remove_reader(self._request.event_fd)
 
     def _taken(self) -> EdgeBatch | None:
         try:
@@ -206,8 +219,7 @@ class GpioLines:
         if self._closed:
             return
         self._closed = True
-        if self._watched:
-            asyncio.get_running_loop().remove_reader(self._request.event_fd)
+        self._stop_waiting()
         await self._request.close()
 
 

@@ -27,6 +27,7 @@ _I2C_TIMEOUT = 0x0702
 _I2C_FUNCS = 0x0705
 _FUNC_I2C = 0x1
 _SMBUS_BLOCK = 32
+_MAX_ANSWER = 1 << 20
 
 
 class I2cAdapter(Protocol):
@@ -130,6 +131,8 @@ class SimulatedAdapter:
             connected = self._socket or self._connect()
             connected.sendall(len(data).to_bytes(4, "big") + data)
             length = int.from_bytes(self._receive(connected, 4), "big")
+            if length > _MAX_ANSWER:
+                raise ConnectionResetError(errno.ECONNRESET, f"an answer of {length} bytes")
             answer = msgspec.msgpack.decode(self._receive(connected, length), type=list[bytes] | int)
         except TimeoutError:
             self.close()  # a late answer must not be taken for the next one's
