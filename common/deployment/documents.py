@@ -54,6 +54,7 @@ def parse(text: str, file: str) -> list[Document]:
     """The documents of a text. Raises ManifestError."""
     documents = []
     loader = yaml.SafeLoader(text)
+    loader.name = file
     try:
         while loader.check_node():
             node = loader.get_node()

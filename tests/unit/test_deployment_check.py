@@ -1,0 +1,290 @@
+"""Manifests: each rule is broken once, and the finding says where and what to write instead."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployment.__main__ import main
+from deployment.check import check_documents
+from deployment.documents import ManifestError, load, parse
+from deployment.generations import GENERATIONS
+
+APPLICATION = """\
+apiVersion: iofog.org/v3
+kind: Application
+metadata: {name: bench}
+spec:
+  microservices:
+    - name: bridge
+      agent: {name: pi-01}
+      images: {x86: r/b:1, arm: r/b:1}
+      container:
+        ports:
+          - {internal: 8080, external: 18080}
+        env:
+          - {key: SETTING_INTERVAL, value: "5"}
+      config: {interval: 5}
+    - name: sink
+      agent: {name: pi-01}
+      images: {x86: r/s:1, arm: r/s:1}
+      container: {}
+      config: {}
+"""
+TEMPLATE = """\
+apiVersion: iofog.org/v3
+kind: ApplicationTemplate
+metadata: {name: kit}
+spec:
+  variables:
+    - {key: agent}
+    - {key: baud, defaultValue: 9600}
+  application:
+    microservices:
+      - name: bridge
+        agent: {name: "{{ agent }}"}
+        images: {x86: r/b:1, arm: r/b:1}
+        container:
+          env: [{key: BAUD, value: "{{ baud | toString }}"}]
+        config: {baud: "{{ baud }}"}
+---
+apiVersion: iofog.org/v3
+kind: Application
+metadata: {name: kit-pi-01}
+spec: {template: {name: kit, variables: [{key: agent, value: pi-01}]}}
+"""
+EDGELET = """\
+apiVersion: edgelet.iofog.org/v1
+kind: Microservice
+metadata: {name: bridge}
+spec:
+  image: r/b:1
+  registry: 1
+  container:
+    runAsUser: "10001"
+    runAsGroup: "20"
+    devices: [{hostPath: /dev/ttyUSB0, containerPath: /dev/bridge0, permissions: rw}]
+    env: [{key: SETTING_SERIAL__PORT, value: /dev/bridge0}]
+"""
+
+
+def findings(text, generation="3.0"):
+    return check_documents(parse(text, "app.yaml"), GENERATIONS[generation])
+
+
+def changed(text, *changes):
+    """The manifest with changes: a way to a place in its first document, and what to put there (None: nothing)."""
+    documents = list(yaml.safe_load_all(text))
+    for *way, last, value in changes:
+        place = documents[0]
+        for step in way:
+            place = place[step]
+        if value is None and isinstance(place, dict):
+            place.pop(last, None)
+        elif isinstance(place, list) and last == len(place):
+            place.append(value)
+        else:
+            place[last] = value
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def test_good_manifests_have_nothing_to_mend():
+    assert findings(APPLICATION) == findings(APPLICATION, "3.7") == []
+    assert findings(TEMPLATE) == []
+    assert findings(EDGELET, "edgelet") == []
+    for_3_8 = APPLICATION.replace("arm: r", "arm64: r")
+    assert findings(for_3_8, "3.8") == []
+
+
+def volume(source, **members):
+    return {"hostDestination": source, "containerDestination": source, "accessMode": "rw", "type": "bind"} | members
+
+
+SERVICE = ("spec", "microservices", 0)
+CONTAINER = (*SERVICE, "container")
+DEVICES = [{"hostPath": "/dev/i2c-1", "containerPath": "/dev/i2c-1"}]
+
+BROKEN = [
+    ("3.0", ("apiVersion", "v1"), "apiVersion 'v1'"),
+    ("3.0", ("kind", "Pod"), "kind 'Pod' does not exist"),
+    ("3.0", ("spec", None), "spec is missing"),
+    ("3.0", ("sepc", {}), "a document has no 'sepc'"),
+    ("3.0", ("metadata", "labels", {}), "metadata has no 'labels'"),
+    ("3.0", ("metadata", "name", "Bench_1"), "name 'Bench_1' is refused"),
+    ("3.0", ("metadata", None), "metadata is missing"),
+    ("3.0", ("spec", "isActivated", False), "stores true for false"),
+    ("3.0", ("spec", "microservices", []), "no microservices"),
+    ("3.0", (*SERVICE, "name", "sink"), "'sink' stands twice"),
+    ("3.0", (*SERVICE, "name", "Bridge"), "name 'Bridge' is refused"),
+    ("3.0", (*SERVICE, "agent", None), "no agent"),
+    ("3.0", (*SERVICE, "images", None), "no images"),
+    ("3.0", (*SERVICE, "images", "arm64", "r/b:1"), "image key 'arm64' is ignored"),
+    ("3.8", (*SERVICE, "images", "amd64", "r/b:1"), "x86 and amd64 are the same"),
+    ("3.8", (*SERVICE, "images", {"arm": "r/b:1", "x86": "r/b:1"}), "no image for arm64"),
+    ("3.0", (*SERVICE, "images", {"arm": "r/b:1"}), "perhaps: no image for x86"),
+    ("3.0", (*SERVICE, "rebuild", True), "a microservice has no 'rebuild'"),
+    ("3.0", (*CONTAINER, "privileged", True), "a container has no 'privileged'"),
+    ("3.0", (*CONTAINER, "volume", []), "Did you mean volumes?"),
+    ("3.7", (*CONTAINER, "devices", DEVICES), "drops container.devices without a word; it exists in 3.8"),
+    ("3.7", (*CONTAINER, "rootHostAccess", True), "drops container.rootHostAccess"),
+    ("3.0", (*CONTAINER, "runAsUser", "1000"), "drops container.runAsUser"),
+    ("3.7", (*CONTAINER, "isPrivileged", "yes"), "isPrivileged = 'yes' is not true or false"),
+    ("3.7", (*CONTAINER, "memoryLimit", "128Mi"), "memoryLimit = '128Mi' is not an integer"),
+    ("3.7", (*CONTAINER, "runAsUser", "bridge"), "names mean nothing"),
+    ("3.8", (*CONTAINER, "runAsUser", "1000:20"), "names mean nothing"),
+    ("3.8", (*CONTAINER, "runAsGroup", "dialout"), "runAsGroup 'dialout'"),
+    ("3.0", (*CONTAINER, "ports", 0, "internal", "8080"), "ports.internal = '8080' is not an integer"),
+    ("3.0", (*CONTAINER, "ports", 0, "external", 54321), "the agent's own"),
+    ("3.0", (*CONTAINER, "ports", 0, {"internal": 8080}), "ports without external"),
+    ("3.0", (*CONTAINER, "env", 0, {"key": "A"}), "has no value"),
+    ("3.0", (*CONTAINER, "env", 0, {"name": "A", "value": "1"}), "env has no 'name'"),
+    ("3.0", (*CONTAINER, "env", {"A": "1"}), "is not a list"),
+    ("3.0", (*CONTAINER, "env", 0, "A=1"), "env holds 'A=1'"),
+    ("3.0", (*CONTAINER, "commands", [1]), "command 1 is no text"),
+    ("3.0", (*CONTAINER, "volumes", [{"hostDestination": "a", "containerDestination": "/a"}]), "without accessMode"),
+    (
+        "3.0",
+        (
+            *CONTAINER,
+            "volumes",
+            [dict.fromkeys(("hostDestination", "containerDestination", "accessMode"), "a") | {"type": "BIND"}],
+        ),
+        "volume type 'BIND' is refused",
+    ),
+    (
+        "3.7",
+        (*CONTAINER, "healthCheck", {"test": ["CMD"], "interval": "30s"}),
+        "interval = '30s' is stored as nothing",
+    ),
+    ("3.7", (*CONTAINER, "healthCheck", {"test": "CMD x"}), "test = 'CMD x' is stored as nothing"),
+    ("3.7", (*CONTAINER, "healthCheck", {"tests": []}), "healthCheck has no 'tests'"),
+    ("3.0", (*SERVICE, "config", {"a": 'say "x"'}), "a double quote in config"),
+    ("3.0", (*SERVICE, "config", {"a": ["{{ x }}"]}), "the Controller renders"),
+    ("3.0", (*SERVICE, "config", {"port": "/dev/ttyUSB0"}), "/dev/ttyUSB0 has no way into the container"),
+    ("3.7", (*SERVICE, "config", {"port": "/dev/ttyUSB0"}), "Write cdiDevices, with a CDI file"),
+    ("3.8", (*SERVICE, "config", {"port": "/dev/ttyUSB0"}), "Write devices:"),
+    ("3.8", (*CONTAINER, "devices", DEVICES), "no group that may open them (EACCES)"),
+    (
+        "3.7",
+        (
+            *(*CONTAINER, "volumes"),
+            [
+                {
+                    "hostDestination": "/dev/i2c-1",
+                    "containerDestination": "/dev/i2c-1",
+                    "accessMode": "rw",
+                    "type": "bind",
+                }
+            ],
+        ),
+        "cannot be opened (EPERM, the device cgroup)",
+    ),
+    ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sinc"}]), "a route to 'sinc'"),
+    ("3.7", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sink"}]), "drops routes without a word"),
+    ("3.7", (*SERVICE, "natsConfig", {"natsAccess": True}), "has natsAccess, its application has not"),
+    (
+        "3.0",
+        ("spec", "microservices", 1, "container", {"ports": [{"internal": 80, "external": 18080}]}),
+        "port 18080 of node pi-01 is taken by bridge",
+    ),
+]
+
+
+@pytest.mark.parametrize(("generation", "change", "words"), BROKEN, ids=[words for _, _, words in BROKEN])
+def test_each_rule_is_found_where_it_is_broken(generation, change, words):
+    base = APPLICATION.replace("arm: r", "arm64: r") if generation == "3.8" else APPLICATION
+    found = findings(changed(base, change), generation)
+    assert any(words in str(finding) for finding in found), [str(finding) for finding in found]
+    assert all(finding.line >= 1 and finding.remedy for finding in found)
+
+
+def test_the_line_is_that_of_what_is_wrong():
+    text = APPLICATION.replace("external: 18080", "external: high")
+    (finding,) = findings(text)
+    assert (finding.line, str(finding)) == (11, f"app.yaml:11: {finding.rule}. Write an integer.")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("{key: agent}", "{key: Agent}", "variable 'Agent' cannot be one"),
+        ('baud: "{{ baud }}"', 'baud: "{{ rate }}"', "variable 'rate' is not declared"),
+        ("{{ baud | toString }}", "{{ baud }}", "variable 'baud' is a number, which is refused in env"),
+        ('baud: "{{ baud }}"', 'baud: "at {{ baud }}"', "let the variable be the whole value"),
+        ("{key: agent, value: pi-01}", "{key: node, value: pi-01}", "variable 'agent' is not given"),
+        ("{key: agent, value: pi-01}", "{key: agent, value: a}, {key: x, value: 1}", "variable 'x' is ignored"),
+        ("{template: {name: kit,", "{template: {title: kit,", "template without a name"),
+        ("  application:\n", "  app:\n", "a template without application"),
+    ],
+)
+def test_templates(old, new, words):
+    assert old in TEMPLATE
+    found = findings(TEMPLATE.replace(old, new))
+    assert any(words in str(finding) for finding in found), [str(finding) for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("spec", "config", {"interval": 5}), "parses config and does not apply it"),
+        (("spec", "image", None), "no image"),
+        (("spec", "container", "devices", None), "/dev/bridge0 has no way into the container"),
+        (("spec", "container", "runAsGroup", None), "no group that may open them"),
+        (("metadata", "name", "app/bridge"), "Write one name"),
+    ],
+)
+def test_edgelet_alone(change, words):
+    found = findings(changed(EDGELET, change), "edgelet")
+    assert any(words in str(finding) for finding in found), [str(finding) for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "app.yaml:1: this is not YAML"),
+        ("a: 1\na: 2", "app.yaml:2: 'a' stands twice"),
+        ("a: !x 1", "not YAML"),
+    ],
+)
+def test_what_is_no_manifest_is_told(text, words):
+    with pytest.raises(ManifestError, match=words):
+        parse(text, "app.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "[]", "kind: 1", "kind: Application\nspec: {microservices: [1, {}]}", "spec: x"]
+)
+def test_anything_is_checked_without_failing(text):
+    for generation in GENERATIONS.values():
+        check_documents(parse(text, "x"), generation)
+
+
+def test_the_command_line(tmp_path, capsys):
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(APPLICATION)
+    bad.write_text(APPLICATION.replace("kind: Application", "kind: Apple"))
+    assert main(["check", str(good), "--generation", "3.0"]) == 0
+    assert main(["check", str(good), str(bad), "--generation", "3.0"]) == 1
+    assert main(["check", str(tmp_path / "none.yaml"), "--generation", "3.0"]) == 1
+    out = capsys.readouterr().out
+    assert f"{bad}:2: kind 'Apple' does not exist in 3.0" in out
+    assert "No such file" in out
+
+
+SAMPLES = {
+    "v3.0-app-valid.yaml": "3.0",
+    "v3.0-fleet.yaml": "3.0",
+    "v3.0-microservice-and-route.yaml": "3.0",
+    "v3.7-app-valid.yaml": "3.7",
+    "v3.8plus-app.yaml": "3.8",
+    "edgelet-microservice.yaml": "edgelet",
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.skipif("DEPLOY_SAMPLES" not in os.environ, reason="name a folder of manifests in DEPLOY_SAMPLES")
+def test_manifests_that_controllers_took_pass(name):
+    documents = load(Path(os.environ["DEPLOY_SAMPLES"], name))
+    found = check_documents(documents, GENERATIONS[SAMPLES[name]])
+    assert not [str(finding) for finding in found if finding.must_be_mended]
