@@ -13,7 +13,7 @@ SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test hil static check deploy-check bench docs format clean
+.PHONY: help setup demo run test hil static check deploy-render deploy-check bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -56,6 +56,9 @@ static: $(STAMP) ## check format, lint and strict types
 	@echo "static: types";  $(BIN)/mypy
 
 check: static test ## everything that must pass before a commit: static and test
+
+deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.7|3.8|edgelet
+	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)
 
 deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" GENERATION=3.0|3.7|3.8|edgelet
 	@$(BIN)/python -m deployment check $(FILE) --generation $(GENERATION)

@@ -56,7 +56,7 @@ def check_container(
             remedy = f"Write {' or '.join(generation.volume_types)}, in lower case."
             yield (*where, "volumes", at), f"volume type {kind!r} is refused", remedy
     yield from _check_health(container.get("healthCheck"), (*where, "healthCheck"))
-    yield from _check_user(container, where, generation)
+    yield from _check_user(container, where, generation, in_template=in_template)
     yield from _check_devices(container, where, generation, config)
 
 
@@ -80,8 +80,13 @@ def _check_health(health: Any, where: Where) -> Iterator[Problem]:
             yield (*where, key), rule, "Write a list of words." if key == "test" else "Write seconds, as an integer."
 
 
-def _check_user(container: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
-    user, group = container.get("runAsUser"), container.get("runAsGroup")
+def _check_user(
+    container: dict[str, Any], where: Where, generation: Generation, *, in_template: bool
+) -> Iterator[Problem]:
+    user, group = (
+        None if in_template and _WHOLE_VARIABLE.fullmatch(str(container.get(key))) else container.get(key)
+        for key in ("runAsUser", "runAsGroup")
+    )
     numeric = r"\d+" if generation.has_devices else r"\d+(:\d+)?"
     if isinstance(user, str) and not re.fullmatch(numeric, user):
         example = '"10001", and the group as runAsGroup' if generation.has_devices else '"10001:20"'
