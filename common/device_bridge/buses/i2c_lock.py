@@ -94,12 +94,14 @@ class FileLock:
         return True
 
     def give(self, part: Part) -> None:
-        """Unlocks the part."""
-        self._set(fcntl.F_UNLCK, part)
+        """Unlocks the part, if not all is unlocked already."""
+        if self._fd >= 0:
+            self._set(fcntl.F_UNLCK, part)
 
     def close(self) -> None:
         """Unlocks everything."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
 
     def _set(self, kind: int, part: Part) -> None:
         flock = _FLOCK.pack(kind, os.SEEK_SET, part.start, part.end - part.start, 0)

@@ -102,6 +102,8 @@ class BusOwner:
             if self._adapter is None:
                 try:
                     self._adapter, self._lock = await self._call(self._open)
+                except DeviceError:
+                    raise
                 except OSError as error:
                     raise device_error(error, self.path, UNOPENED) from None
 
@@ -123,9 +125,11 @@ class BusOwner:
             return adapter, None
         try:
             return adapter, FileLock(self._lock_file, make=self._lock_file != self.path)
-        except OSError:
+        except OSError as error:
             adapter.close()
-            raise
+            kind = DeviceErrorKind.PERMISSION if isinstance(error, PermissionError) else DeviceErrorKind.NOT_FOUND
+            detail = f"it cannot be locked: {error.strerror}; bus.lock_directory has to be a folder to write in"
+            raise DeviceError(kind, self._lock_file, detail) from None
 
     @contextlib.asynccontextmanager
     async def holding(self, part: Part) -> AsyncIterator[None]:
