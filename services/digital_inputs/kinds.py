@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -83,6 +84,14 @@ class Input:
                 return await self.lines.read()
         except TimeoutError:
             return None
+
+    def count_pending(self) -> None:
+        """Adds pulses that have come and that nobody has read yet to a counter's total."""
+        if not isinstance(self.settings, Counter) or self.lines is None:
+            return
+        with contextlib.suppress(DeviceError):
+            while (batch := self.lines.pending()) is not None:
+                self.totals.add(self.settings.name, len(batch) + batch.lost)
 
     async def close(self) -> None:
         """Gives its lines back."""

@@ -60,6 +60,7 @@ class DigitalInputs(DeviceService[InputsSettings]):
 
     async def close(self) -> None:
         for one in self.inputs:
+            one.count_pending()
             await one.close()
         if self.inputs:
             self.totals.save()

@@ -67,7 +67,10 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
             await output.open(self.bus)
         if self.settings.guard:
             self.will = LastWill([output.last_will for output in self.outputs.values()])
-            await self.will.deposit()
+            try:
+                await self.will.deposit()
+            except OSError as error:
+                log.error("nobody brings outputs into their safe state if this process is killed: %s", error)
         totals = Totals(None) if self.settings.inputs else None
         self.inputs = [Input(settings, self.bus, totals) for settings in self.settings.inputs] if totals else []
 

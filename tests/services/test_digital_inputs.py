@@ -135,6 +135,18 @@ async def test_units_of_a_counter_and_its_total_after_a_restart(tmp_path):
                 assert (found["water"].unit, found["water/rate"].unit) == ("m3", "l/s")
 
 
+async def test_pulses_that_came_before_the_end_are_counted(tmp_path):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 60}
+    async with world_of(tmp_path) as gpio:
+        async with watching(gpio, counter, state_directory=str(tmp_path)) as bridged:
+            await bridged.sample()
+            for _ in range(10):
+                gpio.drive("GPIO22", 1)
+                gpio.drive("GPIO22", 0)
+            await asyncio.sleep(0)  # they are sent, and not read yet
+    assert json.loads((tmp_path / "digital_inputs.totals.json").read_text()) == {"water": 10}
+
+
 def test_totals_that_cannot_be_read_are_kept_aside(tmp_path, caplog):
     file = tmp_path / "totals.json"
     file.write_text("{")
@@ -148,7 +160,7 @@ def test_totals_that_cannot_be_read_are_kept_aside(tmp_path, caplog):
 
 def test_totals_that_cannot_be_saved_are_told_and_go_on(tmp_path, caplog):
     (tmp_path / "file").touch()
-    totals = Totals(tmp_path / "file" / "totals.json") if False else Totals(None)
+    totals = Totals(None)
     totals._file = tmp_path / "file" / "totals.json"
     assert totals.add("a", 3) == 3
     totals.save()

@@ -170,7 +170,7 @@ class GpioLines:
 
     async def read(self) -> EdgeBatch:
         """Waits for edges. Raises DeviceError."""
-        while (batch := self._taken()) is None:
+        while (batch := self.pending()) is None:
             self._come.clear()
             if not self._waiting:
                 self._waiting = True
@@ -187,7 +187,8 @@ class GpioLines:
             self._waiting = False
             asyncio.get_running_loop().remove_reader(self._request.event_fd)
 
-    def _taken(self) -> EdgeBatch | None:
+    def pending(self) -> EdgeBatch | None:
+        """Edges that have come already, without waiting. Raises DeviceError."""
         try:
             data = os.read(self._request.event_fd, _READ_BYTES)
         except BlockingIOError:
