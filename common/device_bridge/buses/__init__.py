@@ -1,11 +1,17 @@
-"""Ways to a device. Only these modules touch device files."""
+"""Ways to a device. Only these modules touch device files; each is loaded when something of it is first used."""
 
-from .framed_line import FramedLine
-from .gpio_bus import EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
-from .gpio_uapi import LineConfig
-from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
-from .i2c_errors import I2cRetries
-from .serial_bus import Rs485Settings, SerialBus, SerialSettings
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .framed_line import FramedLine
+    from .gpio_bus import EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
+    from .gpio_uapi import LineConfig
+    from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
+    from .i2c_errors import I2cRetries
+    from .serial_bus import Rs485Settings, SerialBus, SerialSettings
 
 __all__ = [
     "EdgeBatch",
@@ -25,3 +31,20 @@ __all__ = [
     "SerialSettings",
     "number_of",
 ]
+
+_MODULES = {
+    "framed_line": ("FramedLine",),
+    "gpio_bus": ("EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
+    "gpio_uapi": ("LineConfig",),
+    "i2c_bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
+    "i2c_errors": ("I2cRetries",),
+    "serial_bus": ("Rs485Settings", "SerialBus", "SerialSettings"),
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # A service has one bus; on a small board the others would cost it time and memory for nothing.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
