@@ -52,6 +52,10 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         """Why outputs were brought into their safe state, "" while they are free."""
         self.trips = 0
         self.doubts: dict[str, str] = {}
+        self.decided: dict[str, bool | None] = {}
+        """What rules last said of their outputs; None: the safe state."""
+        self.unfollowed: dict[str, bool | None] = {}
+        """Decisions that could not be followed yet."""
 
     @classmethod
     def quantities_of(cls, settings: OutputsSettings) -> tuple[Quantity, ...]:
@@ -124,6 +128,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
                 if error := output.failure():
                     log.error("%s: %s", output.name, error)
                     await self._trip(output)
+            await self._follow_rules()
             for name in self.board.overdue(loop.time()):
                 log.warning("%s has been on for max_on", name)
                 await self._trip(self.outputs[name])
@@ -133,6 +138,8 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
                 for output in self._offs_first():
                     if self.node.settings_refused or output.name not in self.rules.outputs:
                         await self._trip(output)
+                if self.node.settings_refused:
+                    self.unfollowed |= self.decided  # for when they are good again
             self.held_safe = reason
 
     async def _read_back(self) -> None:
@@ -161,18 +168,25 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         async def ruled(sample: Sample) -> None:
             await put(sample)
             for name, wanted in self.rules.feed(sample):
-                await self._rule(self.outputs[name], wanted)
+                self.decided[name] = self.unfollowed[name] = wanted
+            await self._follow_rules()
 
         await settings.watch(one, ruled)
 
-    async def _rule(self, output: Output, wanted: bool | None) -> None:
+    async def _follow_rules(self) -> None:
+        """Does what rules have decided; what a limit forbids now is tried again until it may be."""
         if self.node.settings_refused:
             return
-        try:
-            await (output.safe() if wanted is None else output.set(float(wanted)))
-        except CommandError as error:
-            log.warning("a rule is not followed: %s", error)
-        self.told.put_nowait(output)
+        for name, wanted in list(self.unfollowed.items()):
+            output = self.outputs[name]
+            try:
+                await (output.safe() if wanted is None else output.set(float(wanted)))
+            except CommandError as error:
+                log.debug("a rule has to wait: %s", error)
+                continue
+            self.told.put_nowait(output)
+            if self.unfollowed.get(name) is wanted:
+                del self.unfollowed[name]
 
     async def execute(self, command: Command) -> Result:
         if command.name == "all_safe":
@@ -185,6 +199,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         if self.node.settings_refused:
             raise CommandError(f"outputs stay in their safe state until settings are good again: {self.held_safe}")
         output = self.outputs[command.name]
+        self.unfollowed.pop(command.name, None)
         await _carry_out(output, dict(command.parameters))
         reading = await output.reading()
         return Result(ok=not reading.reason, detail=reading.reason or "done and read back", readings=[reading])

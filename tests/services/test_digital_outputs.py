@@ -303,6 +303,22 @@ async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path
         assert (await tell(bridged, "lamp", value=True)).ok
 
 
+async def test_a_rule_that_has_to_wait_is_followed_later(tmp_path):
+    members = {
+        "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
+        "rules": [{"reading": "door", "output": "lamp", "on_when": True}],
+    }
+    async with world_of(tmp_path) as gpio:
+        gpio.drive("GPIO4", 1)
+        async with driving(gpio, LAMP | {"min_off": 0.3}, **members) as bridged:
+            assert gpio.level("GPIO22") == 0
+            await until(lambda: gpio.level("GPIO22") == 1)
+            bridged.bridge.node.settings_refused = "outputs: is missing"
+            await until(lambda: gpio.level("GPIO22") == 0)
+            bridged.bridge.node.settings_refused = ""
+            await until(lambda: gpio.level("GPIO22") == 1)
+
+
 async def test_settings_that_are_refused_bring_the_safe_state(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         await tell(bridged, "lamp", value=True)
