@@ -8,11 +8,12 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,3 +114,24 @@ def is_on(word: str) -> bool:
     if word not in ("on", "off"):
         raise ValueError(f"{word!r} is neither on nor off")
     return word == "on"
+
+
+def obeyed(text: str, commands: Mapping[str, tuple[int, Callable[..., object]]], also: Iterable[str] = ()) -> str:
+    """Does what one line of the control input says, and returns what became of it.
+
+    Parameters:
+        text: a command and its arguments, as in a shell.
+        commands: by name, each with the number of its arguments.
+        also: other names to tell when one is not known.
+    """
+    try:
+        name, *arguments = shlex.split(text)
+        count, action = commands[name]
+        if len(arguments) != count:
+            return f"{name} takes {count} arguments"
+        action(*arguments)
+    except KeyError as error:
+        return f"unknown: {error}; known are {', '.join([*commands, *also])}"
+    except (ValueError, OSError) as error:
+        return str(error)
+    return "ok"

@@ -6,20 +6,15 @@ import asyncio
 import contextlib
 import errno
 import itertools
-import logging
-import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from .command import obeyed
 from .gpio_chip import SimulatedGpioChip, SimulatedRequest
+from .message_server import MessageServer, read_message, write_message
 
-log = logging.getLogger(__name__)
-
-_MAX_MESSAGE = 1 << 16
 _LONGEST_TRAIN_S = 3600.0
 _TRAIN_STEP_S = 0.001
 _SENT_TOGETHER = 16
@@ -39,7 +34,7 @@ class SimulatedGpio:
         self._now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
-        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._server = MessageServer(path, self._serve)
         self._work: set[asyncio.Task[None]] = set()
         self._commands: dict[str, tuple[int, Callable[..., object]]] = {
             "drive": (2, lambda line, level: self.drive(line, _level(level))),
@@ -104,54 +99,28 @@ class SimulatedGpio:
 
         `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
         """
-        try:
-            name, *arguments = shlex.split(text)
-            count, action = self._commands[name]
-            if len(arguments) != count:
-                return f"{name} takes {count} arguments"
-            action(*arguments)
-        except KeyError as error:
-            return f"unknown: {error}; known are {', '.join(self._commands)}"
-        except ValueError as error:
-            return str(error)
-        return "ok"
+        return obeyed(text, self._commands)
 
     def disconnect(self) -> None:
         """Drops everybody's connection, as when the chip is unplugged; its lines are free again."""
-        for task in self._clients:
-            task.cancel()
+        self._server.disconnect()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[SimulatedGpio]:
         """Serves the socket within the block."""
-        server = await asyncio.start_unix_server(self._accept, self.path)
-        try:
-            yield self
-        finally:
-            for _ in range(4):  # the steps of asyncio from an accepted socket to `_accept`
-                await asyncio.sleep(0)
-            server.close()
-            clients = dict(self._clients)
-            self.disconnect()
-            for task in self._work:
-                task.cancel()
-            await asyncio.gather(*clients, *self._work, return_exceptions=True)
-            await asyncio.gather(*(writer.wait_closed() for writer in clients.values()), return_exceptions=True)
-            self.path.unlink(missing_ok=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._clients[task] = writer
-        task.add_done_callback(lambda _: (self._clients.pop(task, writer)).close())
+        async with self._server.serving():
+            try:
+                yield self
+            finally:
+                for task in self._work:
+                    task.cancel()
+                await asyncio.gather(*self._work, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held: list[tuple[int, SimulatedRequest]] = []
         try:
             while True:
-                length = int.from_bytes(await reader.readexactly(4), "big")
-                if length > _MAX_MESSAGE:
-                    raise ValueError(f"a message of {length} bytes")
-                verb, *arguments = msgspec.msgpack.decode(await reader.readexactly(length), type=list[Any])
+                verb, *arguments = await read_message(reader, list[Any])
                 if verb == "events":
                     await self._send_events(self._requests[arguments[0]], writer)
                     return
@@ -159,13 +128,7 @@ class SimulatedGpio:
                     answer = [0, self._answer(verb, arguments, held)]
                 except OSError as error:
                     answer = [error.errno or errno.EIO, None]
-                data = msgspec.msgpack.encode(answer)
-                writer.write(len(data).to_bytes(4, "big") + data)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        except (ValueError, KeyError, IndexError, TypeError, msgspec.DecodeError) as error:
-            log.warning("this is no message, its connection is closed: %s", error)
+                await write_message(writer, answer)
         finally:
             for number, request in held:
                 request.release()

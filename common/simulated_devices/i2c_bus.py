@@ -10,23 +10,18 @@ import asyncio
 import contextlib
 import errno
 import functools
-import logging
 import operator
 import random
-import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
-from .command import is_on
+from .command import is_on, obeyed
 from .i2c_chip import I2cChip, Multiplexer, NoAcknowledge, RegisterChip, Stranger
+from .message_server import MessageServer, read_message, write_message
 
-log = logging.getLogger(__name__)
 Message = bytes | int
 
-_MAX_REQUEST = 1 << 16
 _LONGEST_STRETCH_S = 60.0
 
 
@@ -69,7 +64,7 @@ class SimulatedI2cBus:
         self._multiplexers: dict[int, Multiplexer] = {}
         self._random = random.Random(seed)  # noqa: S311 - repeatable damage, not a secret
         self._busy = asyncio.Lock()
-        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._server = MessageServer(path, self._serve)
         self._commands: dict[str, tuple[int, Callable[..., object]]] = {
             "set": (2, self._set),
             "absent": (2, lambda chip, word: setattr(self._place(chip), "absent", is_on(word))),
@@ -106,8 +101,7 @@ class SimulatedI2cBus:
 
     def disconnect(self) -> None:
         """Drops everybody's connection, as when an adapter is unplugged; they may come again."""
-        for task in self._clients:
-            task.cancel()
+        self._server.disconnect()
 
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer at once. Raises OSError with the kernel's fault codes."""
@@ -138,18 +132,8 @@ class SimulatedI2cBus:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[SimulatedI2cBus]:
         """Serves the socket within the block."""
-        server = await asyncio.start_unix_server(self._accept, self.path)
-        try:
+        async with self._server.serving():
             yield self
-        finally:
-            for _ in range(4):  # the steps of asyncio from an accepted socket to `_accept`
-                await asyncio.sleep(0)
-            server.close()
-            clients = dict(self._clients)
-            self.disconnect()
-            await asyncio.gather(*clients, return_exceptions=True)
-            await asyncio.gather(*(writer.wait_closed() for writer in clients.values()), return_exceptions=True)
-            self.path.unlink(missing_ok=True)
 
     async def play(self) -> None:
         """Does nothing by itself, for ever: chips only answer."""
@@ -161,17 +145,7 @@ class SimulatedI2cBus:
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
         `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.
         """
-        try:
-            name, *arguments = shlex.split(text)
-            count, action = self._commands[name]
-            if len(arguments) != count:
-                return f"{name} takes {count} arguments"
-            action(*arguments)
-        except KeyError as error:
-            return f"unknown: {error}; known are {', '.join(self._commands)} and {', '.join(self.places)}"
-        except ValueError as error:
-            return str(error)
-        return "ok"
+        return obeyed(text, self._commands, also=self.places)
 
     def _set(self, quantity: str, value: str) -> None:
         name, _, quantity = quantity.rpartition("/")
@@ -198,26 +172,10 @@ class SimulatedI2cBus:
         bit = self._random.randrange(len(data) * 8)
         return bytes(byte ^ (1 << bit % 8 if at == bit // 8 else 0) for at, byte in enumerate(data))
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._clients[task] = writer
-        task.add_done_callback(lambda _: (self._clients.pop(task, writer)).close())
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                length = int.from_bytes(await reader.readexactly(4), "big")
-                if length > _MAX_REQUEST:
-                    raise ValueError(f"a request of {length} bytes")
-                request = await reader.readexactly(length)
-                address, messages = msgspec.msgpack.decode(request, type=tuple[int, list[Message]])
-                answer = msgspec.msgpack.encode(await self._answer(address, messages))
-                writer.write(len(answer).to_bytes(4, "big") + answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        except (ValueError, msgspec.DecodeError) as error:
-            log.warning("this is no request, its connection is closed: %s", error)
+        while True:
+            address, messages = await read_message(reader, tuple[int, list[Message]])
+            await write_message(writer, await self._answer(address, messages))
 
     async def _answer(self, address: int, messages: list[Message]) -> list[bytes] | int:
         async with self._busy:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from .command import is_on
+from .command import is_on, obeyed
 from .faults import SerialFaults, baud_mismatch
 from .serial_line import SimulatedSerialLine
 
@@ -75,17 +74,7 @@ class PlayedDevice:
         `set QUANTITY VALUE`, `corrupt|drop|duplicate SHARE`, `split|silent on|off`, `pause SECONDS`, `baud RATE`,
         `unplug`, `replug`, `rename PATH`.
         """
-        try:
-            name, *arguments = shlex.split(text)
-            count, action = self._commands[name]
-            if len(arguments) != count:
-                return f"{name} takes {count} arguments"
-            action(*arguments)
-        except KeyError as error:
-            return f"unknown: {error}; known are {', '.join(self._commands)}"
-        except (ValueError, OSError) as error:
-            return str(error)
-        return "ok"
+        return obeyed(text, self._commands)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
