@@ -8,6 +8,7 @@ BridgeError
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 
 class BridgeError(Exception):
@@ -57,6 +58,12 @@ class DeviceError(BridgeError, OSError):
     def __init__(self, kind: DeviceErrorKind, device: str, detail: str) -> None:
         self.kind, self.device, self.detail = kind, device, detail
         super().__init__(f"{device}: {kind.value}: {detail}")
+
+    @classmethod
+    def from_os(cls, error: OSError, device: str, known: Mapping[int, tuple[DeviceErrorKind, str]]) -> DeviceError:
+        """The error of a device out of one of the kernel's; `known` says what its numbers mean for this device."""
+        kind, detail = known.get(error.errno or 0, (DeviceErrorKind.BUS_FAULT, error.strerror or str(error)))
+        return cls(kind, device, detail)
 
     def __str__(self) -> str:
         return f"{self.device}: {self.kind.value}: {self.detail}"

@@ -66,7 +66,7 @@ class MessageMaker:
     def put_result(self, command: Command, result: Result, took_s: float) -> None:
         """Puts what became of a command into the outbox, as one message."""
         now, mark = self._clock.now(), self._clock.mark
-        readings = [r if r.time else msgspec.structs.replace(r, time=now) for r in result.readings]
+        readings = [_stamped(r, now) for r in result.readings]
         pack = senml.encode(readings, self.base_name, clock_set=not mark) if readings else b"[]"
         answer = _Answer(
             command=command.name,
@@ -82,11 +82,7 @@ class MessageMaker:
     def put(self, sample: Sample) -> None:
         """Puts a sample into the outbox, as one message."""
         now, mark = self._clock.now(), self._clock.mark
-        stamped = [
-            passed
-            for r in sample
-            if (passed := self.filters.apply(self._checked(r if r.time else msgspec.structs.replace(r, time=now))))
-        ]
+        stamped = [passed for r in sample if (passed := self.filters.apply(self._checked(_stamped(r, now))))]
         if len(stamped) < len(sample):
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
@@ -120,3 +116,9 @@ class MessageMaker:
             return entry.body
         message.contentdata = senml.shift_time(message.contentdata, correction_s)
         return message.to_bytes()
+
+
+def _stamped(reading: Reading, now: float) -> Reading:
+    if reading.time > 0:
+        return reading
+    return msgspec.structs.replace(reading, time=now + reading.time)

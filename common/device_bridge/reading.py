@@ -30,7 +30,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         name: the quantity, as declared by the service (`temperature`, `lat`).
         value: in `unit`; `None` only when the quality is not good.
         unit: a unit code of the SenML registry (RFC 8428 section 12.1, RFC 8798), "" for none.
-        time: seconds since 1970-01-01 UTC; 0.0 lets the runtime stamp it on arrival.
+        time: seconds since 1970-01-01 UTC; 0.0 lets the runtime stamp it on arrival, a negative one means so many
+            seconds before that.
         quality: how far to trust the value.
         reason: why the quality is not good, in a few words; "" when it is.
     """

@@ -1,6 +1,15 @@
 """Hardware that behaves, and misbehaves on demand, behind the interface of the real thing."""
 
-from .command import Obedient, add_line_options, emulator_parser, line_of, number, play_until_stopped
+from .command import (
+    Obedient,
+    add_line_options,
+    add_socket_option,
+    emulator_parser,
+    line_of,
+    number,
+    play_until_stopped,
+    socket_of,
+)
 from .faults import SerialFaults, baud_mismatch
 from .gpio import SimulatedGpio
 from .gpio_chip import SimulatedGpioChip
@@ -18,6 +27,8 @@ __all__ = [
     "NoAcknowledge",
     "RegisterChip",
     "SimulatedGpio",
+    "add_socket_option",
+    "socket_of",
     "SimulatedGpioChip",
     "SimulatedI2cBus",
     "add_bus_options",

@@ -55,6 +55,18 @@ def line_of(options: argparse.Namespace) -> Iterator[tuple[SimulatedSerialLine, 
         yield line, SerialFaults(corrupt=options.corrupt, seed=options.seed)
 
 
+def add_socket_option(parser: argparse.ArgumentParser) -> None:
+    """The option of every emulator that is reached by a socket, for `socket_of`."""
+    parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
+
+
+@contextlib.contextmanager
+def socket_of(options: argparse.Namespace) -> Iterator[Path]:
+    """The path that the option of `add_socket_option` asks for."""
+    with tempfile.TemporaryDirectory(prefix="emulator-") as folder:
+        yield options.socket.absolute() if options.socket else Path(folder) / "socket"
+
+
 async def play_until_stopped(
     settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient
 ) -> None:

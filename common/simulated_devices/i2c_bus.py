@@ -174,14 +174,16 @@ class SimulatedI2cBus:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            address, messages = await read_message(reader, tuple[int, list[Message]])
-            await write_message(writer, await self._answer(address, messages))
+            address, messages, timeout_s = await read_message(reader, tuple[int, list[Message], float])
+            await write_message(writer, await self._answer(address, messages, timeout_s))
 
-    async def _answer(self, address: int, messages: list[Message]) -> list[bytes] | int:
+    async def _answer(self, address: int, messages: list[Message], timeout_s: float) -> list[bytes] | int:
         async with self._busy:
             stretch_s = max((place.stretch_s for place in self._at(address)), default=0.0)
             if stretch_s:
-                await asyncio.sleep(stretch_s)
+                await asyncio.sleep(min(stretch_s, timeout_s))
+            if stretch_s > timeout_s:
+                return errno.ETIMEDOUT  # the adapter has given up, and the bus is free
             try:
                 return self.transfer(address, messages)
             except OSError as error:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from .command import play_until_stopped
+from .command import add_socket_option, play_until_stopped, socket_of
 from .i2c_bus import SimulatedI2cBus
 
 
 def add_bus_options(parser: argparse.ArgumentParser) -> None:
     """The options of every emulator on an I2C bus, for `bus_of`."""
-    parser.add_argument("--socket", type=Path, help="path of the bus's socket; by default one in a folder of its own")
+    add_socket_option(parser)
     parser.add_argument("--seed", type=int, default=1, help="repeats the same damage")
 
 
 @contextlib.contextmanager
 def bus_of(options: argparse.Namespace) -> Iterator[SimulatedI2cBus]:
     """The bus that the options of `add_bus_options` ask for; it has no chips yet."""
-    with tempfile.TemporaryDirectory(prefix="i2c-") as folder:
-        path = options.socket.absolute() if options.socket else Path(folder) / "bus"
+    with socket_of(options) as path:
         yield SimulatedI2cBus(path, options.seed)
 
 

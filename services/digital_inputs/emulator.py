@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import tempfile
-from pathlib import Path
 
-from simulated_devices import SimulatedGpio, emulator_parser, play_until_stopped
+from simulated_devices import SimulatedGpio, add_socket_option, emulator_parser, play_until_stopped, socket_of
 
 PI_LINES = ["ID_SDA", "ID_SCL", *(f"GPIO{n}" for n in range(2, 28))]
 BUTTON, MOTION, WATER, MOTOR_A, MOTOR_B = "GPIO17", "GPIO27", "GPIO22", "GPIO23", "GPIO24"
@@ -115,8 +113,8 @@ def settings_for(gpio: SimulatedGpio) -> dict[str, object]:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="gpio-") as folder:
-        gpio = SimulatedGpio(options.socket.absolute() if options.socket else Path(folder) / "gpio")
+    with socket_of(options) as path:
+        gpio = SimulatedGpio(path)
         gpio.add("pinctrl-bcm2711", PI_LINES)
         async with gpio.serving():
             world = World(gpio)
@@ -126,7 +124,7 @@ async def _run(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("digital_inputs.emulator", __doc__, World)
-    parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
+    add_socket_option(parser)
     asyncio.run(_run(parser.parse_args(arguments)))
 
 

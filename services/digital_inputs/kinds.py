@@ -37,10 +37,6 @@ class InputSettings(GpioLine, frozen=True, kw_only=True, tag_field="kind"):
         """What it measures."""
         yield Quantity(self.name)
 
-    async def watch(self, input_: Input, put: Put) -> None:
-        """Watches it for ever."""
-        raise NotImplementedError
-
 
 class Input:
     """One input in use.
@@ -51,7 +47,7 @@ class Input:
         totals: of counters.
     """
 
-    def __init__(self, settings: InputSettings, bus: GpioBus, totals: Totals) -> None:
+    def __init__(self, settings: AnyInput, bus: GpioBus, totals: Totals) -> None:
         self.settings, self.bus, self.totals = settings, bus, totals
         self.lines: GpioLines | None = None
         self.healed = self.slips = 0
@@ -81,9 +77,12 @@ class Input:
         assert self.lines is not None  # noqa: S101 - requested first
         try:
             async with asyncio.timeout(max(within_s, 0.0)):
-                return await self.lines.read()
+                batch = await self.lines.read()
         except TimeoutError:
             return None
+        if batch.lost:
+            log.warning("%s: %d edges came faster than they were read", self.settings.name, batch.lost)
+        return batch
 
     def count_pending(self) -> None:
         """Adds pulses that have come and that nobody has read yet to a counter's total."""
@@ -121,7 +120,8 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
                 debounce.update(int(kind == RISING), time_ns / 1e9)
                 if debounce.levels != told:
                     told = debounce.levels
-                    await put([Reading(self.name, bool(told))])
+                    ago_s = max(0.0, (time.monotonic_ns() - time_ns) / 1e9)
+                    await put([Reading(self.name, bool(told), time=-ago_s)])
             if batch is None or batch.lost:
                 # Nothing says that no edge was missed: look.
                 level, before = await lines.get(), debounce.seen

@@ -15,7 +15,7 @@ from device_bridge import DeviceService, Quantity, Sample, ServiceSettings, Sett
 from device_bridge.buses import GpioBus, GpioSettings
 from device_bridge.merging import Put, merged
 
-from .kinds import AnyInput, Counter, Input, InputSettings
+from .kinds import AnyInput, Counter, Input
 from .totals import Totals
 
 _SAVE_S = 10.0
@@ -66,7 +66,7 @@ class DigitalInputs(DeviceService[InputsSettings]):
             self.totals.save()
 
     def stream(self) -> AsyncIterator[Sample]:
-        return merged([*(partial(_watch, one.settings, one) for one in self.inputs), self._save])
+        return merged([*(partial(one.settings.watch, one) for one in self.inputs), self._save])
 
     async def _save(self, put: Put) -> None:
         while True:
@@ -86,10 +86,6 @@ class DigitalInputs(DeviceService[InputsSettings]):
                 counts |= {f"{name}_edges": one.lines.edges, f"{name}_lost_edges": one.lines.lost}
             counts |= {f"{name}_healed": one.healed, f"{name}_slips": one.slips}
         return counts
-
-
-async def _watch(settings: InputSettings, one: Input, put: Put) -> None:
-    await settings.watch(one, put)
 
 
 def main() -> None:

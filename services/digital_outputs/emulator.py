@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
-from pathlib import Path
 
-from simulated_devices import SimulatedGpio, emulator_parser, play_until_stopped
+from simulated_devices import SimulatedGpio, add_socket_option, emulator_parser, play_until_stopped, socket_of
 
 LINES = ["ID_SDA", "ID_SCL", *(f"GPIO{n}" for n in range(2, 28))]
 RELAY, FEEDBACK, LAMP, FAN, UP, DOWN, THERMOSTAT = (f"GPIO{n}" for n in (17, 27, 22, 12, 5, 6, 4))
@@ -47,8 +45,8 @@ async def _thermostat(gpio: SimulatedGpio) -> None:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="gpio-") as folder:
-        gpio = SimulatedGpio(options.socket.absolute() if options.socket else Path(folder) / "gpio")
+    with socket_of(options) as path:
+        gpio = SimulatedGpio(path)
         gpio.add("pinctrl-bcm2711", LINES)
         wire(gpio)
         async with gpio.serving():
@@ -58,7 +56,7 @@ async def _run(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("digital_outputs.emulator", __doc__, SimulatedGpio)
-    parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
+    add_socket_option(parser)
     asyncio.run(_run(parser.parse_args(arguments)))
 
 

@@ -22,7 +22,7 @@ from device_bridge import (
 from device_bridge.buses import GpioBus
 from device_bridge.last_will import LastWill
 from device_bridge.merging import Put, merged
-from digital_inputs.kinds import Input, InputSettings
+from digital_inputs.kinds import Input
 from digital_inputs.totals import Totals
 
 from .output import Output
@@ -98,7 +98,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         return sorted(self.outputs.values(), key=lambda output: output.settings.safe)
 
     def stream(self) -> AsyncIterator[Sample]:
-        sources = [partial(self._follow, one.settings, one) for one in self.inputs]
+        sources = [partial(self._follow, one) for one in self.inputs]
         return merged([self._watch, self._tell, *sources])
 
     async def _tell(self, put: Put) -> None:
@@ -162,7 +162,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         await output.safe()
         self.told.put_nowait(output)
 
-    async def _follow(self, settings: InputSettings, one: Input, put: Put) -> None:
+    async def _follow(self, one: Input, put: Put) -> None:
         """Passes an input's readings on, and through the rules."""
 
         async def ruled(sample: Sample) -> None:
@@ -171,7 +171,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
                 self.decided[name] = self.unfollowed[name] = wanted
             await self._follow_rules()
 
-        await settings.watch(one, ruled)
+        await one.settings.watch(one, ruled)
 
     async def _follow_rules(self) -> None:
         """Does what rules have decided; what a limit forbids now is tried again until it may be."""

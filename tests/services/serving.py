@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 
 from device_bridge.bridge import Bridge
 from device_bridge.settings import SettingsSources
@@ -57,3 +58,31 @@ async def playing(device, path, **faults):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+class Emulator:
+    """An emulator's process: how to reach what it emulates, and its control input."""
+
+    def __init__(self, process, settings):
+        self._process, self.settings = process, settings
+
+    async def tell(self, line):
+        """What became of a line of its control input."""
+        self._process.stdin.write(f"{line}\n".encode())
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))["result"]
+
+
+@contextlib.asynccontextmanager
+async def emulated(module, *arguments):
+    """Runs `python -m module.emulator` within the block; it ends in order."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"{module}.emulator", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        yield Emulator(process, told["settings"])
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -1,9 +1,6 @@
 """BME280 and BMP280: Bosch's arithmetic, measurement times, settings, what is not measured, wrong chips."""
 
-import asyncio
 import contextlib
-import json
-import sys
 
 import pytest
 from hypothesis import given
@@ -16,7 +13,7 @@ from climate_sensor.service import ClimateSensor
 from device_bridge import Quality
 from simulated_devices import SimulatedI2cBus
 
-from .serving import bridging, settings_of
+from .serving import bridging, emulated, settings_of
 
 SHEET = Raw(pressure=415148, temperature=519888, humidity=30000)
 """The example of BST-BMP280-DS001, section 3.12; its calibration is that of the emulator."""
@@ -210,18 +207,9 @@ async def test_a_lost_setting_is_noticed_and_made_good(tmp_path):
 
 @pytest.mark.parametrize("profile", ["bme280", "bmp280"])
 async def test_the_emulators_process_says_how_to_reach_it(profile):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "climate_sensor.emulator", "--profile", profile, "--address", "0x77"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
-        async with bridging(ClimateSensor, settings_of(ClimateSensor, **{**told, "interval": 0.1})) as bridged:
+    async with emulated("climate_sensor", "--profile", profile, "--address", "0x77") as emulator:
+        settings = settings_of(ClimateSensor, **{**emulator.settings, "interval": 0.1})
+        async with bridging(ClimateSensor, settings) as bridged:
             assert ("humidity" in await bridged.sample()) == (profile == "bme280")
-            process.stdin.write(b"set temperature 30\n")
-            assert json.loads(await process.stdout.readline())["result"] == "ok"
+            assert await emulator.tell("set temperature 30") == "ok"
             await bridged.sample(lambda found: abs(found["temperature"].value - 30) < 0.01)
-    finally:
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from digital_inputs.service import DigitalInputs
 from digital_inputs.totals import Totals
 from simulated_devices import SimulatedGpio
 
-from .serving import bridging, settings_of
+from .serving import bridging, emulated, settings_of
 
 S = 1_000_000_000
 
@@ -55,6 +55,15 @@ async def test_a_short_pulse_is_not_missed(tmp_path):
         gpio.drive("GPIO17", 1)
         gpio.drive("GPIO17", 0)
         assert [(await bridged.sample())["door"].value for _ in range(2)] == [True, False]
+
+
+async def test_a_change_has_the_kernels_time_of_its_edge(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
+        await bridged.sample()
+        gpio.chips["gpiochip0"].drive("GPIO17", 1, time.monotonic_ns() - 2 * S)  # told two seconds late
+        found = (await bridged.sample())["door"]
+        assert found.value is True
+        assert -3 < found.time <= -2
 
 
 async def test_the_state_is_told_again_by_its_heartbeat(tmp_path):
@@ -276,25 +285,14 @@ def test_wrong_settings_name_the_field(inputs, field):
 
 
 async def test_the_emulated_world_is_seen():
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "digital_inputs.emulator"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
-        assert told["inputs"] == settings_for(SimulatedGpio(None))["inputs"]
-        async with bridging(DigitalInputs, settings_of(DigitalInputs, **told)) as bridged:
+    async with emulated("digital_inputs") as emulator:
+        assert emulator.settings["inputs"] == settings_for(SimulatedGpio(None))["inputs"]
+        async with bridging(DigitalInputs, settings_of(DigitalInputs, **emulator.settings)) as bridged:
             await bridged.sample(lambda found: found.get("button") and found["button"].value is True)
             await bridged.sample(lambda found: "water/rate" in found and 4 < found["water/rate"].value < 6)
             await bridged.sample(lambda found: "motor/speed" in found and 6 < found["motor/speed"].value < 10)
-            for line in (b"drive GPIO27 -\n", b"set flow 200\n", b"set turns -5\n"):
-                process.stdin.write(line)
-                assert json.loads(await process.stdout.readline())["result"] == "ok"
+            for line in ("drive GPIO27 -", "set flow 200", "set turns -5"):
+                assert await emulator.tell(line) == "ok"
             await bridged.sample(lambda found: "water/rate" in found and 180 < found["water/rate"].value < 220)
             await bridged.sample(lambda found: "motor/speed" in found and -22 < found["motor/speed"].value < -15)
-            process.stdin.write(b"set flow 0\n")
-            assert "more than 0" in json.loads(await process.stdout.readline())["result"]
-    finally:
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert "more than 0" in await emulator.tell("set flow 0")

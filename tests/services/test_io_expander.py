@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import sys
 
 import pytest
 
@@ -13,7 +11,7 @@ from io_expander.emulator import CHIPS, Mcp23017Chip, Pcf8574Chip
 from io_expander.service import IoExpander
 from simulated_devices import SimulatedGpio, SimulatedI2cBus
 
-from .serving import bridging, settings_of
+from .serving import bridging, emulated, settings_of
 
 
 class Watched(Mcp23017Chip):
@@ -256,16 +254,7 @@ def test_the_emulated_mcp23017_is_the_data_sheets():
 
 @BOTH
 async def test_the_emulators_process_says_how_to_reach_it(chip):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "io_expander.emulator", "--profile", chip),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
-        async with bridging(IoExpander, settings_of(IoExpander, **told)) as bridged:
+    async with emulated("io_expander", "--profile", chip) as emulator:
+        async with bridging(IoExpander, settings_of(IoExpander, **emulator.settings)) as bridged:
             await bridged.sample(lambda found: found.get("contact") and found["contact"].value is True)
             await bridged.sample(lambda found: found.get("contact") and found["contact"].value is False)
-    finally:
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0

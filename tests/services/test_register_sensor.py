@@ -1,11 +1,9 @@
 """Chips by profile: bytes from data sheets, conversion times, several on a bus, multiplexers, wrong profiles."""
 
-import asyncio
 import contextlib
 import datetime
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from register_sensor.emulator import ProfileChip
 from register_sensor.service import RegisterSensor, chip_of
 from simulated_devices import NoAcknowledge, SimulatedI2cBus
 
-from .serving import bridging, settings_of
+from .serving import bridging, emulated, settings_of
 
 PROFILES = profile_names("register_sensor")
 README = Path(register_sensor.__path__[0]) / "README.md"
@@ -420,20 +418,10 @@ async def test_a_chip_is_added_as_the_readme_says(tmp_path):
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "scd40", "--profile", "ds3231")])
 async def test_the_emulators_process_says_how_to_reach_it(profile):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "register_sensor.emulator", *profile),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
-        settings = settings_of(RegisterSensor, **{**told, "interval": 0.1})
-        names = [sensor["name"] for sensor in told["sensors"]]
+    async with emulated("register_sensor", *profile) as emulator:
+        settings = settings_of(RegisterSensor, **{**emulator.settings, "interval": 0.1})
+        names = {sensor["name"] for sensor in emulator.settings["sensors"]}
         async with bridging(RegisterSensor, settings) as bridged:
             while names:
                 found = await bridged.sample(lambda found: all(r.quality is Quality.GOOD for r in found.values()))
-                seen = next(iter(found)).partition("/")[0]
-                names = [name for name in names if name != seen]
-    finally:
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+                names.discard(next(iter(found)).partition("/")[0])

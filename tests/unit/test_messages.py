@@ -78,3 +78,9 @@ def test_what_cannot_be_encoded_is_counted(maker, box):
     maker.put([Reading("t", object())])
     assert box.dropped == {"not encodable": 1}
     assert box.read == 1
+
+
+def test_a_negative_time_is_so_long_before_now(maker, box):
+    maker.put([Reading("a", 1.0), Reading("b", 2.0, time=-2.5)])
+    now, before = readings(box)
+    assert now.time - before.time == pytest.approx(2.5, abs=1e-3)

@@ -90,9 +90,9 @@ class GpioBus:
         try:
             self._chips = await self._backend.chips()
         except OSError as error:
-            raise _device_error(error, self.settings.path) from None
+            raise DeviceError.from_os(error, self.settings.path, _ERRORS) from None
         if not self._chips:
-            raise _device_error(FileNotFoundError(errno.ENOENT, ""), self.settings.path)
+            raise DeviceError.from_os(FileNotFoundError(errno.ENOENT, ""), self.settings.path, _ERRORS)
 
     def find(self, line: GpioLine) -> tuple[Chip, int]:
         """Where a line is. Raises DeviceError, for a chip may come later."""
@@ -126,7 +126,7 @@ class GpioBus:
         except OSError as error:
             if error.errno == errno.EBUSY:
                 raise await self._busy(chip, offsets, names) from None
-            raise _device_error(error, names) from None
+            raise DeviceError.from_os(error, names, _ERRORS) from None
         return GpioLines(names, request, offsets)
 
     async def _busy(self, chip: Chip, offsets: tuple[int, ...], names: str) -> DeviceError:
@@ -159,14 +159,14 @@ class GpioLines:
         try:
             return await self._request.get()
         except OSError as error:
-            raise _device_error(error, self.names) from None
+            raise DeviceError.from_os(error, self.names, _ERRORS) from None
 
     async def set(self, bits: int, mask: int = -1) -> None:
         """Sets outputs, of the mask only. Raises DeviceError."""
         try:
             await self._request.set(mask & ((1 << len(self.offsets)) - 1), bits)
         except OSError as error:
-            raise _device_error(error, self.names) from None
+            raise DeviceError.from_os(error, self.names, _ERRORS) from None
 
     async def read(self) -> EdgeBatch:
         """Waits for edges. Raises DeviceError."""
@@ -194,7 +194,7 @@ class GpioLines:
         except BlockingIOError:
             return None
         except OSError as error:
-            raise _device_error(error, self.names) from None
+            raise DeviceError.from_os(error, self.names, _ERRORS) from None
         if not data:
             raise DeviceError(DeviceErrorKind.GONE, self.names, "the chip is gone")
         data = self._rest + data
@@ -222,8 +222,3 @@ class GpioLines:
         self._closed = True
         self._stop_waiting()
         await self._request.close()
-
-
-def _device_error(error: OSError, device: str) -> DeviceError:
-    kind, detail = _ERRORS.get(error.errno or 0, (DeviceErrorKind.BUS_FAULT, error.strerror or str(error)))
-    return DeviceError(kind, device, detail)

@@ -28,6 +28,7 @@ _I2C_FUNCS = 0x0705
 _FUNC_I2C = 0x1
 _SMBUS_BLOCK = 32
 _MAX_ANSWER = 1 << 20
+_GRACE_S = 0.2
 
 
 class I2cAdapter(Protocol):
@@ -109,8 +110,8 @@ class KernelAdapter:
 class SimulatedAdapter:
     """An emulated bus in this or another process.
 
-    The socket carries msgpack, each message after its length in four bytes: `[address, [message, ...]]`, answered by
-    the list of what was read, or by an error number.
+    The socket carries msgpack, each message after its length in four bytes: `[address, [message, ...], timeout]`,
+    answered by the list of what was read, or by an error number.
 
     Parameters:
         path: of the UNIX socket.
@@ -126,7 +127,7 @@ class SimulatedAdapter:
 
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer."""
-        data = msgspec.msgpack.encode([address, messages])
+        data = msgspec.msgpack.encode([address, messages, self._timeout_s])
         try:
             connected = self._socket or self._connect()
             connected.sendall(len(data).to_bytes(4, "big") + data)
@@ -153,7 +154,7 @@ class SimulatedAdapter:
     def _connect(self) -> socket.socket:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connected.settimeout(self._timeout_s)
+            connected.settimeout(self._timeout_s * 2 + _GRACE_S)  # the bus itself gives a stuck chip up
             connected.connect(self._path)
         except OSError:
             connected.close()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..errors import DeviceError, DeviceErrorKind
+from ..errors import DeviceErrorKind
 from ..settings_model import Settings
 
 _NO_ANSWER = "nothing answers; its power, its wires and its address pins, or a scan, tell why"
@@ -56,9 +56,3 @@ class I2cRetries(Settings, frozen=True, kw_only=True):
             DeviceErrorKind.BUS_FAULT: self.bus_fault,
             DeviceErrorKind.TIMEOUT: self.timeout,
         }.get(kind, 0)
-
-
-def device_error(error: OSError, device: str, known: dict[int, tuple[DeviceErrorKind, str]]) -> DeviceError:
-    """The error of a device, out of one of the kernel's and one of the tables above."""
-    kind, detail = known.get(error.errno or 0, (DeviceErrorKind.BUS_FAULT, error.strerror or str(error)))
-    return DeviceError(kind, device, detail)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..errors import DeviceError, DeviceErrorKind
 from .i2c_adapter import SIMULATED, I2cAdapter, Message, open_adapter
-from .i2c_errors import FAULTS, UNOPENED, I2cRetries, device_error
+from .i2c_errors import FAULTS, UNOPENED, I2cRetries
 from .i2c_lock import FileLock, Part, TaskLock
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class BusOwner:
                 except DeviceError:
                     raise
                 except OSError as error:
-                    raise device_error(error, self.path, UNOPENED) from None
+                    raise DeviceError.from_os(error, self.path, UNOPENED) from None
 
     def close(self) -> None:
         """Closes it, after the transfer that is under way."""
@@ -204,7 +204,7 @@ class BusOwner:
             except DeviceError as error:
                 failed = error
             except OSError as error:
-                failed = device_error(error, self.name(route, address), FAULTS)
+                failed = DeviceError.from_os(error, self.name(route, address), FAULTS)
             self.counts[failed.kind.name.lower()] += 1
             if attempts >= retries.of(failed.kind):
                 raise failed
