@@ -1,0 +1,55 @@
+"""Asserts, inside an image that is being built, that it can run and holds nothing it should not."""
+
+import importlib
+import importlib.util
+import os
+import stat
+import sys
+from pathlib import Path
+
+WRITABLE = ("/tmp", "/var/lib/bridge")  # noqa: S108 - the image's own
+NOT_THE_IMAGES = ("/proc", "/sys", "/dev", "/run", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
+
+
+def problems() -> list[str]:
+    found = []
+    service = next(Path("/app/service").glob("*/service.py")).parent.name
+    sys.path.insert(0, "/app/service")
+    for module in [f"{path.parent.name}.service" for path in Path("/app/service").glob("*/service.py")]:
+        importlib.import_module(module)
+    for bus in Path("/app/lib/device_bridge/buses").glob("*.py"):
+        if bus.stem != "gpiozero_factory":  # an extra for people at a prompt, without its library here
+            importlib.import_module(f"device_bridge.buses.{bus.stem}")
+    for module in ("sqlite3", "ssl", "ctypes", "zoneinfo"):
+        importlib.import_module(module)
+    found += [f"{name} is in the image" for name in ("pip", "setuptools", "ensurepip") if importlib.util.find_spec(name)]
+    if importlib.util.find_spec("lgpio"):
+        # PyPI offers an empty stand-in of this name where there is no wheel.
+        import lgpio  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        if not hasattr(lgpio, "gpiochip_open"):
+            found.append("lgpio is the empty 0.0.0.2, not the library: pin lgpio==0.2.2.0")
+    for source in Path("/app").rglob("*.py"):
+        if source.name != "check_image.py" and not Path(importlib.util.cache_from_source(str(source))).exists():
+            found.append(f"{source} is not byte-compiled")
+    found += [f"{path} can be written" for path in writable()]
+    print(f"{service}: {len(found)} problems")  # noqa: T201
+    return found
+
+
+def writable() -> list[str]:
+    found = []
+    for folder, folders, files in os.walk("/"):
+        for name in [*folders, *files]:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if path.startswith(NOT_THE_IMAGES) or path.startswith(WRITABLE) or os.path.islink(path):  # noqa: PTH114, PIE810
+                continue
+            status = os.lstat(path)
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid != 0:
+                found.append(path)
+        folders[:] = [name for name in folders if not f"{folder}/{name}".replace("//", "/").startswith(NOT_THE_IMAGES)]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(problems()) or None)
