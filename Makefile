@@ -12,8 +12,13 @@ SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)
 SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
+REGISTRY ?= localhost/iofog
+TAG      ?= dev
+ARM      := linux/arm64,linux/arm/v7
+IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $(if $(BUILDER),--builder $(BUILDER))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test hil static check deploy-render deploy-check bench docs format clean
+.PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -56,6 +61,24 @@ static: $(STAMP) ## check format, lint and strict types
 	@echo "static: types";  $(BIN)/mypy
 
 check: static test ## everything that must pass before a commit: static and test
+
+build: $(STAMP) ## build images for this machine: [SERVICE=name|all] [REGISTRY=host/folder] [TAG=tag] [PLATFORMS=a,b] [BASE=image]
+	@$(BIN)/python -m deployment build $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
+
+build-arm: $(STAMP) ## build images for linux/arm64 and linux/arm/v7: the same options
+	@$(BIN)/python -m deployment build $(SERVICE) $(IMAGES) --platforms $(or $(PLATFORMS),$(ARM))
+
+push: $(STAMP) ## build images for all three architectures and publish them to REGISTRY: the same options
+	@$(BIN)/python -m deployment push $(SERVICE) $(IMAGES) --platforms $(or $(PLATFORMS),linux/amd64,$(ARM))
+
+image-test: $(STAMP) ## build every image and run it as a node does (root, podman, buildah; no registry needed)
+	@$(BIN)/python -m tests.containers $(ARGS)
+
+image-test-arm: $(STAMP) ## the same for one service on both ARM platforms, under emulation
+	@$(BIN)/python -m tests.containers --arm $(ARGS)
+
+image-report: $(STAMP) ## size, layers, user and import time of built images: the same options
+	@$(BIN)/python -m deployment image-report $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
 deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.7|3.8|edgelet
 	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)

@@ -16,6 +16,7 @@ from iofog_sdk import NodeNotFound, connect
 
 from . import logs
 from .errors import SettingsError
+from .heartbeat import beat
 from .runtime import Runtime
 from .service import DeviceService
 from .settings import SettingsSources
@@ -48,7 +49,13 @@ async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.stop)
     loop.add_signal_handler(signal.SIGHUP, runtime.reload)
-    await runtime.run()
+    file = os.environ.get("HEARTBEAT_FILE")
+    heartbeat = loop.create_task(beat(Path(file))) if file else None
+    try:
+        await runtime.run()
+    finally:
+        if heartbeat:
+            heartbeat.cancel()
 
 
 def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path | None:

@@ -22,7 +22,9 @@ def problems() -> list[str]:
             importlib.import_module(f"device_bridge.buses.{bus.stem}")
     for module in ("sqlite3", "ssl", "ctypes", "zoneinfo"):
         importlib.import_module(module)
-    found += [f"{name} is in the image" for name in ("pip", "setuptools", "ensurepip") if importlib.util.find_spec(name)]
+    found += [
+        f"{name} is in the image" for name in ("pip", "setuptools", "ensurepip") if importlib.util.find_spec(name)
+    ]
     if importlib.util.find_spec("lgpio"):
         # PyPI offers an empty stand-in of this name where there is no wheel.
         import lgpio  # type: ignore[import-not-found]  # noqa: PLC0415
@@ -42,12 +44,14 @@ def writable() -> list[str]:
     for folder, folders, files in os.walk("/"):
         for name in [*folders, *files]:
             path = os.path.join(folder, name)  # noqa: PTH118
-            if path.startswith(NOT_THE_IMAGES) or path.startswith(WRITABLE) or os.path.islink(path):  # noqa: PTH114, PIE810
+            if path.startswith(NOT_THE_IMAGES) or path.startswith(WRITABLE) or os.path.islink(path):  # noqa: PTH114
                 continue
             status = os.lstat(path)
             if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid != 0:
                 found.append(path)
-        folders[:] = [name for name in folders if not f"{folder}/{name}".replace("//", "/").startswith(NOT_THE_IMAGES)]
+        folders[:] = [
+            name for name in folders if not f"{folder}/{name}".replace("//", "/").startswith(NOT_THE_IMAGES)
+        ]
     return found
 
 

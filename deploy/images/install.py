@@ -46,7 +46,17 @@ def compiled(requirement: str, machine: str, folder: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(requirement)
         file.flush()
-        pip("wheel", "--quiet", "--no-deps", "--no-binary=:all:", "--no-cache-dir", f"-w{folder}", "-r", file.name, **tools)
+        pip(
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-binary=:all:",
+            "--no-cache-dir",
+            f"-w{folder}",
+            "-r",
+            file.name,
+            **tools,
+        )
 
 
 def main() -> None:

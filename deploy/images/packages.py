@@ -1,7 +1,7 @@
 """Writes what each layer of an image is made of: packages.py WORKSPACE OUT, with uv on the path beside Python.
 
-OUT/NAME holds `requirements.txt`, locked and with hashes, and `source`, the packages of this project; a service's hold
-only what the shared layer, `device_bridge`, has not.
+OUT/NAME holds `requirements.txt`, locked and with hashes, and `source`, packages of this project; a service's hold only
+what the shared layer, `device_bridge`, has not.
 """
 
 import shutil

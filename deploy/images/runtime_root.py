@@ -1,7 +1,7 @@
 """Copies what an interpreter needs to run, and no more, out of a root file system: runtime_root.py ROOT IMAGE.
 
-That is the interpreter, its standard library, a shell for the health check, the certificates, and the shared libraries
-that these and what is already in IMAGE/app need, found by their ELF headers; nothing of ROOT is run. It needs pyelftools.
+That is the interpreter, its standard library, a shell for the health check, certificates, and the shared libraries that
+these and what is already in IMAGE/app need, found by their ELF headers; nothing of ROOT is run. It needs pyelftools.
 """
 
 import os
@@ -18,9 +18,19 @@ USER = 10_001
 STATE = "var/lib/bridge"
 LOADED_BY_NAME = ("libgcc_s.so.1",)
 """glibc opens it when a thread ends."""
+_BESIDE = "/usr/local/lib"
 _LEFT_OUT = (
     *("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "distutils", "venv"),
-    *("config-*", "site-packages", "dist-packages", "__pycache__", "turtle.py", "__phello__", "*.a", "EXTERNALLY-MANAGED"),
+    *(
+        "config-*",
+        "site-packages",
+        "dist-packages",
+        "__pycache__",
+        "turtle.py",
+        "__phello__",
+        "*.a",
+        "EXTERNALLY-MANAGED",
+    ),
     *("_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so", "_tkinter*.so", "_curses*.so", "readline*.so"),
     *("_dbm*.so", "_gdbm*.so", "nis.*.so", "ossaudiodev*.so"),
 )
@@ -74,14 +84,14 @@ def needed(file: Path) -> tuple[list[str], list[str], str]:
 
 
 def folders_of_libraries(root: Root) -> list[str]:
-    found = ["/usr/local/lib"]
+    found = [_BESIDE]
     for base in ("/lib", "/usr/lib"):
         found += [base, *(f"{base}/{path.name}" for path in sorted(root.folder.glob(f"{base[1:]}/*-linux-gnu*")))]
     return found
 
 
-def libraries(root: Root, image: Path, first: list[Path]) -> Iterator[tuple[str, str]]:
-    """Names and real places of every library that these files need, and those need."""
+def libraries(root: Root, image: Path, first: list[Path]) -> Iterator[str]:
+    """Where every library is that these files need, and those need."""
     where = folders_of_libraries(root)
     asked = [(name, []) for name in LOADED_BY_NAME]
     seen = set()
@@ -104,7 +114,7 @@ def libraries(root: Root, image: Path, first: list[Path]) -> Iterator[tuple[str,
             continue  # a wheel brought it along
         for path in candidates:
             if real := root.real(path):
-                yield path, real
+                yield path
                 ask(root.outside(real), str(Path(real).parent))
                 break
         else:
@@ -136,12 +146,18 @@ def main() -> None:
     library = Path(python).parent.parent / "lib" / Path(python).name
     inside = image / str(library)[1:]
     shutil.copytree(
-        root.outside(str(library)), inside, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT), dirs_exist_ok=True
+        root.outside(str(library)),
+        inside,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(*_LEFT_OUT),
+        dirs_exist_ok=True,
     )
     shell = take(root, image, "/bin/sh")
     objects = [image / python[1:], image / shell[1:], *image.rglob("*.so")]
-    for path, _ in libraries(root, image, [file for file in objects if not file.is_symlink()]):
-        take(root, image, path)
+    for path in libraries(root, image, [file for file in objects if not file.is_symlink()]):
+        real = take(root, image, path)
+        if path.startswith(_BESIDE):  # found through the loader's cache, which the image does not have
+            (image / "usr/lib" / Path(path).name).symlink_to(real)
     write_settings(root, image)
 
 
@@ -154,8 +170,6 @@ def write_settings(root: Root, image: Path) -> None:
     (etc / "passwd").write_text(f"root:x:0:0:root:/:/bin/sh\nbridge:x:{USER}:{USER}::/tmp:/bin/sh\n")
     (etc / "group").write_text(f"root:x:0:\nbridge:x:{USER}:\n")
     (etc / "nsswitch.conf").write_text("hosts: files dns\n")
-    if root.real("/etc/ld.so.cache"):
-        take(root, image, "/etc/ld.so.cache")
     (image / "tmp").mkdir()
     (image / "tmp").chmod(0o1777)
     state = image / STATE

@@ -1,0 +1,31 @@
+"""Tells a container's health check that the event loop turns: seconds since boot, in a file, again and again.
+
+The check compares them with `/proc/uptime`. A file in memory (`/dev/shm`) wears no flash, and a shell reads it in a
+millisecond, where an HTTP request would start an interpreter on a small board every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+log = logging.getLogger("device_bridge")
+
+INTERVAL_S = 10.0
+
+
+async def beat(file: Path, interval_s: float = INTERVAL_S) -> None:
+    """Writes until cancelled; ends, with a warning, when the file cannot be written."""
+    while True:
+        try:
+            file.write_text(f"{int(time.clock_gettime(time.CLOCK_BOOTTIME))}\n")
+        except OSError as error:
+            log.warning(
+                "no heartbeat for health checks: HEARTBEAT_FILE %s: %s; name a file in memory that may be written",
+                file,
+                error.strerror,
+            )
+            return
+        await asyncio.sleep(interval_s)

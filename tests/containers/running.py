@@ -1,0 +1,136 @@
+"""Containers as a node runs them, an emulated device beside them, and an agent in their network."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
+PORT = 8080
+IMAGES = os.environ.get("IMAGES", "")
+PLATFORMS = os.environ.get("PLATFORMS", "linux/amd64").split(",")
+LEAST = ("--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck")
+_ASK = "import sys, urllib.request as r, urllib.error as e\ntry: a = r.urlopen(sys.argv[1])\nexcept e.HTTPError as x: a = x\n"
+_ASK += "print(a.status, a.read().decode())"
+
+
+def podman(*arguments, check=True):
+    done = subprocess.run(["podman", *arguments], check=False, capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr}")
+    return done
+
+
+def eventually(what, seconds=60):
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := what():
+            return found
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what.__doc__ or what}"
+        time.sleep(0.1)  # a poll of another process, which tells nobody when it is ready
+
+
+@contextlib.contextmanager
+def emulated(service):
+    """Runs a service's emulator; gives the settings to reach it."""
+    command = [sys.executable, "-m", f"{service}.emulator"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        yield json.loads(process.stdout.readline())["settings"]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def passed_in(settings):
+    """Options that bring an emulated device into a container, and the settings there."""
+    settings = json.loads(json.dumps(settings))
+    if serial := settings.get("serial"):
+        pty = Path(serial["port"]).resolve()
+        pty.chmod(0o666)
+        serial["port"] = "/dev/device"
+        return [f"--volume={pty}:/dev/device"], settings
+    bus = settings.get("bus") or settings["gpio"]
+    socket = Path(bus["path"].removeprefix("sim:"))
+    socket.chmod(0o666)
+    socket.parent.chmod(0o755)
+    bus["path"] = "sim:/run/device"
+    return [f"--volume={socket}:/run/device"], settings
+
+
+class Container:
+    """A running container."""
+
+    def __init__(self, identity):
+        self.identity = identity
+        self.pid = int(podman("inspect", "--format={{.State.Pid}}", identity).stdout)
+
+    def execute(self, *command):
+        return podman("exec", self.identity, *command, check=False)
+
+    def ask(self, path):
+        """Status and body of a page of the service, asked for inside the container."""
+        done = self.execute("python3", "-c", _ASK, f"http://127.0.0.1:{PORT}{path}")
+        if done.returncode:
+            return 0, ""
+        status, _, body = done.stdout.partition(" ")
+        return int(status), body
+
+    def is_ready(self):
+        return self.ask("/readyz")[0] == 200
+
+    def delivered(self):
+        lines = self.ask("/metrics")[1].splitlines()
+        found = [line for line in lines if line.startswith("bridge_readings_delivered_total ")]
+        return float(found[0].split()[1]) if found else 0
+
+    @property
+    def log(self):
+        done = podman("logs", self.identity)
+        return done.stdout + done.stderr
+
+    def messages(self):
+        return [json.loads(line)["message"] for line in self.log.splitlines() if line.startswith("{")]
+
+    def terminate(self):
+        """SIGTERM; returns seconds until its end, and exit status."""
+        began = time.monotonic()
+        podman("kill", "--signal=TERM", self.identity)
+        status = int(podman("wait", self.identity).stdout)
+        return time.monotonic() - began, status
+
+
+@contextlib.contextmanager
+def container(service, settings, *options, platform="linux/amd64", user="10001:10001"):
+    """A container of a service with the least rights, and an agent that has its settings, within the block."""
+    suffix = platform.removeprefix("linux/").replace("/", "")
+    node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", f"--platform={platform}", f"--user={user}")
+    image = f"{IMAGES.format(service)}-{suffix}"
+    identity = podman("run", "--detach", *LEAST, *node, *options, image).stdout.strip()
+    try:
+        running = Container(identity)
+        with agent(running.pid, service, settings | {"http": {"port": PORT, "host": "127.0.0.1"}}):
+            yield running
+    finally:
+        podman("rm", "--force", "--volumes", "--time=1", identity)
+
+
+@contextlib.contextmanager
+def agent(pid, service, settings):
+    """An agent on the loopback interface of a container, which has no other."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "agent.yaml"
+        config.write_text(json.dumps({"microservices": {service: {"id": AGENT_ID, "config": settings}}}))
+        command = ["nsenter", f"--target={pid}", "--net", sys.executable, "-m", "local_agent", f"--config={config}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)

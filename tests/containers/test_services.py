@@ -1,0 +1,82 @@
+"""Every service's image: least rights, read-only, no network but the agent's; ready, delivering, and gone when told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .running import PLATFORMS, container, emulated, eventually, passed_in
+
+SERVICES = sorted(file.parent.name for file in Path(__file__).parents[2].glob("services/*/pyproject.toml"))
+ON_ARM = ["gps_receiver"]
+CASES = [(service, each) for each in PLATFORMS for service in (SERVICES if each == "linux/amd64" else ON_ARM)]
+natively = pytest.mark.skipif("linux/amd64" not in PLATFORMS, reason="shown once, natively")
+
+
+@pytest.mark.parametrize(("service", "platform"), CASES)
+def test_readings_arrive_and_none_is_lost_at_the_end(service, platform):
+    with emulated(service) as settings:
+        options, settings = passed_in(settings)
+        with container(service, settings, *options, platform=platform) as running:
+            eventually(running.is_ready)
+            eventually(running.delivered)
+            assert eventually(lambda: running.execute("/app/healthy").returncode == 0)
+            seconds, status = running.terminate()
+            assert (seconds < 5, status) == (True, 0), running.log
+            counts = counted(running.messages()[-1])
+    assert counts["read"] == counts["delivered"] > 0
+    assert counts["buffered"] == counts["dropped"] == 0
+
+
+def counted(text):
+    """Of `stopped: read 3, delivered 3`."""
+    pairs = (part.split() for part in text.removeprefix("stopped: ").split(", "))
+    return {name: int(value) for name, value in pairs}
+
+
+@natively
+def test_without_its_device_it_is_healthy_but_not_ready():
+    with container("gps_receiver", {"serial": {"port": "/dev/gps"}}) as running:
+        status, body = eventually(lambda: (page := running.ask("/readyz"))[0] and page)
+        assert status == 503
+        assert "not found" in body
+        assert eventually(lambda: running.execute("/app/healthy").returncode == 0)
+        eventually(lambda: '"up":true' in running.ask("/readyz")[1])
+        seconds, status = running.terminate()
+        assert (seconds < 5, status) == (True, 0)
+        assert len([text for text in running.messages() if "not found" in text]) == 1
+
+
+@natively
+def test_what_the_agent_cannot_take_waits_in_the_volume():
+    """With a volume and without an agent, readings of one run are delivered by the next."""
+    with emulated("gps_receiver") as settings:
+        options, settings = passed_in(settings)
+        volume = f"bridge-test-{os.getpid()}:/var/lib/bridge"
+        more = {"outbox": {"durability": "always"}}
+        with container("gps_receiver", settings | more, f"--volume={volume}", *options) as running:
+            eventually(running.delivered)
+            files = running.execute("python3", "-c", "import os; print(os.listdir('/var/lib/bridge'))").stdout
+            assert "gps_receiver.outbox.db" in files
+            assert running.terminate()[1] == 0
+            assert "disk" not in running.log.lower()
+
+
+@natively
+def test_a_read_only_root_without_a_volume_keeps_messages_in_memory():
+    with emulated("gps_receiver") as settings:
+        options, settings = passed_in(settings)
+        with container("gps_receiver", settings, *options) as running:
+            eventually(running.delivered)
+            assert running.terminate()[1] == 0
+
+
+@natively
+def test_it_runs_as_nobody_in_particular():
+    with container("gps_receiver", {"serial": {"port": "/dev/gps"}}) as running:
+        status = Path(f"/proc/{running.pid}/status").read_text()
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert fields["Uid"].split()[0] == "10001"
+        assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+        wrote = running.execute("python3", "-c", "open('/app/x', 'w')")
+        assert "Read-only file system" in wrote.stderr
