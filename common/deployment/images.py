@@ -1,6 +1,6 @@
-"""Builds the services' images with what this machine has: Docker's buildx, buildah or podman; the same Dockerfile for all.
+"""Builds the services' images with what this machine has, Docker's buildx, buildah or podman, by the same Dockerfile.
 
-Docker builds a service for several architectures at once from a bake file. buildah and podman build one image for each
+Docker builds a service for several architectures at once from a bake file. buildah and podman build an image for each
 and join them in a manifest list under the same name.
 """
 
@@ -100,7 +100,7 @@ def choose_builder(wanted: str = "", works: Callable[[Command], bool] | None = N
             return name
     missing = f"{wanted} does not work here" if wanted else "there is nothing here that builds images"
     raise ImageError(
-        f"{missing}. Install Docker with its buildx plugin and start it, or, on Debian and Ubuntu: apt-get install buildah"
+        f"{missing}. Start Docker, with its buildx plugin; or, on Debian and Ubuntu: apt-get install buildah"
     )
 
 
@@ -139,7 +139,7 @@ def _single(images: Images, builder: str, service: str, platform: str) -> Comman
         "TARGETARCH": arch,
         "TARGETVARIANT": variant,
     }
-    # One layer for each step, so that services share the first; fixed times, so that the same content is the same layer.
+    # Layers, so that services share the first; fixed times, so that the same content makes the same layer.
     command = [
         builder,
         "build",
@@ -217,8 +217,8 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
         (OUT / f"{service}.cdx.json").write_text(_bill_of_materials(service))
     for command in build_commands(images, builder, push=push):
         if command[0] == "-":
-            subprocess.run(command[1:], check=False, capture_output=True)  # noqa: S603
-        elif subprocess.run(command, check=False).returncode:  # noqa: S603
+            subprocess.run(command[1:], check=False, capture_output=True)
+        elif subprocess.run(command, check=False).returncode:
             raise ImageError(f"failed, and said why above: {' '.join(command)}")
 
 
@@ -232,11 +232,11 @@ def _bill_of_materials(service: str) -> str:
 def _works(command: Command) -> bool:
     if shutil.which(command[0]) is None:
         return False
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _output(command: Command) -> str:
-    done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
     if done.returncode:
         raise ImageError(f"failed: {' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

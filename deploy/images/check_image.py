@@ -35,7 +35,7 @@ def problems() -> list[str]:
         if source.name != "check_image.py" and not Path(importlib.util.cache_from_source(str(source))).exists():
             found.append(f"{source} is not byte-compiled")
     found += [f"{path} can be written" for path in writable()]
-    print(f"{service}: {len(found)} problems")  # noqa: T201
+    print(f"{service}: {len(found)} problems")
     return found
 
 
@@ -43,8 +43,8 @@ def writable() -> list[str]:
     found = []
     for folder, folders, files in os.walk("/"):
         for name in [*folders, *files]:
-            path = os.path.join(folder, name)  # noqa: PTH118
-            if path.startswith(NOT_THE_IMAGES) or path.startswith(WRITABLE) or os.path.islink(path):  # noqa: PTH114
+            path = os.path.join(folder, name)
+            if path.startswith(NOT_THE_IMAGES) or path.startswith(WRITABLE) or os.path.islink(path):
                 continue
             status = os.lstat(path)
             if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid != 0:

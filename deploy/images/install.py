@@ -1,7 +1,7 @@
 """Installs locked wheels for another architecture without running its code: install.py REQUIREMENTS TARGET ARCH.
 
-ARCH is Docker's TARGETARCH and TARGETVARIANT in one: amd64, arm64, armv7. Wheels that nobody publishes for it are compiled
-here, by a cross-compiler, against the target's headers under /target.
+ARCH is Docker's TARGETARCH and TARGETVARIANT in one: amd64, arm64, armv7. Wheels that nobody publishes for it are
+compiled here, by a cross-compiler, against the target's headers under /target.
 """
 
 import os
@@ -20,7 +20,7 @@ _GLIBC = range(36, 16, -1)  # bookworm's, down to manylinux2014
 
 def pip(*arguments: str, **environment: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True, env=os.environ | environment)  # noqa: S603
+    subprocess.run(command, check=True, env=os.environ | environment)
 
 
 def platforms(machine: str) -> list[str]:
@@ -33,7 +33,7 @@ def compiled(requirement: str, machine: str, folder: str) -> None:
     if shutil.which("arm-linux-gnueabihf-gcc") is None:
         packages = ["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"]
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-            subprocess.run(["apt-get", *command], check=True)  # noqa: S603, S607
+            subprocess.run(["apt-get", *command], check=True)
     headers = sysconfig.get_path("include")
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     tools = {

@@ -1,7 +1,7 @@
 """Writes what each layer of an image is made of: packages.py WORKSPACE OUT, with uv on the path beside Python.
 
-OUT/NAME holds `requirements.txt`, locked and with hashes, and `source`, packages of this project; a service's hold only
-what the shared layer, `device_bridge`, has not.
+OUT/NAME holds `requirements.txt`, locked and with hashes, and `source`, packages of this project; a service's hold
+only what the shared layer, `device_bridge`, has not.
 """
 
 import shutil
@@ -21,7 +21,7 @@ def locked(workspace: Path, package: str) -> tuple[list[str], list[str]]:
     """Requirements with their hashes, and folders of this workspace."""
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), "export", "--quiet", "--locked", "--no-dev", "--no-header", "--no-annotate"]
-    text = subprocess.run(  # noqa: S603
+    text = subprocess.run(
         [*command, "--package", package.replace("_", "-")], cwd=workspace, check=True, capture_output=True, text=True
     ).stdout
     lines = text.replace("\\\n", "").splitlines()

@@ -1,7 +1,7 @@
 """Copies what an interpreter needs to run, and no more, out of a root file system: runtime_root.py ROOT IMAGE.
 
-That is the interpreter, its standard library, a shell for the health check, certificates, and the shared libraries that
-these and what is already in IMAGE/app need, found by their ELF headers; nothing of ROOT is run. It needs pyelftools.
+That is the interpreter, its standard library, a shell for the health check, certificates, and the shared libraries
+that these and what is already in IMAGE/app need, found by their ELF headers. Nothing of ROOT is run.
 """
 
 import os

@@ -49,7 +49,7 @@ def main() -> int:
     subprocess.run([*make, "image-report", "BUILDER=podman"], check=True)
     environment = os.environ | {"IMAGES": "localhost/iofog/{}:test", "PLATFORMS": ",".join(platforms)}
     words = [argument for argument in sys.argv[1:] if argument != "--arm"]
-    tests = [sys.executable, "-m", "pytest", "-o", "timeout=180", str(HERE), *words]
+    tests = [sys.executable, "-m", "pytest", "-o", "timeout=180", "-rs", str(HERE), *words]
     status = subprocess.run(tests, check=False, env=environment).returncode
     print("image-test: ok" if not status else f"image-test: failed ({status})")
     return status

@@ -15,8 +15,14 @@ PORT = 8080
 IMAGES = os.environ.get("IMAGES", "")
 PLATFORMS = os.environ.get("PLATFORMS", "linux/amd64").split(",")
 LEAST = ("--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck")
-_ASK = "import sys, urllib.request as r, urllib.error as e\ntry: a = r.urlopen(sys.argv[1])\nexcept e.HTTPError as x: a = x\n"
-_ASK += "print(a.status, a.read().decode())"
+_ASK = """
+import sys, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen(sys.argv[1])
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode())
+"""
 
 
 def podman(*arguments, check=True):
@@ -40,28 +46,33 @@ def eventually(what, seconds=60):
 def emulated(service):
     """Runs a service's emulator; gives the settings to reach it."""
     command = [sys.executable, "-m", f"{service}.emulator"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        yield json.loads(process.stdout.readline())["settings"]
-    finally:
-        process.terminate()
-        process.wait(10)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield json.loads(process.stdout.readline())["settings"]
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
-def passed_in(settings):
-    """Options that bring an emulated device into a container, and the settings there."""
-    settings = json.loads(json.dumps(settings))
+@contextlib.contextmanager
+def device(service):
+    """An emulated device: options that bring it into a container, and the service's settings there."""
+    with emulated(service) as settings:
+        yield _passed_in(settings), settings
+
+
+def _passed_in(settings):
     if serial := settings.get("serial"):
         pty = Path(serial["port"]).resolve()
         pty.chmod(0o666)
         serial["port"] = "/dev/device"
-        return [f"--volume={pty}:/dev/device"], settings
+        return [f"--volume={pty}:/dev/device"]
     bus = settings.get("bus") or settings["gpio"]
     socket = Path(bus["path"].removeprefix("sim:"))
     socket.chmod(0o666)
     socket.parent.chmod(0o755)
     bus["path"] = "sim:/run/device"
-    return [f"--volume={socket}:/run/device"], settings
+    return [f"--volume={socket}:/run/device"]
 
 
 class Container:
@@ -85,10 +96,13 @@ class Container:
     def is_ready(self):
         return self.ask("/readyz")[0] == 200
 
-    def delivered(self):
+    def metric(self, name):
         lines = self.ask("/metrics")[1].splitlines()
-        found = [line for line in lines if line.startswith("bridge_readings_delivered_total ")]
+        found = [line for line in lines if line.startswith(f"bridge_{name} ")]
         return float(found[0].split()[1]) if found else 0
+
+    def delivered(self):
+        return self.metric("readings_delivered_total")
 
     @property
     def log(self):
@@ -108,13 +122,16 @@ class Container:
 
 @contextlib.contextmanager
 def container(service, settings, *options, platform="linux/amd64", user="10001:10001"):
-    """A container of a service with the least rights, and an agent that has its settings, within the block."""
+    """A container of a service with the least rights within the block, and an agent that has its settings, if any."""
     suffix = platform.removeprefix("linux/").replace("/", "")
     node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", f"--platform={platform}", f"--user={user}")
     image = f"{IMAGES.format(service)}-{suffix}"
     identity = podman("run", "--detach", *LEAST, *node, *options, image).stdout.strip()
     try:
         running = Container(identity)
+        if settings is None:
+            yield running
+            return
         with agent(running.pid, service, settings | {"http": {"port": PORT, "host": "127.0.0.1"}}):
             yield running
     finally:
