@@ -18,7 +18,7 @@ ARM      := linux/arm64,linux/arm/v7
 IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $(if $(BUILDER),--builder $(BUILDER))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check bench docs format clean
+.PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -83,14 +83,19 @@ image-report: $(STAMP) ## size, layers, user and import time of built images: th
 deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.7|3.8|edgelet
 	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)
 
-deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" GENERATION=3.0|3.7|3.8|edgelet
-	@$(BIN)/python -m deployment check $(FILE) --generation $(GENERATION)
+deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=3.0|3.7|3.8|edgelet]
+	@$(BIN)/python -m deployment check $(FILE) $(if $(GENERATION),--generation $(GENERATION))
+
+deploy: $(STAMP) ## render a fleet and hand it to iofogctl or potctl: FLEET=file GENERATION=… [NODES="a b"] [NAMESPACE=name]
+	@$(BIN)/python -m deployment deploy $(FLEET) --generation $(GENERATION) $(if $(NODES),--nodes $(NODES)) \
+	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-docs: $(STAMP) ## write the settings and quantities tables into the services' READMEs
+docs: $(STAMP) ## write the tables of the services' READMEs, and the manifests in deploy/
 	@for service in $(SERVICES); do $(BIN)/python -m $$service --write-readme services/$$service/README.md; done
+	@$(BIN)/python -m deployment samples
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

@@ -6,67 +6,130 @@ import argparse
 import sys
 from pathlib import Path
 
-from .check import check_documents
-from .documents import ManifestError, load, parse
-from .fleet import FleetError, read_fleet
+from .check import Finding, check_documents
+from .deploy import deploy, find_tool
+from .documents import Document, ManifestError, load, parse
+from .fleet import Fleet, FleetError, read_fleet
 from .generations import GENERATIONS
 from .image_options import add_image_options, images_of
 from .image_report import report
 from .images import ImageError, build, choose_builder
 from .render import render
+from .samples import write_samples
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints what is wrong, a line each. Exit status 1 when something is."""
+    """Does what the verb says, and prints what is wrong, a line each. Exit status 1 when something is."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.act(options)
+    except (FleetError, ImageError, ManifestError) as error:
+        _say(str(error))
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deployment", description="Images built, manifests rendered, checked, deployed."
     )
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs = parser.add_subparsers(required=True)
+    for name, act, text in (
+        ("build", _build, "build images"),
+        ("push", _push, "build images and publish them"),
+        ("image-report", _report, "sizes, layers, users and import times of built images"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.set_defaults(act=act)
+        add_image_options(verb)
     check = verbs.add_parser("check", help="check manifests that are deployed together")
+    check.set_defaults(act=_check)
     check.add_argument("files", type=Path, nargs="+")
-    check.add_argument("--generation", choices=tuple(GENERATIONS), required=True)
-    rendering = verbs.add_parser("render", help="make the manifests of a fleet")
-    rendering.add_argument("fleet", type=Path)
-    rendering.add_argument("--generation", choices=tuple(GENERATIONS), required=True)
-    rendering.add_argument("--out", type=Path, help="folder; by default build/deploy/GENERATION")
-    for verb, text in (("build", "build images"), ("push", "build images and publish them")):
-        add_image_options(verbs.add_parser(verb, help=text))
-    add_image_options(verbs.add_parser("image-report", help="sizes, layers, users and import times of built images"))
-    options = parser.parse_args(arguments)
-    try:
-        return _obey(options)
-    except (FleetError, ImageError, ManifestError) as error:
-        sys.stdout.write(f"{error}\n")
-        return 1
+    check.add_argument("--generation", choices=tuple(GENERATIONS), help="by default those the manifests may be for")
+    for name, act, text in (
+        ("render", _render, "make the manifests of a fleet"),
+        ("deploy", _deploy, "make them and hand them to iofogctl or potctl"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.set_defaults(act=act)
+        verb.add_argument("fleet", type=Path)
+        verb.add_argument("--generation", choices=tuple(GENERATIONS), required=True)
+        verb.add_argument("--out", type=Path, help="folder; by default build/deploy/GENERATION")
+    verb.add_argument("--nodes", nargs="*", default=(), help="only these")
+    verb.add_argument("--namespace", default="", help="of the command line tool")
+    verbs.add_parser("samples", help="bring the manifests in deploy/ up to date").set_defaults(act=_samples)
+    return parser
 
 
-def _obey(options: argparse.Namespace) -> int:
-    if options.verb in ("build", "push"):
-        build(images_of(options), choose_builder(options.builder), push=options.verb == "push")
-        return 0
-    if options.verb == "image-report":
-        sys.stdout.write(report(images_of(options), options.builder))
-        return 0
-    if options.verb == "render":
-        return _render(options.fleet, options.generation, options.out or Path("build/deploy", options.generation))
+def _build(options: argparse.Namespace) -> int:
+    build(images_of(options), choose_builder(options.builder))
+    return 0
+
+
+def _push(options: argparse.Namespace) -> int:
+    build(images_of(options), choose_builder(options.builder), push=True)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    sys.stdout.write(report(images_of(options), options.builder))
+    return 0
+
+
+def _samples(options: argparse.Namespace) -> int:
+    write_samples(Path("deploy"))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
     documents = [document for file in options.files for document in load(file)]
-    findings = check_documents(documents, GENERATIONS[options.generation])
+    name, findings = _fitting(documents, options.generation)
     for finding in findings:
-        sys.stdout.write(f"{finding}\n")
-    count, wrong = len(documents), sum(finding.must_be_mended for finding in findings)
-    sys.stdout.write(f"{count} document{'s' * (count != 1)}, {wrong} to mend\n")
+        _say(str(finding))
+    count, wrong = len(documents), _to_mend(findings)
+    _say(f"{count} document{'s' * (count != 1)} for {name}, {wrong} to mend")
     return 1 if wrong else 0
 
 
-def _render(file: Path, generation: str, out: Path) -> int:
+def _fitting(documents: list[Document], generation: str | None) -> tuple[str, list[Finding]]:
+    """What is wrong for this generation; without one, for that to which the documents come nearest."""
+    if generation:
+        return generation, check_documents(documents, GENERATIONS[generation])
+    found = [(name, check_documents(documents, each)) for name, each in GENERATIONS.items()]
+    return min(found, key=lambda one: _to_mend(one[1]))
+
+
+def _to_mend(findings: list[Finding]) -> int:
+    return sum(finding.must_be_mended for finding in findings)
+
+
+def _render(options: argparse.Namespace) -> int:
+    return _write(read_fleet(options.fleet), options.generation, _out(options))
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    fleet = read_fleet(options.fleet)
+    tool = find_tool(fleet, options.generation)
+    if _write(fleet, options.generation, _out(options)):
+        return 1
+    if options.generation == "3.7":
+        _say(f"each node needs its files of {_out(options)}/cdi in /etc/cdi")
+    return 1 if deploy(tool, _out(options), nodes=options.nodes, namespace=options.namespace, say=_say) else 0
+
+
+def _out(options: argparse.Namespace) -> Path:
+    return options.out or Path("build/deploy", options.generation)
+
+
+def _write(fleet: Fleet, generation: str, out: Path) -> int:
     """Writes manifests that are checked; files of nodes that are gone are removed."""
-    rendered = dict(render(read_fleet(file), generation))
+    rendered = dict(render(fleet, generation))
     documents = [
         document for name, text in rendered.items() if not name.startswith("cdi/") for document in parse(text, name)
     ]
     findings = [f for f in check_documents(documents, GENERATIONS[generation]) if f.must_be_mended]
     for finding in findings:
-        sys.stdout.write(f"{finding}\n")
+        _say(str(finding))
     for old in sorted(out.rglob("*.yaml")):
         if str(old.relative_to(out)) not in rendered:
             old.unlink()
@@ -74,8 +137,15 @@ def _render(file: Path, generation: str, out: Path) -> int:
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    sys.stdout.write(f"{len(rendered)} files in {out}, {len(findings)} to mend\n")
+    if generation != "3.0" and any(kit.routes for kit in fleet.kits.values()):
+        _say(f"routes are left out: {generation} carries messages by NATS, not by routes")
+    _say(f"{len(rendered)} files in {out}, {len(findings)} to mend")
     return 1 if findings else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

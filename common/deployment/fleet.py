@@ -30,16 +30,32 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pass
 
 
+class Example(_Model, frozen=True, kw_only=True):
+    """A service as the manifests in `deploy/` show it.
+
+    Parameters:
+        name: of the microservice.
+        device: on the node.
+        config: its settings.
+    """
+
+    name: Name
+    device: str
+    config: dict[str, Any] = {}
+
+
 class Needs(_Model, frozen=True, kw_only=True):
     """What a container of a service needs, from the service's own `deploy.toml`.
 
     Parameters:
         bus: kind of its device.
         device_setting: where its settings name the device, "" where they do not.
+        example: for `deploy/`.
     """
 
     bus: Bus
     device_setting: str = ""
+    example: Example
 
 
 class KitService(_Model, frozen=True, kw_only=True):
@@ -50,12 +66,26 @@ class KitService(_Model, frozen=True, kw_only=True):
         service: which of this project's.
         device: on the node: `/dev/serial/by-id/…`, `/dev/i2c-1`, `/dev/gpiochip0`.
         config: its settings.
+        metrics_port: of the node, where health and metrics are published; by default they are not.
     """
 
     name: Name
     service: str
     device: str
     config: dict[str, Any] = {}
+    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+
+
+class KitRoute(_Model, frozen=True, kw_only=True, rename={"source": "from"}):
+    """Messages of one service to another, in 3.0; later generations carry them by NATS.
+
+    Parameters:
+        source: microservice of the kit, `from` in the file.
+        to: microservice of the kit.
+    """
+
+    source: Name
+    to: Name
 
 
 class Kit(_Model, frozen=True, kw_only=True):
@@ -64,10 +94,12 @@ class Kit(_Model, frozen=True, kw_only=True):
     Parameters:
         services: at least one.
         defaults: values for nodes that say nothing.
+        routes: between its services.
     """
 
     services: Annotated[tuple[KitService, ...], Meta(min_length=1)]
     defaults: dict[str, Any] = {}
+    routes: tuple[KitRoute, ...] = ()
 
 
 class Node(_Model, frozen=True, kw_only=True):
@@ -96,8 +128,10 @@ class Fleet(_Model, frozen=True, kw_only=True):
         groups: numeric groups that own devices on the nodes.
         kits: by name.
         nodes: at least one.
+        api_version: `datasance.com/v3` for PoT.
     """
 
+    api_version: Literal["iofog.org/v3", "datasance.com/v3"] = "iofog.org/v3"
     registry: Annotated[str, Meta(pattern=r"^[a-z0-9.:/_-]+$")]
     tag: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
     user: Annotated[int, Meta(ge=1, le=65_535)] = 10_001
@@ -170,6 +204,10 @@ def _check(fleet: Fleet, file: Path) -> None:
             needs_of(one.service)
             _refuse(one.config, f"{file}: kit {name}, service {one.name}")
         _refuse(kit.defaults, f"{file}: kit {name}, defaults")
+        known = [one.name for one in kit.services]
+        for end in (end for route in kit.routes for end in (route.source, route.to)):
+            if end not in known:
+                raise FleetError(f"{file}: kit {name}: a route names {end!r}; there are {', '.join(known)}")
     for name, count in Counter(node.name for node in fleet.nodes).items():
         if count > 1:
             raise FleetError(f"{file}: node {name!r} stands twice")

@@ -85,7 +85,7 @@ GENERATIONS = {
     for generation in (
         Generation(
             "3.0",
-            ("iofog.org/v3",),
+            ("iofog.org/v3", "datasance.com/v3"),
             {**_ENV_VOLUMES_PORTS, "rootHostAccess": TRUTH},
             _SERVICE,
             {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},

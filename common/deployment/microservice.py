@@ -1,0 +1,144 @@
+"""One service as a microservice of each ioFog generation: its device, its rights, its settings.
+
+Whoever calls gives plain values, or a template's placeholders in their place.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .fleet import Bus, KitService, Needs, needs_of
+
+STATE = "/var/lib/bridge"
+TMP_MIB = 16
+MEMORY_MIB = 96
+CDI_VENDOR = "iofog.local"
+METRICS_PORT = 8080
+HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
+"""The image's own; containerd reads it from here."""
+
+
+@functools.cache
+def needs(service: str) -> Needs:
+    """What a service needs. Raises FleetError."""
+    return needs_of(service)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A service with all that is said about it.
+
+    Parameters:
+        service: from the kit.
+        image: with registry and tag.
+        node: it runs on.
+        device: on the node.
+        config: settings.
+        user: that the container runs as.
+        group: that owns the device.
+    """
+
+    service: KitService
+    image: str
+    node: str
+    device: str
+    config: dict[str, Any]
+    user: str
+    group: str
+
+    @property
+    def bus(self) -> Bus:
+        """Kind of its device."""
+        return needs(self.service.service).bus
+
+    def inside(self, generation: str) -> str:
+        """What the device is called in the container: a serial adapter has one name, whatever it is outside."""
+        return f"/dev/{self.service.name}" if self.bus == "serial" and generation != "3.0" else self.device
+
+    def settings(self, generation: str) -> dict[str, Any]:
+        """Its config, with the device where the service looks for it."""
+        whole = dict(self.config)
+        setting = needs(self.service.service).device_setting
+        if setting:
+            *path, last = setting.split(".")
+            place = whole
+            for part in path:
+                place[part] = dict(place.get(part, {}))
+                place = place[part]
+            place.setdefault(last, self.inside(generation))
+        if self.service.metrics_port is not None:
+            whole["http"] = {"host": "0.0.0.0", "port": METRICS_PORT} | whole.get("http", {})  # noqa: S104 - published
+        return whole
+
+
+def microservice(placed: Placed, generation: str) -> dict[str, Any]:
+    """As it stands in an Application of 3.0, 3.7 or 3.8."""
+    architectures = ("amd64", "arm64", "arm") if generation == "3.8" else ("x86", "arm")
+    return {
+        "name": placed.service.name,
+        "agent": {"name": placed.node},
+        "images": dict.fromkeys(architectures, placed.image) | {"registry": "remote"},
+        "container": _container(placed, generation),
+        "config": placed.settings(generation),
+    }
+
+
+def edgelet_microservice(placed: Placed) -> dict[str, Any]:
+    """For Edgelet alone, which applies no config: settings are variables."""
+    container = _container(placed, "edgelet")
+    settings = variables(placed.settings("edgelet"))
+    return {
+        "apiVersion": "edgelet.iofog.org/v1",
+        "kind": "Microservice",
+        "metadata": {"name": placed.service.name},
+        "spec": {
+            "image": placed.image,
+            "registry": 1,
+            "container": container | {"env": [{"key": key, "value": value} for key, value in settings]},
+        },
+    }
+
+
+def cdi_device(placed: Placed) -> dict[str, Any]:
+    """Its entry in a CDI file. A link cannot be named there: give the device a node of its own by a udev rule."""
+    node = {"path": placed.inside("3.7"), "hostPath": placed.device, "permissions": "rw"}
+    return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
+
+
+def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tuple[str, str]]:
+    """Settings as SETTING_A__B; lists as JSON. No double quotes reach a Controller this way, for there is none."""
+    for key, value in settings.items():
+        name = f"{prefix}{key.upper()}"
+        if isinstance(value, dict):
+            yield from variables(value, f"{name}__")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _container(placed: Placed, generation: str) -> dict[str, Any]:
+    state = {"hostDestination": f"{placed.service.name}-state", "containerDestination": STATE}
+    volumes: list[dict[str, Any]] = [state | {"accessMode": "rw", "type": "volume"}]
+    container: dict[str, Any] = {"volumes": volumes}
+    if placed.service.metrics_port is not None:
+        external = placed.service.metrics_port
+        container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
+    if generation == "3.0":
+        # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
+        dev = {"hostDestination": "/dev", "containerDestination": "/dev", "accessMode": "rw", "type": "bind"}
+        return container | {"rootHostAccess": True, "volumes": [dev, *volumes]}
+    container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB, "healthCheck": HEALTH}
+    if generation == "3.7":
+        named = [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]
+        return container | {"runAsUser": f"{placed.user}:{placed.group}", "cdiDevices": named}
+    device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
+    return container | {
+        "runAsUser": placed.user,
+        "runAsGroup": placed.group,
+        "devices": [device],
+        "readOnlyRootFilesystem": True,
+        "tmpfs": [{"containerPath": "/tmp", "size": TMP_MIB}],  # noqa: S108 - the container's own
+    }

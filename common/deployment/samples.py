@@ -1,0 +1,128 @@
+"""The manifests that stand in `deploy/`: each service alone on one node, of each generation, and by Docker Compose.
+
+They come from each service's `deploy.toml`, by the same code as those of a fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .fleet import Bus, KitService
+from .microservice import (
+    MEMORY_MIB,
+    STATE,
+    TMP_MIB,
+    Placed,
+    edgelet_microservice,
+    microservice,
+    needs,
+    variables,
+)
+from .render import cdi_files, text
+
+FOLDERS = {"3.0": "iofog-3.0", "3.7": "iofog-3.7", "3.8": "iofog-3.8", "edgelet": "edgelet"}
+REGISTRY = "registry.example.com/iofog"
+_GROUPS: dict[Bus, str] = {"serial": "20", "i2c": "998", "gpio": "997"}
+_USER = "10001"
+_WAY = {
+    "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
+    "3.7": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
+    "3.8": "Its device and nothing else; set runAsGroup to the group that owns it on the node.",
+    "edgelet": "Its device and nothing else; Edgelet alone applies no config, so settings are variables.",
+}
+_WRITTEN = "# Written by `make docs` from services/{service}/deploy.toml.\n"
+
+
+def samples(services: list[str]) -> Iterator[tuple[str, str]]:
+    """Files below `deploy/`: name and text."""
+    for service in services:
+        placed = _placed(service)
+        for generation, folder in FOLDERS.items():
+            head = f"# {service} on one node. {_WAY[generation].format(service=service)}\n"
+            manifest = edgelet_microservice(placed) if generation == "edgelet" else _application(placed, generation)
+            yield f"{folder}/{service}.yaml", head + _WRITTEN.format(service=service) + text([manifest])
+        for _, file in cdi_files([placed]):
+            head = (
+                f"# /etc/cdi/iofog-{service}.yaml of a node. hostPath has to be a device node, not a link to one.\n"
+            )
+            yield f"iofog-3.7/cdi/{service}.yaml", head + _WRITTEN.format(service=service) + text([file])
+    for generation in ("3.0", "3.7"):
+        head = "# The services in the Controller's catalogue; then `images: {catalogId: …}` in a microservice.\n"
+        yield f"{FOLDERS[generation]}/catalog.yaml", head + text(_catalog_item(service) for service in services)
+    yield "compose.yaml", _COMPOSE_HEAD + text([_compose(services)]).removeprefix("---\n")
+
+
+def write_samples(folder: Path) -> None:
+    """Brings `deploy/` up to date."""
+    services = sorted(file.parent.name for file in folder.parent.glob("services/*/deploy.toml"))
+    for name, content in samples(services):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+
+
+def _placed(service: str) -> Placed:
+    example = needs(service).example
+    one = KitService(name=example.name, service=service, device=example.device, config=example.config)
+    group = _GROUPS[needs(service).bus]
+    return Placed(one, f"{REGISTRY}/{service}:1.0", "edge-01", example.device, example.config, _USER, group)
+
+
+def _application(placed: Placed, generation: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "iofog.org/v3",
+        "kind": "Application",
+        "metadata": {"name": placed.service.service.replace("_", "-")},
+        "spec": {"microservices": [microservice(placed, generation)]},
+    }
+
+
+def _catalog_item(service: str) -> dict[str, Any]:
+    image = f"{REGISTRY}/{service}:1.0"
+    return {
+        "apiVersion": "iofog.org/v3",
+        "kind": "CatalogItem",
+        "metadata": {"name": service.replace("_", "-")},
+        "spec": {"description": f"ioFog device service {service}", "x86": image, "arm": image, "registry": "remote"},
+    }
+
+
+_COMPOSE_HEAD = """\
+# The images without ioFog, to try them on a device of this machine; readings are printed. For example:
+#   make build SERVICE=gps_receiver
+#   DEVICE=/dev/ttyUSB0 GROUP_ID=$(stat -c %g /dev/ttyUSB0) docker compose -f deploy/compose.yaml up gps_receiver
+# IOFOG_LINK=agent://HOST:54321 SELFNAME=UUID sends them to an agent instead. Written by `make docs`.
+"""
+
+
+def _compose(services: list[str]) -> dict[str, Any]:
+    return {
+        "name": "iofog-devices",
+        "services": {service: _compose_service(_placed(service)) for service in services},
+        "volumes": {f"{needs(service).example.name}-state": {} for service in services},
+    }
+
+
+def _compose_service(placed: Placed) -> dict[str, Any]:
+    service, inside = placed.service.service, placed.inside("compose")
+    settings = dict(variables(placed.settings("compose")))
+    return {
+        "image": f"${{REGISTRY:-localhost/iofog}}/{service}:${{TAG:-dev}}",
+        "build": {"context": "..", "dockerfile": "deploy/images/Dockerfile", "args": {"SERVICE": service}},
+        "profiles": [service],
+        "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
+        "devices": [f"${{DEVICE:-{placed.device}}}:{inside}"],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "tmpfs": [f"/tmp:size={TMP_MIB}m"],  # noqa: S108 - the container's own
+        "mem_limit": f"{MEMORY_MIB}m",
+        "volumes": [f"{placed.service.name}-state:{STATE}"],
+        "environment": {
+            "IOFOG_LINK": "${IOFOG_LINK:-console:}",
+            "SELFNAME": "${SELFNAME:-}",
+            **{key: value.replace("$", "$$") for key, value in settings.items()},
+        },
+    }
