@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from .container import MAYBE, Problem, check_config, check_container
 from .documents import Document, Where, load
-from .generations import GENERATIONS, Generation
+from .generations import GENERATIONS, UNCHECKED_KINDS, Generation
+from .resources import check_catalog_item, check_registry, check_route
 from .templates import check_template_use, check_variables
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -83,11 +84,13 @@ def _check(document: Document, generation: Generation, templates: Mapping[str, D
         rule = f"kind {kind!r} does not exist in {generation.name}"
         yield ("kind",), rule, f"There are {', '.join(generation.kinds)}."
         return
+    if kind in UNCHECKED_KINDS:
+        return
     spec = content.get("spec")
     if not isinstance(spec, dict):
         yield ("spec",), "spec is missing or no mapping", "Write what is to be deployed under spec."
         return
-    if kind in ("Application", "ApplicationTemplate", "Microservice"):
+    if kind in ("Application", "ApplicationTemplate", "Microservice", "Route", "CatalogItem"):
         yield from _check_metadata(content.get("metadata"), kind, generation)
     if kind == "Application":
         yield from _check_application(spec, ("spec",), generation, templates=templates)
@@ -100,6 +103,12 @@ def _check(document: Document, generation: Generation, templates: Mapping[str, D
             yield ("spec",), "a template without application", "Write the microservices under spec.application."
     elif kind == "Microservice":
         yield from _check_microservice(spec, ("spec",), generation, stand_alone=True)
+    elif kind == "Registry":
+        yield from check_registry(spec, generation)
+    elif kind == "CatalogItem":
+        yield from check_catalog_item(spec, generation)
+    elif kind == "Route":
+        yield from check_route(spec)
 
 
 def _check_metadata(metadata: Any, kind: str, generation: Generation) -> Iterator[Problem]:
@@ -108,12 +117,12 @@ def _check_metadata(metadata: Any, kind: str, generation: Generation) -> Iterato
         return
     yield from _unknown(metadata, ("name", "namespace", "tags"), ("metadata",), "metadata")
     parts = str(metadata.get("name", "")).split("/")
-    needed = 2 if kind == "Microservice" and generation.name != "edgelet" else 1
+    needed = 2 if kind == "Route" or (kind == "Microservice" and generation.name != "edgelet") else 1
     if len(parts) != needed:
         yield (
             ("metadata", "name"),
             f"name {metadata.get('name')!r}",
-            "Write application/microservice." if (needed == 2) else "Write one name.",
+            f"Write application/{kind.lower()}." if needed == 2 else "Write one name.",
         )
     for part in parts:
         if not _NAME.fullmatch(part):

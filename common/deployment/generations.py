@@ -43,7 +43,9 @@ _3_8 = {
 }
 _SERVICE = {"name": TEXT, "agent": MAP, "images": MAP, "container": MAP, "config": MAP}
 _NATS = {"natsConfig": MAP}
-_KINDS = ("Application", "ApplicationTemplate", "Microservice", "Registry", "CatalogItem")
+_KINDS = ("Application", "ApplicationTemplate", "Microservice", "Registry", "CatalogItem", "Volume", "AgentConfig")
+UNCHECKED_KINDS = ("Volume", "AgentConfig", "EdgeResource", "Secret", "ConfigMap", "MicroserviceTemplate")
+"""Not about containers of services; the command line tools are strict about the first three themselves."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,7 @@ GENERATIONS = {
             _SERVICE,
             {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},
             ("x86", "arm"),
-            (
-                "Application",
-                "ApplicationTemplate",
-                "Microservice",
-                "Route",
-                "Registry",
-                "CatalogItem",
-                "EdgeResource",
-            ),
+            (*_KINDS, "Route", "EdgeResource"),
         ),
         Generation(
             "3.7",
@@ -107,6 +101,7 @@ GENERATIONS = {
             {**_SERVICE, **_NATS, "schedule": INTEGER},
             {"microservices": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH, **_NATS},
             ("x86", "arm"),
+            (*_KINDS, "EdgeResource", "Secret", "ConfigMap"),
             volume_types=("bind", "volume", "volumeMount"),
         ),
         Generation(
@@ -116,6 +111,7 @@ GENERATIONS = {
             {**_SERVICE, **_NATS, "schedule": INTEGER, "template": MAP},
             {"microservices": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH, **_NATS},
             ("x86", "amd64", "arm64", "arm", "riscv64"),
+            (*_KINDS, "Secret", "ConfigMap", "MicroserviceTemplate"),
             volume_types=("bind", "volume", "volumeMount", "serviceAccount"),
         ),
         Generation(

@@ -260,6 +260,57 @@ def test_anything_is_checked_without_failing(text):
         check_documents(parse(text, "x"), generation)
 
 
+REGISTRY = "apiVersion: iofog.org/v3\nkind: Registry\nspec: {url: r.io, private: false, email: a@b.c}\n"
+EDGELET_REGISTRY = (
+    "apiVersion: edgelet.iofog.org/v1\nkind: Registry\nmetadata: {name: r}\nspec: {id: 10, url: r.io}\n"
+)
+ITEM = "apiVersion: iofog.org/v3\nkind: CatalogItem\nmetadata: {name: b}\nspec: {x86: r/b:1, arm: r/b:1, registry: remote}\n"
+ROUTE = "apiVersion: iofog.org/v3\nkind: Route\nmetadata: {name: app/a-to-b}\nspec: {from: a, to: b}\n"
+
+
+@pytest.mark.parametrize(
+    ("generation", "text"), [("3.0", REGISTRY), ("edgelet", EDGELET_REGISTRY), ("3.0", ITEM), ("3.0", ROUTE)]
+)
+def test_what_stands_beside_applications_passes(generation, text):
+    assert not findings(text, generation)
+
+
+@pytest.mark.parametrize(
+    ("generation", "text", "old", "new", "words"),
+    [
+        ("3.0", REGISTRY, "email: a@b.c", "", "a registry without email"),
+        ("3.0", REGISTRY, "private: false", "private: true", "a registry without username"),
+        ("3.0", REGISTRY, "private: false", "private: 'no'", "private = 'no'"),
+        ("3.0", REGISTRY, "url: r.io", "url: https://r.io", "has a scheme"),
+        ("3.0", REGISTRY, "url: r.io", "uri: r.io", "a registry has no 'uri'"),
+        ("edgelet", EDGELET_REGISTRY, "id: 10", "id: 1", "keeps those below 4 for itself"),
+        ("edgelet", EDGELET_REGISTRY, "id: 10, ", "", "registry id None"),
+        ("3.0", ITEM, "registry: remote", "registry: '10'", "takes remote and local only"),
+        ("3.0", ITEM, "x86: r/b:1, arm: r/b:1, ", "", "without images"),
+        ("3.0", ITEM, "arm: r/b:1", "arm64: r/b:1", "has no 'arm64'"),
+        ("3.0", ROUTE, "app/a-to-b", "a-to-b", "Write application/route"),
+        ("3.0", ROUTE, "{from: a, to: b}", "{from: a}", "a route without to"),
+        ("3.7", ROUTE, "{from: a, to: b}", "{from: a, to: b}", "kind 'Route' does not exist in 3.7"),
+    ],
+)
+def test_registries_catalogue_items_and_routes(generation, text, old, new, words):
+    assert old in text
+    found = findings(text.replace(old, new), generation)
+    assert any(words in str(finding) for finding in found), [str(finding) for finding in found]
+    assert all(finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "generation"),
+    [(APPLICATION, "3.0"), (TEMPLATE, "3.0"), (EDGELET, "edgelet"), (APPLICATION.replace("arm:", "arm64:"), "3.8")],
+)
+def test_without_a_generation_the_nearest_is_meant(text, generation, tmp_path, capsys):
+    file = tmp_path / "app.yaml"
+    file.write_text(text)
+    assert main(["check", str(file)]) == 0
+    assert f"for {generation}, 0 to mend" in capsys.readouterr().out
+
+
 def test_the_command_line(tmp_path, capsys):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(APPLICATION)
@@ -288,3 +339,11 @@ def test_manifests_that_controllers_took_pass(name):
     documents = load(Path(os.environ["DEPLOY_SAMPLES"], name))
     found = check_documents(documents, GENERATIONS[SAMPLES[name]])
     assert not [str(finding) for finding in found if finding.must_be_mended]
+
+
+@pytest.mark.parametrize("name", ["invalid-app.yaml", "v2-app.yaml"])
+@pytest.mark.skipif("DEPLOY_SAMPLES" not in os.environ, reason="name a folder of manifests in DEPLOY_SAMPLES")
+def test_manifests_that_no_controller_of_today_takes_are_refused(name):
+    documents = load(Path(os.environ["DEPLOY_SAMPLES"], name))
+    for generation in GENERATIONS.values():
+        assert any(finding.must_be_mended for finding in check_documents(documents, generation))

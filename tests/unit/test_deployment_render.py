@@ -13,6 +13,7 @@ from deployment.documents import parse
 from deployment.fleet import FleetError, needs_of, read_fleet
 from deployment.generations import GENERATIONS
 from deployment.render import render
+from deployment.samples import FOLDERS, samples
 from device_bridge.settings import SettingsSources
 
 PROJECT = Path(__file__).parents[2]
@@ -154,6 +155,132 @@ def test_files_of_nodes_that_are_gone_are_removed(tmp_path, capsys):
     assert "2 files in" in capsys.readouterr().out
 
 
+def test_routes_are_rendered_where_there_are_some(tmp_path, capsys):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    kits["cold-room"]["routes"] = [{"from": "climate", "to": "door"}]
+    file = fleet_file(tmp_path, kits=kits)
+    (template, _) = manifests(dict(render(read_fleet(file), "3.0"))["templates.yaml"])
+    routes = template["spec"]["application"]["routes"]
+    assert routes == [{"name": "climate-to-door", "from": "climate", "to": "door"}]
+    assert main(["render", str(file), "--generation", "3.8", "--out", str(tmp_path / "out")]) == 0
+    assert "routes are left out: 3.8 carries messages by NATS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.7", "3.8"])
+def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    kits["truck"]["services"][0]["metrics_port"] = 18080
+    files = dict(render(read_fleet(fleet_file(tmp_path, kits=kits)), generation))
+    ((_, settings, service),) = settings_from_controller(files, "truck-7")
+    assert (settings.http.host, settings.http.port) == ("0.0.0.0", 8080)
+    assert service["container"]["ports"] == [{"internal": 8080, "external": 18080, "protocol": "tcp"}]
+
+
+def test_pot_has_an_api_version_of_its_own(tmp_path):
+    files = dict(render(read_fleet(fleet_file(tmp_path, api_version="datasance.com/v3")), "3.7"))
+    written = [doc for name, text in files.items() if not name.startswith("cdi/") for doc in manifests(text)]
+    assert {doc["apiVersion"] for doc in written} == {"datasance.com/v3"}
+
+
+def test_the_manifests_in_deploy_are_up_to_date_and_pass_the_check():
+    for name, text in samples(SERVICES):
+        assert (PROJECT / "deploy" / name).read_text() == text, f"{name}: run make docs"
+    for generation, folder in FOLDERS.items():
+        for file in (PROJECT / "deploy" / folder).glob("*.yaml"):
+            found = check_documents(parse(file.read_text(), file.name), GENERATIONS[generation])
+            assert not [str(finding) for finding in found]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_understand_their_manifests_in_deploy(service):
+    for generation, folder in FOLDERS.items():
+        (manifest,) = manifests((PROJECT / "deploy" / folder / f"{service}.yaml").read_text())
+        environment, config = {}, None
+        if generation == "edgelet":
+            environment = {one["key"]: one["value"] for one in manifest["spec"]["container"]["env"]}
+        else:
+            config = json.dumps(manifest["spec"]["microservices"][0]["config"])
+        sources = SettingsSources(settings_type_of(service), file=None, environment=environment)
+        assert sources.resolve(config)
+
+
+def test_compose_gives_a_service_its_device_and_no_more():
+    compose = yaml.safe_load((PROJECT / "deploy" / "compose.yaml").read_text())
+    assert sorted(compose["services"]) == SERVICES
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert "privileged" not in service
+        environment = {key: value for key, value in service["environment"].items() if key.startswith("SETTING_")}
+        assert SettingsSources(settings_type_of(name), file=None, environment=environment).resolve(None)
+        assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """An `iofogctl` that writes down what it is asked for, and refuses files named in REFUSED."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "iofogctl"
+    script.write_text(
+        '#!/bin/sh\necho "$@" >> "$CALLS"\ncase "$3" in *"$REFUSED"*) echo "refused: $3" >&2; exit 1;; esac\n'
+    )
+    script.chmod(0o755)
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("REFUSED", "none-of-them")
+    return lambda: calls.read_text().splitlines() if calls.exists() else []
+
+
+def deployed(folder, *more, generation="3.8", fleet=EXAMPLE):
+    return main(["deploy", str(fleet), "--generation", generation, "--out", str(folder / "out"), *more])
+
+
+def test_templates_are_deployed_first_then_every_node(tool, tmp_path, capsys):
+    assert deployed(tmp_path, "--namespace", "north") == 0
+    out = tmp_path / "out"
+    names = ["templates", "nodes/pi-01", "nodes/pi-02", "nodes/truck-7"]
+    assert tool() == [f"deploy -f {out}/{name}.yaml --namespace north" for name in names]
+    assert "3 of 3 nodes deployed" in capsys.readouterr().out
+
+
+def test_a_node_that_fails_does_not_keep_the_others(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REFUSED", "pi-01")
+    assert deployed(tmp_path) == 1
+    assert len(tool()) == 4
+    out = capsys.readouterr().out
+    assert "2 of 3 nodes deployed" in out
+    assert "NODES='pi-01'" in out
+    assert deployed(tmp_path, "--nodes", "pi-02") == 0
+    assert tool()[-1].endswith("nodes/pi-02.yaml")
+
+
+def test_templates_that_are_refused_stop_it(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REFUSED", "templates")
+    assert deployed(tmp_path) == 1
+    assert len(tool()) == 1
+    assert "no node was touched" in capsys.readouterr().out
+
+
+def test_a_fleet_that_is_not_right_is_not_deployed(tool, tmp_path):
+    assert deployed(tmp_path, fleet=fleet_file(tmp_path, groups={})) == 1
+    assert not tool()
+
+
+def test_what_to_install_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert deployed(tmp_path) == 1
+    assert "neither iofogctl nor potctl is on the path" in capsys.readouterr().out
+    assert deployed(tmp_path, generation="edgelet") == 1
+    assert "edgelet deploy -f NAME.yaml" in capsys.readouterr().out
+
+
+def test_an_unknown_node_is_named(tool, tmp_path, capsys):
+    assert deployed(tmp_path, "--nodes", "pi-9") == 1
+    assert "'pi-9' is none of the fleet's nodes; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
+
+
 GPS = {"name": "a", "service": "gps_receiver", "device": "/dev/x"}
 NODE = {"name": "pi-01", "kit": "cold-room", "values": {"room": "north"}}
 
@@ -171,6 +298,11 @@ NODE = {"name": "pi-01", "kit": "cold-room", "values": {"room": "north"}}
         ({"nodes": [NODE | {"values": {"room": "{{ x }}"}}]}, "the Controller renders"),
         ({"groups": {"serial": 20}}, r"group of \w+ devices is missing"),
         ({"tagg": "1"}, "tagg"),
+        ({"api_version": "iofog.org/v2"}, "api_version"),
+        (
+            {"kits": {"k": {"services": [GPS], "routes": [{"from": "a", "to": "b"}]}}},
+            "a route names 'b'; there are a",
+        ),
         ({"tag": "1 0"}, "tag"),
         (
             {"kits": {"k": {"services": [{"name": "a", "service": "json", "device": "/dev/x"}]}}},
