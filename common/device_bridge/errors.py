@@ -8,7 +8,9 @@ BridgeError
 from __future__ import annotations
 
 import enum
+import errno
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class BridgeError(Exception):
@@ -62,11 +64,30 @@ class DeviceError(BridgeError, OSError):
     @classmethod
     def from_os(cls, error: OSError, device: str, known: Mapping[int, tuple[DeviceErrorKind, str]]) -> DeviceError:
         """The error of a device out of one of the kernel's; `known` says what its numbers mean for this device."""
+        if error.errno in (errno.EACCES, errno.EPERM) and error.filename:  # from open(2)
+            path = str(error.filename)
+            return cls(DeviceErrorKind.PERMISSION, path, permission_hint(path, error.errno))
         kind, detail = known.get(error.errno or 0, (DeviceErrorKind.BUS_FAULT, error.strerror or str(error)))
         return cls(kind, device, detail)
 
     def __str__(self) -> str:
         return f"{self.device}: {self.kind.value}: {self.detail}"
+
+
+def permission_hint(path: str, number: int) -> str:
+    """Which of the two permissions is missing, and how to give it: the container's device rule, or the file's mode.
+
+    Parameters:
+        path: of the device node.
+        number: EPERM or EACCES, as open(2) failed.
+    """
+    if number == errno.EPERM:
+        return "the container has no rule for this device; pass it in as a device, not as a volume"
+    try:
+        gid = Path(path).stat().st_gid
+    except OSError:
+        return "access denied"
+    return f"access denied; give the service group {gid}, which owns the device"
 
 
 def _shorten(value: object, limit: int = 60) -> str:

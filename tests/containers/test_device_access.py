@@ -41,19 +41,32 @@ def test_the_right_group_opens_it(node):
         eventually(lambda: '"state":"open"' in device_of(running) or '"state":"reading"' in device_of(running))
 
 
-def test_the_wrong_group_is_said_and_tried_again(node):
-    with container("gps_receiver", SETTINGS, f"--device={node}:/dev/gps:rw") as running:
-        text = eventually(lambda: "permission" in (page := device_of(running)) and page)
-        assert "group" in text
-        assert "device rule" not in text
-        node_in_container = Path(f"/proc/{running.pid}/root/dev/gps")
-        os.chown(node_in_container, 0, 10_001)
-        eventually(lambda: '"state":"open"' in device_of(running) or '"state":"reading"' in device_of(running), 90)
+NODES = [("gps_receiver", "/dev/gps"), ("climate_sensor", "/dev/i2c-1"), ("digital_inputs", "/dev/gpiochip0")]
+INPUTS = {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO17"}]}
 
 
-def test_no_device_rule_is_said_and_tried_again(node):
-    with container("gps_receiver", SETTINGS, f"--volume={node}:/dev/gps", user=f"10001:{GROUP}") as running:
+def settings_of(service):
+    return {"gps_receiver": SETTINGS, "climate_sensor": {}, "digital_inputs": INPUTS}[service]
+
+
+@pytest.mark.parametrize(("service", "inside"), NODES)
+def test_the_wrong_group_is_said(node, service, inside):
+    with container(service, settings_of(service), f"--device={node}:{inside}:rw") as running:
         text = eventually(lambda: "permission" in (page := device_of(running)) and page)
-        assert "device" in text
-        assert "rule" in text
+        assert f"{inside}: permission: access denied; give the service group {GROUP}" in text
+
+
+@pytest.mark.parametrize(("service", "inside"), NODES)
+def test_no_device_rule_is_said(node, service, inside):
+    mounted = f"--volume={node}:{inside}"
+    with container(service, settings_of(service), mounted, user=f"10001:{GROUP}") as running:
+        text = eventually(lambda: "permission" in (page := device_of(running)) and page)
+        assert f"{inside}: permission: the container has no rule for this device" in text
         eventually(lambda: running.metric("device_failures_total") > 1)
+
+
+def test_it_goes_on_as_soon_as_it_may(node):
+    with container("gps_receiver", SETTINGS, f"--device={node}:/dev/gps:rw") as running:
+        eventually(lambda: "permission" in device_of(running))
+        os.chown(Path(f"/proc/{running.pid}/root/dev/gps"), 0, 10_001)
+        eventually(lambda: '"state":"open"' in device_of(running) or '"state":"reading"' in device_of(running), 90)

@@ -264,7 +264,12 @@ REGISTRY = "apiVersion: iofog.org/v3\nkind: Registry\nspec: {url: r.io, private:
 EDGELET_REGISTRY = (
     "apiVersion: edgelet.iofog.org/v1\nkind: Registry\nmetadata: {name: r}\nspec: {id: 10, url: r.io}\n"
 )
-ITEM = "apiVersion: iofog.org/v3\nkind: CatalogItem\nmetadata: {name: b}\nspec: {x86: r/b:1, arm: r/b:1, registry: remote}\n"
+ITEM = """\
+apiVersion: iofog.org/v3
+kind: CatalogItem
+metadata: {name: b}
+spec: {x86: r/b:1, arm: r/b:1, registry: remote}
+"""
 ROUTE = "apiVersion: iofog.org/v3\nkind: Route\nmetadata: {name: app/a-to-b}\nspec: {from: a, to: b}\n"
 
 

@@ -25,8 +25,6 @@ _READ_BYTES = EVENT.size * MOST_EVENTS
 _ERRORS: dict[int, tuple[DeviceErrorKind, str]] = {
     errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no GPIO chip; give the container /dev/gpiochipN"),
     errno.ECONNREFUSED: (DeviceErrorKind.NOT_FOUND, "no emulated chip listens there; start the emulator"),
-    errno.EACCES: (DeviceErrorKind.PERMISSION, "the group of /dev/gpiochipN may open it (gpio, mostly): run with it"),
-    errno.EPERM: (DeviceErrorKind.PERMISSION, "the container's device rules forbid it: pass the device in"),
     errno.ENODEV: (DeviceErrorKind.GONE, "the chip is gone"),
     errno.EBADF: (DeviceErrorKind.GONE, "the lines are closed"),
     errno.EINVAL: (DeviceErrorKind.BUS_FAULT, "the chip cannot do this (bias, drive, edges?)"),

@@ -30,14 +30,6 @@ UNOPENED: dict[int, tuple[DeviceErrorKind, str]] = {
         "there is no such bus; enable it (dtparam=i2c_arm=on), load i2c-dev, or give the container the device",
     ),
     errno.ENOTTY: (DeviceErrorKind.NOT_FOUND, "this is not an I2C bus; /dev/i2c-1 is one on most boards"),
-    errno.EACCES: (
-        DeviceErrorKind.PERMISSION,
-        "the group of the device node may open it (i2c, mostly): run the container with this group",
-    ),
-    errno.EPERM: (
-        DeviceErrorKind.PERMISSION,
-        "the container's device rules forbid it: pass the device in, do not mount it as a file",
-    ),
     errno.ECONNREFUSED: (DeviceErrorKind.NOT_FOUND, "no emulated bus listens there; start the emulator"),
 }
 

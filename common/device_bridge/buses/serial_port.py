@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import serial
 from msgspec import Meta
 
-from ..errors import DeviceError, DeviceErrorKind, SettingsError
+from ..errors import DeviceError, DeviceErrorKind, SettingsError, permission_hint
 from ..settings_model import Seconds, Settings
 from .serial_address import find_tty
 
@@ -215,18 +215,8 @@ def _device_error(port: str, error: serial.SerialException) -> DeviceError:
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return DeviceError(DeviceErrorKind.NOT_FOUND, port, "no such device; is it plugged in?")
     if code in (errno.EACCES, errno.EPERM):
-        return DeviceError(DeviceErrorKind.PERMISSION, port, _permission_hint(port, code))
+        return DeviceError(DeviceErrorKind.PERMISSION, port, permission_hint(port, code))
     if code in (errno.EBUSY, errno.EAGAIN):
         return DeviceError(DeviceErrorKind.BUSY, port, "another process has it open; only one can read a port")
     detail = os.strerror(code) if code else str(error)
     return DeviceError(DeviceErrorKind.BUS_FAULT, port, detail)
-
-
-def _permission_hint(port: str, code: int) -> str:
-    if code == errno.EPERM:
-        return "the container has no rule for this device; pass it in as a device, not as a volume"
-    try:
-        gid = Path(port).stat().st_gid
-    except OSError:
-        return "access denied"
-    return f"access denied; give the service group {gid}, which owns the device"
