@@ -87,11 +87,25 @@ def test_bouncing_is_left_to_the_chip(world):
 
 def test_a_rotary_encoder(world):
     _, factory, drive = world
+    seen = []
+
+    def noting(pin):
+        act = pin.when_changed
+
+        def note(ticks, state):
+            act(ticks, state)
+            seen.append(state)
+
+        pin.when_changed = note
+        return note
+
     with gpiozero.RotaryEncoder("P8_12", "P8_13", pin_factory=factory) as encoder:
-        for a, b in ((1, 0), (0, 0), (0, 1), (1, 1)) * 3:
-            drive("P8_12", a)
-            drive("P8_13", b)
-        until(lambda: abs(encoder.steps) == 3)
+        kept = [noting(contact.pin) for contact in (encoder.a, encoder.b)]  # gpiozero holds them weakly
+        for n, (line, level) in enumerate([("P8_13", 0), ("P8_12", 0), ("P8_13", 1), ("P8_12", 1)] * 3):
+            drive(line, level)
+            until(lambda edges=n + 1: len(seen) == edges)  # each line tells its own edges; their order is the turn's
+        assert abs(encoder.steps) == 3
+        assert len(kept) == 2
 
 
 def test_errors_are_gpiozeros_own(world):

@@ -166,10 +166,10 @@ async def test_a_lock_folder_that_is_not_there_is_told(tmp_path):
 
 async def test_what_the_kernel_forbids_says_what_to_do(monkeypatch):
     def forbidden(path, timeout_s):
-        raise PermissionError(errno.EACCES, "Permission denied")
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
 
     monkeypatch.setattr(i2c_owner, "open_adapter", forbidden)
-    with pytest.raises(DeviceError, match="run the container with this group") as caught:
+    with pytest.raises(DeviceError, match="the container has no rule for this device") as caught:
         await I2cBus(I2cSettings(path="/dev/i2c-1")).open()
     assert caught.value.kind is DeviceErrorKind.PERMISSION
 

@@ -25,6 +25,7 @@ _READ_BYTES = EVENT.size * MOST_EVENTS
 _ERRORS: dict[int, tuple[DeviceErrorKind, str]] = {
     errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no GPIO chip; give the container /dev/gpiochipN"),
     errno.ECONNREFUSED: (DeviceErrorKind.NOT_FOUND, "no emulated chip listens there; start the emulator"),
+    errno.EPERM: (DeviceErrorKind.BUS_FAULT, "an input cannot be set"),
     errno.ENODEV: (DeviceErrorKind.GONE, "the chip is gone"),
     errno.EBADF: (DeviceErrorKind.GONE, "the lines are closed"),
     errno.EINVAL: (DeviceErrorKind.BUS_FAULT, "the chip cannot do this (bias, drive, edges?)"),
