@@ -42,6 +42,8 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
     identity = variables.get("SELFNAME", "")
     if chosen == "console:":
         return ConsoleLink()
+    if chosen.startswith(("nats:", "tls:")):
+        return _nats_link(chosen, variables)
     if not chosen:
         if not identity:
             raise NodeNotFound(
@@ -50,6 +52,18 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
             )
         return AgentLink(LocalApiClient(identity, _agent_host()))
     return _agent_link(chosen, identity)
+
+
+def _nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
+    from .nats_link import NatsLink  # noqa: PLC0415 - a library that only nodes with NATS pay for
+    from .nats_options import nats_options  # noqa: PLC0415
+
+    try:
+        return NatsLink(nats_options(chosen, variables))
+    except ValueError as error:
+        url = urlsplit(chosen)
+        shown = chosen.replace(f"{url.password}@", "…@") if url.password else chosen
+        raise NodeNotFound(f"IOFOG_LINK={shown}: {error}") from None
 
 
 def _agent_link(chosen: str, identity: str) -> AgentLink:

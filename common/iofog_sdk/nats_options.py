@@ -1,0 +1,125 @@
+"""How a NATS link is set up: out of `IOFOG_LINK=nats://…?option=value`, or out of what a newer node sets."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .identity import Identity, identity_from
+
+DEFAULT_PORT = 4222
+FALLBACK = f"nats://nats.default.svc.bridge.local:{DEFAULT_PORT}"
+"""Edgelet's own name for it, where the node sets no NATS_SERVER_URL: before Controller 3.8.2."""
+
+_NOBODY = Identity("default", "unnamed")
+
+
+@dataclass(frozen=True)
+class NatsOptions:
+    """All of them; every one but `server`, `user` and `password` can be given as `?name=value`.
+
+    Parameters:
+        server: `nats://host:port` or `tls://host:port`, without secrets.
+        identity: this microservice's names.
+        subject: where readings are published; `{application}`, `{microservice}`, and `{quantity}` to publish each
+            quantity by itself.
+        commands: where commands wait for this microservice.
+        requests: where commands are asked with a reply.
+        receive: more subjects that are received, for a consumer of readings; "" for none.
+        stream: JetStream stream that keeps readings and commands, made if it may be.
+        max_bytes: of the stream, if it is made here; the oldest messages are given up first.
+        user, password: if the server wants them.
+        password_file: instead of `password`.
+        credentials: `.creds` file.
+        ca: PEM file of the authority that has signed the server's certificate.
+        receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
+        ping_interval_s: seconds between pings.
+        window: acknowledgements under way.
+    """
+
+    server: str = FALLBACK
+    identity: Identity = _NOBODY
+    subject: str = "iofog.readings.{application}.{microservice}"
+    commands: str = "iofog.commands.{application}.{microservice}"
+    requests: str = "iofog.requests.{application}.{microservice}"
+    receive: str = ""
+    stream: str = "IOFOG"
+    max_bytes: int = 256 * 1024 * 1024
+    user: str = ""
+    password: str = ""
+    password_file: str = ""
+    credentials: str = ""
+    ca: str = ""
+    receipt_timeout_s: float = 15.0
+    ping_interval_s: float = 15.0
+    window: int = 256
+
+    def __repr__(self) -> str:
+        return f"NatsOptions({self.server})"  # never a secret into a log
+
+    def filled(self, template: str) -> str:
+        """A subject with this microservice's names in it."""
+        names = {"application": self.identity.application, "microservice": self.identity.microservice}
+        for name, value in names.items():
+            template = template.replace(f"{{{name}}}", value)
+        return template
+
+    def secret(self) -> str:
+        """The password, read anew each time. Raises OSError."""
+        return Path(self.password_file).read_text().strip() if self.password_file else self.password
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For `tls://`; None for plain TCP. Raises OSError."""
+        if not self.server.startswith("tls://") and not self.ca:
+            return None
+        return ssl.create_default_context(cafile=self.ca or None)
+
+
+_NUMBERS: dict[str, tuple[type, float, float]] = {
+    "max_bytes": (int, 1024 * 1024, 1 << 40),
+    "window": (int, 1, 4000),
+    "receipt_timeout_s": (float, 0.1, 3600),
+    "ping_interval_s": (float, 0.1, 3600),
+}
+_TEXTS = ("subject", "commands", "requests", "receive", "stream", "password_file", "credentials", "ca")
+
+
+def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
+    """Options out of a URL and the node's variables.
+
+    Parameters:
+        chosen: `nats://[user[:password]@]host[:port][?name=value&…]`, `tls://…`, or "" for what the node says.
+        environment: the process's variables.
+
+    Raises ValueError, naming the option and the remedy.
+    """
+    url = urlsplit(chosen or environment.get("NATS_SERVER_URL", "") or FALLBACK)
+    if url.scheme not in ("nats", "tls") or not url.hostname or url.path.strip("/"):
+        raise ValueError(f"write nats://host:{DEFAULT_PORT} or tls://host:{DEFAULT_PORT}")
+    options = NatsOptions(
+        server=f"{url.scheme}://{url.hostname}:{url.port or DEFAULT_PORT}",
+        identity=identity_from(environment),
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        credentials=environment.get("NATS_CREDS_PATH", ""),
+    )
+    pairs = parse_qsl(url.query, strict_parsing=bool(url.query), keep_blank_values=True)
+    return replace(options, **dict(_option(name, text) for name, text in pairs))
+
+
+def _option(name: str, text: str) -> tuple[str, Any]:
+    if name in _TEXTS:
+        if name in ("subject", "commands", "requests", "receive") and (set(text) & set(" \t\r\n") or ".." in text):
+            raise ValueError(f"{name}={text!r} is no NATS subject: words with dots between")
+        return name, text
+    if name not in _NUMBERS:
+        raise ValueError(f"unknown option {name}; there are {', '.join((*_TEXTS, *_NUMBERS))}")
+    kind, low, high = _NUMBERS[name]
+    value = kind(text)
+    if not low <= value <= high:
+        raise ValueError(f"{name}={text}: {low:g} to {high:g}")
+    return name, value
