@@ -12,7 +12,6 @@ import base64
 import contextlib
 import logging
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from .backoff import Backoff
-from .data_plane import Inbox, InFlight, Outcome, not_connected
+from .data_plane import DataPlane, Sent
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
-from .link import Link
 from .message import IoMessage
 from .nats_options import NatsOptions
 from .nkeys import CredentialsError, read_credentials, sign
@@ -38,13 +36,10 @@ log = logging.getLogger("iofog_sdk")
 
 _PREFIX = "ioFog-"
 _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
-_CHECK_S = 1.0
-_STEADY_AFTER_S = 5.0
 _OPEN_S = 10
+_CLOSE_S = 2.0
 _MAX_REQUESTS = 64
 _CONSUMER_WINDOW = 256
-
-_Waiting = tuple[bytes, Callable[[Outcome], None]]
 
 
 class _Named(msgspec.Struct):
@@ -53,7 +48,7 @@ class _Named(msgspec.Struct):
     id: str = ""
 
 
-class NatsLink(Link):
+class NatsLink(DataPlane):
     """JetStream publish with many acknowledgements under way; commands by a durable consumer and by request.
 
     Parameters:
@@ -62,104 +57,35 @@ class NatsLink(Link):
     """
 
     def __init__(self, options: NatsOptions, *, backoff: Backoff | None = None) -> None:
-        super().__init__()
+        super().__init__("NATS", options.receipt_timeout_s, options.window, backoff)
         self.options = options
         self.microservice_id = options.identity.uuid or options.identity.microservice
         self.description = f"NATS at {options.server}, subject {options.filled(options.subject)}"
-        self._backoff = backoff or Backoff()
-        self._up = asyncio.Event()
-        self._last_error: LinkError | None = None
-        self._in_flight = InFlight(options.receipt_timeout_s)
-        self._waiting: deque[_Waiting] = deque()
         self._posted = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._inbox = Inbox()
         self._requests: dict[str, Msg] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Future[None]] = set()
 
-    @property
-    def connected(self) -> bool:
-        return self._up.is_set()
-
-    @property
-    def last_error(self) -> LinkError | None:
-        return None if self.connected else self._last_error
-
-    async def start(self) -> None:
-        if self.on_config is not None:
-            self.on_config(None)  # NATS carries messages only
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="nats")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
-    def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        if not self.connected:
-            done(not_connected("NATS", self._last_error))
-            return
-        self._waiting.append((body, done))
-        if len(self._waiting) >= self.options.window:
-            self._room.clear()
-        self._posted.set()
-
-    async def wait_connected(self) -> None:
-        await self._up.wait()
-
-    async def wait_for_room(self) -> None:
-        await self._room.wait()
-
-    async def get_config(self) -> str | None:
-        return None
-
-    def messages(self) -> AsyncIterator[IoMessage]:
-        return self._inbox.take()
-
-    async def _run(self) -> None:
-        while True:
-            error = await self._one_connection()
-            if self._last_error is None or str(error) != str(self._last_error):
-                log.warning("NATS is down: %s", error)
-            self._last_error = error
-            await asyncio.sleep(self._backoff.next_s())
-
-    async def _one_connection(self) -> LinkError:
-        loop = asyncio.get_running_loop()
-        lost: asyncio.Future[LinkError] = loop.create_future()
-        steady_at = float("inf")
+    @contextlib.asynccontextmanager
+    async def _session(self, lost: asyncio.Future[LinkError]) -> AsyncIterator[None]:
         client = Client()
         publishing: asyncio.Task[None] | None = None
         try:
-            await self._open(client, lost)
-            stream = client.jetstream(publish_async_max_pending=self.options.window)
-            await self._prepare(client, stream)
-            log.info("NATS is up: %s", self.options.server)
-            self._last_error = None
-            steady_at = loop.time() + _STEADY_AFTER_S
-            self._up.set()
-            publishing = loop.create_task(self._publish(stream, lost))
-            while not lost.done():
-                await asyncio.wait((lost,), timeout=min(_CHECK_S, self.options.receipt_timeout_s / 4))
-                if not lost.done() and (overdue := self._in_flight.overdue()):
-                    return overdue
-            return lost.result()
-        except (Error, OSError, CredentialsError, TimeoutError) as error:
-            return lost.result() if lost.done() else self._explained(error)
+            try:
+                await self._open(client, lost)
+                stream = client.jetstream(publish_async_max_pending=self.options.window)
+                await self._prepare(client, stream)
+            except (Error, OSError, CredentialsError) as error:
+                raise self._explained(error) from None
+            publishing = asyncio.get_running_loop().create_task(self._publish(stream, lost))
+            yield
         finally:
-            if loop.time() >= steady_at:
-                self._backoff.reset()
-            self._up.clear()
             if publishing is not None:
                 publishing.cancel()
-            self._give_up(lost.result() if lost.done() else ConnectionLost("NATS: the connection was given up"))
+            self._requests.clear()
             with contextlib.suppress(Error, OSError, TimeoutError):
-                await client.close()
+                await asyncio.wait_for(client.close(), _CLOSE_S)
+
+    def _pump(self) -> None:
+        self._posted.set()
 
     async def _open(self, client: Client, lost: asyncio.Future[LinkError]) -> None:
         def lose(error: LinkError) -> None:
@@ -263,7 +189,7 @@ class NatsLink(Link):
             await self._posted.wait()
 
     def _acknowledged(
-        self, sent: object, left: list[int], lost: asyncio.Future[LinkError], future: asyncio.Future[PubAck]
+        self, sent: Sent, left: list[int], lost: asyncio.Future[LinkError], future: asyncio.Future[PubAck]
     ) -> None:
         if future.cancelled() or lost.done():
             return
@@ -272,18 +198,10 @@ class NatsLink(Link):
             return
         left[0] -= 1
         if not left[0]:
-            self._in_flight.acknowledge(sent)  # type: ignore[arg-type]
-
-    def _give_up(self, error: LinkError) -> None:
-        self._in_flight.fail(error)
-        waiting, self._waiting = self._waiting, deque()
-        for _, done in waiting:
-            done(error)
-        self._room.set()
-        self._requests.clear()
+            self._in_flight.acknowledge(sent)
 
     async def _take(self, received: Msg) -> None:
-        if not self._inbox.put(_message_of(received), lambda: self._in_background(received.ack())):
+        if not self._inbox.put(_message_of(received), lambda: self._in_background(_quietly(received.ack()))):
             await _quietly(received.nak(delay=1))
 
     async def _take_request(self, received: Msg) -> None:
@@ -301,12 +219,7 @@ class NatsLink(Link):
         if not self._requests:
             return
         if request := self._requests.pop(_named(message), None):
-            self._in_background(request.respond(message.contentdata))
-
-    def _in_background(self, work: Awaitable[object]) -> None:
-        task = asyncio.ensure_future(_quietly(work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+            self._in_background(_quietly(request.respond(message.contentdata)))
 
     def _explained(self, error: BaseException) -> LinkError:
         options = self.options

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .identity import Identity, identity_from
+from .link_url import TEXT, Kinds, Number, read_url
 
 DEFAULT_PORT = 4222
 FALLBACK = f"nats://nats.default.svc.bridge.local:{DEFAULT_PORT}"
@@ -79,13 +78,15 @@ class NatsOptions:
         return ssl.create_default_context(cafile=self.ca or None)
 
 
-_NUMBERS: dict[str, tuple[type, float, float]] = {
-    "max_bytes": (int, 1024 * 1024, 1 << 40),
-    "window": (int, 1, 4000),
-    "receipt_timeout_s": (float, 0.1, 3600),
-    "ping_interval_s": (float, 0.1, 3600),
+_SECONDS = Number(float, 0.1, 3600)
+_SUBJECTS = ("subject", "commands", "requests", "receive")
+_KINDS: Kinds = {
+    **dict.fromkeys((*_SUBJECTS, "stream", "password_file", "credentials", "ca"), TEXT),
+    "max_bytes": Number(int, 1 << 20, 1 << 40),
+    "window": Number(int, 1, 4000),
+    "receipt_timeout_s": _SECONDS,
+    "ping_interval_s": _SECONDS,
 }
-_TEXTS = ("subject", "commands", "requests", "receive", "stream", "password_file", "credentials", "ca")
 
 
 def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
@@ -97,29 +98,17 @@ def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
 
     Raises ValueError, naming the option and the remedy.
     """
-    url = urlsplit(chosen or environment.get("NATS_SERVER_URL", "") or FALLBACK)
-    if url.scheme not in ("nats", "tls") or not url.hostname or url.path.strip("/"):
-        raise ValueError(f"write nats://host:{DEFAULT_PORT} or tls://host:{DEFAULT_PORT}")
-    options = NatsOptions(
-        server=f"{url.scheme}://{url.hostname}:{url.port or DEFAULT_PORT}",
+    ports = {"nats": DEFAULT_PORT, "tls": DEFAULT_PORT}
+    url = read_url(chosen or environment.get("NATS_SERVER_URL", "") or FALLBACK, ports, _KINDS)
+    for name in _SUBJECTS:
+        subject = url.options.get(name, "")
+        if set(subject) & set(" \t\r\n") or ".." in subject or subject.startswith("."):
+            raise ValueError(f"{name}={subject!r} is no NATS subject: words with dots between")
+    credentials = {"credentials": environment.get("NATS_CREDS_PATH", "")}
+    return NatsOptions(
+        server=url.server,
         identity=identity_from(environment),
-        user=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        credentials=environment.get("NATS_CREDS_PATH", ""),
+        user=url.user,
+        password=url.password,
+        **(credentials | url.options),
     )
-    pairs = parse_qsl(url.query, strict_parsing=bool(url.query), keep_blank_values=True)
-    return replace(options, **dict(_option(name, text) for name, text in pairs))
-
-
-def _option(name: str, text: str) -> tuple[str, Any]:
-    if name in _TEXTS:
-        if name in ("subject", "commands", "requests", "receive") and (set(text) & set(" \t\r\n") or ".." in text):
-            raise ValueError(f"{name}={text!r} is no NATS subject: words with dots between")
-        return name, text
-    if name not in _NUMBERS:
-        raise ValueError(f"unknown option {name}; there are {', '.join((*_TEXTS, *_NUMBERS))}")
-    kind, low, high = _NUMBERS[name]
-    value = kind(text)
-    if not low <= value <= high:
-        raise ValueError(f"{name}={text}: {low:g} to {high:g}")
-    return name, value

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .errors import IoFogError
 from .link import AgentLink, ConsoleLink, Link
+from .link_url import without_secret
 from .local_api import DEFAULT_PORT, LocalApiClient
 
 AGENT_ALIAS = "iofog"
@@ -42,8 +43,11 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
     identity = variables.get("SELFNAME", "")
     if chosen == "console:":
         return ConsoleLink()
-    if chosen.startswith(("nats:", "tls:")):
-        return _nats_link(chosen, variables)
+    if other := _OTHERS.get(chosen.partition(":")[0]):
+        try:
+            return other(chosen, variables)
+        except ValueError as error:
+            raise NodeNotFound(f"IOFOG_LINK={without_secret(chosen)}: {error}") from None
     if not chosen:
         if not identity:
             raise NodeNotFound(
@@ -58,12 +62,17 @@ def _nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
     from .nats_link import NatsLink  # noqa: PLC0415 - a library that only nodes with NATS pay for
     from .nats_options import nats_options  # noqa: PLC0415
 
-    try:
-        return NatsLink(nats_options(chosen, variables))
-    except ValueError as error:
-        url = urlsplit(chosen)
-        shown = chosen.replace(f"{url.password}@", "…@") if url.password else chosen
-        raise NodeNotFound(f"IOFOG_LINK={shown}: {error}") from None
+    return NatsLink(nats_options(chosen, variables))
+
+
+def _mqtt_link(chosen: str, variables: Mapping[str, str]) -> Link:
+    from .mqtt_link import MqttLink  # noqa: PLC0415 - as above
+    from .mqtt_options import mqtt_options  # noqa: PLC0415
+
+    return MqttLink(mqtt_options(chosen, variables))
+
+
+_OTHERS = {"nats": _nats_link, "tls": _nats_link, "mqtt": _mqtt_link, "mqtts": _mqtt_link}
 
 
 def _agent_link(chosen: str, identity: str) -> AgentLink:

@@ -1,0 +1,137 @@
+"""How an MQTT link is set up: out of `IOFOG_LINK=mqtt://…?option=value`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .identity import Identity, identity_from
+from .link_url import TEXT, Choice, Kinds, Number, read_url
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+_NOBODY = Identity("default", "unnamed")
+
+
+@dataclass(frozen=True)
+class MqttOptions:
+    """All of them; every one but `server`, `host`, `port`, `user` and `password` can be given as `?name=value`.
+
+    Parameters:
+        server: `mqtt://host:port` or `mqtts://host:port`, without secrets.
+        host, port: the same apart.
+        identity: this microservice's names.
+        version: of the protocol, `5` or `3.1.1`.
+        topic: where readings are published; `{application}`, `{microservice}`, and `{quantity}` to publish each
+            quantity by itself.
+        results: where results of commands are published.
+        commands: where commands are received.
+        status: retained: `online`, and `offline` at the end and as last will; "" for none.
+        receive: one more topic filter that is received, for a consumer of readings; "" for none.
+        qos: 0, 1 or 2, for all of them.
+        retain: `true` keeps the last readings at the broker.
+        expiry_s: after which the broker drops what it could not deliver, protocol 5 only; 0 for never.
+        session_s: for which the broker keeps what is for this microservice while it is away.
+        client_id: by default `application-microservice`.
+        user, password: if the broker wants them.
+        password_file: instead of `password`.
+        ca: PEM file of the authority that has signed the broker's certificate.
+        certificate, key: PEM files by which this client shows who it is.
+        receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
+        ping_interval_s: seconds between pings.
+        window: acknowledgements under way.
+    """
+
+    server: str = "mqtt://127.0.0.1:1883"
+    host: str = "127.0.0.1"
+    port: int = 1883
+    identity: Identity = _NOBODY
+    version: str = "5"
+    topic: str = "iofog/{application}/{microservice}/readings"
+    results: str = "iofog/{application}/{microservice}/results"
+    commands: str = "iofog/{application}/{microservice}/commands"
+    status: str = "iofog/{application}/{microservice}/status"
+    receive: str = ""
+    qos: int = 1
+    retain: str = "false"
+    expiry_s: int = 0
+    session_s: int = 86_400
+    client_id: str = ""
+    user: str = ""
+    password: str = ""
+    password_file: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    receipt_timeout_s: float = 15.0
+    ping_interval_s: int = 15
+    window: int = 20
+
+    def __repr__(self) -> str:
+        return f"MqttOptions({self.server})"  # never a secret into a log
+
+    @property
+    def name(self) -> str:
+        """The client id."""
+        return self.client_id or f"{self.identity.application}-{self.identity.microservice}"
+
+    def filled(self, template: str) -> str:
+        """A topic with this microservice's names in it."""
+        return template.replace("{application}", self.identity.application).replace(
+            "{microservice}", self.identity.microservice
+        )
+
+    def secret(self) -> str:
+        """The password, read anew each time. Raises OSError."""
+        return Path(self.password_file).read_text().strip() if self.password_file else self.password
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For `mqtts://`; None for plain TCP. Raises OSError, which ssl.SSLError is."""
+        if not self.server.startswith("mqtts:"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca or None)
+        if self.certificate:
+            context.load_cert_chain(self.certificate, self.key or None)
+        return context
+
+
+_SECONDS = Number(float, 0.1, 3600)
+_TOPICS = ("topic", "results", "commands", "status")
+_TEXTS = (*_TOPICS, "receive", "client_id", "password_file", "ca", "certificate", "key")
+_KINDS: Kinds = {
+    **dict.fromkeys(_TEXTS, TEXT),
+    "version": Choice(("5", "3.1.1")),
+    "retain": Choice(("true", "false")),
+    "qos": Number(int, 0, 2),
+    "expiry_s": Number(int, 0, 1 << 31),
+    "session_s": Number(int, 0, 1 << 31),
+    "window": Number(int, 1, 1000),
+    "receipt_timeout_s": _SECONDS,
+    "ping_interval_s": Number(int, 1, 3600),
+}
+
+
+def mqtt_options(chosen: str, environment: Mapping[str, str]) -> MqttOptions:
+    """Options out of a URL.
+
+    Parameters:
+        chosen: `mqtt://[user[:password]@]host[:port][?name=value&…]` or `mqtts://…`.
+        environment: the process's variables, for this microservice's names.
+
+    Raises ValueError, naming the option and the remedy.
+    """
+    url = read_url(chosen, PORTS, _KINDS)
+    for name in _TOPICS:
+        topic = url.options.get(name, "x")
+        if set(topic) & set("+#\0") or (not topic and name != "status"):
+            raise ValueError(f"{name}={topic!r} is no MQTT topic: levels with slashes between, without + and #")
+    return MqttOptions(
+        server=url.server,
+        host=url.host,
+        port=url.port,
+        identity=identity_from(environment),
+        user=url.user,
+        password=url.password,
+        **url.options,
+    )
