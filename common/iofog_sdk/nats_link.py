@@ -39,6 +39,8 @@ _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
 _OPEN_S = 10
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
+_FORGOTTEN_AFTER_S = 7 * 86_400
+"""A microservice that has been away for longer finds its commands gone."""
 _CONSUMER_WINDOW = 256
 
 
@@ -146,14 +148,18 @@ class NatsLink(DataPlane):
             log.info("NATS: stream %s made, %d MiB", options.stream, options.max_bytes >> 20)
         await client.subscribe(options.filled(options.requests), cb=self._take_request)
         commands = options.filled(options.commands)
-        await self._subscribe(stream, commands, f"{options.identity.application}-{options.identity.microservice}")
+        name = f"{options.identity.application}-{options.identity.microservice}"
+        await self._subscribe(stream, commands, name, DeliverPolicy.ALL)
         if options.receive:
-            await self._subscribe(stream, options.receive, None)
+            await self._subscribe(stream, options.receive, f"{name}-receive", DeliverPolicy.NEW)
 
-    async def _subscribe(self, stream: JetStreamContext, subject: str, durable: str | None) -> None:
-        policy = DeliverPolicy.ALL if durable else DeliverPolicy.NEW
+    async def _subscribe(self, stream: JetStreamContext, subject: str, durable: str, policy: DeliverPolicy) -> None:
         config = ConsumerConfig(
-            ack_policy=AckPolicy.EXPLICIT, max_ack_pending=_CONSUMER_WINDOW, deliver_policy=policy, ack_wait=30
+            ack_policy=AckPolicy.EXPLICIT,
+            max_ack_pending=_CONSUMER_WINDOW,
+            deliver_policy=policy,
+            ack_wait=30,
+            inactive_threshold=_FORGOTTEN_AFTER_S,
         )
         await stream.subscribe(
             subject, durable=durable, stream=self.options.stream, cb=self._take, manual_ack=True, config=config

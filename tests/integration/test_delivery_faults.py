@@ -10,6 +10,7 @@ from gps_receiver.emulator import encode
 from local_agent import LocalAgent
 
 from .conftest import agent_config, environment, free_port, opened, page, receiving, until, until_page
+from .nodes import NODES, is_here
 
 OPTIONS = "?receipt_timeout_s=0.3&ping_interval_s=0.2&answer_timeout_s=0.5"
 SENTENCES = 400
@@ -19,72 +20,36 @@ def sentence(number):
     return encode(f"GPVTG,,T,,M,{number}.0,N,,K")
 
 
-async def hang(agent):
-    agent.faults.hang = True
-
-
-async def close_without_reply(agent):
-    agent.faults.close_without_reply = True
-    agent.drop_connections("device")
-
-
-async def answer_slowly(agent):
-    agent.faults.delay_s = 0.5
-
-
-async def drop_receipts(agent):
-    agent.faults.drop_receipts = True
-
-
-async def garbage_short(agent):
-    agent.faults.garbage = b"\x0e\x20"
-
-
-async def garbage_unknown(agent):
-    agent.faults.garbage = b"\xfe" * 40
-
-
-async def break_connections(agent):
-    for _ in range(5):
-        agent.drop_connections("device")
-        await asyncio.sleep(0.02)
-
-
-async def forget(agent):
-    session = agent.message_sockets.sessions.get(agent.id_of("device"))
-    if session:
-        agent.message_sockets.remove(session)
-
-
-FAULTS = [
-    hang,
-    close_without_reply,
-    answer_slowly,
-    drop_receipts,
-    garbage_short,
-    garbage_unknown,
-    break_connections,
-    forget,
+DURABILITIES = ("spill", "always")
+CASES = [
+    pytest.param(kind, fault, durability, id=f"{kind}-{fault}-{durability}")
+    for kind, node in NODES.items()
+    for n, fault in enumerate(node.FAULTS)
+    for durability in (DURABILITIES if kind == "agent" else (DURABILITIES[n % 2],))
 ]
 
 
-@pytest.mark.parametrize("durability", ["spill", "always"])
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_nothing_is_lost_and_order_kept(agent, start, line, tmp_path, fault, durability):
-    outbox = {"durability": durability, "directory": str(tmp_path), "spill_after_s": 0.1}
-    agent.set_config("device", {"serial": {"port": str(line.path)}, "outbox": outbox})
-    async with receiving(agent) as receiver:
-        service = await start("gps_receiver", **environment(agent, options=OPTIONS))
+@pytest.mark.parametrize(("kind", "fault", "durability"), CASES)
+async def test_nothing_is_lost_and_order_kept(start, line, tmp_path, kind, fault, durability):
+    if not is_here(kind):
+        pytest.skip(f"{kind} is not installed")
+    settings = {
+        "SETTING_SERIAL__PORT": str(line.path),
+        "SETTING_OUTBOX__DURABILITY": durability,
+        "SETTING_OUTBOX__DIRECTORY": str(tmp_path),
+        "SETTING_OUTBOX__SPILL_AFTER_S": "0.1",
+    }
+    async with NODES[kind](tmp_path) as node, node.receiving() as receiver:
+        service = await start("gps_receiver", **node.variables(), **settings)
         await until(lambda: opened(service, line))
         for number in range(1, SENTENCES + 1):
             if number == SENTENCES // 4:
                 await until(lambda: receiver.samples)
-                await fault(agent)
+                await node.begin(fault)
             await line.send(sentence(number))
         await asyncio.sleep(0.7)  # the fault lasts longer than the time limits of the link
-        healthy = type(agent.faults)()
-        vars(agent.faults).update(vars(healthy))
-        await until(lambda: len(receiver.samples) >= SENTENCES, 30)
+        await node.end(fault)
+        await until(lambda: len(receiver.samples) >= SENTENCES, 40)
         assert await service.stop() == 0
     counts = service.counts
     assert counts["read"] == counts["delivered"] == SENTENCES

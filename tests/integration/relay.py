@@ -1,0 +1,76 @@
+"""A TCP relay that can misbehave: it stands between a service and a server that is real and knows nothing of it."""
+
+import asyncio
+import contextlib
+
+
+class Relay:
+    """Passes bytes on, unless told otherwise.
+
+    Attributes `hang`, `delay_s`, `swallow` (what the server says is thrown away) and `garbage` (which the client gets
+    in its place) hold for all connections; `drop` breaks them.
+    """
+
+    def __init__(self, port):
+        self._to = port
+        self.heal()
+        self._streams = set()
+        self._tasks = set()
+
+    def heal(self):
+        self.hang, self.delay_s, self.swallow, self.garbage, self.refuse = False, 0.0, False, b"", False
+
+    def drop(self):
+        for stream in list(self._streams):
+            stream.transport.abort()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        self.drop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
+        self._streams.add(writer)
+        try:
+            if self.refuse:
+                return
+            there, to = await asyncio.open_connection("127.0.0.1", self._to)
+            self._streams.add(to)
+            pumps = [
+                asyncio.ensure_future(self._pump(reader, to, answers=False)),
+                asyncio.ensure_future(self._pump(there, writer, answers=True)),
+            ]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            self._streams.discard(to)
+            to.transport.abort()
+        except OSError:
+            pass  # the server is away
+        finally:
+            self._streams.discard(writer)
+            writer.transport.abort()
+            self._tasks.discard(asyncio.current_task())
+
+    async def _pump(self, reader, writer, *, answers):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                while self.hang:
+                    await asyncio.sleep(0.01)
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                if answers and self.swallow:
+                    continue
+                if answers and self.garbage:
+                    data = self.garbage
+                writer.write(data)
+                await writer.drain()
