@@ -1,5 +1,6 @@
 """Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
 
+from .agent_link import AgentLink
 from .backoff import Backoff
 from .errors import (
     ConnectionLost,
@@ -11,7 +12,7 @@ from .errors import (
     RequestRefused,
 )
 from .frames import Receipt
-from .link import AgentLink, ConsoleLink, Link
+from .link import ConsoleLink, Link
 from .local_api import LocalApiClient
 from .message import IoMessage, MessageTemplate
 from .node import NodeNotFound, connect

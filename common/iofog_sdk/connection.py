@@ -10,6 +10,7 @@ import h11
 from . import websocket
 from .errors import ConnectionLost, NodeUnreachable
 from .frames import PING, PONG
+from .service_account import ServiceAccount, explained, tls_of
 from .websocket import Opcode
 
 
@@ -22,9 +23,18 @@ class SocketConnection(asyncio.Protocol):
     Parameters:
         host, port, path: what to connect to.
         on_binary: called with the payload of each binary message, in order.
+        account: for Edgelet: its token and TLS. Its pings travel as binary messages, not as WebSocket pings.
     """
 
-    def __init__(self, host: str, port: int, path: str, on_binary: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        path: str,
+        on_binary: Callable[[bytes], None],
+        account: ServiceAccount | None = None,
+    ) -> None:
+        self._account = account
         self._host, self._port, self._path = host, port, path
         self._on_binary = on_binary
         loop = asyncio.get_running_loop()
@@ -45,7 +55,7 @@ class SocketConnection(asyncio.Protocol):
         """Connects and shakes hands. Raises NodeUnreachable; some wrong requests are never answered at all."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._loop.create_connection(lambda: self, self._host, self._port)
+                await self._loop.create_connection(lambda: self, self._host, self._port, **tls_of(self._account))
                 await self._upgraded
         except TimeoutError:
             self.abort("handshake not answered")
@@ -54,7 +64,7 @@ class SocketConnection(asyncio.Protocol):
             self.abort("handshake refused")
             raise
         except OSError as error:
-            raise NodeUnreachable(f"{self.address}: {error.strerror or error}") from error
+            raise NodeUnreachable(f"{self.address}: {explained(error)}") from error
         except asyncio.CancelledError:
             self.abort("cancelled")
             raise
@@ -62,7 +72,7 @@ class SocketConnection(asyncio.Protocol):
     @property
     def address(self) -> str:
         """Where this connection goes, for messages to people."""
-        return f"ws://{self._host}:{self._port}{self._path}"
+        return f"{'ws' if self._account is None else 'wss'}://{self._host}:{self._port}{self._path}"
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +89,7 @@ class SocketConnection(asyncio.Protocol):
         """Sends the ping the agent answers and waits for its pong. Raises ConnectionLost when none comes."""
         pong: asyncio.Future[None] = self._loop.create_future()
         self._pongs.append(pong)
-        self._write(websocket.encode_frame(Opcode.PING, PING, masked=True))
+        self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING, masked=True))
         try:
             await asyncio.wait_for(pong, timeout_s)
         except TimeoutError:
@@ -128,6 +138,12 @@ class SocketConnection(asyncio.Protocol):
             ("Sec-WebSocket-Key", self._key),
             ("Sec-WebSocket-Version", "13"),
         ]
+        if self._account is not None:
+            try:
+                headers.append(self._account.authorization())
+            except NodeUnreachable as error:
+                self._refuse(str(error))
+                return
         request = h11.Request(method="GET", target=self._path, headers=headers)
         self._write(self._http.send(request) + (self._http.send(h11.EndOfMessage()) or b""))
 
@@ -143,12 +159,14 @@ class SocketConnection(asyncio.Protocol):
             self.abort(f"the node broke the WebSocket protocol: {error.reason}")
             return
         for opcode, payload, final in frames:
-            if opcode == Opcode.BINARY and final:
-                self._on_binary(payload)
-            elif opcode == Opcode.PONG and payload == PONG:
+            if payload == PONG and opcode == (Opcode.BINARY if self._account else Opcode.PONG):
                 for pong in self._pongs:
                     if not pong.done():
                         pong.set_result(None)
+            elif payload == PING and opcode == Opcode.BINARY and self._account:
+                self.send_binary(PONG)
+            elif opcode == Opcode.BINARY and final:
+                self._on_binary(payload)
             elif opcode == Opcode.PING:
                 answer = PONG if payload == PING else payload
                 self._write(websocket.encode_frame(Opcode.PONG, answer, masked=True))

@@ -83,6 +83,10 @@ class LocalApiClient:
         except msgspec.DecodeError as error:
             raise ConnectionLost(f"/v2/edgeResources: {error}") from None
 
+    async def ask(self, method: str, path: str) -> Any:
+        """One request without a body. Raises IoFogError."""
+        return await self._rest.request(method, path)
+
     async def log(self, message: str, *, warning: bool = False) -> None:
         """Writes a line into the agent's own log."""
         kind = "warning" if warning else "info"

@@ -39,7 +39,6 @@ from .message import IoMessage
 from .mqtt_options import MqttOptions
 from .senml_split import split_by_quantity
 
-_OPEN_S = 10.0
 _CLOSE_S = 1.0
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
@@ -73,7 +72,7 @@ class MqttLink(DataPlane):
         client = self._made(loop, lost, accepted)
         try:
             await self._connect(client)
-            async with asyncio.timeout(_OPEN_S):
+            async with asyncio.timeout(self.options.answer_timeout_s):
                 await asyncio.wait((lost, accepted), return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise lost.result()
@@ -145,7 +144,7 @@ class MqttLink(DataPlane):
         def connect() -> None:
             if context := options.tls():
                 client.tls_set_context(context)
-            client.connect_timeout = _OPEN_S
+            client.connect_timeout = options.answer_timeout_s
             clean: bool | Literal[3] = not options.session_s if properties else MQTT_CLEAN_START_FIRST_ONLY
             client.connect(
                 options.host, options.port, options.ping_interval_s, clean_start=clean, properties=properties

@@ -38,6 +38,7 @@ class MqttOptions:
         password_file: instead of `password`.
         ca: PEM file of the authority that has signed the broker's certificate.
         certificate, key: PEM files by which this client shows who it is.
+        answer_timeout_s: seconds until a server that does not answer is given up.
         receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
         ping_interval_s: seconds between pings.
         window: acknowledgements under way.
@@ -64,6 +65,7 @@ class MqttOptions:
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    answer_timeout_s: float = 10.0
     receipt_timeout_s: float = 15.0
     ping_interval_s: int = 15
     window: int = 20
@@ -107,6 +109,7 @@ _KINDS: Kinds = {
     "expiry_s": Number(int, 0, 1 << 31),
     "session_s": Number(int, 0, 1 << 31),
     "window": Number(int, 1, 1000),
+    "answer_timeout_s": _SECONDS,
     "receipt_timeout_s": _SECONDS,
     "ping_interval_s": Number(int, 1, 3600),
 }

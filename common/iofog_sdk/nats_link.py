@@ -36,7 +36,6 @@ log = logging.getLogger("iofog_sdk")
 
 _PREFIX = "ioFog-"
 _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
-_OPEN_S = 10
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
 _FORGOTTEN_AFTER_S = 7 * 86_400
@@ -72,9 +71,12 @@ class NatsLink(DataPlane):
         publishing: asyncio.Task[None] | None = None
         try:
             try:
-                await self._open(client, lost)
-                stream = client.jetstream(publish_async_max_pending=self.options.window)
-                await self._prepare(client, stream)
+                async with asyncio.timeout(self.options.answer_timeout_s):
+                    await self._open(client, lost)
+                    stream = client.jetstream(publish_async_max_pending=self.options.window)
+                    await self._prepare(client, stream)
+            except TimeoutError:
+                raise NodeUnreachable(f"NATS: {self.options.server} does not answer") from None
             except (Error, OSError, CredentialsError) as error:
                 raise self._explained(error) from None
             publishing = asyncio.get_running_loop().create_task(self._publish(stream, lost))
@@ -122,7 +124,7 @@ class NatsLink(DataPlane):
             options.server,
             name=f"{options.identity.application}.{options.identity.microservice}",
             allow_reconnect=False,
-            connect_timeout=_OPEN_S,
+            connect_timeout=max(1, round(options.answer_timeout_s)),
             ping_interval=max(1, round(options.ping_interval_s)),
             closed_cb=on_closed,
             disconnected_cb=on_closed,

@@ -35,6 +35,7 @@ class NatsOptions:
         password_file: instead of `password`.
         credentials: `.creds` file.
         ca: PEM file of the authority that has signed the server's certificate.
+        answer_timeout_s: seconds until a server that does not answer is given up.
         receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
         ping_interval_s: seconds between pings.
         window: acknowledgements under way.
@@ -53,6 +54,7 @@ class NatsOptions:
     password_file: str = ""
     credentials: str = ""
     ca: str = ""
+    answer_timeout_s: float = 10.0
     receipt_timeout_s: float = 15.0
     ping_interval_s: float = 15.0
     window: int = 256
@@ -84,6 +86,7 @@ _KINDS: Kinds = {
     **dict.fromkeys((*_SUBJECTS, "stream", "password_file", "credentials", "ca"), TEXT),
     "max_bytes": Number(int, 1 << 20, 1 << 40),
     "window": Number(int, 1, 4000),
+    "answer_timeout_s": _SECONDS,
     "receipt_timeout_s": _SECONDS,
     "ping_interval_s": _SECONDS,
 }

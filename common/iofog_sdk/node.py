@@ -4,22 +4,30 @@
 |---|---|
 | `IOFOG_LINK=agent://host[:port]` | the ioFog agent there, as the microservice named by `SELFNAME` |
 | `IOFOG_LINK=console:` | none: messages are printed |
-| `SELFNAME` alone | the agent that started this container, at `iofog:54321` |
+| `IOFOG_LINK=nats://host[:port]`, `tls://…` | NATS with JetStream, without an agent |
+| `IOFOG_LINK=mqtt://host[:port]`, `mqtts://…` | an MQTT broker, without an agent |
+| `EDGELET_MICROSERVICE_UID` | EdgeletAPI v1 for configuration and control, NATS for messages (3.8 and later) |
+| `SELFNAME` alone | the agent that started this container, at `iofog:54321`; NATS for messages if it has none (3.7) |
 
 Slow networks can be given more time, and a busy one less: `agent://host?receipt_timeout_s=60&ping_interval_s=30`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from .agent_link import AgentLink, DetectingLink, SplitLink
 from .errors import IoFogError
-from .link import AgentLink, ConsoleLink, Link
+from .link import ConsoleLink, Link
 from .link_url import without_secret
 from .local_api import DEFAULT_PORT, LocalApiClient
+
+log = logging.getLogger("iofog_sdk")
 
 AGENT_ALIAS = "iofog"
 """The name agents put into the hosts file of containers they start."""
@@ -48,14 +56,28 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
             return other(chosen, variables)
         except ValueError as error:
             raise NodeNotFound(f"IOFOG_LINK={without_secret(chosen)}: {error}") from None
-    if not chosen:
-        if not identity:
-            raise NodeNotFound(
-                "no ioFog node: SELFNAME is not set. Inside ioFog the agent sets it; elsewhere set "
-                "SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or IOFOG_LINK=console:"
-            )
-        return AgentLink(LocalApiClient(identity, _agent_host()))
-    return _agent_link(chosen, identity)
+    if chosen:
+        return _agent_link(chosen, identity)
+    if uid := variables.get("EDGELET_MICROSERVICE_UID"):
+        log.info("ioFog node: EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
+        return _edgelet_link(uid, variables)
+    if not identity:
+        raise NodeNotFound(
+            "no ioFog node: neither SELFNAME nor EDGELET_MICROSERVICE_UID is set. Inside ioFog the node sets one; "
+            "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
+            "IOFOG_LINK=nats://host, mqtt://host or console:"
+        )
+    return DetectingLink(LocalApiClient(identity, _agent_host()), lambda: _nats_link("", variables))
+
+
+def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
+    from .edgelet import EdgeletClient, EdgeletControl  # noqa: PLC0415 - TLS, which only these nodes pay for
+    from .service_account import FOLDER, HOST, ServiceAccount  # noqa: PLC0415
+
+    folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
+    host, _, port = variables.get("EDGELET_API", "").partition(":")
+    client = EdgeletClient(ServiceAccount(folder), host or _host_or_loopback(HOST), int(port or DEFAULT_PORT))
+    return SplitLink(EdgeletControl(client, uid), _nats_link("", variables))
 
 
 def _nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
@@ -105,8 +127,12 @@ def _seconds(name: str, text: str) -> float:
 
 
 def _agent_host() -> str:
+    return _host_or_loopback(AGENT_ALIAS)
+
+
+def _host_or_loopback(name: str) -> str:
     try:
-        socket.getaddrinfo(AGENT_ALIAS, DEFAULT_PORT)
+        socket.getaddrinfo(name, DEFAULT_PORT)
     except OSError:  # a container on the host's network gets no alias
         return "127.0.0.1"
-    return AGENT_ALIAS
+    return name

@@ -10,6 +10,7 @@ import logging
 from .backoff import Backoff
 from .connection import SocketConnection
 from .errors import ConnectionLost, LinkError
+from .service_account import ServiceAccount
 
 log = logging.getLogger("iofog_sdk")
 
@@ -31,6 +32,7 @@ class ReconnectingSocket(abc.ABC):
         backoff: waiting times between attempts.
         ping_interval_s: seconds between pings.
         answer_timeout_s: seconds to wait for the handshake and for each pong.
+        account: token and TLS, for Edgelet.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class ReconnectingSocket(abc.ABC):
         backoff: Backoff | None = None,
         ping_interval_s: float = 15.0,
         answer_timeout_s: float = 10.0,
+        account: ServiceAccount | None = None,
     ) -> None:
+        self._account = account
         self._host, self._port, self._path = host, port, path
         self._name = name
         self._backoff = backoff or Backoff()
@@ -99,7 +103,7 @@ class ReconnectingSocket(abc.ABC):
 
     async def _one_connection(self) -> LinkError:
         loop = asyncio.get_running_loop()
-        connection = SocketConnection(self._host, self._port, self._path, self._on_binary)
+        connection = SocketConnection(self._host, self._port, self._path, self._on_binary, self._account)
         steady_at = float("inf")
         try:
             await connection.open(self._answer_timeout_s)

@@ -14,6 +14,7 @@ import h11
 import msgspec
 
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
+from .service_account import ServiceAccount, explained, tls_of
 
 _READ_SIZE = 65_536
 _OK = 200
@@ -26,9 +27,19 @@ class RestClient:
         host, port: where the node listens.
         timeout_s: for connecting, and again for the whole reply.
         max_body: bytes; a larger reply is refused.
+        account: token and certificate authority, for HTTPS; None for plain HTTP.
     """
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = 10.0, max_body: int = 64 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout_s: float = 10.0,
+        max_body: int = 64 * 1024 * 1024,
+        account: ServiceAccount | None = None,
+    ) -> None:
+        self._account = account
         self._host, self._port = host, port
         self._timeout_s = timeout_s
         self._max_body = max_body
@@ -73,12 +84,12 @@ class RestClient:
                 return self._streams
             await self.close()
         try:
-            opening = asyncio.open_connection(self._host, self._port)
+            opening = asyncio.open_connection(self._host, self._port, **tls_of(self._account))
             self._streams = await asyncio.wait_for(opening, self._timeout_s)
         except TimeoutError:
             raise NodeUnreachable(f"{self._host}:{self._port}: no connection within {self._timeout_s:g} s") from None
         except OSError as error:
-            raise NodeUnreachable(f"{self._host}:{self._port}: {error.strerror or error}") from error
+            raise NodeUnreachable(f"{self._host}:{self._port}: {explained(error)}") from error
         self._http = h11.Connection(h11.CLIENT)
         return self._streams
 
@@ -92,6 +103,8 @@ class RestClient:
     ) -> Any:
         payload = b"" if body is None else msgspec.json.encode(body)
         headers = [("Host", f"{self._host}:{self._port}")]
+        if self._account is not None:
+            headers.append(self._account.authorization())
         if body is not None:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
         http = self._http

@@ -11,7 +11,7 @@ from local_agent.nats_server import NatsServer
 from .conftest import Receiver, agent_config, environment, free_port
 from .relay import Relay
 
-OPTIONS = "receipt_timeout_s=0.3&ping_interval_s={ping}"
+OPTIONS = "receipt_timeout_s=0.3&answer_timeout_s=0.5&ping_interval_s={ping}"
 
 
 @contextlib.asynccontextmanager
@@ -44,7 +44,7 @@ class AgentNode:
         await self._agent.__aexit__(*exception)
 
     def variables(self):
-        options = f"?{OPTIONS.format(ping=0.2)}&answer_timeout_s=0.5"
+        options = f"?{OPTIONS.format(ping=0.2)}"
         return environment(self._agent, options=options)
 
     def receiving(self):
