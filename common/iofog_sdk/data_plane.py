@@ -21,6 +21,7 @@ from .sockets import Outcome
 log = logging.getLogger("iofog_sdk")
 
 _TICK_S = 1.0
+_CANCEL_AGAIN_S = 0.5
 _STEADY_AFTER_S = 5.0
 _INBOX_LIMIT = 1000
 
@@ -107,6 +108,13 @@ class Inbox:
             yield message
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancels a task until it has ended: libraries swallow a cancellation now and then."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_CANCEL_AGAIN_S)
+
+
 class DataPlane(Link):
     """A link that carries messages only: keeps one connection, and begins again after each loss with back-off.
 
@@ -147,9 +155,7 @@ class DataPlane(Link):
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended(self._task)
             self._task = None
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:

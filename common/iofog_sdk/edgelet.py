@@ -25,7 +25,7 @@ _LIMITS_CHANGED = 0x0F
 """Of the node's resources; of the Java agents this number means edge resources."""
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, frozen=True):
     code: str = ""
     message: str = ""
 

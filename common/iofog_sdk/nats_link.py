@@ -25,7 +25,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from .backoff import Backoff
-from .data_plane import DataPlane, Sent
+from .data_plane import DataPlane, Sent, ended
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 from .message import IoMessage
 from .nats_options import NatsOptions
@@ -83,7 +83,7 @@ class NatsLink(DataPlane):
             yield
         finally:
             if publishing is not None:
-                publishing.cancel()
+                await ended(publishing)
             self._requests.clear()
             with contextlib.suppress(Error, OSError, TimeoutError):
                 await asyncio.wait_for(client.close(), _CLOSE_S)

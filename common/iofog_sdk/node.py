@@ -9,6 +9,8 @@
 | `EDGELET_MICROSERVICE_UID` | EdgeletAPI v1 for configuration and control, NATS for messages (3.8 and later) |
 | `SELFNAME` alone | the agent that started this container, at `iofog:54321`; NATS for messages if it has none (3.7) |
 
+`IOFOG_AGENT=host:port` and `EDGELET_API=host:port` say where the last two are, if not where ioFog puts them.
+
 Slow networks can be given more time, and a busy one less: `agent://host?receipt_timeout_s=60&ping_interval_s=30`.
 """
 
@@ -67,7 +69,9 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
             "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
             "IOFOG_LINK=nats://host, mqtt://host or console:"
         )
-    return DetectingLink(LocalApiClient(identity, _agent_host()), lambda: _nats_link("", variables))
+    host, _, port = variables.get("IOFOG_AGENT", "").partition(":")
+    client = LocalApiClient(identity, host or _host_or_loopback(AGENT_ALIAS), int(port or DEFAULT_PORT))
+    return DetectingLink(client, lambda: _nats_link("", variables))
 
 
 def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
@@ -124,10 +128,6 @@ def _seconds(name: str, text: str) -> float:
     if not 0.01 <= seconds <= 3600:
         raise ValueError(f"{name}={text}: 0.01 to 3600 s")
     return seconds
-
-
-def _agent_host() -> str:
-    return _host_or_loopback(AGENT_ALIAS)
 
 
 def _host_or_loopback(name: str) -> str:

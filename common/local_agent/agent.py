@@ -43,6 +43,8 @@ class LocalAgent:
         self.message_sockets = MessageSockets(self.bus, now, self.faults)
         self.control_sockets = ControlSockets(now)
         self.connections: set[ClientConnection] = set()
+        self.config_listeners: list[Callable[[str], None]] = []
+        """Called with the id of a microservice whose configuration has changed."""
         self.port = config.listen.port
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -110,6 +112,8 @@ class LocalAgent:
         for identity, text in self._configs.items():
             if text is not None and old_texts.get(identity) != text:
                 self.control_sockets.config_changed(identity)
+                for listener in self.config_listeners:
+                    listener(identity)
         if before.edge_resources != config.edge_resources:
             self.control_sockets.edge_resources_changed()
         if before.listen != config.listen:
@@ -127,6 +131,11 @@ class LocalAgent:
     def edge_resources(self) -> list[Any]:
         """The node's edge resources."""
         return self.config.edge_resources
+
+    @property
+    def carries_messages(self) -> bool:
+        """Whether it has routes for messages: those of 3.7 have none."""
+        return self.config.messages
 
     def knows(self, microservice_id: str) -> bool:
         """Whether there is such a microservice."""

@@ -27,6 +27,7 @@ routes:
   - {from: gps, to: viewer}
 
 edgeResources: []                        # passed on as it is
+messages: true                           # false: without message routes, as agents of 3.7 are
 """
 
 
@@ -68,6 +69,7 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     microservices: dict[str, Microservice] = {}
     routes: list[Route] = []
     edge_resources: list[Any] = msgspec.field(name="edgeResources", default_factory=list)
+    messages: bool = True
 
     def id_of(self, name: str) -> str:
         """The UUID of a microservice given by name or by UUID. Raises ConfigError."""

@@ -18,6 +18,8 @@ from .bus import MessageBus
 log = logging.getLogger("local_agent")
 
 JSON_TYPE = "application/json"
+_MESSAGES = "/v2/message"
+"""Routes and sockets that agents of 3.7 have not."""
 
 
 class Reply(NamedTuple):
@@ -45,6 +47,9 @@ class Node(Protocol):
 
     bus: MessageBus
 
+    @property
+    def carries_messages(self) -> bool: ...
+
     def config_text(self, microservice_id: str) -> str | None:
         """The configuration of a microservice, None when it has none."""
 
@@ -69,6 +74,8 @@ class RestApi:
     def handle(self, method: str, target: str, content_type: str | None, body: bytes) -> Reply:
         """The reply to one request. Raises NoReply where the Java agent closes the connection instead."""
         try:
+            if target.startswith(_MESSAGES) and not self._node.carries_messages:
+                raise Refused(404, " Request not found ")
             for route, exact, handler in _ROUTES:
                 if target == route or (not exact and target.startswith(route)):
                     return handler(self, method, content_type, body)

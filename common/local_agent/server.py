@@ -106,7 +106,7 @@ class ClientConnection(asyncio.Protocol):
             return
         target = request.target.decode("ascii", "replace")
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        if target.startswith(_MESSAGE_PATH):
+        if target.startswith(_MESSAGE_PATH) and self._agent.carries_messages:
             self._shake_hands(headers, self._agent.message_sockets, _token(target.partition("?")[0]))
         elif target.startswith(_CONTROL_PATH):
             self._shake_hands(headers, self._agent.control_sockets, _token(target))

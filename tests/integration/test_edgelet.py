@@ -1,0 +1,204 @@
+"""EdgeletAPI v1 and the nodes between: settings by one way, messages over NATS."""
+
+import contextlib
+import logging
+
+import pytest
+
+from iofog_sdk import RequestRefused, connect
+from iofog_sdk.edgelet import EdgeletClient
+from iofog_sdk.service_account import ServiceAccount
+from local_agent import LocalAgent
+from local_agent.edgelet_api import EdgeletApi
+from local_agent.nats_server import NatsServer
+
+from .conftest import agent_config, opened, until
+from .nodes import received_by
+from .test_delivery_faults import sentence
+
+
+@pytest.fixture
+async def nats(tmp_path):
+    async with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+async def api(agent, tmp_path):
+    async with EdgeletApi(agent, tmp_path / "edgelet") as running:
+        yield running
+
+
+def client_of(api, name="device"):
+    folder = api.accounts.folder_of(api.agent.id_of(name))
+    return EdgeletClient(ServiceAccount(folder), "127.0.0.1", api.port, timeout_s=5)
+
+
+@contextlib.asynccontextmanager
+async def linked(api, nats, **more):
+    """A link as a container there makes it, and the configurations it gets."""
+    link = connect(api.variables("device") | {"NATS_SERVER_URL": nats.url} | more)
+    link._control._socket._backoff._initial_s = link._control._socket._backoff._max_s = 0.05
+    configs = []
+    link.on_config = configs.append
+    async with link:
+        yield link, configs
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [({"a": 1}, '{"a":1}'), ("not json", "not json"), ('{"a": 1}', '{"a":1}'), (None, None), (" ", None)],
+)
+async def test_the_configuration_is_text_or_none(agent, api, config, text):
+    agent.set_config("device", config)
+    client = client_of(api)
+    assert await client.get_config() == text
+    await client.close()
+
+
+async def test_a_changed_configuration_is_signalled_and_fetched(agent, api, nats, caplog):
+    with caplog.at_level(logging.INFO):
+        agent.set_config("device", {"n": 1})
+        async with linked(api, nats) as (link, configs):
+            await until(lambda: configs == ['{"n":1}'])
+            await link.wait_connected()
+            agent.set_config("device", {"n": 2})
+            await until(lambda: configs[-1] == '{"n":2}')
+            api.signal_limits()
+            await until(lambda: "resource limits have changed" in caplog.text)
+            assert "NATS at" in link.description
+            assert "EdgeletAPI v1" in link.description
+    assert "EDGELET_MICROSERVICE_UID is set" in caplog.text
+
+
+async def test_what_changed_while_the_node_was_away_is_read_after_the_reconnect(agent, api, nats):
+    agent.set_config("device", {"n": 1})
+    async with linked(api, nats) as (_, configs):
+        await until(lambda: configs)
+        await api.close()
+        agent.set_config("device", {"n": 2})
+        await api.start()
+        await until(lambda: configs[-1] == '{"n":2}')
+
+
+async def test_a_replaced_token_is_used_and_the_old_one_refused(agent, api, nats):
+    agent.set_config("device", {"n": 1})
+    client = client_of(api)
+    old = ServiceAccount(client.account.folder).authorization()
+    assert await client.get_config()
+    api.rotate()
+    assert await client.get_config()
+    assert client.account.authorization() != old
+
+    class Stale(ServiceAccount):
+        def authorization(self):
+            return old
+
+    stale = EdgeletClient(Stale(client.account.folder), "127.0.0.1", api.port)
+    with pytest.raises(RequestRefused, match="401: UNAUTHORIZED invalid JWT token"):
+        await stale.get_config()
+    await stale.close()
+    await client.close()
+    async with linked(api, nats) as (_, configs):
+        await until(lambda: configs)
+        api.rotate()
+        api.drop_connections()
+        agent.set_config("device", {"n": 3})
+        await until(lambda: configs[-1] == '{"n":3}')
+
+
+async def test_another_authority_is_trusted_as_soon_as_it_is_mounted(agent, api, nats):
+    agent.set_config("device", {"n": 1})
+    async with linked(api, nats) as (_, configs):
+        await until(lambda: configs)
+        await api.change_authority()
+        agent.set_config("device", {"n": 2})
+        await until(lambda: configs[-1] == '{"n":2}')
+
+
+async def test_a_node_of_another_authority_is_not_trusted(agent, api, nats, tmp_path, caplog):
+    async with EdgeletApi(agent, tmp_path / "other") as other:
+        variables = {"EDGELET_SERVICE_ACCOUNT": str(other.accounts.folder_of(agent.id_of("device")))}
+        async with linked(api, nats, **variables) as (_, configs):
+            await until(lambda: "is ca.crt that of this node?" in caplog.text)
+            assert not configs
+    assert caplog.text.count("is ca.crt that of this node?") == 1
+
+
+async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
+    async with linked(api, nats, EDGELET_SERVICE_ACCOUNT=str(tmp_path)):
+        await until(lambda: f"{tmp_path}/ca.crt: No such file" in caplog.text)
+    assert "Edgelet mounts it for microservices of a Controller" in caplog.text
+
+
+async def test_a_silent_node_is_noticed_by_a_missing_pong(agent, api, nats):
+    """Its pings are messages: the server answers 09 by 0a."""
+    async with linked(api, nats) as (link, _):
+        socket = link._control._socket
+        await until(lambda: socket.connected)
+        assert await socket._connection.ping(5) is None
+
+
+async def test_a_service_on_edgelet_gets_settings_there_and_delivers_over_nats(
+    agent, api, nats, start, line, tmp_path
+):
+    agent.set_config("device", {"serial": {"port": str(line.path)}})
+    receive = {"IOFOG_LINK": f"{nats.url}?receive=iofog.readings.local.device", "IOFOG_MICROSERVICE": "viewer"}
+    async with received_by(connect(receive)) as receiver:
+        service = await start("gps_receiver", **api.variables("device"), NATS_SERVER_URL=nats.url)
+        await until(lambda: opened(service, line))
+        for number in range(1, 101):
+            await line.send(sentence(number))
+        await until(lambda: len(receiver.samples) == 100)
+        assert await service.stop() == 0
+    assert (receiver.tracker.missing, receiver.tracker.duplicates) == (0, 0)
+    assert service.logged("EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
+
+
+async def test_edgelet_alone_gives_no_configuration_and_local_settings_apply(api, nats, start, line):
+    receive = {"IOFOG_LINK": f"{nats.url}?receive=iofog.readings.local.device", "IOFOG_MICROSERVICE": "viewer"}
+    async with received_by(connect(receive)) as receiver:
+        service = await start(
+            "gps_receiver",
+            **api.variables("device"),
+            NATS_SERVER_URL=nats.url,
+            SETTING_SERIAL__PORT=str(line.path),
+        )
+        await until(lambda: opened(service, line))
+        await line.send(sentence(1))
+        await until(lambda: receiver.samples)
+        assert await service.stop() == 0
+
+
+async def test_an_agent_of_3_7_gives_settings_and_nats_carries_messages(nats, start, line, monkeypatch):
+    config = agent_config(device={"serial": {"port": str(line.path)}})
+    async with LocalAgent(type(config)(**{**_fields(config), "messages": False})) as agent:
+        receive = {"IOFOG_LINK": f"{nats.url}?receive=iofog.readings.trucks.gps", "IOFOG_MICROSERVICE": "viewer"}
+        async with received_by(connect(receive)) as receiver:
+            service = await start(
+                "gps_receiver",
+                SELFNAME=agent.id_of("device"),
+                IOFOG_AGENT=f"127.0.0.1:{agent.port}",
+                NATS_SERVER_URL=nats.url,
+                IOFOG_APPLICATION="trucks",
+                IOFOG_MICROSERVICE="gps",
+            )
+            await until(lambda: opened(service, line))
+            await line.send(sentence(1))
+            await until(lambda: receiver.samples)
+            assert await service.stop() == 0
+    assert service.logged("answers 404 on message routes, as 3.7 does: messages go over NATS")
+
+
+async def test_an_agent_with_message_routes_is_used_for_messages(agent, start, line):
+    agent.set_config("device", {"serial": {"port": str(line.path)}})
+    service = await start("gps_receiver", SELFNAME=agent.id_of("device"), IOFOG_AGENT=f"127.0.0.1:{agent.port}")
+    await until(lambda: opened(service, line))
+    await line.send(sentence(1))
+    await until(lambda: agent.counters["published"])
+    assert await service.stop() == 0
+    assert service.logged("carries messages (Local API v2)")
+
+
+def _fields(config):
+    return {name: getattr(config, name) for name in config.__struct_fields__}
