@@ -227,6 +227,9 @@ class DataPlane(Link):
                     self._up.clear()
         except LinkError as error:
             return lost.result() if lost.done() else error
+        except Exception as error:
+            log.exception("%s: an unforeseen error; connecting anew", self._name)
+            return ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
         finally:
             if loop.time() >= steady_at:
                 self._backoff.reset()

@@ -85,8 +85,9 @@ class NatsLink(DataPlane):
             if publishing is not None:
                 await ended(publishing)
             self._requests.clear()
-            with contextlib.suppress(Error, OSError, TimeoutError):
-                await asyncio.wait_for(client.close(), _CLOSE_S)
+            if client.is_connected or client.is_connecting:
+                with contextlib.suppress(Error, OSError, TimeoutError):
+                    await asyncio.wait_for(client.close(), _CLOSE_S)
 
     def _pump(self) -> None:
         self._posted.set()
@@ -97,7 +98,8 @@ class NatsLink(DataPlane):
                 lost.set_result(error)
 
         async def on_closed() -> None:
-            lose(ConnectionLost(f"NATS: {self.options.server} has closed the connection"))
+            if self.connected:  # what ends before that has a reason of its own
+                lose(ConnectionLost(f"NATS: {self.options.server} has closed the connection"))
 
         async def on_error(error: Exception) -> None:
             text = str(error)
