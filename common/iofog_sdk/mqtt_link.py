@@ -61,7 +61,7 @@ class MqttLink(DataPlane):
         self.description = f"MQTT {options.version} at {options.server}, topic {options.filled(options.topic)}"
         self._client: Client | None = None
         self._lost: asyncio.Future[LinkError] | None = None
-        self._by_mid: dict[int, Callable[[], None]] = {}
+        self._by_mid: dict[int, tuple[str, Callable[[], None]]] = {}
         self._split = "{quantity}" in options.topic
         self._topic = options.filled(options.topic)
 
@@ -76,9 +76,9 @@ class MqttLink(DataPlane):
                 await asyncio.wait((lost, accepted), return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise lost.result()
+            async with asyncio.timeout(self.options.answer_timeout_s):
+                await self._until_ready(client, lost)
             self._client, self._lost = client, lost
-            self._subscribe(client)
-            self._tell_status(client, "online")
             yield
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
@@ -118,12 +118,15 @@ class MqttLink(DataPlane):
             lose(ConnectionLost(f"MQTT: {options.server} has closed the connection: {reason}"))
 
         def on_publish(_: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:
+            topic, done = self._by_mid.pop(mid, ("a message", lambda: None))
             if reason.value >= _FAILED:
-                lose(ConnectionLost(f"MQTT: {self._topic} is refused: {reason}; let this user publish there"))
-            elif done := self._by_mid.pop(mid, None):
+                lose(ConnectionLost(f"MQTT: {topic} is refused: {reason}; let this user publish there"))
+            else:
                 done()
 
-        def on_subscribe(_: Any, __: Any, ___: int, reasons: list[ReasonCode], ____: Any) -> None:
+        def on_subscribe(_: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
+            _, done = self._by_mid.pop(mid, ("", lambda: None))
+            done()
             if refused := [str(reason) for reason in reasons if reason.value >= _FAILED]:
                 lose(ConnectionLost(f"MQTT: a subscription is refused: {refused[0]}; let this user subscribe"))
 
@@ -150,16 +153,19 @@ class MqttLink(DataPlane):
                 options.host, options.port, options.ping_interval_s, clean_start=clean, properties=properties
             )
 
+        problem = None  # raised below, so that it does not keep the socket of the failed attempt in its traceback
         worker = ThreadPoolExecutor(1, "mqtt-connect")
         try:
             await asyncio.get_running_loop().run_in_executor(worker, connect)
         except ssl.SSLError as error:
-            raise NodeUnreachable(f"MQTT: {options.server}: TLS: {error.reason or error}; check ?ca=") from None
+            problem = f"MQTT: {options.server}: TLS: {error.reason or error}; check ?ca="
         except (OSError, ValueError) as error:
             detail = getattr(error, "strerror", None) or str(error)
-            raise NodeUnreachable(f"MQTT: {options.server}: {detail}") from None
+            problem = f"MQTT: {options.server}: {detail}"
         finally:
             worker.shutdown(wait=False)
+        if problem:
+            raise NodeUnreachable(problem)
 
     def _secret(self) -> str:
         try:
@@ -167,13 +173,35 @@ class MqttLink(DataPlane):
         except OSError as error:
             raise NodeUnreachable(f"MQTT: password_file {self.options.password_file}: {error.strerror}") from None
 
-    def _subscribe(self, client: Client) -> None:
-        filters = [self.options.filled(self.options.commands), self.options.receive]
-        client.subscribe([(each, self.options.qos) for each in filters if each])
+    async def _until_ready(self, client: Client, lost: asyncio.Future[LinkError]) -> None:
+        """Subscribed, and known to be there."""
+        acknowledged = asyncio.Event()
+        left: list[str] = []
 
-    def _tell_status(self, client: Client, status: str) -> None:
-        if self.options.status:
-            client.publish(self.options.filled(self.options.status), status, qos=1, retain=True)
+        def one_done() -> None:
+            left.pop()
+            if not left:
+                acknowledged.set()
+
+        filters = [self.options.filled(self.options.commands), self.options.receive]
+        _, mid = client.subscribe([(each, self.options.qos) for each in filters if each])
+        mids = {mid: "commands", self._tell_status(client, "online"): self.options.filled(self.options.status)}
+        for number, name in mids.items():
+            if number is not None:
+                left.append(name)
+                self._by_mid[number] = (name, one_done)
+        waiting = asyncio.ensure_future(acknowledged.wait())
+        try:
+            await asyncio.wait((waiting, lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if lost.done():
+            raise lost.result()
+
+    def _tell_status(self, client: Client, status: str) -> int | None:
+        if not self.options.status:
+            return None
+        return client.publish(self.options.filled(self.options.status), status, qos=1, retain=True).mid
 
     async def _disconnect(self, client: Client, lost: asyncio.Future[LinkError]) -> None:
         """In order where it can be: the last will is for all other ends."""
@@ -227,7 +255,7 @@ class MqttLink(DataPlane):
                 if self._lost is not None and not self._lost.done():
                     self._lost.set_result(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
                 return
-            self._by_mid[info.mid] = one_done
+            self._by_mid[info.mid] = (topic, one_done)
 
     def _take(self, _: Client, __: object, received: MQTTMessage) -> None:
         message = IoMessage(id=uuid.uuid4().hex, contentdata=bytes(received.payload), infoformat="utf-8")

@@ -176,6 +176,7 @@ class MosquittoNode(MqttNode):
     """Mosquitto, an independent broker: version 5."""
 
     version = "5"
+    more = ""
 
     def __init__(self, folder):
         self._folder, self._port = folder, free_port()
@@ -187,8 +188,10 @@ class MosquittoNode(MqttNode):
     async def start_server(self):
         config = self._folder / "mosquitto.conf"
         config.write_text(
-            f"listener {self._port} 127.0.0.1\nallow_anonymous true\npersistence true\nautosave_on_changes true\n"
-            f"autosave_interval 1\npersistence_location {self._folder}/\nmax_queued_messages 0\nuser root\n"
+            f"listener {self._port} 127.0.0.1\n"
+            + ("" if "allow_anonymous" in self.more else "allow_anonymous true\n")
+            + "persistence true\nautosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\nuser root\n"
+            + f"persistence_location {self._folder}/\n{self.more}"
         )
         self._process = await asyncio.create_subprocess_exec(
             *("mosquitto", "-c", str(config)), stderr=asyncio.subprocess.DEVNULL

@@ -1,0 +1,211 @@
+"""MQTT: retained status and last will as others see them, commands, TLS, and what is said when it is refused."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import shutil
+
+import pytest
+
+from iofog_sdk import IoMessage, connect
+from local_agent.nats_server import NatsServer
+from local_agent.service_accounts import Authority
+
+from .conftest import free_port, until
+from .nodes import MosquittoNode
+
+PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
+HERE = shutil.which("mosquitto") and shutil.which("mosquitto_sub")
+needs_mosquitto = pytest.mark.skipif(not HERE, reason="mosquitto and mosquitto-clients are not installed")
+
+
+def message(number=1, content=PACK, kind="application/senml+json"):
+    return IoMessage(groupid="run", sequencenumber=number, infotype=kind, infoformat="utf-8", contentdata=content)
+
+
+@contextlib.asynccontextmanager
+async def linked(url, **variables):
+    link = connect({"IOFOG_LINK": url, "IOFOG_MICROSERVICE": "gps"} | variables)
+    link._backoff._initial_s = link._backoff._max_s = 0.05
+    async with link:
+        yield link
+
+
+@contextlib.asynccontextmanager
+async def mosquitto(folder, settings=""):
+    """A broker; gives its port."""
+    node = MosquittoNode(folder)
+    config = folder / "mosquitto.conf"
+    node.more = settings
+    await node.start_server()
+    try:
+        yield node.server_port
+    finally:
+        await node.stop_server(kill=False)
+        config.unlink()
+
+
+async def seen(port, *arguments, count=1):
+    """What mosquitto_sub prints: topic and payload of so many messages."""
+    command = ["mosquitto_sub", "-p", str(port), "-v", "-C", str(count), "-W", "10", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    return [tuple(line.split(" ", 1)) for line in out.decode().splitlines()]
+
+
+@needs_mosquitto
+async def test_an_independent_client_sees_readings_and_their_numbers(tmp_path):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}?retain=true") as link:
+        await link.wait_connected()
+        await link.send(message(7))
+        ((topic, text),) = await seen(port, "-t", "iofog/default/gps/readings")
+    pack = json.loads(text)
+    assert topic == "iofog/default/gps/readings"
+    assert pack[0] == {"run": "run", "seq": 7, "bn": "truck:", "bt": 1.5, "n": "speed", "u": "m/s", "v": 2}
+    assert pack[1] == {"n": "course", "u": "deg", "v": 90}
+
+
+@needs_mosquitto
+async def test_each_quantity_has_a_topic_of_its_own_if_wanted(tmp_path):
+    url = "mqtt://127.0.0.1:{}?retain=true&topic=plant/{{microservice}}/{{quantity}}"
+    async with mosquitto(tmp_path) as port, linked(url.format(port)) as link:
+        await link.wait_connected()
+        await link.send(message())
+        found = dict(await seen(port, "-t", "plant/gps/#", count=2))
+    assert sorted(found) == ["plant/gps/course", "plant/gps/speed"]
+    assert json.loads(found["plant/gps/course"])[0]["v"] == 90
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_birth_end_and_last_will_are_retained(tmp_path, version):
+    topic = "iofog/default/gps/status"
+    async with mosquitto(tmp_path) as port:
+        url = f"mqtt://127.0.0.1:{port}?version={version}"
+        async with linked(url) as link:
+            await link.wait_connected()
+            assert await seen(port, "-t", topic) == [(topic, "online")]
+        assert await seen(port, "-t", topic) == [(topic, "offline")]
+        async with linked(url) as link:
+            await link.wait_connected()
+            await until(lambda: link.connected)
+            assert await seen(port, "-t", topic) == [(topic, "online")]
+            watching = asyncio.ensure_future(seen(port, "-t", topic, count=2))
+            await asyncio.sleep(0.3)
+            link._client.socket().shutdown(2)  # as a cut cable, which says no goodbye
+            assert await watching == [(topic, "online"), (topic, "offline")]
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("broker", ["nats", "mosquitto"])
+async def test_every_quality_of_service(tmp_path, broker, qos):
+    if broker == "mosquitto" and not HERE:
+        pytest.skip("mosquitto is not installed")
+    async with contextlib.AsyncExitStack() as stack:
+        if broker == "nats":
+            server = await stack.enter_async_context(NatsServer(tmp_path / "nats", mqtt=True))
+            port, version = server.mqtt_port, "3.1.1"
+        else:
+            port, version = await stack.enter_async_context(mosquitto(tmp_path)), "5"
+        url = f"mqtt://127.0.0.1:{port}?version={version}&qos={qos}"
+        link = await stack.enter_async_context(linked(url))
+        end = await stack.enter_async_context(linked(f"{url}&receive=iofog/default/gps/%23", IOFOG_MICROSERVICE="v"))
+        await asyncio.gather(link.wait_connected(), end.wait_connected())
+        for number in range(1, 21):
+            await link.send(message(number))
+        received = end.messages()
+        numbers = []
+        while len(numbers) < 20:
+            told = await asyncio.wait_for(anext(received), 10)
+            numbers += [told.sequencenumber] if told.groupid else []
+    assert numbers == list(range(1, 21))
+
+
+async def test_commands_wait_while_the_microservice_is_away(tmp_path):
+    async with NatsServer(tmp_path / "nats", mqtt=True) as server:
+        url = f"mqtt://127.0.0.1:{server.mqtt_port}?version=3.1.1"
+        async with linked(url) as link:
+            await link.wait_connected()
+        topic = "results=iofog/default/gps/commands"
+        async with linked(f"{url}&{topic}", IOFOG_MICROSERVICE="operator") as operator:
+            await operator.wait_connected()
+            await operator.send(message(1, b'{"command":"tare"}', "application/json"))
+        async with linked(url) as link:
+            told = await asyncio.wait_for(anext(link.messages()), 10)
+    assert told.contentdata == b'{"command":"tare"}'
+
+
+async def failing(url, text, caplog):
+    """One clear line for what is wrong, however often it is tried again."""
+    async with linked(url) as link:
+        await until(lambda: text in caplog.text)
+        await asyncio.sleep(0.3)
+        assert not link.connected
+    assert caplog.text.count(text) == 1
+    assert "secret" not in caplog.text
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_wrong_password_is_said_and_a_right_one_taken_when_it_comes(tmp_path, caplog, version):
+    users, word = tmp_path / "users", tmp_path / "password"
+    word.write_text("wrong")
+    done = await asyncio.create_subprocess_exec("mosquitto_passwd", "-b", "-c", str(users), "bridge", "secret")
+    await done.wait()
+    async with mosquitto(tmp_path, f"password_file {users}\nallow_anonymous false\n") as port:
+        url = f"mqtt://bridge@127.0.0.1:{port}?version={version}&password_file={word}"
+        await failing(url, "refuses user bridge", caplog)
+        async with linked(url) as link:
+            word.write_text("secret\n")
+            await asyncio.wait_for(link.wait_connected(), 10)
+
+
+@needs_mosquitto
+async def test_a_topic_that_is_not_allowed_is_named(tmp_path):
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite iofog/default/gps/status\ntopic read iofog/default/gps/commands\n")
+    async with mosquitto(tmp_path, f"acl_file {rules}\n") as port, linked(f"mqtt://127.0.0.1:{port}") as link:
+        await asyncio.wait_for(link.wait_connected(), 10)
+        with pytest.raises(ConnectionError, match="iofog/default/gps/readings is refused: Not authorized"):
+            await link.send(message())
+
+
+@needs_mosquitto
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of paho's, whose handshake failed
+async def test_tls_with_an_authority_and_a_client_certificate(tmp_path, caplog):
+    ours, others = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    chain = tmp_path / "ours" / "server.pem"
+    tls = f"cafile {ours.certificate}\ncertfile {chain}\nkeyfile {chain}\nrequire_certificate true\n"
+    async with mosquitto(tmp_path, tls) as port:
+        url = f"mqtts://localhost:{port}?certificate={chain}&ca="
+        async with linked(f"{url}{ours.certificate}") as link:
+            await asyncio.wait_for(link.wait_connected(), 10)
+            for number in range(1, 200):
+                await link.send(message(number))
+        await failing(f"{url}{others.certificate}", "check ?ca=", caplog)
+        gc.collect()
+
+
+@needs_mosquitto
+async def test_messages_that_expire_are_not_kept_for_the_absent(tmp_path):
+    async with mosquitto(tmp_path) as port:
+        receive = "receive=iofog/default/gps/readings"
+        url = f"mqtt://127.0.0.1:{port}?status="
+        async with linked(f"{url}&{receive}", IOFOG_MICROSERVICE="v") as end:
+            await end.wait_connected()
+        async with linked(f"{url}&expiry_s=1") as link:
+            await link.wait_connected()
+            await link.send(message(1))
+            await asyncio.sleep(2.1)
+        async with linked(url) as link:
+            await link.wait_connected()
+            await link.send(message(2))
+        async with linked(f"{url}&{receive}", IOFOG_MICROSERVICE="v") as end:
+            told = await asyncio.wait_for(anext(end.messages()), 10)
+    assert told.sequencenumber == 2
+
+
+async def test_nobody_listening_is_named(caplog):
+    port = free_port()
+    await failing(f"mqtt://127.0.0.1:{port}", f"127.0.0.1:{port}: Connection refused", caplog)
