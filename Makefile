@@ -42,9 +42,9 @@ $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
 	@touch $@
 
-demo: $(STAMP) ## run a service on a simulated device: [SERVICE=name] [PROFILE=name] [COMMAND=json] [SECONDS=n]
+demo: $(STAMP) ## run a service on a simulated device: [SERVICE=name] [LINK=agent|edgelet|nats|mqtt] [PROFILE=name] [COMMAND=json] [SECONDS=n]
 	@$(BIN)/python -m demo $(SERVICE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
-	  $(if $(SECONDS),--seconds $(SECONDS))
+	  $(if $(LINK),--link $(LINK)) $(if $(SECONDS),--seconds $(SECONDS))
 
 run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
 	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 
+from .nodes import LINKS
 from .runner import DemoFailed, run_demo
 
 
@@ -16,9 +17,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="end by itself after this time; else Ctrl-C ends it")
     parser.add_argument("--profile", help="which of the devices the service knows by name")
     parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
+    parser.add_argument("--link", choices=LINKS, default="agent", help="what carries messages")
     options = parser.parse_args()
     try:
-        return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command))
+        return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command, options.link))
     except DemoFailed as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from local_agent import AgentConfig, LocalAgent, Microservice, Route
+from .nodes import DemoNode, demo_node
 
 _START_S = 10.0
 _STOP_S = 6.0
+_POLL_S = 0.02
 
 
 class DemoFailed(Exception):  # noqa: N818
@@ -26,7 +27,11 @@ class DemoFailed(Exception):  # noqa: N818
 
 
 async def run_demo(
-    service: str, seconds: float | None, profile: str | None = None, command: str | None = None
+    service: str,
+    seconds: float | None,
+    profile: str | None = None,
+    command: str | None = None,
+    link: str = "agent",
 ) -> int:
     """Runs until the time is over or Ctrl-C; 0 when readings arrived and none were lost.
 
@@ -35,6 +40,7 @@ async def run_demo(
         seconds: how long, or None for ever.
         profile: which of the devices that the service knows by name; None for the emulator's first choice.
         command: JSON that the viewer sends to the service once readings arrive.
+        link: what carries messages, one of LINKS.
 
     Raises DemoFailed when a part does not start.
     """
@@ -47,19 +53,18 @@ async def run_demo(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    config = AgentConfig(
-        microservices={service: Microservice(), "viewer": Microservice()},
-        routes=[Route(source=service, to="viewer"), Route(source="viewer", to=service)],
-    )
     with tempfile.TemporaryDirectory(prefix="iofog-demo-") as folder_name:
         folder = Path(folder_name)
         chosen = ("--profile", profile) if profile else ()
-        async with LocalAgent(config) as agent, _process(f"{service}.emulator", {}, folder, *chosen) as emulator:
-            agent.set_config(service, await _first_line(emulator, service, folder))
+        async with (
+            demo_node(link, service, folder) as node,
+            _process(f"{service}.emulator", {}, folder, *chosen) as emulator,
+        ):
+            arguments = node.configure(await _first_line(emulator, service, folder))
             viewer_report = folder / "viewer.json"
             async with (
-                _viewer(_node(agent, "viewer"), service, viewer_report, command) as viewer,
-                _process(service, _node(agent, service), folder) as bridge,
+                _viewer(node, service, viewer_report, command) as viewer,
+                _process(service, node.service, folder, *arguments) as bridge,
             ):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_first_of(stop, bridge, emulator, viewer), seconds)
@@ -71,10 +76,6 @@ async def run_demo(
                 _show(folder / f"{service}.log")
                 raise DemoFailed(f"a part ended by itself with status {ended.returncode}")
         return _summary(counts, _read_json(viewer_report))
-
-
-def _node(agent: LocalAgent, name: str) -> dict[str, str]:
-    return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}"}
 
 
 @contextlib.asynccontextmanager
@@ -101,20 +102,33 @@ async def _process(
 
 @contextlib.asynccontextmanager
 async def _viewer(
-    variables: dict[str, str], service: str, report: Path, command: str | None
+    node: DemoNode, service: str, report: Path, command: str | None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     told = ("--command", command) if command else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "demo.viewer", service, "--report", str(report), *told),
+        *("-m", "demo.viewer", service, "--way", node.way, "--report", str(report), *told),
         stdin=asyncio.subprocess.PIPE,
-        env=os.environ | variables,
+        env=os.environ | node.viewer,
         start_new_session=True,
     )
     try:
+        await _until_ready(process, report.with_suffix(".ready"))
         yield process
     finally:
         await _end(process)
+
+
+async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
+    """What is sent before a viewer listens is not kept for it by every kind of node."""
+    try:
+        async with asyncio.timeout(_START_S):
+            while not mark.exists():
+                if viewer.returncode is not None:
+                    raise DemoFailed(f"the viewer ended with status {viewer.returncode}")
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise DemoFailed("the viewer does not get connected") from None
 
 
 async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> dict[str, Any]:

@@ -137,6 +137,8 @@ async def view(title: str, report: Path, command: str | None) -> None:
     """
     shown = View(title)
     async with connect() as link:
+        await link.wait_connected()
+        report.with_suffix(".ready").touch()
         work = [asyncio.ensure_future(_receive(link, shown, command)), asyncio.ensure_future(_show(shown))]
         try:
             expected = await _told_to_end()
@@ -157,10 +159,11 @@ def main() -> None:
     """Runs the viewer as this process."""
     parser = argparse.ArgumentParser(prog="python -m demo.viewer", description=(__doc__ or "").strip())
     parser.add_argument("service", help="whose messages these are, for the title")
+    parser.add_argument("--way", default="local agent", help="what messages come through, for the title")
     parser.add_argument("--report", type=Path, required=True, help="file for the counts")
     parser.add_argument("--command", help="JSON to send once a good reading has arrived")
     options = parser.parse_args()
-    title = f"{options.service}: simulated device -> service -> local agent -> this viewer"
+    title = f"{options.service}: simulated device -> service -> {options.way} -> this viewer"
     asyncio.run(view(title, options.report, options.command))
 
 

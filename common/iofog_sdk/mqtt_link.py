@@ -1,9 +1,9 @@
 """Messages over MQTT, for nodes and networks that have a broker instead of an ioFog agent.
 
 The content of an ioMessage is the payload. A SenML pack carries the number of its message in its first record, as
-`run` and `seq` (RFC 8428 lets receivers ignore what they do not know), so that a receiver can prove order, gaps and
-duplicates with either version of the protocol. Each connection has a client of its own: whatever one keeps would be
-sent behind the back of whoever sends anew.
+`run` and `seq` (RFC 8428 lets receivers ignore what they do not know), and so does any other JSON object: a receiver
+can prove order, gaps and duplicates with either version of the protocol. Each connection has a client of its own:
+whatever one keeps would be sent behind the back of whoever sends anew.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import re
 import ssl
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ _CLOSE_S = 1.0
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
 _SENML = "application/senml+json"
-_NUMBERED = re.compile(rb'\[\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
+_NUMBERED = re.compile(rb'\[?\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
 
 
 class MqttLink(DataPlane):
@@ -183,7 +184,7 @@ class MqttLink(DataPlane):
             if not left:
                 acknowledged.set()
 
-        filters = [self.options.filled(self.options.commands), self.options.receive]
+        filters = [self.options.filled(self.options.commands), *self.options.receive.split(",")]
         _, mid = client.subscribe([(each, self.options.qos) for each in filters if each])
         mids = {mid: "commands", self._tell_status(client, "online"): self.options.filled(self.options.status)}
         for number, name in mids.items():
@@ -226,7 +227,7 @@ class MqttLink(DataPlane):
             message = IoMessage.from_bytes(body)
             sent = self._in_flight.add(f"{message.groupid}.{message.sequencenumber}", done)
             if message.infotype != _SENML:
-                self._send(sent, {self.options.filled(self.options.results): message.contentdata})
+                self._send(sent, {self.options.filled(self.options.results): _numbered(message, message.contentdata)})
                 continue
             parts = split_by_quantity(message.contentdata) if self._split else {"": message.contentdata}
             named = {self._topic.replace("{quantity}", name or "readings"): parts[name] for name in parts}
@@ -258,17 +259,21 @@ class MqttLink(DataPlane):
             self._by_mid[info.mid] = (topic, one_done)
 
     def _take(self, _: Client, __: object, received: MQTTMessage) -> None:
-        message = IoMessage(id=uuid.uuid4().hex, contentdata=bytes(received.payload), infoformat="utf-8")
+        # MQTT does not tell when a message was sent: its age counts from here.
+        message = IoMessage(id=uuid.uuid4().hex, timestamp=time.time_ns() // 1_000_000, infoformat="utf-8")
+        message.contentdata = bytes(received.payload)
         if match := _NUMBERED.match(received.payload):
             message.groupid, message.sequencenumber = match[1].decode(), int(match[2])
-            message.infotype = _SENML
+            message.infotype = _SENML if received.payload[:1] == b"[" else "application/json"
         self._inbox.put(message)
 
 
 def _numbered(message: IoMessage, content: bytes) -> bytes:
-    if not content.startswith(b"[{") or '"' in message.groupid or "\\" in message.groupid:
+    start = b"[{" if content.startswith(b"[{") else b"{"
+    if not message.groupid or not content.startswith(start + b'"') or set(message.groupid) & set('"\\'):
         return content
-    return b'[{"run":"%b","seq":%d,' % (message.groupid.encode(), message.sequencenumber) + content[2:]
+    number = b'%b"run":"%b","seq":%d,' % (start, message.groupid.encode(), message.sequencenumber)
+    return number + content[len(start) :]
 
 
 def _join(client: Client, loop: asyncio.AbstractEventLoop) -> None:

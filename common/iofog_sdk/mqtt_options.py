@@ -28,7 +28,7 @@ class MqttOptions:
         results: where results of commands are published.
         commands: where commands are received.
         status: retained: `online`, and `offline` at the end and as last will; "" for none.
-        receive: one more topic filter that is received, for a consumer of readings; "" for none.
+        receive: more topic filters that are received, with commas between, for a consumer of readings; "" for none.
         qos: 0, 1 or 2, for all of them.
         retain: `true` keeps the last readings at the broker.
         expiry_s: after which the broker drops what it could not deliver, protocol 5 only; 0 for never.

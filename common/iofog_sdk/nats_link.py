@@ -11,6 +11,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import AuthorizationError, Error, NoServersError
+from nats.errors import AuthorizationError, Error, NoServersError, NotJSMessageError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, PubAck, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
@@ -176,7 +177,8 @@ class NatsLink(DataPlane):
             while self._waiting:
                 body, done = self._waiting.popleft()
                 message = IoMessage.from_bytes(body)
-                identity = f"{message.groupid}.{message.sequencenumber}"
+                numbered = f"{message.groupid}.{message.sequencenumber}"
+                identity = numbered if message.groupid else uuid.uuid4().hex
                 headers = {f"{_PREFIX}{name}": value for name in _TEXTS if (value := getattr(message, name))}
                 headers |= {f"{_PREFIX}sequencenumber": str(message.sequencenumber)}
                 parts = split_by_quantity(message.contentdata) if splits else {"": message.contentdata}
@@ -268,10 +270,19 @@ def _message_of(received: Msg) -> IoMessage:
         id=headers.get("Nats-Msg-Id", "") or uuid.uuid4().hex,
         sequencenumber=int(number) if number.isdecimal() else 0,
         contentdata=received.data,
+        timestamp=_stored_at(received),
     )
     for name in _TEXTS:
         setattr(message, name, headers.get(f"{_PREFIX}{name}", ""))
     return message
+
+
+def _stored_at(received: Msg) -> int:
+    """Milliseconds since 1970: when the stream took it, or now, for a request, which is not stored."""
+    try:
+        return round(received.metadata.timestamp.timestamp() * 1000)
+    except NotJSMessageError:
+        return time.time_ns() // 1_000_000
 
 
 def _named(message: IoMessage) -> str:

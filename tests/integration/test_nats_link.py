@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import json
+import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -116,6 +117,7 @@ async def test_commands_wait_while_the_microservice_is_away(server):
     async with linked(server.url) as link:
         told = await asyncio.wait_for(anext(link.messages()), 10)
     assert told.contentdata == b'{"command":"tare"}'
+    assert abs(time.time() - told.timestamp / 1000) < 30  # when it was given: old commands are refused by that
 
 
 async def test_a_request_is_answered_by_the_result_that_names_it(server):
