@@ -82,9 +82,15 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
         "name": placed.service.name,
         "agent": {"name": placed.node},
         "images": dict.fromkeys(architectures, placed.image) | {"registry": "remote"},
+        **nats_access(generation),
         "container": _container(placed, generation),
         "config": placed.settings(generation),
     }
+
+
+def nats_access(generation: str) -> dict[str, Any]:
+    """What an application and each of its microservices need where NATS carries messages."""
+    return {"natsConfig": {"natsAccess": True}} if generation in ("3.7", "3.8") else {}
 
 
 def edgelet_microservice(placed: Placed) -> dict[str, Any]:
@@ -133,7 +139,9 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB, "healthCheck": HEALTH}
     if generation == "3.7":
         named = [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]
-        return container | {"runAsUser": f"{placed.user}:{placed.group}", "cdiDevices": named}
+        # This generation tells a container its credentials, but not where NATS is.
+        nats = {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"}
+        return container | {"runAsUser": f"{placed.user}:{placed.group}", "cdiDevices": named, "env": [nats]}
     device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
     return container | {
         "runAsUser": placed.user,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from .fleet import Bus, Fleet, Kit, Node, replaced, values_used
-from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, needs
+from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access, needs
 
 
 def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
@@ -80,7 +80,7 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     variables += [{"key": key} | _default(kit, key) for key in names]
     if generation != "3.0":
         variables += [{"key": f"{_identity(generation)}-{bus}"} for bus in _buses(kit)]
-    application: dict[str, Any] = {
+    application: dict[str, Any] = nats_access(generation) | {
         "microservices": [
             microservice(placed, generation)
             if generation != "3.7"

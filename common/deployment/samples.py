@@ -17,6 +17,7 @@ from .microservice import (
     Placed,
     edgelet_microservice,
     microservice,
+    nats_access,
     needs,
     variables,
 )
@@ -75,7 +76,7 @@ def _application(placed: Placed, generation: str) -> dict[str, Any]:
         "apiVersion": "iofog.org/v3",
         "kind": "Application",
         "metadata": {"name": placed.service.service.replace("_", "-")},
-        "spec": {"microservices": [microservice(placed, generation)]},
+        "spec": nats_access(generation) | {"microservices": [microservice(placed, generation)]},
     }
 
 

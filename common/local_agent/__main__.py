@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import signal
@@ -14,6 +15,7 @@ import msgspec
 
 from .agent import LocalAgent
 from .config import EXAMPLE, AgentConfig, ConfigError, Listen, load
+from .nats_server import NatsServerFailed
 
 log = logging.getLogger("local_agent")
 
@@ -31,6 +33,9 @@ def main() -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file; see --example")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 54321, 0 for any free one)")
+    parser.add_argument(
+        "--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI v1 and NATS as well; tokens go into FOLDER"
+    )
     parser.add_argument("--example", action="store_true", help="print an example of the YAML file and exit")
     options = parser.parse_args()
     if options.example:
@@ -44,10 +49,13 @@ def main() -> int:
         listen = Listen(
             options.host or config.listen.host, config.listen.port if options.port is None else options.port
         )
-        return asyncio.run(_run(msgspec.structs.replace(config, listen=listen), options.config))
+        return asyncio.run(_run(msgspec.structs.replace(config, listen=listen), options.config, options.edgelet))
     except ConfigError as error:
         log.error("%s", error)
         return EXIT_CONFIG
+    except NatsServerFailed as error:
+        log.error("NATS: %s", error)
+        return 1
     except OSError as error:
         log.error(
             "cannot listen on %s:%d: %s. Try --port 0 for a free port.", listen.host, listen.port, error.strerror
@@ -55,22 +63,37 @@ def main() -> int:
         return 1
 
 
-async def _run(config: AgentConfig, file: Path) -> int:
+async def _run(config: AgentConfig, file: Path, edgelet: Path | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with LocalAgent(config) as agent:
+    async with contextlib.AsyncExitStack() as stack:
+        agent = await stack.enter_async_context(LocalAgent(config))
         if not _is_loopback(config.listen.host):
             log.warning("listening on %s: anyone who reaches it can act as any microservice", config.listen.host)
         log.info("ioFog agent at http://%s:%d", config.listen.host, agent.port)
         for name in config.microservices:
             log.info("microservice %s is SELFNAME=%s", name, config.id_of(name))
+        if edgelet is not None:
+            await _serve_edgelet(stack, agent, edgelet)
         watching = loop.create_task(_watch(agent, file))
         loop.add_signal_handler(signal.SIGHUP, _reload, agent, file)
         await stop.wait()
         watching.cancel()
     return 0
+
+
+async def _serve_edgelet(stack: contextlib.AsyncExitStack, agent: LocalAgent, folder: Path) -> None:
+    from .edgelet_api import EdgeletApi  # noqa: PLC0415 - certificates and tokens, which only this needs
+    from .nats_server import NatsServer  # noqa: PLC0415
+
+    nats = await stack.enter_async_context(NatsServer(folder / "nats"))
+    api = await stack.enter_async_context(EdgeletApi(agent, folder, host=agent.config.listen.host))
+    log.info("EdgeletAPI v1 at https://%s:%d, NATS at %s", agent.config.listen.host, api.port, nats.url)
+    for name in agent.config.microservices:
+        variables = api.variables(name) | {"NATS_SERVER_URL": nats.url}
+        log.info("microservice %s on Edgelet is %s", name, " ".join(f"{k}={v}" for k, v in variables.items()))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,13 +1,14 @@
 """The local agent as a process: its file, its messages, its end."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from iofog_sdk import LocalApiClient
+from iofog_sdk import LocalApiClient, connect
 from local_agent import ConfigError, load
 
 from .conftest import until
@@ -113,3 +114,24 @@ async def test_starts_follows_its_file_and_stops(tmp_path):
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 5) == 0
         await reading
+
+
+async def test_it_serves_edgelet_beside_local_api_v2(tmp_path):
+    config, folder = tmp_path / "agent.json", tmp_path / "edgelet"
+    config.write_text(json.dumps({"listen": {"port": 0}, "microservices": {"gps": {"config": {"n": 1}}}}))
+    command = [sys.executable, "-m", "local_agent", "--config", str(config), "--edgelet", str(folder)]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(30):
+            while b"gps on Edgelet is" not in (line := await process.stderr.readline()):
+                assert line, "it has ended"
+            words = line.decode().partition(" is ")[2].split()
+            configs = []
+            link = connect(dict(word.split("=", 1) for word in words))
+            link.on_config = configs.append
+            async with link:
+                await link.wait_connected()
+                await until(lambda: configs == ['{"n":1}'])
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
