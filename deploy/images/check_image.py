@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 WRITABLE = ("/tmp", "/var/lib/bridge")  # noqa: S108 - the image's own
+SIGNATURE_BYTES = 64
 NOT_THE_IMAGES = ("/proc", "/sys", "/dev", "/run", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
 
 
@@ -20,8 +21,11 @@ def problems() -> list[str]:
     for bus in Path("/app/lib/device_bridge/buses").glob("*.py"):
         if bus.stem != "gpiozero_factory":  # an extra for people at a prompt, without its library here
             importlib.import_module(f"device_bridge.buses.{bus.stem}")
-    for module in ("sqlite3", "ssl", "ctypes", "zoneinfo"):
+    links = ("agent_link", "edgelet", "nats_link", "mqtt_link")
+    for module in ("sqlite3", "ssl", "ctypes", "zoneinfo", *(f"iofog_sdk.{link}" for link in links)):
         importlib.import_module(module)
+    if len(importlib.import_module("iofog_sdk.nkeys").sign(bytes(32), b"")) != SIGNATURE_BYTES:
+        found.append("NATS credentials cannot be used: no Ed25519 in OpenSSL")
     found += [
         f"{name} is in the image" for name in ("pip", "setuptools", "ensurepip") if importlib.util.find_spec(name)
     ]
