@@ -264,7 +264,7 @@ async def test_a_link_brings_config_and_messages_and_holds_a_fast_sender_back(ag
 @pytest.mark.parametrize(
     ("variables", "text"),
     [
-        ({}, "SELFNAME is not set"),
+        ({}, "neither SELFNAME nor EDGELET_MICROSERVICE_UID is set"),
         ({"IOFOG_LINK": "agent://host"}, "needs SELFNAME"),
         ({"IOFOG_LINK": "ftp://host", "SELFNAME": "x"}, "agent://host:54321 or console:"),
         ({"IOFOG_LINK": "agent://host:port", "SELFNAME": "x"}, "agent://host:54321 or console:"),
