@@ -69,9 +69,8 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
             "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
             "IOFOG_LINK=nats://host, mqtt://host or console:"
         )
-    host, _, port = variables.get("IOFOG_AGENT", "").partition(":")
-    client = LocalApiClient(identity, host or _host_or_loopback(AGENT_ALIAS), int(port or DEFAULT_PORT))
-    return DetectingLink(client, lambda: _nats_link("", variables))
+    host, port = _address("IOFOG_AGENT", variables, AGENT_ALIAS)
+    return DetectingLink(LocalApiClient(identity, host, port), lambda: _nats_link("", variables))
 
 
 def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
@@ -79,8 +78,8 @@ def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
     from .service_account import FOLDER, HOST, ServiceAccount  # noqa: PLC0415
 
     folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
-    host, _, port = variables.get("EDGELET_API", "").partition(":")
-    client = EdgeletClient(ServiceAccount(folder), host or _host_or_loopback(HOST), int(port or DEFAULT_PORT))
+    host, port = _address("EDGELET_API", variables, HOST)
+    client = EdgeletClient(ServiceAccount(folder), host, port)
     return SplitLink(EdgeletControl(client, uid), _nats_link("", variables))
 
 
@@ -102,7 +101,7 @@ _OTHERS = {"nats": _nats_link, "tls": _nats_link, "mqtt": _mqtt_link, "mqtts": _
 
 
 def _agent_link(chosen: str, identity: str) -> AgentLink:
-    remedy = "write agent://host:54321 or console:"
+    remedy = "write agent://host:54321, nats://host:4222, mqtt://host:1883 or console:"
     try:
         url = urlsplit(chosen)
         port = url.port or DEFAULT_PORT
@@ -128,6 +127,16 @@ def _seconds(name: str, text: str) -> float:
     if not 0.01 <= seconds <= 3600:
         raise ValueError(f"{name}={text}: 0.01 to 3600 s")
     return seconds
+
+
+def _address(name: str, variables: Mapping[str, str], usual: str) -> tuple[str, int]:
+    given = variables.get(name, "")
+    if not given:
+        return _host_or_loopback(usual), DEFAULT_PORT
+    host, _, port = given.partition(":")
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
+        raise NodeNotFound(f"{name}={given}: write host or host:port")
+    return host, int(port or DEFAULT_PORT)
 
 
 def _host_or_loopback(name: str) -> str:

@@ -1,12 +1,15 @@
 """Parts of the links over NATS and MQTT that do no I/O: keys, names, options, packs, acknowledgements in order."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import senml
+from iofog_sdk import NodeNotFound, connect
 from iofog_sdk.data_plane import Inbox, InFlight
 from iofog_sdk.errors import ConnectionLost, ReceiptTimeout
 from iofog_sdk.frames import Receipt
@@ -162,6 +165,26 @@ def test_any_url_is_read_or_refused(text):
     except ValueError:
         return
     assert found.host
+
+
+@pytest.mark.parametrize("given", [":1", "h:x", "h:0", "h:99999"])
+@pytest.mark.parametrize(
+    "variables", [{"SELFNAME": "x", "IOFOG_AGENT": ""}, {"EDGELET_MICROSERVICE_UID": "x", "EDGELET_API": ""}]
+)
+def test_a_wrong_address_of_a_node_is_named(variables, given):
+    name = list(variables)[1]
+    with pytest.raises(NodeNotFound, match=f"{name}={given}: write host or host:port"):
+        connect(variables | {name: given})
+
+
+def test_a_node_with_an_agent_pays_for_no_other_link():
+    """Libraries for NATS, MQTT and credentials cost memory on a small board."""
+    code = (
+        "import sys, gps_receiver.service; from iofog_sdk import connect; connect({'SELFNAME': 'x'}); "
+        "print(*{'nats', 'paho', 'ctypes', 'iofog_sdk.edgelet'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_a_secret_is_not_part_of_what_is_shown():
