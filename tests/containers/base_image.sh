@@ -9,6 +9,7 @@ packages+=,ca-certificates,base-files,base-passwd,dash,coreutils,findutils,sed,g
 if [ "$arch" = "$(dpkg --print-architecture)" ]; then # what Dockerfile installs by apt-get in the real one
   packages+=,gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross
 fi
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
 in_root() { printf -- '--extract-hook=cd "$1"; %s' "$1"; }
 mmdebstrap --quiet --variant=extract --architectures="$arch" --include="$packages" --format=tar \
   "$(in_root 'cp usr/share/base-passwd/passwd.master etc/passwd; cp usr/share/base-passwd/group.master etc/group')" \
@@ -16,4 +17,4 @@ mmdebstrap --quiet --variant=extract --architectures="$arch" --include="$package
   "$(in_root 'for name in python python3; do ln -sf /usr/bin/python3.11 usr/local/bin/$name; done')" \
   "$(in_root 'cat usr/share/ca-certificates/mozilla/*.crt > etc/ssl/certs/ca-certificates.crt')" \
   "$(in_root 'rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/info var/lib/apt/lists/* var/cache/apt')" \
-  bookworm "$out" "deb ${MIRROR:-http://deb.debian.org/debian} bookworm main"
+  bookworm "$out" "deb $mirror bookworm main"
