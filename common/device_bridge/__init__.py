@@ -3,7 +3,7 @@
 from .cli import run
 from .commands import Command, CommandError, Result
 from .errors import BridgeError, DeviceError, DeviceErrorKind, SettingsError
-from .reading import Quality, Quantity, Reading, Sample, Value
+from .reading import Passed, Quality, Quantity, Reading, Sample, Value
 from .service import DeviceService, every
 from .settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
 from .settings_model import Port, Seconds, Settings
@@ -18,6 +18,7 @@ __all__ = [
     "DeviceService",
     "HttpSettings",
     "OutboxSettings",
+    "Passed",
     "Port",
     "Quality",
     "Quantity",

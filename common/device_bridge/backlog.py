@@ -45,7 +45,7 @@ class Backlog:
         self._ready: deque[Entry] = deque()
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
-        self._filled, self._has_room = asyncio.Event(), asyncio.Event()
+        self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._has_room.set()
 
     def put(self, body: bytes, readings: int, clock: str = "") -> None:
@@ -105,6 +105,12 @@ class Backlog:
         """Returns when the next sample may be read: waits while a full outbox is to `block_device`."""
         await self._has_room.wait()
 
+    async def wait_empty(self) -> None:
+        """Returns when everything has been delivered or given up."""
+        while not self.is_empty:
+            self._emptied.clear()
+            await self._emptied.wait()
+
     @property
     def is_empty(self) -> bool:
         """Whether everything has been delivered."""
@@ -133,6 +139,8 @@ class Backlog:
         self._bytes -= size
         self._memory_bytes -= size
         self.buffered -= entry.readings
+        if not self._messages:
+            self._emptied.set()
         if not self._has_room.is_set() and not self._is_full(0):
             self._has_room.set()
 

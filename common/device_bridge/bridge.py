@@ -8,7 +8,7 @@ import enum
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,9 +17,12 @@ from iofog_sdk import Backoff
 from .commands import Command, CommandError, Result
 from .errors import DeviceError, DeviceErrorKind, SettingsError
 from .node import NodeState
-from .reading import Quality, Reading, Sample
+from .reading import Passed, Quality, Reading, Sample
 from .service import DeviceService
 from .settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from .incoming import Incoming
 
 log = logging.getLogger("device_bridge")
 
@@ -58,7 +61,7 @@ class Bridge:
         self,
         service_type: type[DeviceService[Any]],
         settings: ServiceSettings,
-        emit: Callable[[Sample], None],
+        emit: Callable[[Sample | Passed], None],
         wait_room: Callable[[], Awaitable[None]],
         backoff: Backoff | None = None,
     ) -> None:
@@ -80,6 +83,7 @@ class Bridge:
         """Why the device is not usable; "" while it is."""
         self.failures = 0
         self.node = NodeState()
+        self.incoming: Incoming | None = None
         self.on_refused: Callable[[SettingsError], None] | None = None
         """Called when new settings turn out to be unusable; the bridge goes on with the old ones."""
 
@@ -88,6 +92,11 @@ class Bridge:
         self._settings = settings
         self._changed.set()
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the device is open."""
+        return self.state not in (DeviceState.STARTING, DeviceState.FAILED)
+
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""
         return self._service.counters() if self._service else {}
@@ -95,7 +104,7 @@ class Bridge:
     async def execute(self, command: Command) -> Result:
         """Has the running instance execute a command; a device that cannot be used now is a failed result."""
         service = self._service
-        if service is None or self.state in (DeviceState.STARTING, DeviceState.FAILED):
+        if service is None or not self.is_usable:
             return Result(ok=False, detail=f"the device cannot be used now: {self.reason or 'it is being opened'}")
         try:
             return await service.execute(command)
@@ -132,7 +141,7 @@ class Bridge:
         loop = asyncio.get_running_loop()
         opened_at = math.inf
         service = self._service = self._service_type(settings)
-        service.node = self.node
+        service.node, service.incoming = self.node, self.incoming
         tasks: list[asyncio.Task[Any]] = []
         try:
             await service.open()
@@ -207,7 +216,7 @@ class Bridge:
         if stale:
             self._emit(stale)
 
-    def _take(self, sample: Sample) -> None:
+    def _take(self, sample: Sample | Passed) -> None:
         if not sample:
             return
         if self.state is not DeviceState.READING:
@@ -218,7 +227,7 @@ class Bridge:
             self.state, self.reason, self._told_bad = DeviceState.READING, "", ""
         if self._settings.silent_after:
             self._heard_at = asyncio.get_running_loop().time()
-            for reading in sample:
+            for reading in () if isinstance(sample, Passed) else sample:
                 if reading.name in self._latest or len(self._latest) < _REMEMBERED:
                     self._latest[reading.name] = reading
         self._emit(sample)

@@ -46,6 +46,7 @@ class DeviceErrorKind(enum.Enum):
     GARBLED = "garbled"
     GONE = "gone"
     BUSY = "busy"
+    UNREACHABLE = "unreachable"
 
 
 class DeviceError(BridgeError, OSError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -11,6 +12,9 @@ from .reading import Quality, Quantity, Reading, Value
 from .settings_model import Settings
 
 Raw: TypeAlias = "str | int | float | bool | None"
+
+MAX_TEXT = 1000
+_TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
 
 
 class FieldSettings(Settings, frozen=True, kw_only=True):
@@ -72,3 +76,38 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
             return float(str(raw)) in self.missing
         except ValueError:
             return False
+
+
+class RecordField(FieldSettings, frozen=True, kw_only=True):
+    """One value of a record."""
+
+    key: Annotated[str | int, Meta(description="where it stands in the record; by default its name")] = ""
+    kind: Literal["number", "text", "boolean"] = "number"
+    decimal: Annotated[Literal[".", ","], Meta(description="decimal mark of numbers in text")] = "."
+
+    @property
+    def place(self) -> str | int:
+        """Its key in the record."""
+        return self.name if self.key == "" else self.key
+
+    def interpreted(self, raw: str | float | bool) -> Reading:
+        if self.kind == "text":
+            return self.good(str(raw)[:MAX_TEXT])
+        if self.kind == "boolean":
+            word = str(raw).lower()
+            return self.good(word in _TRUE) if word in (*_TRUE, *_FALSE) else self.bad(f"not a state ({word[:50]!r})")
+        if isinstance(raw, bool):
+            return self.bad(f"not a number ({raw})")
+        return super().interpreted(raw.replace(self.decimal, ".").replace(" ", "") if isinstance(raw, str) else raw)
+
+
+def at_path(members: Any, path: str) -> Raw:
+    """What stands in JSON at a path as `imu.acceleration.0`, None where no single value does."""
+    for part in path.split("."):
+        if isinstance(members, Mapping):
+            members = members.get(part)
+        elif isinstance(members, list) and part.isdecimal() and int(part) < len(members):
+            members = members[int(part)]
+        else:
+            return None
+    return None if isinstance(members, Mapping | list) else members

@@ -12,6 +12,7 @@ from .bridge import Bridge, DeviceState
 from .clock import Clock
 from .commands import CommandRunner
 from .http import HttpServer, Page
+from .incoming import Incoming
 from .metrics import CONTENT_TYPE, Metric, render
 from .outbox import Outbox
 
@@ -31,10 +32,11 @@ class HealthServer(HttpServer):
         refusals: Refusals,
         *,
         commands: CommandRunner | None = None,
+        incoming: Incoming | None = None,
     ) -> None:
         super().__init__({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
         self._link, self._outbox, self._bridge, self._clock = link, outbox, bridge, clock
-        self._refusals, self._commands = refusals, commands
+        self._refusals, self._commands, self._incoming = refusals, commands, incoming
 
     @property
     def _device_up(self) -> bool:
@@ -77,6 +79,7 @@ class HealthServer(HttpServer):
             Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected),
             Metric("bridge_settings_refused_total", "counter", "New settings not usable.", self._refusals.count),
             *self._command_metrics(),
+            *self._incoming_metrics(),
             *(
                 Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
                 for name, count in bridge.counters().items()
@@ -93,3 +96,19 @@ class HealthServer(HttpServer):
             Metric(name, "counter", text, commands.executed, {"result": "done"}),
             Metric(name, "counter", text, commands.failed, {"result": "failed"}),
         ]
+
+    def _incoming_metrics(self) -> list[Metric]:
+        box = self._incoming
+        if box is None:
+            return []
+        metrics = [
+            Metric("bridge_incoming_received_total", "counter", "Messages taken from the node.", box.read),
+            Metric("bridge_incoming_delivered_total", "counter", "Messages the device has taken.", box.delivered),
+            Metric("bridge_incoming_buffered", "gauge", "Messages waiting for the device.", box.buffered),
+        ]
+        for name, text, counts in (
+            ("bridge_incoming_dropped_total", "Messages given up.", box.dropped or {"outbox full": 0}),
+            ("bridge_incoming_ignored_total", "Messages that need not go on.", box.ignored or {"own": 0}),
+        ):
+            metrics += [Metric(name, "counter", text, count, {"reason": reason}) for reason, count in counts.items()]
+        return metrics

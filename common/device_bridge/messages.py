@@ -15,7 +15,7 @@ from .clock import Clock
 from .commands import Command, Result
 from .filters import FilterChain
 from .outbox import Outbox
-from .reading import Quality, Quantity, Reading, Sample
+from .reading import Passed, Quality, Quantity, Reading, Sample
 from .store import Entry
 
 log = logging.getLogger("device_bridge")
@@ -23,6 +23,7 @@ log = logging.getLogger("device_bridge")
 RESULT_TYPE = "application/json"
 """What became of a command: an object of `command`, `id`, `ok`, `detail`, `took_s`, and a SenML pack `readings`."""
 MAX_DETAIL = 1000
+_MAX_TEMPLATES = 64
 
 
 class _Answer(msgspec.Struct):
@@ -47,17 +48,27 @@ class MessageMaker:
     def __init__(self, publisher: str, clock: Clock, outbox: Outbox, quantities: Sequence[Quantity] = ()) -> None:
         self._clock, self._outbox = clock, outbox
         self.set_quantities(quantities)
-        group = uuid.uuid4().hex
-        self._template, self._result_template = (
-            MessageTemplate(IoMessage(groupid=group, publisher=publisher, infotype=kind, infoformat="utf-8"))
-            for kind in (senml.INFO_TYPE, RESULT_TYPE)
-        )
+        self.group, self._publisher = uuid.uuid4().hex, publisher
+        self._templates: dict[tuple[str, str, str], MessageTemplate] = {}
+        self._template, self._result_template = (self._with(kind) for kind in (senml.INFO_TYPE, RESULT_TYPE))
         self.base_name = ""
         """Put before the name of every reading."""
         self.filters = FilterChain(())
         """What readings go through."""
         self.made = 0
         """Messages made so far."""
+
+    def _with(self, infotype: str, infoformat: str = "utf-8", tag: str = "") -> MessageTemplate:
+        """The template of messages with this header."""
+        header = (infotype, infoformat, tag)
+        found = self._templates.get(header)
+        if found is None:
+            message = IoMessage(groupid=self.group, publisher=self._publisher, infotype=infotype)
+            message.infoformat, message.tag = infoformat, tag
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            found = self._templates[header] = MessageTemplate(message)
+        return found
 
     def set_quantities(self, quantities: Sequence[Quantity]) -> None:
         """What the device measures from now on."""
@@ -79,8 +90,27 @@ class MessageMaker:
         self.made += 1
         self._outbox.put(self._result_template.encode(self.made, msgspec.json.encode(answer)), len(readings), mark)
 
-    def put(self, sample: Sample) -> None:
-        """Puts a sample into the outbox, as one message."""
+    def put(self, sample: Sample | Passed) -> None:
+        """Puts a sample, or what is passed on, into the outbox, as one message."""
+        if not isinstance(sample, Passed):
+            self._put_readings(sample, self._template)
+        elif not isinstance(sample.content, bytes):
+            self._put_readings(sample.content, self._with(senml.INFO_TYPE, tag=sample.tag))
+        else:
+            try:
+                template = self._with(sample.infotype, sample.infoformat, sample.tag)
+                body = template.encode(self.made + 1, sample.content)
+            except MessageError as error:
+                self._not_encodable(1, error)
+                return
+            self.made += 1
+            self._outbox.put(body, 1)
+
+    def _not_encodable(self, readings: int, error: Exception) -> None:
+        log.error("a sample could not become a message: %s", error)
+        self._outbox.refuse(readings, "not encodable")
+
+    def _put_readings(self, sample: Sample, template: MessageTemplate) -> None:
         now, mark = self._clock.now(), self._clock.mark
         stamped = [passed for r in sample if (passed := self.filters.apply(self._checked(_stamped(r, now))))]
         if len(stamped) < len(sample):
@@ -88,10 +118,9 @@ class MessageMaker:
         if not stamped:
             return
         try:
-            body = self._template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
+            body = template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
         except (MessageError, msgspec.MsgspecError, TypeError) as error:
-            log.error("a sample could not become a message: %s", error)
-            self._outbox.refuse(len(stamped), "not encodable")
+            self._not_encodable(len(stamped), error)
             return
         self.made += 1
         self._outbox.put(body, len(stamped), mark)

@@ -179,7 +179,7 @@ class Outbox(Backlog):
     def spill(self) -> None:
         """From now on entries go to disk, until all have been delivered."""
         if self._store and not self._on_disk:
-            log.info("messages wait for the node; writing them to disk")
+            log.info("messages wait; writing them to disk")
             self._on_disk = True
             self._disk_due.set()
 
@@ -304,6 +304,8 @@ class Outbox(Backlog):
             self.dropped["damaged on disk"] += self.buffered - readings
         self.buffered = readings
         self._messages, self._unloaded = len(held), 0
+        if not held:
+            self._emptied.set()
         self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
 
     def _fail(self, error: StoreError) -> None:

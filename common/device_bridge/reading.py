@@ -48,6 +48,21 @@ Sample: TypeAlias = Sequence[Reading]
 """Readings taken together, at one moment. They travel in one message."""
 
 
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service passes on from elsewhere, beside readings of a device of its own.
+
+    Parameters:
+        content: readings to be named and stamped as its own, or the whole content of a message.
+        infotype, infoformat: what the content is, when it is not readings.
+        tag: of the message; see `iofog_sdk.Address`.
+    """
+
+    content: Sample | bytes
+    infotype: str = ""
+    infoformat: str = ""
+    tag: str = ""
+
+
 class Quantity(msgspec.Struct, frozen=True):
     """What a service measures: the table that documentation, checks and dashboards are made from.
 

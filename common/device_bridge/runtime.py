@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from .commands import CommandRunner
 from .delivery import Delivery
 from .errors import SettingsError
 from .filters import FilterChain
+from .incoming import Incoming, is_command
 from .messages import MessageMaker
 from .outbox import Outbox
 from .service import DeviceService
@@ -32,6 +34,7 @@ log = logging.getLogger("device_bridge")
 _CONFIG_WAIT_S = 5.0
 _CLOCK_CHECK_S = 5.0
 _DRAIN_S = 3.5
+_DRAIN_INCOMING_S = 1.0
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
 
 
@@ -84,7 +87,8 @@ class Runtime:
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._outbox = Outbox(settings.outbox, self._outbox_file(settings.outbox))
+        file = self._outbox_file(settings.outbox)
+        self._outbox = Outbox(settings.outbox, file)
         await self._outbox.open()
         self._clock = Clock(trusted=settings.trust_clock)
         self._messages = MessageMaker(self._link.microservice_id, self._clock, self._outbox)
@@ -92,6 +96,12 @@ class Runtime:
         self._bridge.on_refused = self._refuse
         self._bridge.node.is_reached = lambda: self._link.connected
         self._bridge.node.settings_refused = self.refusals.last
+        self._incoming: Incoming | None = None
+        if self._service_type.passes_messages_on:
+            kept = file.with_name(file.name.replace(".outbox.", ".incoming.")) if file else None
+            self._incoming = Incoming(settings.outbox, kept, self._link.microservice_id, self._messages.group)
+            await self._incoming.open()
+            self._bridge.incoming = self._incoming
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
             self._commands = CommandRunner(self._bridge.execute, self._messages.put_result, settings)
@@ -100,16 +110,21 @@ class Runtime:
         delivery = Delivery(self._outbox, self._link, self._messages.body)
         log.info("%s: started, readings go to %s", self._service_type.name(), self._link.description)
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(w) for w in (self._bridge.run(), self._take_messages(), self._watch_clock())]
+        taking = loop.create_task(self._take_messages())
+        work = [taking, *(loop.create_task(w) for w in (self._bridge.run(), self._watch_clock()))]
         if self._commands:
             work.append(loop.create_task(self._commands.run()))
         sending = loop.create_task(delivery.run())
         try:
             await self._or_stop(_first_failure([*work, sending]))
         finally:
+            await _cancel([taking])
+            if self._incoming is not None and self._bridge.is_usable:
+                await _within(_DRAIN_INCOMING_S, self._incoming.wait_empty())
             await _cancel(work)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(delivery.wait_drained(), _DRAIN_S)
+            if self._incoming is not None:
+                await self._incoming.close()
+            await _within(_DRAIN_S, self._outbox.wait_empty())
             await _cancel([sending])
             box = self._outbox
             await box.close()
@@ -182,6 +197,8 @@ class Runtime:
             log.warning("outbox: a changed %s takes effect at the next start", ", ".join(kept))
         self._settings = settings
         self._outbox.settings = settings.outbox
+        if self._incoming is not None:
+            self._incoming.settings = settings.outbox
         self._use(settings)
         self._bridge.apply(settings)
 
@@ -211,7 +228,9 @@ class Runtime:
 
     async def _take_messages(self) -> None:
         async for message in self._link.messages():
-            if self._commands:
+            if self._incoming is not None and not (self._commands and is_command(message)):
+                await self._incoming.accept(message)
+            elif self._commands:
                 self._commands.take(message, self._messages.base_name)
             else:
                 log.warning("message %s ignored: this service takes no commands", message.id)
@@ -222,7 +241,13 @@ class Runtime:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
             server = HealthServer(
-                self._link, self._outbox, self._bridge, self._clock, self.refusals, commands=self._commands
+                self._link,
+                self._outbox,
+                self._bridge,
+                self._clock,
+                self.refusals,
+                commands=self._commands,
+                incoming=self._incoming,
             )
             try:
                 port = await server.start(settings.host, settings.port)
@@ -257,6 +282,11 @@ class Runtime:
             return task.result() if task.done() else None
         finally:
             await _cancel([task, stop])
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from .commands import Command, CommandError, Result
 from .node import NodeState
-from .reading import Quality, Quantity, Reading, Sample
+from .reading import Passed, Quality, Quantity, Reading, Sample
 from .settings import CommandedSettings, ServiceSettings
+
+if TYPE_CHECKING:
+    from .incoming import Incoming
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Poll = Callable[[Any], Awaitable[Sample]]
@@ -46,11 +49,15 @@ class DeviceService(Generic[SettingsT]):
 
     quantities: ClassVar[tuple[Quantity, ...]] = ()
     settings_type: ClassVar[type[ServiceSettings]] = ServiceSettings
+    passes_messages_on: ClassVar[bool] = False
+    """Whether messages of other microservices go to the device: they then wait in `incoming`."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self.node = NodeState()
         """How it stands with the node; the runtime puts the real one here before `open`."""
+        self.incoming: Incoming | None = None
+        """Messages for the device, where `passes_messages_on`; the runtime puts it here before `open`."""
         self.log = logging.getLogger(self.name())
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -86,7 +93,7 @@ class DeviceService(Generic[SettingsT]):
     async def close(self) -> None:
         """Closes the device; called after every `open`, even a failed one."""
 
-    def stream(self) -> AsyncIterator[Sample]:
+    def stream(self) -> AsyncIterator[Sample | Passed]:
         """Yields samples as the device sends them, until it fails.
 
         May be cancelled at any `await`; a sample that was read before is to be yielded before the next `await`.

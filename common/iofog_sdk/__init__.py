@@ -1,5 +1,6 @@
 """Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
 
+from .addressing import Address, address_of
 from .agent_link import AgentLink
 from .backoff import Backoff
 from .errors import (
@@ -20,6 +21,7 @@ from .sequence import SequenceTracker
 from .sockets import ControlSocket, MessageSocket, Outcome
 
 __all__ = [
+    "Address",
     "AgentLink",
     "Backoff",
     "ConnectionLost",
@@ -40,5 +42,6 @@ __all__ = [
     "ReceiptTimeout",
     "RequestRefused",
     "SequenceTracker",
+    "address_of",
     "connect",
 ]

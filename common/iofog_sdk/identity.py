@@ -24,6 +24,18 @@ class Identity(NamedTuple):
     microservice: str
     uuid: str = ""
 
+    def filled(self, template: str, microservice: str = "") -> str:
+        """A subject or topic with these names in it.
+
+        Parameters:
+            template: with `{application}` and `{microservice}`.
+            microservice: another of the same application.
+        """
+        names = {"{application}": self.application, "{microservice}": _token(microservice or self.microservice)}
+        for place, name in names.items():
+            template = template.replace(place, name)
+        return template
+
 
 def identity_from(environment: Mapping[str, str]) -> Identity:
     """The identity that the environment tells.

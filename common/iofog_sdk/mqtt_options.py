@@ -29,7 +29,8 @@ class MqttOptions:
         commands: where commands are received.
         status: retained: `online`, and `offline` at the end and as last will; "" for none.
         receive: more topic filters that are received, with commas between, for a consumer of readings; "" for none.
-        qos: 0, 1 or 2, for all of them.
+            `IOFOG_RECEIVE` where the URL says nothing.
+        qos: 0, 1 or 2, for what is published; what is received has 1 at most.
         retain: `true` keeps the last readings at the broker.
         expiry_s: after which the broker drops what it could not deliver, protocol 5 only; 0 for never.
         session_s: for which the broker keeps what is for this microservice while it is away.
@@ -78,11 +79,9 @@ class MqttOptions:
         """The client id."""
         return self.client_id or f"{self.identity.application}-{self.identity.microservice}"
 
-    def filled(self, template: str) -> str:
-        """A topic with this microservice's names in it."""
-        return template.replace("{application}", self.identity.application).replace(
-            "{microservice}", self.identity.microservice
-        )
+    def filled(self, template: str, microservice: str = "") -> str:
+        """A topic with this microservice's names in it, or with another's of its application."""
+        return self.identity.filled(template, microservice)
 
     def secret(self) -> str:
         """The password, read anew each time. Raises OSError."""
@@ -136,5 +135,5 @@ def mqtt_options(chosen: str, environment: Mapping[str, str]) -> MqttOptions:
         identity=identity_from(environment),
         user=url.user,
         password=url.password,
-        **url.options,
+        **({"receive": environment.get("IOFOG_RECEIVE", "")} | url.options),
     )

@@ -25,6 +25,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, PubAck, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
+from .addressing import address_of
 from .backoff import Backoff
 from .data_plane import DataPlane, Sent, ended
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
@@ -156,7 +157,7 @@ class NatsLink(DataPlane):
         name = f"{options.identity.application}-{options.identity.microservice}"
         await self._subscribe(stream, commands, name, DeliverPolicy.ALL)
         if options.receive:
-            await self._subscribe(stream, options.receive, f"{name}-receive", DeliverPolicy.NEW)
+            await self._subscribe(stream, options.filled(options.receive), f"{name}-receive", DeliverPolicy.NEW)
 
     async def _subscribe(self, stream: JetStreamContext, subject: str, durable: str, policy: DeliverPolicy) -> None:
         config = ConsumerConfig(
@@ -171,8 +172,7 @@ class NatsLink(DataPlane):
         )
 
     async def _publish(self, stream: JetStreamContext, lost: asyncio.Future[LinkError]) -> None:
-        template = self.options.filled(self.options.subject)
-        splits = "{quantity}" in template
+        own = self.options.filled(self.options.subject)
         while True:
             while self._waiting:
                 body, done = self._waiting.popleft()
@@ -181,6 +181,9 @@ class NatsLink(DataPlane):
                 identity = numbered if message.groupid else uuid.uuid4().hex
                 headers = {f"{_PREFIX}{name}": value for name in _TEXTS if (value := getattr(message, name))}
                 headers |= {f"{_PREFIX}sequencenumber": str(message.sequencenumber)}
+                recipient = address_of(message.tag).recipient
+                template = self.options.filled(self.options.commands, recipient) if recipient else own
+                splits = "{quantity}" in template
                 parts = split_by_quantity(message.contentdata) if splits else {"": message.contentdata}
                 sent = self._in_flight.add(identity, done)
                 left = [len(parts)]

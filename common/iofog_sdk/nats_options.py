@@ -28,7 +28,8 @@ class NatsOptions:
             quantity by itself.
         commands: where commands wait for this microservice.
         requests: where commands are asked with a reply.
-        receive: more subjects that are received, for a consumer of readings; "" for none.
+        receive: one more subject that is received, for a consumer of readings; "" for none. `IOFOG_RECEIVE` where
+            the URL says nothing.
         stream: JetStream stream that keeps readings and commands, made if it may be.
         max_bytes: of the stream, if it is made here; the oldest messages are given up first.
         user, password: if the server wants them.
@@ -62,12 +63,9 @@ class NatsOptions:
     def __repr__(self) -> str:
         return f"NatsOptions({self.server})"  # never a secret into a log
 
-    def filled(self, template: str) -> str:
-        """A subject with this microservice's names in it."""
-        names = {"application": self.identity.application, "microservice": self.identity.microservice}
-        for name, value in names.items():
-            template = template.replace(f"{{{name}}}", value)
-        return template
+    def filled(self, template: str, microservice: str = "") -> str:
+        """A subject with this microservice's names in it, or with another's of its application."""
+        return self.identity.filled(template, microservice)
 
     def secret(self) -> str:
         """The password, read anew each time. Raises OSError."""
@@ -103,15 +101,18 @@ def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
     """
     ports = {"nats": DEFAULT_PORT, "tls": DEFAULT_PORT}
     url = read_url(chosen or environment.get("NATS_SERVER_URL", "") or FALLBACK, ports, _KINDS)
+    told = {
+        "credentials": environment.get("NATS_CREDS_PATH", ""),
+        "receive": environment.get("IOFOG_RECEIVE", ""),
+    } | url.options
     for name in _SUBJECTS:
-        subject = url.options.get(name, "")
+        subject = told.get(name, "")
         if set(subject) & set(" \t\r\n") or ".." in subject or subject.startswith("."):
             raise ValueError(f"{name}={subject!r} is no NATS subject: words with dots between")
-    credentials = {"credentials": environment.get("NATS_CREDS_PATH", "")}
     return NatsOptions(
         server=url.server,
         identity=identity_from(environment),
         user=url.user,
         password=url.password,
-        **(credentials | url.options),
+        **told,
     )

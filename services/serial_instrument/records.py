@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
-from device_bridge.fields import Raw
+from device_bridge.fields import Raw, at_path
 
 Pattern = Annotated[str, Meta(max_length=1000, description="regular expression of Python's re")]
 Take: TypeAlias = "Callable[[bytes], Callable[[str | int], Raw]]"
@@ -169,15 +169,4 @@ def _json(frame: bytes) -> Callable[[str | int], Raw]:
         raise Malformed(f"is not JSON: {error}") from None
     if not isinstance(content, dict | list):
         raise Malformed("is JSON without members")
-    return lambda key: _at(content, str(key))
-
-
-def _at(members: Any, path: str) -> Raw:
-    for part in path.split("."):
-        if isinstance(members, Mapping):
-            members = members.get(part)
-        elif isinstance(members, list) and part.isdecimal() and int(part) < len(members):
-            members = members[int(part)]
-        else:
-            return None
-    return None if isinstance(members, Mapping | list) else members
+    return lambda key: at_path(content, str(key))

@@ -44,7 +44,7 @@ async def live(folder: str, seed: int, first: int, count: int, pipe: int) -> Non
         os.write(pipe, b"C%d\n" % (box._written_to + offset))
         if rng.random() < 0.3:
             await asyncio.sleep(rng.random() * 0.002)
-    await delivery.wait_drained()
+    await box.wait_empty()
     sending.cancel()
     await box.close()
     os.write(pipe, b"E\n")

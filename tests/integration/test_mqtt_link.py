@@ -15,6 +15,7 @@ from local_agent.service_accounts import Authority
 
 from .conftest import free_port, until
 from .nodes import MosquittoNode
+from .relay import Relay
 
 PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
 HERE = shutil.which("mosquitto") and shutil.which("mosquitto_sub")
@@ -88,14 +89,13 @@ async def test_birth_end_and_last_will_are_retained(tmp_path, version):
             await link.wait_connected()
             assert await seen(port, "-t", topic) == [(topic, "online")]
         assert await seen(port, "-t", topic) == [(topic, "offline")]
-        async with linked(url) as link:
+        async with Relay(port) as relay, linked(url.replace(str(port), str(relay.port))) as link:
             await link.wait_connected()
-            await until(lambda: link.connected)
             assert await seen(port, "-t", topic) == [(topic, "online")]
-            watching = asyncio.ensure_future(seen(port, "-t", topic, count=2))
-            await asyncio.sleep(0.3)
-            link._client.socket().shutdown(2)  # as a cut cable, which says no goodbye
-            assert await watching == [(topic, "online"), (topic, "offline")]
+            relay.refuse = True
+            relay.drop()  # as a cut cable, which says no goodbye
+            while await seen(port, "-t", topic) != [(topic, "offline")]:
+                assert not link.connected
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
