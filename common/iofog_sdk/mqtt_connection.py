@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from paho.mqtt.client import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -33,76 +31,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .errors import ConnectionLost, LinkError, NodeUnreachable
+from .mqtt_loop import join
+from .mqtt_messages import RECEIVE_MAXIMUM, Delivered, Publication, Recent
 from .mqtt_options import MqttOptions
 
-RECEIVE_MAXIMUM = 256
-"""Messages that a broker of version 5 sends without their acknowledgements."""
 MAX_PACKET_BYTES = 1024 * 1024
 """Of what is received: a broker of version 5 does not send more, with an older one it ends the connection."""
 _CLOSE_S = 1.0
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
-_REMEMBERED = 2 * RECEIVE_MAXIMUM
-
-
-class Publication(NamedTuple):
-    """One message to a broker.
-
-    Parameters:
-        topic: without wildcards.
-        payload: as it is.
-        qos: 0, 1 or 2.
-        retain: whether the broker keeps it for those who come later.
-        expiry_s: after which the broker drops it undelivered, version 5 only; 0 for never.
-        content_type: version 5 only.
-        notes: user properties, version 5 only.
-    """
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    expiry_s: int = 0
-    content_type: str = ""
-    notes: tuple[tuple[str, str], ...] = ()
-
-
-class Delivered(NamedTuple):
-    """One message from a broker.
-
-    Parameters:
-        topic: it was published to.
-        payload: as it came.
-        retained: whether the broker had kept it: nobody knows for how long.
-        notes: user properties.
-        guaranteed: whether it comes again when it is not taken.
-        taken: acknowledges it; to be called once.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool
-    notes: tuple[tuple[str, str], ...]
-    guaranteed: bool
-    taken: Callable[[], None]
-
-
-class Recent:
-    """Messages that have been taken, by which those are told that come again on the next connection."""
-
-    def __init__(self) -> None:
-        self._by_mid: dict[int, tuple[str, int]] = {}
-
-    def add(self, message: MQTTMessage) -> None:
-        """It has been taken."""
-        self._by_mid.pop(message.mid, None)
-        self._by_mid[message.mid] = (message.topic, hash(message.payload))
-        if len(self._by_mid) > _REMEMBERED:
-            del self._by_mid[next(iter(self._by_mid))]
-
-    def holds(self, message: MQTTMessage) -> bool:
-        """Whether this is one of them, come again."""
-        return message.dup and self._by_mid.get(message.mid) == (message.topic, hash(message.payload))
 
 
 class MqttConnection:
@@ -226,7 +163,7 @@ class MqttConnection:
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
         client.on_message = self._on_message
-        _join(client, self._loop)
+        join(client, self._loop)
         return client
 
     def _on_connect(self, _: Any, __: Any, ___: ConnectFlags, reason: ReasonCode, ____: Any) -> None:
@@ -340,36 +277,3 @@ class MqttConnection:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _join(client: Client, loop: asyncio.AbstractEventLoop) -> None:
-    """Has the loop drive a client. While it connects, in a thread, it calls from there."""
-    here = threading.get_ident()
-
-    def call(act: Callable[..., object], *arguments: Any) -> None:
-        if threading.get_ident() == here:
-            act(*arguments)
-        else:
-            loop.call_soon_threadsafe(act, *arguments)
-
-    def read() -> None:
-        client.loop_read()
-        while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
-            client.loop_read()
-
-    def on_open(_: Client, __: object, sock: Any) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each publish may wait 40 ms
-        call(loop.add_reader, sock.fileno(), read)
-
-    def on_close(_: Client, __: object, sock: Any) -> None:
-        call(loop.remove_reader, sock.fileno())
-        call(loop.remove_writer, sock.fileno())
-
-    def on_write(_: Client, __: object, sock: Any) -> None:
-        call(loop.add_writer, sock.fileno(), client.loop_write)
-
-    def on_written(_: Client, __: object, sock: Any) -> None:
-        call(loop.remove_writer, sock.fileno())
-
-    client.on_socket_open, client.on_socket_close = on_open, on_close
-    client.on_socket_register_write, client.on_socket_unregister_write = on_write, on_written

@@ -21,7 +21,8 @@ from .backoff import Backoff
 from .data_plane import DataPlane, Sent
 from .errors import ConnectionLost, LinkError
 from .message import IoMessage
-from .mqtt_connection import Delivered, MqttConnection, Publication, Recent
+from .mqtt_connection import MqttConnection
+from .mqtt_messages import Delivered, Publication, Recent
 from .mqtt_options import MqttOptions
 from .senml_split import split_by_quantity
 

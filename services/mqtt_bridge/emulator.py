@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from iofog_sdk import LinkError
-from iofog_sdk.mqtt_connection import Delivered, MqttConnection, Publication
+from iofog_sdk.mqtt_connection import MqttConnection
+from iofog_sdk.mqtt_messages import Delivered, Publication
 from iofog_sdk.mqtt_options import MqttOptions
 from local_agent.nats_server import NatsServer
 from simulated_devices import emulator_parser, number, play_until_stopped

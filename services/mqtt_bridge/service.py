@@ -21,14 +21,15 @@ from device_bridge import (
 )
 from device_bridge.delivery import Delivery
 from iofog_sdk import LinkError, NodeUnreachable
-from iofog_sdk.mqtt_connection import Delivered, MqttConnection, Publication, Recent
+from iofog_sdk.mqtt_connection import MqttConnection
+from iofog_sdk.mqtt_messages import Delivered, Recent
 
 from .discovery import Discovery
 from .publishing import Publisher
-from .settings import MqttBridgeSettings, MqttCommand
+from .settings import MqttBridgeSettings
 from .to_iofog import FromTopics
-from .to_mqtt import ToTopics
-from .topics import as_filter, check_template, filled_payload, filled_topic, needed, overlap, places, plain_text
+from .to_mqtt import ToTopics, publication_of
+from .topics import as_filter, check_template, needed, overlap, places
 
 _TICK_S = 1.0
 _MOST_WAITING = 1000
@@ -108,7 +109,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         if rule is None:
             known = ", ".join(sorted(self.settings.commands)) or "none"
             raise CommandError(f"unknown command {command.name!r}; this bridge has {known}")
-        publication = _publication(rule, command)
+        publication = publication_of(rule, command)
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connection.publish([publication], lambda: None if answered.done() else answered.set_result(None))
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
@@ -160,16 +161,6 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         kind = DeviceErrorKind.UNREACHABLE if isinstance(error, NodeUnreachable) else DeviceErrorKind.GONE
         server = self.options.server
         return DeviceError(kind, server, str(error).removeprefix("MQTT: ").removeprefix(server).lstrip(": "))
-
-
-def _publication(rule: MqttCommand, command: Command) -> Publication:
-    texts = {name: rule.values.get(plain_text(value), value) for name, value in command.parameters.items()}
-    try:
-        topic = filled_topic(rule.topic, {name: plain_text(value) for name, value in texts.items()})
-        payload = filled_payload(rule.payload, texts)
-    except KeyError as error:
-        raise CommandError(f"`{error.args[0]}` is missing; {command.name} needs it") from None
-    return Publication(topic, payload.encode(), rule.qos, rule.retain)
 
 
 def _check(settings: MqttBridgeSettings, status: str) -> None:

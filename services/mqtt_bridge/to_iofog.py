@@ -13,7 +13,7 @@ from device_bridge import Passed, Quality, Reading, Sample, SettingsError
 from device_bridge import senml as packs
 from device_bridge.fields import RecordField, at_path
 from iofog_sdk import Address
-from iofog_sdk.mqtt_connection import Delivered
+from iofog_sdk.mqtt_messages import Delivered
 
 from .settings import ToIofog
 from .to_mqtt import VIA

@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from device_bridge import Quality, Reading, SettingsError
+from device_bridge import Command, CommandError, Quality, Reading, SettingsError
 from device_bridge import senml as packs
 from iofog_sdk import IoMessage, address_of
-from iofog_sdk.mqtt_connection import Publication
 from iofog_sdk.mqtt_link import numbered
+from iofog_sdk.mqtt_messages import Publication
 from iofog_sdk.senml_split import SenmlRecord, senml_records
 
 from .discovery import Discovery
-from .settings import ToMqtt
-from .topics import check_template, filled_topic, places, plain_text
+from .settings import MqttCommand, ToMqtt
+from .topics import check_template, filled_payload, filled_topic, places, plain_text
 
 VIA = "iofog-via"
 """User property with the bridges that have passed a message on."""
@@ -123,6 +123,17 @@ class ToTopics:
             return
         payload = _Payload(reading.value, reading.unit, reading.time, reading.quality.value, reading.reason)
         yield _publication(rule, None, numbered(message, msgspec.json.encode(payload)), _JSON, topic)
+
+
+def publication_of(rule: MqttCommand, command: Command) -> Publication:
+    """What a command is published as. Raises CommandError."""
+    texts = {name: rule.values.get(plain_text(value), value) for name, value in command.parameters.items()}
+    try:
+        topic = filled_topic(rule.topic, {name: plain_text(value) for name, value in texts.items()})
+        payload = filled_payload(rule.payload, texts)
+    except KeyError as error:
+        raise CommandError(f"`{error.args[0]}` is missing; {command.name} needs it") from None
+    return Publication(topic, payload.encode(), rule.qos, rule.retain)
 
 
 def _values(message: IoMessage, record: SenmlRecord) -> dict[str, str]:

@@ -54,8 +54,8 @@ class Relay:
             await asyncio.gather(*pumps, return_exceptions=True)
             self._streams.discard(to)
             to.transport.abort()
-        except OSError:
-            pass  # the server is away
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is away, or the test has ended
         finally:
             self._streams.discard(writer)
             writer.transport.abort()

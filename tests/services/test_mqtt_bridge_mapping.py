@@ -1,0 +1,373 @@
+"""mqtt_bridge without a broker: topics, what messages become, what topics become, what Home Assistant is told."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
+
+from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError, senml
+from iofog_sdk import Address, IoMessage, address_of
+from iofog_sdk.mqtt_messages import Delivered
+from mqtt_bridge.discovery import Discovery
+from mqtt_bridge.service import MqttBridge
+from mqtt_bridge.settings import DiscoverySettings, MqttCommand, ToIofog, ToMqtt
+from mqtt_bridge.to_iofog import FromTopics
+from mqtt_bridge.to_mqtt import ToTopics, publication_of
+from mqtt_bridge.topics import covers, filled_payload, filled_topic, needed, overlap, wildcards
+
+from .serving import settings_of
+
+LEVEL = st.sampled_from(["a", "b", "$x", "", "é"])
+TOPIC = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
+FILTER = st.lists(st.sampled_from(["a", "b", "$x", "", "+"]), min_size=1, max_size=4).flatmap(
+    lambda levels: st.sampled_from(["/".join(levels), "/".join([*levels, "#"])])
+)
+
+
+@given(FILTER.filter(bool), TOPIC)
+def test_filters_match_as_in_another_library(topic_filter, topic):
+    assert (wildcards(topic_filter, topic) is not None) == topic_matches_sub(topic_filter, topic)
+
+
+@given(FILTER.filter(bool), FILTER.filter(bool), st.lists(TOPIC, max_size=20))
+def test_filters_that_share_a_topic_overlap_and_those_that_cover_miss_none(one, other, topics):
+    for topic in topics:
+        both = wildcards(one, topic) is not None, wildcards(other, topic) is not None
+        assert overlap(one, other) or both != (True, True)
+        assert not covers(one, other) or both != (False, True)
+
+
+def test_wildcards_give_what_stands_for_them():
+    assert wildcards("tele/+/SENSOR", "tele/plug/SENSOR") == ("plug",)
+    assert wildcards("a/+/b/#", "a/x/b/c/d") == ("x", "c/d")
+    assert wildcards("a/#", "a") == ("",)
+    assert wildcards("a/+", "a") is None
+    assert wildcards("#", "$SYS/uptime") is None
+
+
+def test_only_what_is_needed_is_subscribed_to():
+    assert needed(["a/b", "a/+", "c", "a/#", "c"]) == ["c", "a/#"]
+
+
+def test_a_value_in_a_topic_is_one_level_and_in_json_stays_text():
+    assert filled_topic("x/{source}/{quantity}", {"source": "a/b+#", "quantity": ""}) == "x/a-b--/-"
+    assert filled_payload('{"state":"{value}"}', {"value": 'on","x":"'}) == '{"state":"on\\",\\"x\\":\\""}'
+    assert json.loads(filled_payload('{"on":{value}}', {"value": True})) == {"on": True}
+
+
+@given(st.text(max_size=50))
+def test_any_text_makes_a_topic(text):
+    topic = filled_topic("a/{source}", {"source": text})
+    assert topic.count("/") == 1
+    assert not set(topic) & set("+#")
+
+
+PACK = senml.encode(
+    [
+        Reading("temperature", 21.5, "Cel", time=1.7e9),
+        Reading("door", value=True, time=1.7e9),
+        Reading("state", "idle", time=1.7e9 + 1),
+        Reading("co2", None, "ppm", time=1.7e9, quality=Quality.BAD, reason="warming up"),
+    ],
+    "cold/room:",
+)
+
+
+def message(content=PACK, infotype=senml.INFO_TYPE, tag=""):
+    return IoMessage(
+        groupid="run", sequencenumber=7, publisher="uuid-1", infotype=infotype, contentdata=content, tag=tag
+    )
+
+
+def published(rule, sent=None, **more):
+    found = ToTopics([ToMqtt(**rule)], "this-bridge", **more).publications(sent or message())
+    return {each.topic: each.payload.decode() for each in found}
+
+
+def test_a_pack_is_published_whole_with_its_number():
+    ((topic, text),) = published({"topic": "plant/{source}"}).items()
+    assert topic == "plant/cold-room"
+    records = json.loads(text)
+    assert (records[0]["run"], records[0]["seq"]) == ("run", 7)
+    assert senml.decode(text.encode()) == senml.decode(PACK)
+
+
+def test_each_quantity_alone():
+    found = published({"topic": "plant/{source}/{quantity}"})
+    assert sorted(found) == [f"plant/cold-room/{name}" for name in ("co2", "door", "state", "temperature")]
+    alone = [senml.decode(text.encode())[0] for text in found.values()]
+    assert sorted(alone, key=str) == sorted(senml.decode(PACK), key=str)
+
+
+def test_some_of_them_by_their_names():
+    assert list(published({"topic": "t/{quantity}", "match": "*:temp*"})) == ["t/temperature"]
+    assert published({"topic": "t/{quantity}", "match": "gps:*"}) == {}
+    (text,) = published({"topic": "t", "match": "cold/room:[ds]*"}).values()
+    assert [reading.name for reading in senml.decode(text.encode())] == ["cold/room:door", "cold/room:state"]
+
+
+def test_values_alone_and_an_unknown_one_is_none():
+    found = published({"topic": "{quantity}", "payload": "value"})
+    assert found == {"temperature": "21.5", "door": "true", "state": "idle", "co2": "None"}
+
+
+def test_objects_with_value_and_quality():
+    found = published({"topic": "{quantity}", "payload": "json"})
+    assert json.loads(found["temperature"]) == {"run": "run", "seq": 7, "value": 21.5, "unit": "Cel", "time": 1.7e9}
+    assert json.loads(found["co2"])["quality"] == "bad"
+    assert json.loads(found["co2"])["value"] is None
+
+
+RESULT = b'{"command":"tare","id":"c1","ok":true,"detail":"sent"}'
+
+
+def test_results_and_other_messages():
+    told = message(RESULT, "application/json")
+    assert json.loads(published({"messages": "results", "topic": "r/{command}/{id}"}, told)["r/tare/c1"])["ok"]
+    assert published({"topic": "r"}, told) == {}
+    image = message(b"\xff\xd8", "image/jpeg")
+    (found,) = ToTopics([ToMqtt(messages="other", topic="o/{publisher}")], "b").publications(image)
+    assert (found.topic, found.payload, found.content_type) == ("o/uuid-1", b"\xff\xd8", "image/jpeg")
+
+
+@given(st.binary(max_size=60), st.sampled_from([senml.INFO_TYPE, "application/json", "x/y"]))
+def test_any_content_is_published_or_counted(content, infotype):
+    rules = [ToMqtt(topic="a/{quantity}", payload=payload) for payload in ("senml", "json", "value")]
+    rules += [ToMqtt(messages=kind, topic="b") for kind in ("results", "other")]
+    way = ToTopics(rules, "b")
+    way.publications(message(content, infotype))
+    assert sum(way.counts[name] for name in ("published", "unmatched")) == 1
+
+
+def test_what_has_been_through_this_bridge_does_not_go_through_again():
+    way = ToTopics([ToMqtt(topic="t")], "this-bridge")
+    assert way.publications(message(tag=Address("", ("other", "this-bridge")).tag())) == []
+    assert way.counts["loops"] == 1
+    (found,) = way.publications(message(tag=Address("", ("other",)).tag()))
+    assert found.notes == (("iofog-via", "other,this-bridge"),)
+
+
+def came(topic, payload, *, retained=False, notes=()):
+    return Delivered(topic, payload, retained, notes, guaranteed=True, taken=lambda: None)
+
+
+def taken(rule, *received, name="this-bridge"):
+    way = FromTopics([ToIofog(**rule)], name)
+    return [passed for each in received for passed in way.passed(each)], way.counts
+
+
+def readings(passed):
+    return [(r.name, r.value, r.unit, r.quality) for r in passed.content]
+
+
+GOOD = Quality.GOOD
+
+
+def test_numbers_and_states_of_an_object_without_more_being_said():
+    payload = b'{"temperature": 21.5, "contact": true, "battery": 97, "last_seen": "today", "nested": {"x": 1}}'
+    ((passed,), _) = taken({"topic": "zigbee2mqtt/+", "prefix": "{1}/"}, came("zigbee2mqtt/cold room", payload))
+    assert readings(passed) == [
+        ("cold_room/temperature", 21.5, "", GOOD),
+        ("cold_room/contact", True, "", GOOD),
+        ("cold_room/battery", 97, "", GOOD),
+    ]
+
+
+def described(*fields, **more):
+    rule = {"topic": "t/+", "fields": list(fields)} | more
+    return settings_of(MqttBridge, broker={"host": "h"}, to_iofog=[rule]).to_iofog
+
+
+def test_values_that_are_described():
+    rules = described(
+        {"name": "t", "key": "ENERGY.0.T", "unit": "Cel", "scale": 0.1},
+        {"name": "mode", "key": "m", "kind": "text"},
+        {"name": "absent", "unit": "V"},
+        {"name": "v", "missing": [-1]},
+    )
+    way = FromTopics(rules, "b")
+    (passed,) = way.passed(came("t/x", b'{"ENERGY": [{"T": 215}], "m": "eco", "v": -1}'))
+    assert readings(passed) == [("t", 21.5, "Cel", GOOD), ("mode", "eco", "", GOOD), ("v", None, "", Quality.BAD)]
+    assert way.passed(came("t/x", b'{"other": 1}')) == []
+    assert way.counts["malformed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"), [(b"21.5", 21.5), (b"ON", True), (b"false", False), (b"open", "open"), (b" 7 ", 7)]
+)
+def test_one_value(payload, value):
+    ((passed,), _) = taken({"topic": "home/+/level", "payload": "value"}, came("home/tank/level", payload))
+    assert readings(passed) == [("level", value, "", GOOD)]
+
+
+def test_a_pack_goes_on_as_it_is():
+    ((passed,), _) = taken({"topic": "p", "payload": "senml"}, came("p", PACK))
+    assert (passed.content, passed.infotype) == (PACK, senml.INFO_TYPE)
+
+
+def test_a_value_kept_by_the_broker_is_stale_and_a_command_kept_there_is_none():
+    ((passed,), _) = taken({"topic": "t", "payload": "value"}, came("t", b"1", retained=True))
+    assert [(r.value, r.quality) for r in passed.content] == [(1, Quality.STALE)]
+    assert "nobody knows" in passed.content[0].reason
+    found, counts = taken({"topic": "t", "becomes": "command", "command": "x"}, came("t", b"1", retained=True))
+    assert (found, counts["retained"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "content"),
+    [
+        (b"ON", {"command": "lamp", "value": "ON"}),
+        (b"true", {"command": "lamp", "value": True}),
+        (b"20.5", {"command": "lamp", "value": 20.5}),
+        (b"", {"command": "lamp"}),
+    ],
+)
+def test_a_payload_is_the_value_of_a_command_for_a_microservice(payload, content):
+    rule = {"topic": "set/+/+", "becomes": "command", "command": "{2}", "to": "{1}"}
+    ((passed,), _) = taken(rule, came("set/relays/lamp", payload))
+    assert json.loads(passed.content) == content
+    assert address_of(passed.tag).recipient == "relays"
+    assert passed.infotype == "application/json"
+
+
+def test_a_whole_command_goes_on_and_what_is_none_does_not():
+    rule = {"topic": "c", "becomes": "command"}
+    ((passed,), _) = taken(rule, came("c", b'{"command":"tare","id":"7"}'))
+    assert passed.content == b'{"command":"tare","id":"7"}'
+    found, counts = taken(rule, came("c", RESULT), came("c", b"[]"), came("c", b"x"), came("c", b'{"command":3}'))
+    assert (found, counts["malformed"]) == ([], 4)
+
+
+def test_any_payload_as_a_message():
+    rule = {"topic": "img", "becomes": "message", "infotype": "image/jpeg", "infoformat": "binary"}
+    ((passed,), _) = taken(rule, came("img", b"\xff"))
+    assert (passed.content, passed.infotype, passed.infoformat) == (b"\xff", "image/jpeg", "binary")
+
+
+def test_loops_and_too_many_hops_are_seen():
+    rule = {"topic": "t", "payload": "value"}
+    found, counts = taken(rule, came("t", b"1", notes=(("iofog-via", "a,this-bridge"),)))
+    assert (found, counts["loops"]) == ([], 1)
+    hops = ",".join(f"b{n}" for n in range(8))
+    assert taken(rule, came("t", b"1", notes=(("iofog-via", hops),)))[0] == []
+    ((passed,), _) = taken(rule, came("t", b"1", notes=(("iofog-via", "a,b"),)))
+    assert address_of(passed.tag).via == ("a", "b")
+
+
+@given(
+    st.binary(max_size=60),
+    st.sampled_from(["readings", "command", "message"]),
+    st.sampled_from(["json", "value", "senml"]),
+    st.text(max_size=20),
+)
+def test_any_payload_becomes_something_or_is_counted(payload, becomes, form, level):
+    rule = {
+        "topic": "t/#",
+        "becomes": becomes,
+        "payload": form,
+        "prefix": "{1}",
+        "to": "" if becomes[0] == "r" else "x",
+    }
+    found, counts = taken(rule, came("t/" + level.replace("\0", ""), payload))
+    assert counts["taken" if found else "unused"] == 1
+    for passed in found:
+        assert isinstance(passed, Passed)
+        if not isinstance(passed.content, bytes):
+            assert senml.decode(senml.encode([*passed.content], "b:"))
+
+
+def test_addresses_are_read_back_and_other_tags_mean_nothing():
+    for address in (Address(), Address("relays"), Address("", ("a", "b")), Address("r", ("a",))):
+        assert address_of(address.tag()) == address
+    for tag in ("", "x", "a:b c", "for:", "for:a/b", "via:,"):
+        assert address_of(tag) == Address()
+    with pytest.raises(ValueError, match="is no name"):
+        Address("a b").tag()
+
+
+def told(reading, quantity="t", *, is_json=False, source="cold room", **more):
+    discovery = Discovery(DiscoverySettings(prefix="homeassistant", **more), "iofog/status")
+    found = list(discovery.configurations(source, quantity, reading, "plant/t", is_json=is_json))
+    assert list(discovery.configurations(source, quantity, reading, "plant/t", is_json=is_json)) == []
+    discovery.forget()
+    assert list(discovery.configurations(source, quantity, reading, "plant/t", is_json=is_json)) == found
+    return found
+
+
+def test_home_assistant_is_told_of_a_quantity_once():
+    (found,) = told(Reading("t", 21.5, "Cel"), expire_after_s=300)
+    assert (found.topic, found.retain) == ("homeassistant/sensor/cold_room/t/config", True)
+    assert json.loads(found.payload) == {
+        "name": "t",
+        "unique_id": "iofog_cold_room_t",
+        "state_topic": "plant/t",
+        "device": {"identifiers": ["iofog_cold_room"], "name": "cold room", "manufacturer": "Eclipse ioFog"},
+        "availability_topic": "iofog/status",
+        "expire_after": 300,
+        "unit_of_measurement": "°C",
+        "device_class": "temperature",
+        "state_class": "measurement",
+    }
+
+
+def test_states_texts_and_objects_are_told_as_such():
+    (found,) = told(Reading("t", value=True))
+    config = json.loads(found.payload)
+    assert found.topic.startswith("homeassistant/binary_sensor/")
+    assert (config["payload_on"], config["payload_off"]) == ("true", "false")
+    (found,) = told(Reading("t", "idle"))
+    assert "state_class" not in json.loads(found.payload)
+    (found,) = told(Reading("co2", 700, "ppm"), "kitchen/co2", is_json=True)
+    config = json.loads(found.payload)
+    assert config["value_template"] == "{{ value_json.value }}"
+    assert config["device_class"] == "carbon_dioxide"
+    assert json.loads(told(Reading("e", 1.5, "kWh"))[0].payload)["state_class"] == "total_increasing"
+    assert json.loads(told(Reading("x", 1.5, "Bspl"))[0].payload)["unit_of_measurement"] == "Bspl"
+    discovery = Discovery(DiscoverySettings(prefix="h"), "")
+    assert list(discovery.configurations("s", "q", Reading("q", None), "t", is_json=False)) == []
+
+
+def settings(**members):
+    return settings_of(MqttBridge, **({"broker": {"host": "h"}} | members))
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({}, "nothing is to be bridged"),
+        ({"to_mqtt": [{"topic": "a/+"}]}, r"to_mqtt\[0\].topic = 'a/\+': is no topic"),
+        ({"to_mqtt": [{"topic": "a/{place}"}]}, r"has a place \{place\} that is not known. Known: \{publisher\}"),
+        ({"to_mqtt": [{"topic": "a", "payload": "value"}]}, "one topic for the values of many quantities"),
+        ({"to_iofog": [{"topic": "a/#/b"}]}, r"to_iofog\[0\].topic = 'a/#/b': is no topic filter"),
+        ({"to_iofog": [{"topic": "a+"}]}, "is no topic filter"),
+        ({"to_iofog": [{"topic": "a/+", "prefix": "{2}"}]}, r"to_iofog\[0\].prefix = '\{2\}'.*Known: \{1\}"),
+        ({"to_iofog": [{"topic": "a", "to": "x"}]}, "readings are for nobody in particular"),
+        ({"commands": {"c": {"topic": ""}}}, r"commands.c.topic = '': is no topic"),
+        ({"to_mqtt": [{"topic": "a"}], "status": "x/{y}"}, "status = 'x/{y}'"),
+        (
+            {
+                "broker": {"host": "h", "version": "3.1.1"},
+                "to_mqtt": [{"topic": "iofog/{source}/x"}],
+                "to_iofog": [{"topic": "iofog/#"}],
+            },
+            r"to_iofog\[0\].topic = 'iofog/#': is a loop: to_mqtt\[0\].topic publishes on iofog/\+/x",
+        ),
+    ],
+)
+def test_wrong_settings_name_the_setting_and_the_remedy(members, words):
+    with pytest.raises(SettingsError, match=words):
+        MqttBridge(settings(**members))
+
+
+def test_a_bridge_of_version_5_may_listen_where_it_publishes():
+    assert MqttBridge(settings(to_mqtt=[{"topic": "a/b"}], to_iofog=[{"topic": "#"}]))
+
+
+def test_a_command_without_its_parameter_is_refused():
+    rule = MqttCommand(topic="cmnd/{device}/POWER", values={"true": "ON"})
+    found = publication_of(rule, Command(name="power", parameters={"device": "pl/ug", "value": True}))
+    assert (found.topic, found.payload) == ("cmnd/pl-ug/POWER", b"ON")
+    with pytest.raises(CommandError, match="`device` is missing; power needs it"):
+        publication_of(rule, Command(name="power", parameters={"value": True}))
