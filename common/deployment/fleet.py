@@ -35,12 +35,12 @@ class Example(_Model, frozen=True, kw_only=True):
 
     Parameters:
         name: of the microservice.
-        device: on the node.
+        device: on the node, "" for a service without one.
         config: its settings.
     """
 
     name: Name
-    device: str
+    device: str = ""
     config: dict[str, Any] = {}
 
 
@@ -48,13 +48,15 @@ class Needs(_Model, frozen=True, kw_only=True):
     """What a container of a service needs, from the service's own `deploy.toml`.
 
     Parameters:
-        bus: kind of its device.
+        bus: kind of its device; None for a service without one.
         device_setting: where its settings name the device, "" where they do not.
+        receives: whether it wants the readings of its application, where no routes bring them.
         example: for `deploy/`.
     """
 
-    bus: Bus
+    bus: Bus | None = None
     device_setting: str = ""
+    receives: bool = False
     example: Example
 
 
@@ -64,15 +66,17 @@ class KitService(_Model, frozen=True, kw_only=True):
     Parameters:
         name: of the microservice.
         service: which of this project's.
-        device: on the node: `/dev/serial/by-id/…`, `/dev/i2c-1`, `/dev/gpiochip0`.
+        device: on the node: `/dev/serial/by-id/…`, `/dev/i2c-1`, `/dev/gpiochip0`; "" for a service without one.
         config: its settings.
+        secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.7.
         metrics_port: of the node, where health and metrics are published; by default they are not.
     """
 
     name: Name
     service: str
-    device: str
+    device: str = ""
     config: dict[str, Any] = {}
+    secrets: dict[str, Annotated[str, Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")]] = {}
     metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
 
 
@@ -228,6 +232,10 @@ def _check_node(node: Node, fleet: Fleet, file: Path) -> None:
     _refuse(node.values, where)
     for one in kit.services:
         bus = needs_of(one.service).bus
+        if bus is None:
+            if one.device:
+                raise FleetError(f"{where}: {one.name} has no device; {one.service} needs none")
+            continue
         if bus not in fleet.groups and bus not in node.groups:
             raise FleetError(f"{where}: group of {bus} devices is missing (stat -c %g {one.device} on the node)")
         device = str(replaced(one.device, kit.defaults | node.values))

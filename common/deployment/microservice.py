@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .fleet import Bus, KitService, Needs, needs_of
+from .fleet import Bus, FleetError, KitService, Needs, needs_of
 
 STATE = "/var/lib/bridge"
 TMP_MIB = 16
@@ -36,10 +36,10 @@ class Placed:
         service: from the kit.
         image: with registry and tag.
         node: it runs on.
-        device: on the node.
+        device: on the node, "" for a service without one.
         config: settings.
         user: that the container runs as.
-        group: that owns the device.
+        group: that owns the device, or the user's own.
     """
 
     service: KitService
@@ -51,8 +51,8 @@ class Placed:
     group: str
 
     @property
-    def bus(self) -> Bus:
-        """Kind of its device."""
+    def bus(self) -> Bus | None:
+        """Kind of its device, if it has one."""
         return needs(self.service.service).bus
 
     def inside(self, generation: str) -> str:
@@ -96,7 +96,7 @@ def nats_access(generation: str) -> dict[str, Any]:
 def edgelet_microservice(placed: Placed) -> dict[str, Any]:
     """For Edgelet alone, which applies no config: settings are variables."""
     container = _container(placed, "edgelet")
-    settings = variables(placed.settings("edgelet"))
+    settings = [*variables(placed.settings("edgelet")), *hears(placed)]
     return {
         "apiVersion": "edgelet.iofog.org/v1",
         "kind": "Microservice",
@@ -107,6 +107,12 @@ def edgelet_microservice(placed: Placed) -> dict[str, Any]:
             "container": container | {"env": [{"key": key, "value": value} for key, value in settings]},
         },
     }
+
+
+def hears(placed: Placed) -> list[tuple[str, str]]:
+    """Variables by which a service that wants it gets the readings of its application, where there are no routes."""
+    wanted = needs(placed.service.service).receives
+    return [("IOFOG_RECEIVE", "iofog.readings.{application}.>")] if wanted else []
 
 
 def cdi_device(placed: Placed) -> dict[str, Any]:
@@ -126,6 +132,9 @@ def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tu
 
 
 def _container(placed: Placed, generation: str) -> dict[str, Any]:
+    if placed.service.secrets and generation not in ("3.7", "3.8"):
+        remedy = "Mount a file and name it in the settings, as broker.password_file"
+        raise FleetError(f"service {placed.service.name}: {generation} fills no variables from secrets. {remedy}")
     state = {"hostDestination": f"{placed.service.name}-state", "containerDestination": STATE}
     volumes: list[dict[str, Any]] = [state | {"accessMode": "rw", "type": "volume"}]
     container: dict[str, Any] = {"volumes": volumes}
@@ -133,20 +142,23 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         external = placed.service.metrics_port
         container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
     if generation == "3.0":
+        if placed.bus is None:
+            return container | {"rootHostAccess": False}
         # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
         dev = {"hostDestination": "/dev", "containerDestination": "/dev", "accessMode": "rw", "type": "bind"}
         return container | {"rootHostAccess": True, "volumes": [dev, *volumes]}
     container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB, "healthCheck": HEALTH}
+    told: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in hears(placed)]
+    told += [{"key": key, "valueFromSecret": secret} for key, secret in placed.service.secrets.items()]
     if generation == "3.7":
-        named = [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]
         # This generation tells a container its credentials, but not where NATS is.
-        nats = {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"}
-        return container | {"runAsUser": f"{placed.user}:{placed.group}", "cdiDevices": named, "env": [nats]}
-    device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
-    return container | {
-        "runAsUser": placed.user,
-        "runAsGroup": placed.group,
-        "devices": [device],
-        "readOnlyRootFilesystem": True,
-        "tmpfs": [{"containerPath": "/tmp", "size": TMP_MIB}],  # noqa: S108 - the container's own
-    }
+        told.insert(0, {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"})
+        named = {"cdiDevices": [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]} if placed.bus else {}
+        return container | {"runAsUser": f"{placed.user}:{placed.group}"} | named | {"env": told}
+    container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
+    if placed.bus:
+        device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
+        container["devices"] = [device]
+    tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
+    container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
+    return container | ({"env": told} if told and generation == "3.8" else {})

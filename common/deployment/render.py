@@ -53,7 +53,8 @@ def cdi_files(placed: Iterable[Placed]) -> Iterator[tuple[Bus, dict[str, Any]]]:
     """Files for /etc/cdi of a node, one for each bus."""
     devices: dict[Bus, list[dict[str, Any]]] = {}
     for one in placed:
-        devices.setdefault(one.bus, []).append(cdi_device(one))
+        if one.bus is not None:
+            devices.setdefault(one.bus, []).append(cdi_device(one))
     for bus in sorted(devices):
         yield bus, {"cdiVersion": "0.6.0", "kind": f"{CDI_VENDOR}/{bus}", "devices": devices[bus]}
 
@@ -69,8 +70,8 @@ def text(documents: Iterable[Any]) -> str:
     return str(yaml.dump_all(list(documents), Dumper=Plain, sort_keys=False, explicit_start=True, width=110))
 
 
-def _gid(fleet: Fleet, node: Node, bus: Bus) -> int | None:
-    return node.groups.get(bus, fleet.groups.get(bus))
+def _gid(fleet: Fleet, node: Node, bus: Bus | None) -> int | None:
+    return fleet.user if bus is None else node.groups.get(bus, fleet.groups.get(bus))
 
 
 def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     application: dict[str, Any] = nats_access(generation) | {
         "microservices": [
             microservice(placed, generation)
-            if generation != "3.7"
+            if generation != "3.7" or placed.bus is None
             # User and group stand in one value there, which a placeholder has to be as a whole.
             else _with_user(microservice(placed, generation), f"{{{{ user-{placed.bus} }}}}")
             for placed in _with_placeholders(fleet, kit, names)
@@ -111,7 +112,7 @@ def _with_placeholders(fleet: Fleet, kit: Kit, names: list[str]) -> Iterator[Pla
             device=replaced(one.device, placeholders),
             config=replaced(one.config, placeholders),
             user=str(fleet.user),
-            group=f"{{{{ gid-{needs(one.service).bus} }}}}",
+            group=f"{{{{ gid-{bus} }}}}" if (bus := needs(one.service).bus) else str(fleet.user),
         )
 
 
@@ -129,7 +130,7 @@ def _identity(generation: str) -> str:
 
 
 def _buses(kit: Kit) -> list[Bus]:
-    return sorted({needs(one.service).bus for one in kit.services})
+    return sorted({bus for one in kit.services if (bus := needs(one.service).bus)})
 
 
 def _application(fleet: Fleet, node: Node, generation: str) -> dict[str, Any]:

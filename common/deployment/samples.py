@@ -27,6 +27,12 @@ FOLDERS = {"3.0": "iofog-3.0", "3.7": "iofog-3.7", "3.8": "iofog-3.8", "edgelet"
 REGISTRY = "registry.example.com/iofog"
 _GROUPS: dict[Bus, str] = {"serial": "20", "i2c": "998", "gpio": "997"}
 _USER = "10001"
+_NO_DEVICE = {
+    "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
+    "3.7": "It needs no device. Not privileged.",
+    "3.8": "It needs no device and is given none.",
+    "edgelet": "It needs no device and is given none; Edgelet alone applies no config, so settings are variables.",
+}
 _WAY = {
     "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
     "3.7": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
@@ -41,7 +47,8 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
     for service in services:
         placed = _placed(service)
         for generation, folder in FOLDERS.items():
-            head = f"# {service} on one node. {_WAY[generation].format(service=service)}\n"
+            way = _WAY if placed.bus else _NO_DEVICE
+            head = f"# {service} on one node. {way[generation].format(service=service)}\n"
             manifest = edgelet_microservice(placed) if generation == "edgelet" else _application(placed, generation)
             yield f"{folder}/{service}.yaml", head + _WRITTEN.format(service=service) + text([manifest])
         for _, file in cdi_files([placed]):
@@ -67,7 +74,8 @@ def write_samples(folder: Path) -> None:
 def _placed(service: str) -> Placed:
     example = needs(service).example
     one = KitService(name=example.name, service=service, device=example.device, config=example.config)
-    group = _GROUPS[needs(service).bus]
+    bus = needs(service).bus
+    group = _GROUPS[bus] if bus else _USER
     return Placed(one, f"{REGISTRY}/{service}:1.0", "edge-01", example.device, example.config, _USER, group)
 
 
@@ -114,7 +122,7 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "build": {"context": "..", "dockerfile": "deploy/images/Dockerfile", "args": {"SERVICE": service}},
         "profiles": [service],
         "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
-        "devices": [f"${{DEVICE:-{placed.device}}}:{inside}"],
+        **({"devices": [f"${{DEVICE:-{placed.device}}}:{inside}"]} if placed.bus else {}),
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],

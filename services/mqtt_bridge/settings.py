@@ -26,7 +26,7 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
     tls: Annotated[bool, Meta(description="whether the connection is encrypted")] = False
     version: Annotated[Literal["5", "3.1.1"], Meta(description="of the protocol")] = "5"
     client_id: Annotated[str, Meta(max_length=100, description="by default application and microservice")] = ""
-    user: str = ""
+    user: Annotated[str, Meta(description="if the broker wants one")] = ""
     password_file: Annotated[
         str, Meta(description=f"file with the password, read for each connection; or the variable {PASSWORD}")
     ] = ""
@@ -119,9 +119,9 @@ class MqttBridgeSettings(CommandedSettings, frozen=True, kw_only=True):
     status: Annotated[str, Meta(description="topic, retained: `online`, `offline` at the end and as last will")] = (
         "iofog/{application}/{microservice}/status"
     )
-    to_mqtt: tuple[ToMqtt, ...] = ()
-    to_iofog: tuple[ToIofog, ...] = ()
-    commands: dict[str, MqttCommand] = {}
+    to_mqtt: Annotated[tuple[ToMqtt, ...], Meta(description="what is published where; see above")] = ()
+    to_iofog: Annotated[tuple[ToIofog, ...], Meta(description="which topics become what; see above")] = ()
+    commands: Annotated[dict[str, MqttCommand], Meta(description="commands that are published; see above")] = {}
     discovery: DiscoverySettings = DiscoverySettings()
 
     def options(self) -> MqttOptions:

@@ -14,7 +14,7 @@ AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
 PORT = 8080
 IMAGES = os.environ.get("IMAGES", "")
 PLATFORMS = os.environ.get("PLATFORMS", "linux/amd64").split(",")
-LEAST = ("--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck")
+LEAST = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck")
 _ASK = """
 import sys, urllib.error, urllib.request
 try:
@@ -44,11 +44,15 @@ def eventually(what, seconds=60):
 
 @contextlib.contextmanager
 def emulated(service):
-    """Runs a service's emulator; gives the settings to reach it."""
-    command = [sys.executable, "-m", f"{service}.emulator"]
+    """Runs a service's emulator; gives its process id and the settings to reach it.
+
+    It has a network of its own: what it serves there is seen by whoever is let in.
+    """
+    alone = ["unshare", "--net", sys.executable, str(Path(__file__).with_name("on_loopback.py"))]
+    command = [*alone, sys.executable, "-m", f"{service}.emulator"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
-            yield json.loads(process.stdout.readline())["settings"]
+            yield process.pid, json.loads(process.stdout.readline())["settings"]
         finally:
             process.terminate()
             process.wait(10)
@@ -57,11 +61,13 @@ def emulated(service):
 @contextlib.contextmanager
 def device(service):
     """An emulated device: options that bring it into a container, and the service's settings there."""
-    with emulated(service) as settings:
-        yield _passed_in(settings), settings
+    with emulated(service) as (pid, settings):
+        yield _passed_in(pid, settings), settings
 
 
-def _passed_in(settings):
+def _passed_in(pid, settings):
+    if "broker" in settings:
+        return [f"--network=ns:/proc/{pid}/ns/net"]
     if serial := settings.get("serial"):
         pty = Path(serial["port"]).resolve()
         pty.chmod(0o666)
@@ -126,7 +132,8 @@ def container(service, settings, *options, platform="linux/amd64", user="10001:1
     suffix = platform.removeprefix("linux/").replace("/", "")
     node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", f"--platform={platform}", f"--user={user}")
     image = f"{IMAGES.format(service)}-{suffix}"
-    identity = podman("run", "--detach", *LEAST, *node, *options, image).stdout.strip()
+    network = () if any(option.startswith("--network=") for option in options) else ("--network=none",)
+    identity = podman("run", "--detach", *LEAST, *network, *node, *options, image).stdout.strip()
     try:
         running = Container(identity)
         if settings is None:

@@ -104,11 +104,12 @@ def test_edgelet_alone_is_told_the_same_by_variables():
         environment = {variable["key"]: variable["value"] for variable in document["spec"]["container"]["env"]}
         name = document["spec"]["image"].rsplit("/", 1)[1].split(":")[0]
         settings = SettingsSources(settings_type_of(name), file=None, environment=environment).resolve(None)
-        assert settings.source == "south"
         if name == "climate_sensor":
-            assert (settings.interval, settings.bus.path) == (60, "/dev/i2c-1")
+            assert (settings.source, settings.interval, settings.bus.path) == ("south", 60, "/dev/i2c-1")
+        elif name == "digital_inputs":
+            assert (settings.source, settings.inputs[0].debounce) == ("south", 0.02)
         else:
-            assert settings.inputs[0].debounce == 0.02
+            assert settings.to_mqtt[0].topic == "rooms/{source}/{quantity}"
 
 
 def test_devices_and_groups_by_generation():
@@ -124,9 +125,34 @@ def test_devices_and_groups_by_generation():
         "hostPath": "/dev/ttyGPS",
         "permissions": "rw",
     }
-    (_, _, new), _ = settings_from_controller(files["3.8"], "pi-02")
-    assert new["container"]["runAsGroup"] == "994"
-    assert new["container"]["readOnlyRootFilesystem"] is True
+    new = {name: service["container"] for name, _, service in settings_from_controller(files["3.8"], "pi-02")}
+    assert new["climate"]["runAsGroup"] == "994"
+    assert new["climate"]["readOnlyRootFilesystem"] is True
+
+
+def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    bridge = kits["cold-room"]["services"][-1]
+    files = {name: dict(render(read_fleet(EXAMPLE), name)) for name in GENERATIONS}
+    for generation in ("3.0", "3.7", "3.8"):
+        told = {name: service for name, _, service in settings_from_controller(files[generation], "pi-01")}
+        container = told["mqtt"]["container"]
+        assert not {"devices", "cdiDevices"} & set(container)
+        assert [v["containerDestination"] for v in container["volumes"]] == ["/var/lib/bridge"]
+        variables = {variable["key"]: variable["value"] for variable in container.get("env", ())}
+        assert ("IOFOG_RECEIVE" in variables) == (generation != "3.0")
+    assert container["runAsGroup"] == "10001"
+    bridge["secrets"] = {"BROKER_PASSWORD": "mqtt/password"}
+    fleet = read_fleet(fleet_file(tmp_path, kits=kits))
+    (template, *_) = manifests(dict(render(fleet, "3.8"))["templates.yaml"])
+    variables = template["spec"]["application"]["microservices"][-1]["container"]["env"]
+    assert {"key": "BROKER_PASSWORD", "valueFromSecret": "mqtt/password"} in variables
+    for generation in ("3.0", "edgelet"):
+        with pytest.raises(FleetError, match="fills no variables from secrets"):
+            dict(render(fleet, generation))
+    bridge["device"] = "/dev/ttyUSB0"
+    with pytest.raises(FleetError, match="mqtt has no device; mqtt_bridge needs none"):
+        read_fleet(fleet_file(tmp_path, kits=kits))
 
 
 def test_the_same_fleet_gives_the_same_text_and_only_what_changed_changes(tmp_path):

@@ -22,6 +22,7 @@ from digital_outputs.service import DigitalOutputs
 from gps_receiver.service import GpsReceiver
 from io_expander.service import IoExpander
 from modbus_meter.service import ModbusMeter
+from mqtt_bridge.service import MqttBridge
 from register_sensor.service import RegisterSensor
 from serial_instrument.service import SerialInstrument
 
@@ -33,6 +34,7 @@ SERVICE_TYPES = [
     GpsReceiver,
     IoExpander,
     ModbusMeter,
+    MqttBridge,
     RegisterSensor,
     SerialInstrument,
 ]
