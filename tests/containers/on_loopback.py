@@ -1,4 +1,4 @@
-"""Runs a program in a network of its own that has a loopback interface only: `unshare --net python on_loopback.py …`."""
+"""Gives a network of its own its loopback interface, and runs a program: `unshare --net python on_loopback.py …`."""
 
 import fcntl
 import os
