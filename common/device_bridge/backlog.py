@@ -84,10 +84,13 @@ class Backlog:
         self._sent.append(entry)
         return entry
 
-    def acknowledge(self) -> None:
-        """The oldest message sent has its receipt."""
+    def acknowledge(self, refused: str = "") -> None:
+        """The oldest message sent has its receipt; or it never can have one, for this reason."""
         entry = self._sent.popleft()
-        self.delivered += entry.readings
+        if refused:
+            self.dropped[refused] += entry.readings
+        else:
+            self.delivered += entry.readings
         self._remove(entry)
 
     def rewind(self) -> None:

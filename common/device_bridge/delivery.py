@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from iofog_sdk import LinkError, Outcome
+from iofog_sdk import LinkError, MessageError, Outcome
 
 from .outbox import Outbox
 from .store import Entry
+
+log = logging.getLogger("device_bridge")
 
 WINDOW = 256
 """Messages under way without a receipt. Enough to fill a slow link, few enough to send again after a loss."""
@@ -23,7 +26,7 @@ class Way(Protocol):
         """Whether messages can be sent now."""
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        """Sends one; `done` is called once, in the order of posting, with its receipt or a LinkError."""
+        """Sends one; `done` is called once, in the order of posting, as a Link does it."""
 
     async def wait_connected(self) -> None:
         """Returns when messages can be sent."""
@@ -72,7 +75,9 @@ class Delivery:
         if isinstance(outcome, LinkError):
             self._rewinding = True
         else:
-            self._outbox.acknowledge()
+            if refused := isinstance(outcome, MessageError):
+                log.error("a message is given up: %s", outcome)
+            self._outbox.acknowledge("not sendable" if refused else "")
         if self._rewinding and not self._under_way:
             self._outbox.rewind()
             self._rewinding = False

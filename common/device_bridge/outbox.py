@@ -121,9 +121,9 @@ class Outbox(Backlog):
             self._disk_due.set()
         return entry
 
-    def acknowledge(self) -> None:
+    def acknowledge(self, refused: str = "") -> None:
         number = self._acknowledged = self._sent[0].number
-        super().acknowledge()
+        super().acknowledge(refused)
         if number <= self._written_to:
             self._unforgotten += 1
             if self._unforgotten >= _FORGET_AFTER:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from .backoff import Backoff
-from .errors import ConnectionLost, LinkError, ReceiptTimeout
+from .errors import ConnectionLost, LinkError, MessageError, ReceiptTimeout
 from .frames import Receipt
 from .link import Link
 from .message import IoMessage
@@ -29,11 +29,11 @@ _INBOX_LIMIT = 1000
 class Sent:
     """A message under way."""
 
-    __slots__ = ("acknowledged", "at", "done", "identity")
+    __slots__ = ("at", "done", "identity", "outcome")
 
     def __init__(self, identity: str, done: Callable[[Outcome], None], at: float) -> None:
         self.identity, self.done, self.at = identity, done, at
-        self.acknowledged = False
+        self.outcome: Outcome | None = None
 
 
 class InFlight:
@@ -59,12 +59,11 @@ class InFlight:
         self._sent.append(sent)
         return sent
 
-    def acknowledge(self, sent: Sent) -> None:
-        """Its acknowledgement has come."""
-        sent.acknowledged = True
-        while self._sent and self._sent[0].acknowledged:
-            first = self._sent.popleft()
-            first.done(Receipt(first.identity, time.time_ns() // 1_000_000))
+    def acknowledge(self, sent: Sent, refused: MessageError | None = None) -> None:
+        """Its acknowledgement has come, or it turned out that it cannot be sent."""
+        sent.outcome = refused or Receipt(sent.identity, time.time_ns() // 1_000_000)
+        while self._sent and (outcome := self._sent[0].outcome) is not None:
+            self._sent.popleft().done(outcome)
 
     def fail(self, error: LinkError) -> None:
         """Ends all of them."""
@@ -106,6 +105,11 @@ class Inbox:
             message, taken = await self._queue.get()
             taken()
             yield message
+
+
+def too_large(size: int, limit: int, name: str) -> MessageError:
+    """Why a message cannot be sent: it would end each connection anew."""
+    return MessageError("frame", f"at most {limit} bytes can be sent to this {name}", size)
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -55,7 +55,8 @@ class Link(abc.ABC):
 
     @abc.abstractmethod
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        """Sends one binary ioMessage; `done` is called once, with its receipt or a LinkError."""
+        """Sends one binary ioMessage; `done` is called once, with its receipt, a LinkError, or a MessageError for one
+        that this way can never carry."""
 
     @abc.abstractmethod
     async def wait_connected(self) -> None:

@@ -38,6 +38,8 @@ from .mqtt_options import MqttOptions
 MAX_PACKET_BYTES = 1024 * 1024
 """Of what is received: a broker of version 5 does not send more, with an older one it ends the connection."""
 _CLOSE_S = 1.0
+_HEADERS = 2048
+"""Room for topic and properties in a packet."""
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
 
@@ -65,6 +67,8 @@ class MqttConnection:
         self._is_v5 = options.version == "5"
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._by_mid: dict[int, tuple[str, Callable[[], None]]] = {}
+        self.max_payload = options.max_payload
+        """Bytes that one publication can have."""
         self._client = self._made()
 
     async def open(self) -> None:
@@ -166,11 +170,13 @@ class MqttConnection:
         join(client, self._loop)
         return client
 
-    def _on_connect(self, _: Any, __: Any, ___: ConnectFlags, reason: ReasonCode, ____: Any) -> None:
+    def _on_connect(self, _: Any, __: Any, ___: ConnectFlags, reason: ReasonCode, told: Properties | None) -> None:
         server, user = self.options.server, self.options.user or "(none)"
         if reason.is_failure:
             self.lose(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
         else:
+            limit = getattr(told, "MaximumPacketSize", self.max_payload + _HEADERS)
+            self.max_payload = min(self.max_payload, limit - _HEADERS)
             _resolve(self._accepted)
 
     def _on_disconnect(self, _: Any, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Any) -> None:

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 
 from .addressing import address_of
 from .backoff import Backoff
-from .data_plane import DataPlane, Sent
+from .data_plane import DataPlane, Sent, too_large
 from .errors import ConnectionLost, LinkError
 from .message import IoMessage
 from .mqtt_connection import MqttConnection
@@ -74,13 +74,17 @@ class MqttLink(DataPlane):
             body, done = self._waiting.popleft()
             message = IoMessage.from_bytes(body)
             sent = self._in_flight.add(f"{message.groupid}.{message.sequencenumber}", done)
-            options = self.options
+            options, limit = self.options, self._connection.max_payload
             publications = [
                 Publication(
                     topic, numbered(message, content), options.qos, options.retain == "true", options.expiry_s
                 )
                 for topic, content in self._contents(message).items()
             ]
+
+            if (size := max(len(each.payload) for each in publications)) > limit:
+                self._in_flight.acknowledge(sent, too_large(size, limit, "MQTT broker"))
+                continue
 
             def acknowledged(sent: Sent = sent) -> None:
                 self._in_flight.acknowledge(sent)

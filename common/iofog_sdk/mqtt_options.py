@@ -43,6 +43,8 @@ class MqttOptions:
         receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
         ping_interval_s: seconds between pings.
         window: acknowledgements under way.
+        max_payload: bytes of one message, less where a broker of version 5 says so. Larger ones are given up, for a
+            broker ends the connection over them.
     """
 
     server: str = "mqtt://127.0.0.1:1883"
@@ -70,6 +72,7 @@ class MqttOptions:
     receipt_timeout_s: float = 15.0
     ping_interval_s: int = 15
     window: int = 20
+    max_payload: int = 1024 * 1024
 
     def __repr__(self) -> str:
         return f"MqttOptions({self.server})"  # never a secret into a log
@@ -108,6 +111,7 @@ _KINDS: Kinds = {
     "expiry_s": Number(int, 0, 1 << 31),
     "session_s": Number(int, 0, 1 << 31),
     "window": Number(int, 1, 1000),
+    "max_payload": Number(int, 128, 1 << 28),
     "answer_timeout_s": _SECONDS,
     "receipt_timeout_s": _SECONDS,
     "ping_interval_s": Number(int, 1, 3600),

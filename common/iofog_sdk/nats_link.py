@@ -27,7 +27,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from .addressing import address_of
 from .backoff import Backoff
-from .data_plane import DataPlane, Sent, ended
+from .data_plane import DataPlane, Sent, ended, too_large
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 from .message import IoMessage
 from .nats_options import NatsOptions
@@ -40,6 +40,8 @@ _PREFIX = "ioFog-"
 _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
+_HEADERS = 4096
+"""Room for them: they count for the server's limit."""
 _FORGOTTEN_AFTER_S = 7 * 86_400
 """A microservice that has been away for longer finds its commands gone."""
 _CONSUMER_WINDOW = 256
@@ -81,7 +83,8 @@ class NatsLink(DataPlane):
                 raise NodeUnreachable(f"NATS: {self.options.server} does not answer") from None
             except (Error, OSError, CredentialsError) as error:
                 raise self._explained(error) from None
-            publishing = asyncio.get_running_loop().create_task(self._publish(stream, lost))
+            limit = client.max_payload
+            publishing = asyncio.get_running_loop().create_task(self._publish(stream, limit, lost))
             yield
         finally:
             if publishing is not None:
@@ -171,7 +174,7 @@ class NatsLink(DataPlane):
             subject, durable=durable, stream=self.options.stream, cb=self._take, manual_ack=True, config=config
         )
 
-    async def _publish(self, stream: JetStreamContext, lost: asyncio.Future[LinkError]) -> None:
+    async def _publish(self, stream: JetStreamContext, limit: int, lost: asyncio.Future[LinkError]) -> None:
         own = self.options.filled(self.options.subject)
         while True:
             while self._waiting:
@@ -186,6 +189,9 @@ class NatsLink(DataPlane):
                 splits = "{quantity}" in template
                 parts = split_by_quantity(message.contentdata) if splits else {"": message.contentdata}
                 sent = self._in_flight.add(identity, done)
+                if (size := max(map(len, parts.values()))) + _HEADERS > limit:
+                    self._in_flight.acknowledge(sent, too_large(size, limit - _HEADERS, "NATS server"))
+                    continue
                 left = [len(parts)]
                 for quantity, content in parts.items():
                     named = headers | {"Nats-Msg-Id": f"{identity}.{quantity}" if quantity else identity}

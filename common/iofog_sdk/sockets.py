@@ -16,8 +16,8 @@ from .reconnect import ReconnectingSocket
 
 log = logging.getLogger("iofog_sdk")
 
-Outcome = Receipt | LinkError
-"""What becomes of a posted message: the agent's receipt, or the error that left it without one."""
+Outcome = Receipt | LinkError | MessageError
+"""What becomes of a posted message: the node's receipt, what left it without one, or why it never can be sent."""
 
 
 class MessageSocket(ReconnectingSocket):
@@ -185,11 +185,11 @@ class ControlSocket(ReconnectingSocket):
 
 
 async def receipt_for(post: Callable[[bytes, Callable[[Outcome], None]], None], body: bytes) -> Receipt:
-    """Posts one binary ioMessage and waits for its receipt. Raises LinkError."""
+    """Posts one binary ioMessage and waits for its receipt. Raises LinkError or MessageError."""
     answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))
     outcome = await answer
-    if isinstance(outcome, LinkError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from iofog_sdk import ConnectionLost, IoMessage, LinkError, Outcome
-from iofog_sdk.data_plane import InFlight
+from iofog_sdk.data_plane import InFlight, too_large
 from iofog_sdk.mqtt_connection import MqttConnection
 
 from .to_mqtt import ToTopics
@@ -41,7 +41,11 @@ class Publisher:
         """Publishes everything that one message becomes."""
         message = IoMessage.from_bytes(body)
         sent = self._in_flight.add(message.id, done)
-        self._connection.publish(self._to_topics.publications(message), lambda: self._in_flight.acknowledge(sent))
+        publications, limit = self._to_topics.publications(message), self._connection.max_payload
+        if (size := max((len(each.payload) for each in publications), default=0)) > limit:
+            self._in_flight.acknowledge(sent, too_large(size, limit, "MQTT broker"))
+        else:
+            self._connection.publish(publications, lambda: self._in_flight.acknowledge(sent))
 
     async def wait_connected(self) -> None:
         """Returns at once, or never: a connection that is lost does not come back."""

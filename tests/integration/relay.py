@@ -7,8 +7,8 @@ import contextlib
 class Relay:
     """Passes bytes on, unless told otherwise.
 
-    Attributes `hang`, `delay_s`, `swallow` (what the server says is thrown away) and `garbage` (which the client gets
-    in its place) hold for all connections; `drop` breaks them.
+    Attributes `hang`, `delay_s`, `swallow` (what the server says is thrown away), `mute` (what the client says) and
+    `garbage` (which the client gets in its place) hold for all connections; `drop` breaks them.
     """
 
     def __init__(self, port):
@@ -18,7 +18,8 @@ class Relay:
         self._tasks = set()
 
     def heal(self):
-        self.hang, self.delay_s, self.swallow, self.garbage, self.refuse = False, 0.0, False, b"", False
+        self.hang = self.swallow = self.mute = self.refuse = False
+        self.delay_s, self.garbage = 0.0, b""
 
     def drop(self):
         for stream in list(self._streams):
@@ -68,7 +69,7 @@ class Relay:
                     await asyncio.sleep(0.01)
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
-                if answers and self.swallow:
+                if self.swallow if answers else self.mute:
                     continue
                 if answers and self.garbage:
                     data = self.garbage

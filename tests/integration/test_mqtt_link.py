@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from iofog_sdk import IoMessage, connect
+from iofog_sdk import IoMessage, MessageError, connect
 from local_agent.nats_server import NatsServer
 from local_agent.service_accounts import Authority
 
@@ -206,6 +206,70 @@ async def test_messages_that_expire_are_not_kept_for_the_absent(tmp_path):
         async with linked(f"{url}&{receive}", IOFOG_MICROSERVICE="v") as end:
             told = await asyncio.wait_for(anext(end.messages()), 10)
     assert told.sequencenumber == 2
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("told", ["version=5", "version=3.1.1&max_payload=18000"])
+async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path, told):
+    async with (
+        mosquitto(tmp_path, "max_packet_size 20000\n") as port,
+        linked(f"mqtt://127.0.0.1:{port}?{told}") as link,
+    ):
+        await link.wait_connected()
+        large = asyncio.ensure_future(link.send(message(1, bytes(20_000))))
+        await link.send(message(2))
+        with pytest.raises(MessageError, match="bytes can be sent to this MQTT broker, got 20000"):
+            await large
+        assert link.connected
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_what_was_not_taken_comes_again_and_what_was_taken_does_not(tmp_path, version):
+    async with mosquitto(tmp_path) as port:
+        url = f"mqtt://127.0.0.1:{port}?version={version}"
+        async with linked(url) as link:
+            await link.wait_connected()
+        topic = "results=iofog/default/gps/commands"
+        async with linked(f"{url}&{topic}", IOFOG_MICROSERVICE="operator") as operator:
+            await operator.wait_connected()
+            for number in range(1, 4):
+                await operator.send(message(number, b'{"command":"tare"}', "application/json"))
+        async with linked(url) as link:
+            assert (await asyncio.wait_for(anext(link.messages()), 10)).sequencenumber == 1
+        async with linked(url) as link:
+            received = link.messages()
+            numbers = [(await asyncio.wait_for(anext(received), 10)).sequencenumber for _ in range(2)]
+    assert numbers == [2, 3]
+
+
+async def test_what_comes_again_on_the_next_connection_is_known(tmp_path):
+    """An acknowledgement that was lost: NATS sends the message again, and says so."""
+    settings = {"mqtt": {"listen": "127.0.0.1:0", "ack_wait": "500ms"}}
+    async with NatsServer(tmp_path / "nats", mqtt=True) as server:
+        settings["mqtt"]["listen"] = f"127.0.0.1:{server.mqtt_port}"
+        await server.stop()
+        await server.start(settings)
+        async with (
+            Relay(server.mqtt_port) as relay,
+            linked(f"mqtt://127.0.0.1:{relay.port}?version=3.1.1") as link,
+            linked(
+                f"mqtt://127.0.0.1:{server.mqtt_port}?version=3.1.1&results=iofog/default/gps/commands",
+                IOFOG_MICROSERVICE="operator",
+            ) as operator,
+        ):
+            await asyncio.gather(link.wait_connected(), operator.wait_connected())
+            received = link.messages()
+            relay.mute = True
+            await operator.send(message(1, b'{"command":"tare"}', "application/json"))
+            assert (await asyncio.wait_for(anext(received), 10)).sequencenumber == 1
+            relay.heal()
+            relay.drop()
+            await until(lambda: not link.connected)
+            await link.wait_connected()
+            await asyncio.sleep(1.0)  # longer than the server waits for an acknowledgement
+            await operator.send(message(2, b'{"command":"tare"}', "application/json"))
+            assert (await asyncio.wait_for(anext(received), 10)).sequencenumber == 2
 
 
 async def test_nobody_listening_is_named(caplog):

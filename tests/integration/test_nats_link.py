@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from iofog_sdk import IoMessage, NodeNotFound, connect
+from iofog_sdk import IoMessage, MessageError, NodeNotFound, connect
 from local_agent.nats_server import NatsServer
 
 from .conftest import until
@@ -184,6 +184,16 @@ async def test_a_stream_that_cannot_be_made_is_said(tmp_path, caplog):
     settings = {"jetstream": {"store_dir": str(tmp_path / "s"), "max_file_store": 1 << 20}}
     async with NatsServer(tmp_path / "nats", settings) as server:
         await failing(server.url, "NATS stream IOFOG answered", caplog)
+
+
+async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path):
+    async with NatsServer(tmp_path / "nats", {"max_payload": 20_000}) as server, linked(server.url) as link:
+        await link.wait_connected()
+        large = asyncio.ensure_future(link.send(message(1, bytes(20_000))))
+        await link.send(message(2))
+        with pytest.raises(MessageError, match="at most 15904 bytes can be sent to this NATS server, got 20000"):
+            await large
+        assert link.connected
 
 
 async def test_nobody_listening_is_named(unused_tcp_port, caplog):
