@@ -1,0 +1,139 @@
+"""Messages for a device: what is kept, what is left out, and that all are accounted for."""
+
+import pytest
+
+from device_bridge import Passed, Quality, Reading, senml
+from device_bridge.clock import Clock
+from device_bridge.delivery import Delivery
+from device_bridge.incoming import Incoming, is_command
+from device_bridge.messages import MessageMaker
+from device_bridge.outbox import Outbox
+from device_bridge.settings import OutboxSettings
+from iofog_sdk import IoMessage, MessageError, Receipt
+
+
+def message(number=1, **more):
+    told = {"id": f"m{number}", "groupid": "other", "sequencenumber": number, "publisher": "gps", "contentdata": b"x"}
+    return IoMessage(**(told | more))
+
+
+def incoming(file=None, **settings):
+    return Incoming(OutboxSettings(**settings), file, "bridge", "run")
+
+
+async def test_messages_are_kept_in_order_and_counted_one_by_one():
+    box = incoming()
+    for number in range(1, 4):
+        await box.accept(message(number))
+    assert [IoMessage.from_bytes(box.take().body).sequencenumber for _ in range(3)] == [1, 2, 3]
+    assert (box.read, box.buffered) == (3, 3)
+
+
+async def test_own_messages_and_those_that_come_again_are_left_out():
+    box = incoming()
+    for each in (message(1), message(1), message(2, publisher="bridge"), message(3, groupid="run")):
+        await box.accept(each)
+    for number in range(10, 2000):
+        await box.accept(message(number))
+    assert box.ignored == {"again": 1, "own": 2}
+    assert box.read == 1 + 1990
+    await box.accept(message(0, id="", publisher=""))
+    await box.accept(message(0, id="", publisher=""))
+    assert box.read == 1993  # without an id nobody can tell
+
+
+async def test_what_cannot_be_kept_is_counted():
+    box = incoming()
+    await box.accept(message(1, tag="x" * 70_000))
+    assert (box.read, box.dropped["not encodable"], box.buffered) == (1, 1, 0)
+
+
+async def test_they_outlive_the_process(tmp_path):
+    box = incoming(tmp_path / "x.db", durability="always")
+    await box.open()
+    await box.accept(message(1))
+    await box.close()
+    again = incoming(tmp_path / "x.db", durability="always")
+    await again.open()
+    await again.wait_unsent()
+    assert IoMessage.from_bytes(again.take().body).sequencenumber == 1
+    again.acknowledge()
+    await again.wait_empty()
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"command":"tare"}', True),
+        (b' {"command":"tare","id":"1"}', True),
+        (b'{"command":"tare","ok":true}', False),  # a result
+        (b'{"command":3}', False),
+        (b"[]", False),
+        (b"{", False),
+        (b"", False),
+    ],
+)
+def test_a_command_is_told_from_its_result(content, expected):
+    assert is_command(message(contentdata=content)) is expected
+
+
+class Way:
+    """Takes messages at once; those of some size never."""
+
+    connected = True
+
+    def __init__(self):
+        self.posted = []
+
+    def post(self, body, done):
+        self.posted.append(body)
+        too_large = IoMessage.from_bytes(body).contentdata == b"large"
+        done(MessageError("frame", "too large") if too_large else Receipt("r", 0))
+
+    async def wait_connected(self):
+        return None
+
+    async def wait_for_room(self):
+        return None
+
+
+async def test_what_can_never_be_sent_is_given_up_and_the_rest_goes_on():
+    box, way = Outbox(OutboxSettings(durability="memory")), Way()
+    for content in (b"1", b"large", b"2"):
+        box.put(message(contentdata=content).to_bytes(), 1)
+    delivery = Delivery(box, way, lambda entry: entry.body)
+    delivery._send()
+    await box.wait_empty()
+    assert (box.read, box.delivered, box.buffered) == (3, 2, 0)
+    assert box.dropped == {"not sendable": 1}
+    assert len(way.posted) == 3
+
+
+def test_what_is_passed_on_keeps_its_content_and_says_where_it_has_been():
+    box = Outbox(OutboxSettings(durability="memory"))
+    maker = MessageMaker("uuid", Clock(trusted=True), box)
+    maker.base_name = "bridge:"
+    maker.put(Passed(content=b"\xff", infotype="image/jpeg", infoformat="binary", tag="via:a"))
+    maker.put(Passed(content=[Reading("level", 7, "l")], tag="via:a"))
+    maker.put(Passed(content=b"x", infotype="x" * 300))
+    maker.put([Reading("own", 1)])
+    found = [IoMessage.from_bytes(box.take().body) for _ in range(3)]
+    assert [(m.sequencenumber, m.infotype, m.tag) for m in found] == [
+        (1, "image/jpeg", "via:a"),
+        (2, senml.INFO_TYPE, "via:a"),
+        (3, senml.INFO_TYPE, ""),
+    ]
+    assert found[0].contentdata == b"\xff"
+    (reading,) = senml.decode(found[1].contentdata)
+    assert (reading.name, reading.value, reading.quality) == ("bridge:level", 7, Quality.GOOD)
+    assert (box.read, box.dropped["not encodable"]) == (4, 1)
+
+
+def test_many_kinds_of_messages_need_no_more_memory():
+    box = Outbox(OutboxSettings(durability="memory"))
+    maker = MessageMaker("uuid", Clock(trusted=True), box)
+    for number in range(1000):
+        maker.put(Passed(content=b"x", infotype="a/b", infoformat="binary", tag=f"for:m{number}"))
+    assert len(maker._templates) <= 64
+    assert maker.made == 1000
