@@ -34,7 +34,9 @@ class Address(NamedTuple):
 
 def address_of(tag: str) -> Address:
     """What a tag says; nothing for one that has another meaning."""
-    words = dict(word.split(":", 1) for word in tag.split(" ") if ":" in word) if tag else {}
+    if ":" not in tag:
+        return Address()
+    words = dict(word.split(":", 1) for word in tag.split(" ") if ":" in word)
     recipient, via = words.get("for", ""), words.get("via", "")
     return Address(
         recipient if _NAME.fullmatch(recipient) else "",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 _BASE = ("bn", "bt", "bu", "bv", "bs", "bver")
-_UNSAFE = str.maketrans(dict.fromkeys(" .*>+#/", "-"))
+_UNSAFE = str.maketrans(dict.fromkeys(map(chr, (*range(33), *b".*>+#/", 127)), "-"))
 
 
 class SenmlRecord(NamedTuple):

@@ -197,7 +197,7 @@ async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path):
 
 
 async def test_nobody_listening_is_named(unused_tcp_port, caplog):
-    await failing(f"nats://127.0.0.1:{unused_tcp_port}", f"127.0.0.1:{unused_tcp_port}", caplog)
+    await failing(f"nats://127.0.0.1:{unused_tcp_port}", f"127.0.0.1:{unused_tcp_port}: Connect call failed", caplog)
 
 
 def encoded(prefix, raw):
