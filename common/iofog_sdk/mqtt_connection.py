@@ -9,37 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from paho.mqtt.client import (
-    MQTT_CLEAN_START_FIRST_ONLY,
-    Client,
-    ConnectFlags,
-    DisconnectFlags,
-    MQTTMessage,
-    MQTTv5,
-    MQTTv311,
-)
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .errors import ConnectionLost, LinkError, NodeUnreachable
-from .mqtt_loop import join
-from .mqtt_messages import RECEIVE_MAXIMUM, Delivered, Publication, Recent
+from .mqtt_client import connect, new_client, properties_of, subscription
+from .mqtt_loop import drop, join
+from .mqtt_messages import MAX_PACKET_BYTES, Delivered, Publication, Recent
 from .mqtt_options import MqttOptions
 
-MAX_PACKET_BYTES = 1024 * 1024
-"""Of what is received: a broker of version 5 does not send more, with an older one it ends the connection."""
 _CLOSE_S = 1.0
 _HEADERS = 2048
 """Room for topic and properties in a packet."""
+_BURST = 8
+"""Publications in one go while more is to be done: a broker that waits in the meantime costs a third of the rate."""
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
 
@@ -64,18 +54,25 @@ class MqttConnection:
         self.options, self._lost, self._take = options, lost, take
         self._recent = recent or Recent()
         self._loop = asyncio.get_running_loop()
-        self._is_v5 = options.version == "5"
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._by_mid: dict[int, tuple[str, Callable[[], None]]] = {}
+        self._unwritten: list[Callable[[], None]] = []
+        self._queue: deque[tuple[Publication, Callable[[], None]]] = deque()
+        self._room = options.window
+        self._answers: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
         """Bytes that one publication can have."""
-        self._client = self._made()
+        client = self._client = new_client(options)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
+        client.on_message = self._on_message
+        self._flush = join(client, self._loop, self._on_read, self._on_written)
 
     async def open(self) -> None:
         """Returns when the broker has accepted it and knows its status. Raises LinkError."""
         try:
             async with asyncio.timeout(2 * self.options.answer_timeout_s):
-                await self._connect()
+                await connect(self._client, self.options)
                 await self._or_lost(self._accepted)
                 if self.options.status:
                     await self._acknowledged(self._status("online"))
@@ -91,11 +88,7 @@ class MqttConnection:
         """
         if not filters:
             return
-        qos = min(self.options.qos, 1)
-        if self._is_v5:
-            wanted: list[Any] = [(each, SubscribeOptions(qos, noLocal=not echo)) for each in filters]
-        else:
-            wanted = [(each, qos) for each in filters]
+        wanted = [subscription(each, self.options, echo=echo) for each in filters]
         answered: asyncio.Future[None] = self._loop.create_future()
         _, mid = self._client.subscribe(wanted)
         self._by_mid[mid or 0] = (", ".join(filters), partial(_resolve, answered))
@@ -106,7 +99,10 @@ class MqttConnection:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
     def publish(self, publications: Sequence[Publication], done: Callable[[], None]) -> None:
-        """Sends them; `done` is called when the broker has acknowledged all, never if the connection is lost."""
+        """Sends them; `done` is called when the broker has acknowledged all, never if the connection is lost.
+
+        What needs no acknowledgement counts as such when the operating system has taken it.
+        """
         left = len(publications)
         if not left:
             done()
@@ -118,12 +114,8 @@ class MqttConnection:
                 done()
 
         one_done = done if left == 1 else counted
-        for each in publications:
-            info = self._client.publish(each.topic, each.payload, each.qos, each.retain, self._properties(each))
-            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self.lose(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
-                return
-            self._by_mid[info.mid] = (each.topic, one_done)
+        self._queue.extend((each, one_done) for each in publications)
+        self._send()
 
     def tick(self) -> None:
         """Pings when it is time; to be called about once a second."""
@@ -144,31 +136,9 @@ class MqttConnection:
                         await self._acknowledged(self._status("offline"))
                     client.disconnect()
                     await asyncio.wait((self._lost,))
-        if (sock := client.socket()) is not None:
-            self._loop.remove_reader(sock.fileno())
-            self._loop.remove_writer(sock.fileno())
-            sock.close()
+        drop(client, self._loop)
         self._by_mid.clear()
-
-    def _made(self) -> Client:
-        options = self.options
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.name,
-            protocol=MQTTv5 if self._is_v5 else MQTTv311,
-            clean_session=None if self._is_v5 else not options.session_s,
-            manual_ack=True,
-        )
-        client.max_inflight_messages_set(options.window + 8)  # its own queue stays empty: callers keep the window
-        if options.user:
-            client.username_pw_set(options.user, self._secret())
-        if options.status:
-            client.will_set(options.filled(options.status), "offline", qos=1, retain=True)
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
-        client.on_message = self._on_message
-        join(client, self._loop)
-        return client
+        self._queue.clear()
 
     def _on_connect(self, _: Any, __: Any, ___: ConnectFlags, reason: ReasonCode, told: Properties | None) -> None:
         server, user = self.options.server, self.options.user or "(none)"
@@ -177,16 +147,44 @@ class MqttConnection:
         else:
             limit = getattr(told, "MaximumPacketSize", self.max_payload + _HEADERS)
             self.max_payload = min(self.max_payload, limit - _HEADERS)
+            self._room = min(self._room, getattr(told, "ReceiveMaximum", self._room))
             _resolve(self._accepted)
 
     def _on_disconnect(self, _: Any, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Any) -> None:
         self.lose(ConnectionLost(f"MQTT: {self.options.server} has closed the connection: {reason}"))
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:
-        topic, done = self._by_mid.pop(mid, ("a message", lambda: None))
-        if reason.value >= _FAILED:
-            self.lose(ConnectionLost(f"MQTT: {topic} is refused: {reason}; let this user publish there"))
-        else:
+        self._answers.append((mid, reason))
+
+    def _on_read(self) -> None:
+        answers, self._answers = self._answers, []
+        for number, (mid, reason) in enumerate(answers, 1):
+            topic, done = self._by_mid.pop(mid, ("a message", lambda: None))
+            if reason.value >= _FAILED:
+                self.lose(ConnectionLost(f"MQTT: {topic} is refused: {reason}; let this user publish there"))
+                return
+            done()
+            self._send()
+            if number % _BURST == 0:
+                self._flush()
+
+    def _send(self) -> None:
+        while self._queue and len(self._by_mid) < self._room:
+            each, done = self._queue.popleft()
+            info = self._client.publish(
+                each.topic, each.payload, each.qos, each.retain, properties_of(each, self.options)
+            )
+            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self.lose(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
+                return
+            if each.qos:
+                self._by_mid[info.mid] = (each.topic, done)
+            else:
+                self._unwritten.append(done)
+
+    def _on_written(self) -> None:
+        written, self._unwritten = self._unwritten, []
+        for done in written:
             done()
 
     def _on_subscribe(self, _: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
@@ -214,45 +212,6 @@ class MqttConnection:
             if not self._lost.done():
                 client.ack(message.mid, message.qos)
 
-    async def _connect(self) -> None:
-        """Opens the connection off the loop, for the library does that blocking; the thread is gone afterwards."""
-        options, client = self.options, self._client
-        properties = None
-        if self._is_v5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = options.session_s
-            properties.ReceiveMaximum = RECEIVE_MAXIMUM
-            properties.MaximumPacketSize = MAX_PACKET_BYTES
-
-        def connect() -> None:
-            if context := options.tls():
-                client.tls_set_context(context)
-            client.connect_timeout = options.answer_timeout_s
-            clean: bool | Literal[3] = not options.session_s if properties else MQTT_CLEAN_START_FIRST_ONLY
-            client.connect(
-                options.host, options.port, options.ping_interval_s, clean_start=clean, properties=properties
-            )
-
-        problem = None  # raised below, so that it does not keep the socket of the failed attempt in its traceback
-        worker = ThreadPoolExecutor(1, "mqtt-connect")
-        try:
-            await self._loop.run_in_executor(worker, connect)
-        except ssl.SSLError as error:
-            problem = f"MQTT: {options.server}: TLS: {error.reason or error}; check ?ca="
-        except (OSError, ValueError) as error:
-            detail = getattr(error, "strerror", None) or str(error)
-            problem = f"MQTT: {options.server}: {detail}"
-        finally:
-            worker.shutdown(wait=False)
-        if problem:
-            raise NodeUnreachable(problem)
-
-    def _secret(self) -> str:
-        try:
-            return self.options.secret()
-        except OSError as error:
-            raise NodeUnreachable(f"MQTT: password_file {self.options.password_file}: {error.strerror}") from None
-
     def _status(self, status: str) -> Publication:
         return Publication(self.options.filled(self.options.status), status.encode(), qos=1, retain=True)
 
@@ -265,19 +224,6 @@ class MqttConnection:
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
         if self._lost.done():
             raise self._lost.result()
-
-    def _properties(self, publication: Publication) -> Properties | None:
-        _, _, _, _, expiry_s, content_type, notes = publication
-        if not self._is_v5 or not (expiry_s or content_type or notes):
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if expiry_s:
-            properties.MessageExpiryInterval = expiry_s
-        if content_type:
-            properties.ContentType = content_type
-        if notes:
-            properties.UserProperty = list(notes)
-        return properties
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from paho.mqtt.client import MQTTMessage
 
+MAX_PACKET_BYTES = 1024 * 1024
+"""Of what is received: a broker of version 5 does not send more, with an older one it ends the connection."""
 RECEIVE_MAXIMUM = 256
 """Messages that a broker of version 5 sends without their acknowledgements."""
 _REMEMBERED = 2 * RECEIVE_MAXIMUM

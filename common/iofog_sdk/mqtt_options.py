@@ -82,6 +82,11 @@ class MqttOptions:
         """The client id."""
         return self.client_id or f"{self.identity.application}-{self.identity.microservice}"
 
+    @property
+    def is_v5(self) -> bool:
+        """Whether it speaks MQTT 5.0; else 3.1.1."""
+        return self.version == "5"
+
     def filled(self, template: str, microservice: str = "") -> str:
         """A topic with this microservice's names in it, or with another's of its application."""
         return self.identity.filled(template, microservice)

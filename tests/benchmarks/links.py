@@ -40,7 +40,7 @@ async def _nats_rows(server: NatsServer, count: int) -> list[Row]:
         for size in (64, 1024):
             ours, theirs = [], []
             for number in range(_ROUNDS):
-                ours.append(count / await _filled(link, f"{size}-{number}", size, count))
+                ours.append(count / await _sent(link, _bodies(f"{size}-{number}", size, count)))
                 start = time.perf_counter()
                 for _ in range(count // 10):
                     await stream.publish("iofog.readings.default.peer", bytes(size))
@@ -87,15 +87,24 @@ async def mqtt_process(port: str, qos: str, count: str) -> None:
     link = connect({"IOFOG_LINK": url, "IOFOG_MICROSERVICE": "bench"})
     async with link:
         await link.wait_connected()
+        bodies = _bodies("run", 64, int(count))
         cpu = time.process_time()
-        took_s = await _filled(link, "run", 64, int(count))
+        took_s = await _sent(link, bodies)
         cpu = time.process_time() - cpu
     print(json.dumps({"rate": int(count) / took_s, "cpu_us": cpu / int(count) * 1e6}))
 
 
-async def _filled(link: DataPlane, group: str, size: int, count: int) -> float:
+def _bodies(group: str, size: int, count: int) -> list[bytes]:
+    kind, content = "application/senml+json", bytes(size)
+    return [
+        IoMessage(groupid=group, sequencenumber=number, infotype=kind, contentdata=content).to_bytes()
+        for number in range(1, count + 1)
+    ]
+
+
+async def _sent(link: DataPlane, bodies: list[bytes]) -> float:
     """Seconds to send so many messages, as many at once as the link takes."""
-    done, left = asyncio.Event(), count
+    done, left = asyncio.Event(), len(bodies)
 
     def finished(outcome: Outcome) -> None:
         nonlocal left
@@ -105,15 +114,10 @@ async def _filled(link: DataPlane, group: str, size: int, count: int) -> float:
         if not left:
             done.set()
 
-    bodies = [
-        IoMessage(groupid=group, sequencenumber=n + 1, infotype="application/senml+json", contentdata=bytes(size))
-        for n in range(count)
-    ]
-    encoded = [body.to_bytes() for body in bodies]
     start = time.perf_counter()
-    for n, body in enumerate(encoded):
+    for number, body in enumerate(bodies):
         link.post(body, finished)
-        if n % 16 == 0:
+        if number % 16 == 0:
             await link.wait_for_room()
             await asyncio.sleep(0)
     await done.wait()

@@ -224,6 +224,21 @@ async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path, to
 
 
 @needs_mosquitto
+@pytest.mark.parametrize("told", ["version=5", "version=3.1.1&window=3"])
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_a_broker_gets_no_more_at_once_than_it_takes(tmp_path, told, qos):
+    """One message has 30 topics, and a broker that takes 3 publications ends a connection that sends a fourth."""
+    pack = json.dumps([{"n": f"q{number}", "v": number} for number in range(30)]).encode()
+    topic = "topic=plant/{microservice}/{quantity}"
+    async with (
+        mosquitto(tmp_path, "max_inflight_messages 3\n") as port,
+        linked(f"mqtt://127.0.0.1:{port}?{told}&qos={qos}&{topic}") as link,
+    ):
+        await link.wait_connected()
+        await asyncio.gather(*(link.send(message(number, pack)) for number in range(1, 101)))
+
+
+@needs_mosquitto
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_what_was_not_taken_comes_again_and_what_was_taken_does_not(tmp_path, version):
     async with mosquitto(tmp_path) as port:
