@@ -10,7 +10,7 @@ from typing import Any
 
 from .backoff import Backoff
 from .control import Control, LocalApiControl
-from .errors import LinkError, RequestRefused
+from .errors import ConnectionLost, LinkError, RequestRefused
 from .link import Link
 from .local_api import LocalApiClient
 from .message import IoMessage
@@ -19,7 +19,8 @@ from .sockets import Outcome
 log = logging.getLogger("iofog_sdk")
 
 _INBOX_LIMIT = 1000
-_NOT_FOUND = 404
+_MESSAGES = "/v2/messages/next"
+_NOT_FOUND, _WRONG_METHOD = 404, 405
 
 
 class AgentMessages(Link):
@@ -187,12 +188,15 @@ class DetectingLink(SplitLink):
         await super().close()
 
     async def _detect(self) -> None:
-        backoff = Backoff()
+        backoff, said = Backoff(), ""
         while True:
             try:
                 carries = await carries_messages(self._client)
                 break
-            except LinkError:  # the control socket says so already
+            except LinkError as error:
+                if str(error) != said and self._control.socket.connected:  # which tells other reasons itself
+                    said = str(error)
+                    log.warning("ioFog node: not known yet whether the agent carries messages: %s", said)
                 await asyncio.sleep(backoff.next_s())
         if carries:
             log.info("ioFog node: the agent at %s carries messages (Local API v2)", self._client.host)
@@ -207,9 +211,11 @@ class DetectingLink(SplitLink):
 
 
 async def carries_messages(client: LocalApiClient) -> bool:
-    """Whether an agent has routes for messages, asked without taking one. Raises LinkError."""
+    """Whether an agent has routes for messages, asked without taking one. Raises LinkError when it does not say."""
     try:
-        await client.ask("GET", "/v2/messages/next")  # a wrong method: 405 where the route is, 404 where it is not
+        await client.ask("GET", _MESSAGES)
     except RequestRefused as refusal:
-        return refusal.status != _NOT_FOUND
-    return True
+        if refusal.status in (_NOT_FOUND, _WRONG_METHOD):
+            return refusal.status == _WRONG_METHOD
+        raise ConnectionLost(str(refusal)) from None
+    raise ConnectionLost(f"{_MESSAGES}: the agent takes a GET, which none does")

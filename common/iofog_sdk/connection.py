@@ -10,6 +10,7 @@ import h11
 from . import websocket
 from .errors import ConnectionLost, NodeUnreachable
 from .frames import PING, PONG
+from .host import found
 from .service_account import ServiceAccount, explained, tls_of
 from .websocket import Opcode
 
@@ -55,6 +56,7 @@ class SocketConnection(asyncio.Protocol):
         """Connects and shakes hands. Raises NodeUnreachable; some wrong requests are never answered at all."""
         try:
             async with asyncio.timeout(timeout_s):
+                self._host = await found(self._host)
                 await self._loop.create_connection(lambda: self, self._host, self._port, **tls_of(self._account))
                 await self._upgraded
         except TimeoutError:

@@ -11,10 +11,11 @@ import msgspec
 from . import frames
 from .control import Control
 from .errors import ConnectionLost, RequestRefused
+from .host import EDGELET_HOST
 from .local_api import DEFAULT_PORT
 from .reconnect import ReconnectingSocket
 from .rest import RestClient
-from .service_account import HOST, ServiceAccount
+from .service_account import ServiceAccount
 
 log = logging.getLogger("iofog_sdk")
 
@@ -44,7 +45,7 @@ class EdgeletClient:
     """
 
     def __init__(
-        self, account: ServiceAccount, host: str = HOST, port: int = DEFAULT_PORT, *, timeout_s: float = 15.0
+        self, account: ServiceAccount, host: str = EDGELET_HOST, port: int = DEFAULT_PORT, *, timeout_s: float = 15.0
     ) -> None:
         self.account, self.host, self.port = account, host, port
         self._rest = RestClient(host, port, timeout_s=timeout_s, account=account)

@@ -18,21 +18,20 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from .agent_link import AgentLink, DetectingLink, SplitLink
 from .errors import IoFogError
+from .host import AGENT_HOST, EDGELET_HOST
 from .link import ConsoleLink, Link
 from .link_url import without_secret
 from .local_api import DEFAULT_PORT, LocalApiClient
+from .nats_options import NatsOptions, nats_options
 
 log = logging.getLogger("iofog_sdk")
 
-AGENT_ALIAS = "iofog"
-"""The name agents put into the hosts file of containers they start."""
 _OPTIONS = ("receipt_timeout_s", "ping_interval_s", "answer_timeout_s")
 
 
@@ -51,15 +50,10 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
     variables = os.environ if environment is None else environment
     chosen = variables.get("IOFOG_LINK", "")
     identity = variables.get("SELFNAME", "")
-    if chosen == "console:":
-        return ConsoleLink()
-    if other := _OTHERS.get(chosen.partition(":")[0]):
-        try:
-            return other(chosen, variables)
-        except ValueError as error:
-            raise NodeNotFound(f"IOFOG_LINK={without_secret(chosen)}: {error}") from None
     if chosen:
-        return _agent_link(chosen, identity)
+        link = _chosen_link(chosen, identity, variables)
+        log.info("ioFog node: none looked for, IOFOG_LINK says %s", link.description)
+        return link
     if uid := variables.get("EDGELET_MICROSERVICE_UID"):
         log.info("ioFog node: EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
         return _edgelet_link(uid, variables)
@@ -69,25 +63,47 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
             "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
             "IOFOG_LINK=nats://host, mqtt://host or console:"
         )
-    host, port = _address("IOFOG_AGENT", variables, AGENT_ALIAS)
-    return DetectingLink(LocalApiClient(identity, host, port), lambda: _nats_link("", variables))
+    host, port = _address("IOFOG_AGENT", variables, AGENT_HOST)
+    options = _nats_options(variables)
+    try:
+        client = LocalApiClient(identity, host, port)
+    except ValueError as error:
+        raise NodeNotFound(f"SELFNAME={identity}: {error}") from None
+    return DetectingLink(client, lambda: _nats_link(options))
+
+
+def _chosen_link(chosen: str, identity: str, variables: Mapping[str, str]) -> Link:
+    if chosen == "console:":
+        return ConsoleLink()
+    if other := _OTHERS.get(chosen.partition(":")[0]):
+        try:
+            return other(chosen, variables)
+        except ValueError as error:
+            raise NodeNotFound(f"IOFOG_LINK={without_secret(chosen)}: {error}") from None
+    return _agent_link(chosen, identity)
 
 
 def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
     from .edgelet import EdgeletClient, EdgeletControl  # noqa: PLC0415 - TLS, which only these nodes pay for
-    from .service_account import FOLDER, HOST, ServiceAccount  # noqa: PLC0415
+    from .service_account import FOLDER, ServiceAccount  # noqa: PLC0415
 
     folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
-    host, port = _address("EDGELET_API", variables, HOST)
+    host, port = _address("EDGELET_API", variables, EDGELET_HOST)
     client = EdgeletClient(ServiceAccount(folder), host, port)
-    return SplitLink(EdgeletControl(client, uid), _nats_link("", variables))
+    return SplitLink(EdgeletControl(client, uid), _nats_link(_nats_options(variables)))
 
 
-def _nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
+def _nats_options(variables: Mapping[str, str]) -> NatsOptions:
+    try:
+        return nats_options("", variables)
+    except ValueError as error:
+        raise NodeNotFound(f"NATS_SERVER_URL={without_secret(variables['NATS_SERVER_URL'])}: {error}") from None
+
+
+def _nats_link(options: NatsOptions) -> Link:
     from .nats_link import NatsLink  # noqa: PLC0415 - a library that only nodes with NATS pay for
-    from .nats_options import nats_options  # noqa: PLC0415
 
-    return NatsLink(nats_options(chosen, variables))
+    return NatsLink(options)
 
 
 def _mqtt_link(chosen: str, variables: Mapping[str, str]) -> Link:
@@ -97,7 +113,11 @@ def _mqtt_link(chosen: str, variables: Mapping[str, str]) -> Link:
     return MqttLink(mqtt_options(chosen, variables))
 
 
-_OTHERS = {"nats": _nats_link, "tls": _nats_link, "mqtt": _mqtt_link, "mqtts": _mqtt_link}
+def _chosen_nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
+    return _nats_link(nats_options(chosen, variables))
+
+
+_OTHERS = {"nats": _chosen_nats_link, "tls": _chosen_nats_link, "mqtt": _mqtt_link, "mqtts": _mqtt_link}
 
 
 def _agent_link(chosen: str, identity: str) -> AgentLink:
@@ -132,16 +152,8 @@ def _seconds(name: str, text: str) -> float:
 def _address(name: str, variables: Mapping[str, str], usual: str) -> tuple[str, int]:
     given = variables.get(name, "")
     if not given:
-        return _host_or_loopback(usual), DEFAULT_PORT
+        return usual, DEFAULT_PORT
     host, _, port = given.partition(":")
     if not host or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
         raise NodeNotFound(f"{name}={given}: write host or host:port")
     return host, int(port or DEFAULT_PORT)
-
-
-def _host_or_loopback(name: str) -> str:
-    try:
-        socket.getaddrinfo(name, DEFAULT_PORT)
-    except OSError:  # a container on the host's network gets no alias
-        return "127.0.0.1"
-    return name

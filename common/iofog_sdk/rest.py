@@ -14,6 +14,7 @@ import h11
 import msgspec
 
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
+from .host import found
 from .service_account import ServiceAccount, explained, tls_of
 
 _READ_SIZE = 65_536
@@ -83,13 +84,15 @@ class RestClient:
             if not self._streams[0].at_eof():
                 return self._streams
             await self.close()
+        host = self._host
         try:
-            opening = asyncio.open_connection(self._host, self._port, **tls_of(self._account))
-            self._streams = await asyncio.wait_for(opening, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                host = await found(host)
+                self._streams = await asyncio.open_connection(host, self._port, **tls_of(self._account))
         except TimeoutError:
-            raise NodeUnreachable(f"{self._host}:{self._port}: no connection within {self._timeout_s:g} s") from None
+            raise NodeUnreachable(f"{host}:{self._port}: no connection within {self._timeout_s:g} s") from None
         except OSError as error:
-            raise NodeUnreachable(f"{self._host}:{self._port}: {explained(error)}") from error
+            raise NodeUnreachable(f"{host}:{self._port}: {explained(error)}") from error
         self._http = h11.Connection(h11.CLIENT)
         return self._streams
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from .errors import NodeUnreachable
+from .host import EDGELET_HOST
 
 FOLDER = Path("/var/run/secrets/edgelet.iofog.org/serviceaccount")
-HOST = "edgelet.default.svc.bridge.local"
 _MAX_TOKEN_BYTES = 16_384
 
 
@@ -25,7 +25,7 @@ class ServiceAccount:
         server_hostname: that the node's certificate is for, whatever address it is reached by.
     """
 
-    def __init__(self, folder: Path = FOLDER, server_hostname: str = HOST) -> None:
+    def __init__(self, folder: Path = FOLDER, server_hostname: str = EDGELET_HOST) -> None:
         self.folder, self.server_hostname = folder, server_hostname
 
     def context(self) -> ssl.SSLContext:

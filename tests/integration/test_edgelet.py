@@ -3,10 +3,13 @@
 import contextlib
 import logging
 
+import msgspec
 import pytest
 
-from iofog_sdk import RequestRefused, connect
-from iofog_sdk.edgelet import EdgeletClient
+from iofog_sdk import NodeNotFound, RequestRefused, connect
+from iofog_sdk.backoff import Backoff
+from iofog_sdk.edgelet import EdgeletClient, EdgeletControl
+from iofog_sdk.host import AGENT_HOST, EDGELET_HOST, found
 from iofog_sdk.service_account import ServiceAccount
 from local_agent import LocalAgent
 from local_agent.edgelet_api import EdgeletApi
@@ -14,6 +17,7 @@ from local_agent.nats_server import NatsServer
 
 from .conftest import agent_config, opened, until
 from .nodes import received_by
+from .relay import Relay
 from .test_delivery_faults import sentence
 
 
@@ -131,12 +135,37 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
     assert "Edgelet mounts it for microservices of a Controller" in caplog.text
 
 
-async def test_a_silent_node_is_noticed_by_a_missing_pong(agent, api, nats):
-    """Its pings are messages: the server answers 09 by 0a."""
-    async with linked(api, nats) as (link, _):
-        socket = link._control._socket
-        await until(lambda: socket.connected)
-        assert await socket._connection.ping(5) is None
+async def test_a_silent_node_is_noticed_by_a_missing_pong(agent, api, caplog):
+    async with Relay(api.port) as relay:
+        client = client_of(api)
+        client.port = relay.port
+        options = {"ping_interval_s": 0.1, "answer_timeout_s": 0.5, "backoff": Backoff(0.05, 0.05)}
+        control = EdgeletControl(client, "device", **options)
+        await control.start()
+        await until(lambda: control.socket.connected)
+        relay.swallow = True
+        await until(lambda: "no pong within 0.5 s" in caplog.text)
+        relay.heal()
+        relay.drop()
+        await until(lambda: control.socket.connected)
+        await control.close()
+
+
+async def test_an_agent_that_answers_late_is_waited_for(start, line, unused_tcp_port):
+    config = agent_config(port=unused_tcp_port, device={"serial": {"port": str(line.path)}})
+    service = await start("gps_receiver", SELFNAME=config.id_of("device"), IOFOG_AGENT=f"127.0.0.1:{unused_tcp_port}")
+    await until(lambda: service.logged("is down"))
+    async with LocalAgent(config) as agent:
+        await until(lambda: opened(service, line))
+        await line.send(sentence(1))
+        await until(lambda: agent.counters["published"])
+        assert await service.stop() == 0
+
+
+@pytest.mark.parametrize("host", [AGENT_HOST, EDGELET_HOST])
+async def test_a_container_on_the_host_s_network_finds_its_node_there(host):
+    assert await found(host) == "127.0.0.1"
+    assert await found("localhost") == "localhost"
 
 
 async def test_a_service_on_edgelet_gets_settings_there_and_delivers_over_nats(
@@ -170,9 +199,9 @@ async def test_edgelet_alone_gives_no_configuration_and_local_settings_apply(api
         assert await service.stop() == 0
 
 
-async def test_an_agent_of_3_7_gives_settings_and_nats_carries_messages(nats, start, line, monkeypatch):
+async def test_an_agent_of_3_7_gives_settings_and_nats_carries_messages(nats, start, line):
     config = agent_config(device={"serial": {"port": str(line.path)}})
-    async with LocalAgent(type(config)(**{**_fields(config), "messages": False})) as agent:
+    async with LocalAgent(msgspec.structs.replace(config, messages=False)) as agent:
         receive = {"IOFOG_LINK": f"{nats.url}?receive=iofog.readings.trucks.gps", "IOFOG_MICROSERVICE": "viewer"}
         async with received_by(connect(receive)) as receiver:
             service = await start(
@@ -200,5 +229,14 @@ async def test_an_agent_with_message_routes_is_used_for_messages(agent, start, l
     assert service.logged("carries messages (Local API v2)")
 
 
-def _fields(config):
-    return {name: getattr(config, name) for name in config.__struct_fields__}
+@pytest.mark.parametrize("node", ["SELFNAME", "EDGELET_MICROSERVICE_UID"])
+def test_a_wrong_address_of_the_node_s_nats_is_named(node):
+    with pytest.raises(NodeNotFound, match=r"NATS_SERVER_URL=nats://u:…@h/x: write nats://host:4222") as caught:
+        connect({node: "id", "NATS_SERVER_URL": "nats://u:secret@h/x"})
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_node_without_nats_says_what_to_set(api, caplog):
+    link = connect(api.variables("device"))
+    async with link:
+        await until(lambda: "set NATS_SERVER_URL=nats://host:port" in caplog.text)
