@@ -9,6 +9,8 @@ AGENT_HOST = "iofog"
 EDGELET_HOST = "edgelet.default.svc.bridge.local"
 """Edgelet's resolver knows it, and its certificate is for it."""
 _LOOPBACK = "127.0.0.1"
+_ANSWER_S = 3.0
+"""Both names are known on the machine itself; a resolver that asks the network may take much longer to say no."""
 
 
 async def found(host: str) -> str:
@@ -18,7 +20,8 @@ async def found(host: str) -> str:
     """
     if host in (AGENT_HOST, EDGELET_HOST):
         try:
-            await asyncio.get_running_loop().getaddrinfo(host, None)
-        except OSError:
+            async with asyncio.timeout(_ANSWER_S):
+                await asyncio.get_running_loop().getaddrinfo(host, None)
+        except OSError:  # TimeoutError is one
             return _LOOPBACK
     return host
