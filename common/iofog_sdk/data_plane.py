@@ -49,6 +49,8 @@ class InFlight:
     def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout_s, self._clock = timeout_s, clock
         self._sent: deque[Sent] = deque()
+        self.acknowledged = 0
+        """How many have been told as such."""
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -63,6 +65,7 @@ class InFlight:
         """Its acknowledgement has come, or it turned out that it cannot be sent."""
         sent.outcome = refused or Receipt(sent.identity, time.time_ns() // 1_000_000)
         while self._sent and (outcome := self._sent[0].outcome) is not None:
+            self.acknowledged += 1
             self._sent.popleft().done(outcome)
 
     def fail(self, error: LinkError) -> None:
@@ -218,7 +221,7 @@ class DataPlane(Link):
     async def _one_connection(self) -> LinkError:
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[LinkError] = loop.create_future()
-        steady_at = float("inf")
+        steady_at, acknowledged = float("inf"), self._in_flight.acknowledged
         try:
             async with self._session(lost):
                 log.info("%s is up: %s", self._name, self.description)
@@ -235,7 +238,7 @@ class DataPlane(Link):
             log.exception("%s: an unforeseen error; connecting anew", self._name)
             return ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
         finally:
-            if loop.time() >= steady_at:
+            if self._in_flight.acknowledged > acknowledged or loop.time() >= steady_at:
                 self._backoff.reset()
             self._give_up(lost.result() if lost.done() else ConnectionLost(f"{self._name}: given up"))
 

@@ -16,7 +16,7 @@ log = logging.getLogger("iofog_sdk")
 
 _REGISTRATION_PING_S = 0.5
 _STEADY_AFTER_S = 5.0
-"""A connection shorter than this counts as a failed attempt, so that one which opens and closes at once backs off."""
+"""A shorter connection that was of no use counts as a failed attempt: one that opens and closes at once backs off."""
 
 
 class ReconnectingSocket(abc.ABC):
@@ -55,6 +55,7 @@ class ReconnectingSocket(abc.ABC):
         self._answer_timeout_s = answer_timeout_s
         self._connection: SocketConnection | None = None
         self._up = asyncio.Event()
+        self._was_useful = False
         self._task: asyncio.Task[None] | None = None
         self.last_error: LinkError | None = None
         """Why the socket is not up, or was last lost."""
@@ -105,6 +106,7 @@ class ReconnectingSocket(abc.ABC):
         loop = asyncio.get_running_loop()
         connection = SocketConnection(self._host, self._port, self._path, self._on_binary, self._account)
         steady_at = float("inf")
+        self._was_useful = False
         try:
             await connection.open(self._answer_timeout_s)
             self._connection = connection
@@ -119,7 +121,7 @@ class ReconnectingSocket(abc.ABC):
             connection.abort(str(error))
             return error
         finally:
-            if loop.time() >= steady_at:
+            if self._was_useful or loop.time() >= steady_at:
                 self._backoff.reset()
             self._up.clear()
             connection.close()

@@ -97,6 +97,7 @@ class MessageSocket(ReconnectingSocket):
         try:
             if opcode == frames.RECEIPT:
                 receipt = frames.read_receipt(payload)
+                self._was_useful = True
                 if self._unreceipted:
                     self._unreceipted.popleft()[0](receipt)
                 else:

@@ -15,7 +15,7 @@ from resource import RLIMIT_FSIZE, setrlimit
 import pytest
 
 from device_bridge import senml
-from iofog_sdk import SequenceTracker, connect
+from iofog_sdk import Backoff, SequenceTracker, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from simulated_devices import SimulatedSerialLine
 
@@ -41,6 +41,19 @@ async def until(condition, timeout_s: float = 20.0):
         while not (result := condition()):
             await asyncio.sleep(0.005)
         return result
+
+
+class Steps(Backoff):
+    """Waits next to nothing, and remembers how long it would have waited at most."""
+
+    def __init__(self):
+        super().__init__(1, 64)
+        self.taken = []
+
+    def next_s(self):
+        self.taken.append(self._step_s)
+        super().next_s()
+        return 0.01
 
 
 class ServiceProcess:

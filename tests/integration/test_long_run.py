@@ -1,6 +1,6 @@
 """Many readings over a link that fails again and again: the accounting is exact on every kind of node.
 
-`READINGS=1000000 make test ARGS=tests/integration/test_long_run.py` runs a million on each.
+`READINGS=1000000 FAILURES_EVERY_S=3 make test ARGS=tests/integration/test_long_run.py` runs a million on each.
 """
 
 import asyncio

@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from iofog_sdk import IoMessage, MessageError, NodeNotFound, connect
+from iofog_sdk.nats_link import NatsLink
+from iofog_sdk.nats_options import nats_options
 from local_agent.nats_server import NatsServer
 
-from .conftest import until
+from .conftest import Steps, until
+from .relay import Relay
 
 PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
 
@@ -194,6 +197,21 @@ async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path):
         with pytest.raises(MessageError, match="at most 15904 bytes can be sent to this NATS server, got 20000"):
             await large
         assert link.connected
+
+
+async def test_a_connection_that_carries_is_taken_up_at_once_and_one_that_does_not_backs_off(server):
+    steps = Steps()
+    async with Relay(server.port) as relay:
+        link = NatsLink(nats_options(f"nats://127.0.0.1:{relay.port}", {}), backoff=steps)
+        async with link:
+            for number, sends in enumerate((True, True, True, False, False, False)):
+                await link.wait_connected()
+                if sends:
+                    await link.send(message(number))
+                taken = len(steps.taken)
+                relay.drop()
+                await until(lambda taken=taken: len(steps.taken) > taken)
+    assert steps.taken[:6] == [1, 1, 1, 2, 4, 8]
 
 
 async def test_nobody_listening_is_named(unused_tcp_port, caplog):

@@ -25,7 +25,7 @@ from iofog_sdk import (
 )
 from local_agent import LocalAgent
 
-from .conftest import agent_config, environment, until
+from .conftest import Steps, agent_config, environment, until
 
 QUICK = {"backoff": Backoff(0.05, 0.1), "ping_interval_s": 0.2, "answer_timeout_s": 1.0}
 
@@ -222,6 +222,19 @@ async def test_an_agent_that_opens_and_closes_is_not_hammered(agent, client, soc
     start = asyncio.get_running_loop().time()
     await until(lambda: len(opened) >= 5)
     assert asyncio.get_running_loop().time() - start > 0.3  # the fifth step is at least 0.8 s long by half
+
+
+async def test_a_connection_that_carries_is_taken_up_at_once_and_one_that_does_not_backs_off(agent, client, sockets):
+    steps = Steps()
+    socket = sockets(client.message_socket(backoff=steps))
+    for sends in (True, True, True, False, False, False):
+        await socket.wait_connected()
+        if sends:
+            await socket.send(message(agent))
+        taken = len(steps.taken)
+        agent.drop_connections()
+        await until(lambda taken=taken: len(steps.taken) > taken)
+    assert steps.taken == [1, 1, 1, 2, 4, 8]
 
 
 async def test_config_signals_arrive_and_every_reconnect_asks_again(agent, client, sockets):
