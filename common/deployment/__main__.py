@@ -9,7 +9,8 @@ from pathlib import Path
 from .check import Finding, check_documents
 from .deploy import deploy, find_tool
 from .documents import Document, ManifestError, load, parse
-from .fleet import Fleet, FleetError, read_fleet
+from .fleet import Fleet, FleetError
+from .fleet_file import read_fleet
 from .generations import GENERATIONS
 from .image_options import add_image_options, images_of
 from .image_report import report
@@ -112,7 +113,7 @@ def _deploy(options: argparse.Namespace) -> int:
     tool = find_tool(fleet, options.generation)
     if _write(fleet, options.generation, _out(options)):
         return 1
-    if options.generation == "3.7":
+    if GENERATIONS[options.generation].has_cdi_only:
         _say(f"each node needs its files of {_out(options)}/cdi in /etc/cdi")
     return 1 if deploy(tool, _out(options), nodes=options.nodes, namespace=options.namespace, say=_say) else 0
 
@@ -124,9 +125,7 @@ def _out(options: argparse.Namespace) -> Path:
 def _write(fleet: Fleet, generation: str, out: Path) -> int:
     """Writes manifests that are checked; files of nodes that are gone are removed."""
     rendered = dict(render(fleet, generation))
-    documents = [
-        document for name, text in rendered.items() if not name.startswith("cdi/") for document in parse(text, name)
-    ]
+    documents = [document for name, text in rendered.items() for document in parse(text, name)]
     findings = [f for f in check_documents(documents, GENERATIONS[generation]) if f.must_be_mended]
     for finding in findings:
         _say(str(finding))
@@ -137,7 +136,7 @@ def _write(fleet: Fleet, generation: str, out: Path) -> int:
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    if generation != "3.0" and any(kit.routes for kit in fleet.kits.values()):
+    if not GENERATIONS[generation].has_routes and any(kit.routes for kit in fleet.kits.values()):
         _say(f"routes are left out: {generation} carries messages by NATS, not by routes")
     _say(f"{len(rendered)} files in {out}, {len(findings)} to mend")
     return 1 if findings else 0

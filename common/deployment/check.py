@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .container import MAYBE, Problem, check_config, check_container
 from .documents import Document, Where, load
-from .generations import GENERATIONS, UNCHECKED_KINDS, Generation
-from .resources import check_catalog_item, check_registry, check_route
-from .templates import check_template_use, check_variables
-
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+from .generations import GENERATIONS, LIST, MAYBE, UNCHECKED_KINDS, Generation, Problem
+from .rules.cdi import check_cdi, is_cdi
+from .rules.clashes import check_clashes, kind_of, name_of
+from .rules.fields import check_members, unknown
+from .rules.liquid import check_rendered
+from .rules.microservice import NAME, NAME_REMEDY, check_microservice, check_nats
+from .rules.resources import check_catalog_item, check_registry, check_route
+from .rules.templates import check_template_use, check_variables, declared, made_from, numbers_in_env, values_of
 
 
 class Finding(NamedTuple):
@@ -48,25 +48,14 @@ def check_file(file: Path, generation: str) -> list[Finding]:
 
 def check_documents(documents: list[Document], generation: Generation) -> list[Finding]:
     """Everything that is wrong in documents that are deployed together."""
-    findings = []
-    templates = {
-        _name_of(document): document for document in documents if _kind_of(document) == "ApplicationTemplate"
-    }
-    ports: dict[tuple[str, int], str] = {}
+    templates = {name_of(document): document for document in documents if kind_of(document) == "ApplicationTemplate"}
+    told = {name: {rule for _, rule, _ in _check(one, generation, templates)} for name, one in templates.items()}
+    problems = [(document, each) for document in documents for each in _check(document, generation, templates)]
     for document in documents:
-        problems = list(_check(document, generation, templates))
-        problems += _port_clashes(document, ports)
-        findings += [Finding(document.file, document.line(where), rule, remedy) for where, rule, remedy in problems]
-    return sorted(set(findings), key=lambda finding: (finding.file, finding.line, finding.rule))
-
-
-def _kind_of(document: Document) -> str:
-    return str(document.content.get("kind", "")) if isinstance(document.content, dict) else ""
-
-
-def _name_of(document: Document) -> str:
-    metadata = document.content.get("metadata")
-    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+        problems += [(document, each) for each in _check_made(document, generation, templates, told)]
+    problems += check_clashes(documents, generation, templates)
+    findings = {Finding(one.file, one.line(where), rule, remedy) for one, (where, rule, remedy) in problems}
+    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.rule))
 
 
 def _check(document: Document, generation: Generation, templates: Mapping[str, Document]) -> Iterator[Problem]:
@@ -74,7 +63,10 @@ def _check(document: Document, generation: Generation, templates: Mapping[str, D
     if not isinstance(content, dict):
         yield (), "this document is no mapping", "Write apiVersion, kind, metadata and spec."
         return
-    yield from _unknown(content, ("apiVersion", "kind", "metadata", "spec"), (), "a document")
+    if is_cdi(content):
+        yield from check_cdi(content, generation)
+        return
+    yield from unknown(content, ("apiVersion", "kind", "metadata", "spec"), (), "a document")
     version = content.get("apiVersion")
     if version not in generation.api_versions:
         remedy = f"Write {' or '.join(generation.api_versions)}: the command line tool refuses any other."
@@ -92,17 +84,29 @@ def _check(document: Document, generation: Generation, templates: Mapping[str, D
         return
     if kind in ("Application", "ApplicationTemplate", "Microservice", "Route", "CatalogItem"):
         yield from _check_metadata(content.get("metadata"), kind, generation)
+    yield from _check_spec(kind, spec, generation, templates)
+
+
+def _check_spec(
+    kind: str, spec: dict[str, Any], generation: Generation, templates: Mapping[str, Document]
+) -> Iterator[Problem]:
+    where: Where = ("spec",)
     if kind == "Application":
-        yield from _check_application(spec, ("spec",), generation, templates=templates)
+        yield from _check_application(spec, where, generation, templates=templates)
+        yield from check_rendered(spec, where, generation)
     elif kind == "ApplicationTemplate":
         yield from check_variables(spec)
         application = spec.get("application")
         if isinstance(application, dict):
-            yield from _check_application(application, ("spec", "application"), generation, in_template=True)
+            where = ("spec", "application")
+            yield from _check_application(application, where, generation, in_template=True)
+            yield from check_rendered(application, where, generation, declared(spec))
         else:
-            yield ("spec",), "a template without application", "Write the microservices under spec.application."
+            yield where, "a template without application", "Write the microservices under spec.application."
     elif kind == "Microservice":
-        yield from _check_microservice(spec, ("spec",), generation, stand_alone=True)
+        yield from check_microservice(spec, where, generation, stand_alone=True)
+        if not generation.is_edgelet:
+            yield from check_rendered(spec, where, generation)
     elif kind == "Registry":
         yield from check_registry(spec, generation)
     elif kind == "CatalogItem":
@@ -111,25 +115,37 @@ def _check(document: Document, generation: Generation, templates: Mapping[str, D
         yield from check_route(spec)
 
 
+def _check_made(
+    document: Document, generation: Generation, templates: Mapping[str, Document], told: Mapping[str, set[str]]
+) -> Iterator[Problem]:
+    """What becomes of a template with an application's own variables, beyond what is wrong with it anyway."""
+    spec = document.content.get("spec") if isinstance(document.content, dict) else None
+    if kind_of(document) != "Application" or not isinstance(spec, dict) or "template" not in spec:
+        return
+    made = made_from(spec["template"], templates)
+    if made is None:
+        return
+    template = templates[spec["template"]["name"]].content["spec"]
+    problems = [*_check_application(made, (), generation), *check_rendered(made, (), generation)]
+    problems += numbers_in_env(template["application"], (), values_of(template, spec["template"]))
+    for _, rule, remedy in problems:
+        if rule not in told[spec["template"]["name"]] and not rule.startswith(MAYBE):
+            yield ("spec", "template"), f"with these variables: {rule}", remedy
+
+
 def _check_metadata(metadata: Any, kind: str, generation: Generation) -> Iterator[Problem]:
     if not isinstance(metadata, dict):
         yield ("metadata",), "metadata is missing", "Write metadata with a name."
         return
-    yield from _unknown(metadata, ("name", "namespace", "tags"), ("metadata",), "metadata")
+    yield from unknown(metadata, ("name", "namespace", "tags"), ("metadata",), "metadata")
     parts = str(metadata.get("name", "")).split("/")
-    needed = 2 if kind == "Route" or (kind == "Microservice" and generation.name != "edgelet") else 1
+    needed = 2 if kind == "Route" or (kind == "Microservice" and not generation.is_edgelet) else 1
     if len(parts) != needed:
-        yield (
-            ("metadata", "name"),
-            f"name {metadata.get('name')!r}",
-            f"Write application/{kind.lower()}." if needed == 2 else "Write one name.",
-        )
+        remedy = f"Write application/{kind.lower()}." if needed > 1 else "Write one name."
+        yield ("metadata", "name"), f"name {metadata.get('name')!r}", remedy
     for part in parts:
-        if not _NAME.fullmatch(part):
-            yield ("metadata", "name"), f"name {part!r} is refused", _NAME_REMEDY
-
-
-_NAME_REMEDY = "Lower-case letters, digits and hyphens, beginning with a letter, 63 at most."
+        if not NAME.fullmatch(part):
+            yield ("metadata", "name"), f"name {part!r} is refused", NAME_REMEDY
 
 
 def _check_application(
@@ -143,15 +159,16 @@ def _check_application(
     if "routes" in spec and not generation.has_routes:
         remedy = "Messages go by NATS here: write natsConfig, and leave routes out."
         yield (*where, "routes"), f"{generation.name} drops routes without a word", remedy
-    known = (*generation.application, "routes")
-    yield from _unknown(spec, known, where, "an application")
+    yield from check_members(
+        spec, {"routes": LIST} | generation.application, where, "an application", in_template=in_template
+    )
     if spec.get("isActivated") is False:
-        yield (
-            (*where, "isActivated"),
-            "the Controller stores true for false",
-            "Stop the application after it is there.",
-        )
+        rule = "the Controller stores true for false"
+        yield (*where, "isActivated"), rule, "Stop the application after it is there."
+    yield from check_nats(spec.get("natsConfig"), (*where, "natsConfig"))
     if "template" in spec:
+        if "microservices" in spec:
+            yield (*where, "template"), "template and microservices in one application", "Keep one of the two."
         yield from check_template_use(spec["template"], (*where, "template"), templates or {})
         return
     services = spec.get("microservices")
@@ -164,125 +181,38 @@ def _check_application(
         if not isinstance(service, dict):
             yield here, "this microservice is no mapping", "Write name, agent, images, container."
             continue
-        yield from _check_microservice(service, here, generation, in_template=in_template)
+        yield from check_microservice(service, here, generation, in_template=in_template)
         name = str(service.get("name", ""))
         if name in names:
             rule = f"microservice {name!r} stands twice, which the Controller answers with status 500"
             yield (*here, "name"), rule, "Name it otherwise."
         names.append(name)
-        if service.get("natsConfig", {}).get("natsAccess") and not spec.get("natsConfig", {}).get("natsAccess"):
+        if _wants_nats(service) and not _wants_nats(spec):
             rule = f"microservice {name!r} has natsAccess, its application has not"
             yield (*here, "natsConfig"), rule, "Write natsConfig: {natsAccess: true} for the application, too."
     if generation.has_routes:
-        yield from _check_routes(spec.get("routes", []), (*where, "routes"), names)
+        yield from _check_routes(spec.get("routes"), (*where, "routes"), names)
+
+
+def _wants_nats(holder: dict[str, Any]) -> bool:
+    config = holder.get("natsConfig")
+    return isinstance(config, dict) and bool(config.get("natsAccess"))
 
 
 def _check_routes(routes: Any, where: Where, names: list[str]) -> Iterator[Problem]:
+    taken: set[str] = set()
     for at, route in enumerate(routes if isinstance(routes, list) else []):
-        for end in ("from", "to"):
-            if not isinstance(route, dict) or route.get(end) not in names:
-                wanted = route.get(end) if isinstance(route, dict) else None
-                yield (
-                    (*where, at),
-                    f"a route {end} {wanted!r}, which is no microservice here",
-                    (f"There are {', '.join(names)}."),
-                )
-
-
-def _check_microservice(
-    service: dict[str, Any],
-    where: Where,
-    generation: Generation,
-    *,
-    stand_alone: bool = False,
-    in_template: bool = False,
-) -> Iterator[Problem]:
-    yield from _unknown(service, tuple(generation.service), where, "a microservice")
-    if not stand_alone and not _NAME.fullmatch(str(service.get("name", ""))):
-        yield (*where, "name"), f"name {service.get('name')!r} is refused", _NAME_REMEDY
-    if generation.name == "edgelet":
-        if not isinstance(service.get("image"), str):
-            yield (*where, "image"), "no image", "Write one reference of a multi-arch image."
-        if "config" in service:
-            remedy = "Configure by env (SETTING_…) or a mounted file."
-            yield (*where, "config"), "Edgelet alone parses config and does not apply it", remedy
-    else:
-        agent = service.get("agent")
-        if not isinstance(agent, dict) or not isinstance(agent.get("name"), str):
-            yield (*where, "agent"), "no agent", "Write agent: {name: …}, the node it runs on."
-        yield from _check_images(service.get("images"), where, generation)
-    config = service.get("config", {})
-    yield from check_config(config, (*where, "config"), in_template=in_template)
-    container = service.get("container", {})
-    if isinstance(container, dict):
-        yield from _unknown_container(container, (*where, "container"), generation)
-        yield from check_container(container, (*where, "container"), generation, config, in_template=in_template)
-    else:
-        yield (*where, "container"), "container is no mapping", "Write its fields under container."
-
-
-def _check_images(images: Any, where: Where, generation: Generation) -> Iterator[Problem]:
-    here = (*where, "images")
-    if not isinstance(images, dict) or not (set(images) - {"registry"}):
-        remedy = f"Write {', '.join(generation.images)} with a reference each (or catalogId)."
-        yield (here if images else where), "no images", remedy
-        return
-    if "catalogId" in images:
-        return
-    for key in images:
-        if key not in (*generation.images, "registry"):
-            remedy = f"Write {', '.join(generation.images)}."
-            yield (*here, key), f"image key {key!r} is ignored by {generation.name}", remedy
-    if generation.name == "3.8" and {"x86", "amd64"} <= set(images):
-        yield here, "x86 and amd64 are the same architecture, which is refused", "Keep one of the two."
-    if generation.name == "3.8" and "arm" in images and "arm64" not in images:
-        remedy = "Write arm64 as well: since 3.8 arm is 32 bits only."
-        yield here, "no image for arm64", remedy
-    if generation.images == ("x86", "arm"):
-        for architecture in ("x86", "arm"):
-            if architecture not in images:
-                remedy = "Write x86 and arm (32 and 64 bits), the same reference, unless no such node will have it."
-                yield here, f"{MAYBE}no image for {architecture}", remedy
-
-
-def _unknown_container(container: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
-    for key in container:
-        if key in generation.container:
+        here = (*where, at)
+        if not isinstance(route, dict):
+            yield here, f"a route {route!r}", "Write {name: …, from: …, to: …}."
             continue
-        others = [other.name for other in GENERATIONS.values() if key in other.container]
-        if others:
-            rule = f"{generation.name} drops container.{key} without a word; it exists in {', '.join(others)}"
-            yield (*where, key), rule, "Leave it out, or deploy for a generation that has it."
-        else:
-            yield from _unknown({key: None}, tuple(generation.container), where, "a container")
-
-
-def _unknown(members: Mapping[str, Any], known: tuple[str, ...], where: Where, what: str) -> Iterator[Problem]:
-    for key in members:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
-            yield (
-                (*where, key),
-                f"{what} has no {key!r}; it would be dropped without a word",
-                (f"{hint}There are {', '.join(known)}."),
-            )
-
-
-def _port_clashes(document: Document, ports: dict[tuple[str, int], str]) -> Iterator[Problem]:
-    content = document.content
-    spec = content.get("spec") if isinstance(content, dict) else None
-    services = spec.get("microservices") if isinstance(spec, dict) else None
-    for at, service in enumerate(services if isinstance(services, list) else []):
-        agent = service.get("agent", {}) if isinstance(service, dict) else {}
-        node = agent.get("name") if isinstance(agent, dict) else None
-        container = service.get("container", {}) if isinstance(service, dict) else {}
-        listed = container.get("ports") if isinstance(container, dict) else None
-        for n, port in enumerate(listed if isinstance(listed, list) else []):
-            external = port.get("external") if isinstance(port, dict) else None
-            if not isinstance(node, str) or not isinstance(external, int):
-                continue
-            taken = ports.setdefault((node, external), str(service.get("name")))
-            if taken != str(service.get("name")):
-                where = ("spec", "microservices", at, "container", "ports", n)
-                yield where, f"port {external} of node {node} is taken by {taken}", "Choose another external port."
+        yield from unknown(route, ("name", "from", "to"), here, "a route")
+        for end in ("from", "to"):
+            if route.get(end) not in names:
+                rule = f"a route {end} {route.get(end)!r}, which is no microservice here"
+                yield here, rule, f"There are {', '.join(names)}."
+        name = str(route.get("name", ""))
+        if not NAME.fullmatch(name) or name in taken:
+            twice = "stands twice" if name in taken else "is refused"
+            yield here, f"the name {name!r} of a route {twice}", NAME_REMEDY
+        taken.add(name)

@@ -26,7 +26,7 @@ def find_tool(fleet: Fleet, generation: str, which: Callable[[str], str | None] 
             "Edgelet alone has no Controller to send a fleet to. Copy nodes/NAME.yaml to each node and run there: "
             "edgelet deploy -f NAME.yaml"
         )
-    tools = TOOLS[fleet.api_version]
+    tools = TOOLS[fleet.api_version_for(generation)]
     for tool in tools:
         if which(tool):
             return tool

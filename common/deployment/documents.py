@@ -12,6 +12,11 @@ Where: TypeAlias = "tuple[str | int, ...]"
 """The way to a value: keys and positions."""
 
 MAX_BYTES = 16 * 1024 * 1024
+_MAX_VALUES = 1_000_000
+"""Of one file; aliases can make any number of a few lines."""
+_MERGE, _TIMESTAMP = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:timestamp"
+_SHOWN = 40
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ManifestError(Exception):
@@ -40,49 +45,98 @@ class Document:
 
 
 def load(file: Path) -> list[Document]:
-    """The documents of a file. Raises ManifestError."""
+    """The documents of a file, one at least. Raises ManifestError."""
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ManifestError(f"{file}: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ManifestError(f"{file}: {len(data)} bytes, at most {MAX_BYTES} are read")
-    return parse(data.decode(errors="replace"), str(file))
+        raise ManifestError(f"{file}: larger than {MAX_BYTES} bytes, which is not read")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{file}:{line}: this is not UTF-8. Save it as UTF-8") from None
+    documents = parse(text, str(file))
+    if not documents:
+        raise ManifestError(f"{file}: nothing stands in it")
+    return documents
 
 
 def parse(text: str, file: str) -> list[Document]:
     """The documents of a text. Raises ManifestError."""
     documents = []
-    loader = yaml.SafeLoader(text)
-    loader.name = file
+    loader = None
     try:
+        loader = _LOADER(text)
+        reader = _Reader(loader, file)
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # noqa: S101 - check_node said so
-            lines: dict[Where, int] = {}
-            documents.append(Document(file, _plain(loader, node, (), lines), lines))
+            reader.lines = {}
+            documents.append(Document(file, reader.plain(node, ()), reader.lines))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ManifestError(f"{file}:{line}: this is not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ManifestError(f"{file}: this is not YAML: {error}") from None
+    except RecursionError:
+        raise ManifestError(f"{file}: nested too deeply, or an alias that holds itself") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return documents
 
 
-def _plain(loader: yaml.SafeLoader, node: yaml.Node, where: Where, lines: dict[Where, int]) -> Any:
-    lines[where] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
+class _Reader:
+    """Makes plain values of the nodes of one file."""
+
+    def __init__(self, loader: yaml.SafeLoader, file: str) -> None:
+        self._loader, self._file = loader, file
+        self._left = _MAX_VALUES
+        self.lines: dict[Where, int] = {}
+
+    def plain(self, node: yaml.Node, where: Where) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ManifestError(f"{self._file}: more than {_MAX_VALUES} values. Do not multiply them by aliases")
+        self.lines[where] = _line(node)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, where)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(item, (*where, at)) for at, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(loader.construct_object(key_node))
-            line = key_node.start_mark.line + 1
+            if key_node.tag == _MERGE:
+                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for part in reversed(parts):  # the first one wins
+                    if not isinstance(part, yaml.MappingNode):
+                        raise ManifestError(f"{self._file}:{_line(part)}: << takes mappings only")
+                    merged |= self._mapping(part, where)
+                continue
+            key = str(self._scalar(key_node))
             if key in found:
-                raise ManifestError(f"{node.start_mark.name}:{line}: {key!r} stands twice in one mapping")
-            found[key] = _plain(loader, value_node, (*where, key), lines)
-            lines[(*where, key)] = line
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(loader, item, (*where, at), lines) for at, item in enumerate(node.value)]
-    return loader.construct_object(node)
+                raise ManifestError(f"{self._file}:{_line(key_node)}: {key!r} stands twice in one mapping")
+            found[key] = self.plain(value_node, (*where, key))
+            self.lines[(*where, key)] = _line(key_node)
+        return merged | found
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            raise ManifestError(f"{self._file}:{_line(node)}: a list or mapping as a key. Write text")
+        if node.tag == _TIMESTAMP:
+            return node.value  # JSON, which all of this ends as, has no dates
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as error:
+            shown = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
+            raise ManifestError(f"{self._file}:{_line(node)}: {shown}: {error}. Quote it") from None
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
-from .container import check_config
+from .generations import GENERATIONS
 
 Bus = Literal["serial", "i2c", "gpio"]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
 Gid = Annotated[int, Meta(ge=0, le=65_535)]
 
 _VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
+NODE = "node"
+"""`$node` is the node's own name."""
 
 
 class FleetError(Exception):
@@ -93,7 +94,7 @@ class KitRoute(_Model, frozen=True, kw_only=True, rename={"source": "from"}):
 
 
 class Kit(_Model, frozen=True, kw_only=True):
-    """What runs together on a node. `$name` as a whole value stands for what each node says.
+    """What runs together on a node. `$name` as a whole value stands for what each node says, `$node` for its name.
 
     Parameters:
         services: at least one.
@@ -127,46 +128,40 @@ class Fleet(_Model, frozen=True, kw_only=True):
 
     Parameters:
         registry: where images are, with their folder.
+        registry_id: of a private registry, as the Controller (or Edgelet) numbers it; none for a public one.
         tag: of the images.
         user: numeric user of the containers.
         groups: numeric groups that own devices on the nodes.
         kits: by name.
         nodes: at least one.
-        api_version: `datasance.com/v3` for PoT.
+        api_version: `datasance.com/v3` for PoT; that of Eclipse ioFog by default, where it has the generation.
     """
 
-    api_version: Literal["iofog.org/v3", "datasance.com/v3"] = "iofog.org/v3"
-    registry: Annotated[str, Meta(pattern=r"^[a-z0-9.:/_-]+$")]
+    api_version: Literal["iofog.org/v3", "datasance.com/v3", ""] = ""
+    registry: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$")]
+    registry_id: Annotated[int, Meta(ge=1)] | None = None
     tag: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
     user: Annotated[int, Meta(ge=1, le=65_535)] = 10_001
     groups: dict[Bus, Gid] = {}
     kits: dict[Name, Kit]
     nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
 
-
-def read_fleet(file: Path) -> Fleet:
-    """A fleet out of its file. Raises FleetError."""
-    try:
-        with file.open("rb") as stream:
-            fleet = msgspec.convert(yaml.load(stream, _loader()), Fleet)  # noqa: S506 - a safe loader, in C
-    except OSError as error:
-        raise FleetError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise FleetError(f"{file}: {error}") from None
-    _check(fleet, file)
-    return fleet
+    def api_version_for(self, generation: str) -> str:
+        """What manifests say. Raises FleetError for what the generation's tool refuses."""
+        taken = GENERATIONS[generation].api_versions
+        if self.api_version and self.api_version not in taken:
+            raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(taken)}")
+        return self.api_version or taken[0]
 
 
 def needs_of(service: str) -> Needs:
     """What a service needs. Raises FleetError for one that is not of this project."""
-    try:
-        folder = Path(import_module(service).__path__[0]) if service.isidentifier() else None
-        data = (folder / "deploy.toml").read_bytes() if folder else b""
-    except (ImportError, AttributeError, OSError):
-        folder = None
-    if folder is None:
-        raise FleetError(f"service {service!r} is none of this project's: its folder needs a deploy.toml")
-    return msgspec.toml.decode(data, type=Needs)
+    spec = find_spec(service) if service.isidentifier() else None
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or ():
+        with contextlib.suppress(OSError):
+            return msgspec.toml.decode(Path(folder, "deploy.toml").read_bytes(), type=Needs)
+    raise FleetError(f"service {service!r} is none of this project's: its folder needs a deploy.toml")
 
 
 def values_used(value: Any) -> Iterator[str]:
@@ -192,58 +187,3 @@ def replaced(value: Any, values: dict[str, Any]) -> Any:
     if isinstance(value, list | tuple):
         return [replaced(inner, values) for inner in value]
     return value
-
-
-def _loader() -> type[yaml.SafeLoader]:
-    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return loader
-
-
-def _check(fleet: Fleet, file: Path) -> None:
-    for name, kit in fleet.kits.items():
-        twice = [service for service, count in Counter(one.name for one in kit.services).items() if count > 1]
-        if twice:
-            raise FleetError(f"{file}: kit {name}: service {twice[0]!r} stands twice")
-        for one in kit.services:
-            needs_of(one.service)
-            _refuse(one.config, f"{file}: kit {name}, service {one.name}")
-        _refuse(kit.defaults, f"{file}: kit {name}, defaults")
-        known = [one.name for one in kit.services]
-        for end in (end for route in kit.routes for end in (route.source, route.to)):
-            if end not in known:
-                raise FleetError(f"{file}: kit {name}: a route names {end!r}; there are {', '.join(known)}")
-    for name, count in Counter(node.name for node in fleet.nodes).items():
-        if count > 1:
-            raise FleetError(f"{file}: node {name!r} stands twice")
-    for node in fleet.nodes:
-        _check_node(node, fleet, file)
-
-
-def _check_node(node: Node, fleet: Fleet, file: Path) -> None:
-    where = f"{file}: node {node.name}"
-    kit = fleet.kits.get(node.kit)
-    if kit is None:
-        raise FleetError(f"{where}: there is no kit {node.kit!r}; there are {', '.join(fleet.kits)}")
-    used = {name for one in kit.services for name in values_used((one.device, one.config))}
-    if missing := sorted(used - set(kit.defaults) - set(node.values)):
-        raise FleetError(f"{where}: a value for ${missing[0]} is missing; give it here or under the kit's defaults")
-    if unknown := sorted(set(node.values) - used):
-        raise FleetError(f"{where}: value {unknown[0]!r} is not used by kit {node.kit}")
-    _refuse(node.values, where)
-    for one in kit.services:
-        bus = needs_of(one.service).bus
-        if bus is None:
-            if one.device:
-                raise FleetError(f"{where}: {one.name} has no device; {one.service} needs none")
-            continue
-        if bus not in fleet.groups and bus not in node.groups:
-            raise FleetError(f"{where}: group of {bus} devices is missing (stat -c %g {one.device} on the node)")
-        device = str(replaced(one.device, kit.defaults | node.values))
-        if not device.startswith("/dev/"):
-            raise FleetError(f"{where}: device {device!r} of {one.name} is not below /dev")
-
-
-def _refuse(values: Any, where: str) -> None:
-    """What ioFog would corrupt."""
-    for _, rule, remedy in check_config(values, (), in_template=False):
-        raise FleetError(f"{where}: {rule}. {remedy}")

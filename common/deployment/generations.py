@@ -1,12 +1,20 @@
 """What each ioFog generation knows: a table, from its sources and from running Controllers.
 
-3.0: iofogctl 3, Java agent. 3.7: potctl 1.6 or iofogctl 3.7, Java agent, NATS. 3.8: Edgelet under a Controller (with
-`devices`, which the first 3.8 had not yet). edgelet: Edgelet alone.
+3.0: iofogctl 3, Java agent. 3.6: PoT 3.5.7 to 3.6, Java agent, single devices by CDI. 3.7: potctl 1.6 or iofogctl
+3.7, Java agent, NATS in place of routes. 3.8: Edgelet under a Controller (with `devices`, which the first 3.8 had not
+yet). edgelet: Edgelet alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from .documents import Where
+
+Problem: TypeAlias = "tuple[Where, str, str]"
+"""Where, what is wrong, and what to write instead; what need not be mended begins with `MAYBE`."""
+MAYBE = "perhaps: "
 
 TEXT, INTEGER, TRUTH, LIST, MAP, ANY = "text", "integer", "true or false", "list", "mapping", "anything"
 
@@ -43,6 +51,7 @@ _3_8 = {
 }
 _SERVICE = {"name": TEXT, "agent": MAP, "images": MAP, "container": MAP, "config": MAP}
 _NATS = {"natsConfig": MAP}
+NATS_CONFIG = {"natsAccess": TRUTH, "natsRule": TEXT}
 _KINDS = ("Application", "ApplicationTemplate", "Microservice", "Registry", "CatalogItem", "Volume", "AgentConfig")
 UNCHECKED_KINDS = ("Volume", "AgentConfig", "EdgeResource", "Secret", "ConfigMap", "MicroserviceTemplate")
 """Not about containers of services; the command line tools are strict about the first three themselves."""
@@ -72,6 +81,31 @@ class Generation:
     volume_types: tuple[str, ...] = field(default=("bind", "volume"))
 
     @property
+    def is_edgelet(self) -> bool:
+        """Whether it is Edgelet alone, without a Controller."""
+        return not self.application
+
+    @property
+    def has_nats(self) -> bool:
+        """Whether NATS carries messages."""
+        return "natsConfig" in self.service
+
+    @property
+    def has_cdi_only(self) -> bool:
+        """Whether CDI is the one way to give a container a single device."""
+        return "cdiDevices" in self.container and "devices" not in self.container
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the Controller fills variables from secrets."""
+        return "Secret" in self.kinds
+
+    @property
+    def is_java(self) -> bool:
+        """Whether the node runs a Java agent."""
+        return self.images == ("x86", "arm")
+
+    @property
     def has_routes(self) -> bool:
         """Whether routes carry messages."""
         return "routes" in self.application
@@ -93,6 +127,16 @@ GENERATIONS = {
             {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},
             ("x86", "arm"),
             (*_KINDS, "Route", "EdgeResource"),
+        ),
+        Generation(
+            "3.6",
+            ("datasance.com/v3",),
+            _3_7,
+            {**_SERVICE, "schedule": INTEGER},
+            {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},
+            ("x86", "arm"),
+            (*_KINDS, "Route", "EdgeResource", "Secret", "ConfigMap"),
+            volume_types=("bind", "volume", "volumeMount"),
         ),
         Generation(
             "3.7",
@@ -152,3 +196,14 @@ HEALTH = {
     "retries": INTEGER,
 }
 RESERVED_PORTS = (54321, 54322)
+CAPABILITIES = frozenset(
+    (
+        *("ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN"),
+        *("DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE"),
+        *("LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST"),
+        *("NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT"),
+        *("SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME"),
+        *("SYS_TTY_CONFIG", "WAKE_ALARM"),
+    )
+)
+"""capabilities(7), and ALL."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .fleet import Bus, FleetError, KitService, Needs, needs_of
+from .generations import GENERATIONS
 
 STATE = "/var/lib/bridge"
 TMP_MIB = 16
@@ -40,6 +41,7 @@ class Placed:
         config: settings.
         user: that the container runs as.
         group: that owns the device, or the user's own.
+        registry: id of a private one.
     """
 
     service: KitService
@@ -49,6 +51,7 @@ class Placed:
     config: dict[str, Any]
     user: str
     group: str
+    registry: int | None = None
 
     @property
     def bus(self) -> Bus | None:
@@ -60,28 +63,36 @@ class Placed:
         return f"/dev/{self.service.name}" if self.bus == "serial" and generation != "3.0" else self.device
 
     def settings(self, generation: str) -> dict[str, Any]:
-        """Its config, with the device where the service looks for it."""
+        """Its config, with the device where the service looks for it. Raises FleetError."""
         whole = dict(self.config)
         setting = needs(self.service.service).device_setting
         if setting:
             *path, last = setting.split(".")
             place = whole
             for part in path:
-                place[part] = dict(place.get(part, {}))
+                place[part] = dict(self._members(place, part))
                 place = place[part]
             place.setdefault(last, self.inside(generation))
         if self.service.metrics_port is not None:
-            whole["http"] = {"host": "0.0.0.0", "port": METRICS_PORT} | whole.get("http", {})  # noqa: S104 - published
+            published = {"host": "0.0.0.0", "port": METRICS_PORT}  # noqa: S104 - outside the port is as mapped
+            whole["http"] = published | self._members(whole, "http")
         return whole
+
+    def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
+        found = holder.get(name, {})
+        if not isinstance(found, dict):
+            remedy = "Write its members; one more is put in"
+            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is no mapping. {remedy}")
+        return found
 
 
 def microservice(placed: Placed, generation: str) -> dict[str, Any]:
-    """As it stands in an Application of 3.0, 3.7 or 3.8."""
-    architectures = ("amd64", "arm64", "arm") if generation == "3.8" else ("x86", "arm")
+    """As it stands in an Application."""
+    architectures = ("x86", "arm") if GENERATIONS[generation].is_java else ("amd64", "arm64", "arm")
     return {
         "name": placed.service.name,
         "agent": {"name": placed.node},
-        "images": dict.fromkeys(architectures, placed.image) | {"registry": "remote"},
+        "images": dict.fromkeys(architectures, placed.image) | {"registry": placed.registry or "remote"},
         **nats_access(generation),
         "container": _container(placed, generation),
         "config": placed.settings(generation),
@@ -90,7 +101,7 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 def nats_access(generation: str) -> dict[str, Any]:
     """What an application and each of its microservices need where NATS carries messages."""
-    return {"natsConfig": {"natsAccess": True}} if generation in ("3.7", "3.8") else {}
+    return {"natsConfig": {"natsAccess": True}} if GENERATIONS[generation].has_nats else {}
 
 
 def edgelet_microservice(placed: Placed) -> dict[str, Any]:
@@ -103,7 +114,7 @@ def edgelet_microservice(placed: Placed) -> dict[str, Any]:
         "metadata": {"name": placed.service.name},
         "spec": {
             "image": placed.image,
-            "registry": 1,
+            "registry": placed.registry or 1,
             "container": container | {"env": [{"key": key, "value": value} for key, value in settings]},
         },
     }
@@ -132,7 +143,8 @@ def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tu
 
 
 def _container(placed: Placed, generation: str) -> dict[str, Any]:
-    if placed.service.secrets and generation not in ("3.7", "3.8"):
+    known = GENERATIONS[generation]
+    if placed.service.secrets and not known.has_secrets:
         remedy = "Mount a file and name it in the settings, as broker.password_file"
         raise FleetError(f"service {placed.service.name}: {generation} fills no variables from secrets. {remedy}")
     state = {"hostDestination": f"{placed.service.name}-state", "containerDestination": STATE}
@@ -141,7 +153,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     if placed.service.metrics_port is not None:
         external = placed.service.metrics_port
         container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
-    if generation == "3.0":
+    if "rootHostAccess" in known.container:
         if placed.bus is None:
             return container | {"rootHostAccess": False}
         # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
@@ -149,16 +161,18 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         return container | {"rootHostAccess": True, "volumes": [dev, *volumes]}
     container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB, "healthCheck": HEALTH}
     told: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in hears(placed)]
+    told = told if known.has_nats else []
     told += [{"key": key, "valueFromSecret": secret} for key, secret in placed.service.secrets.items()]
-    if generation == "3.7":
-        # This generation tells a container its credentials, but not where NATS is.
-        told.insert(0, {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"})
+    if known.has_cdi_only:
+        if known.has_nats:  # it tells a container its credentials, but not where NATS is
+            told.insert(0, {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"})
         named = {"cdiDevices": [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]} if placed.bus else {}
-        return container | {"runAsUser": f"{placed.user}:{placed.group}"} | named | {"env": told}
+        container |= {"runAsUser": f"{placed.user}:{placed.group}"} | named
+        return container | ({"env": told} if told else {})
     container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
     if placed.bus:
         device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
         container["devices"] = [device]
     tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
     container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
-    return container | ({"env": told} if told and generation == "3.8" else {})
+    return container | ({"env": told} if told else {})

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from .fleet import Bus, Fleet, Kit, Node, replaced, values_used
+from .fleet import NODE, Bus, Fleet, Kit, Node, replaced, values_used
+from .generations import GENERATIONS
 from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access, needs
 
 
@@ -18,7 +19,7 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
         fleet: complete and consistent.
         generation: a key of GENERATIONS.
     """
-    if generation == "edgelet":
+    if GENERATIONS[generation].is_edgelet:
         for node in fleet.nodes:
             yield f"nodes/{node.name}.yaml", text(edgelet_microservice(placed) for placed in on_node(fleet, node))
         return
@@ -26,7 +27,7 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
     yield "templates.yaml", text(_template(fleet, name, generation) for name in used)
     for node in fleet.nodes:
         yield f"nodes/{node.name}.yaml", text([_application(fleet, node, generation)])
-        if generation == "3.7":
+        if GENERATIONS[generation].has_cdi_only:
             for bus, file in cdi_files(on_node(fleet, node)):
                 yield f"cdi/{node.name}/iofog-{bus}.yaml", text([file])
 
@@ -34,7 +35,7 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
 def on_node(fleet: Fleet, node: Node) -> list[Placed]:
     """Everything that runs on a node."""
     kit = fleet.kits[node.kit]
-    values = kit.defaults | node.values
+    values = kit.defaults | node.values | {NODE: node.name}
     return [
         Placed(
             service=one,
@@ -44,6 +45,7 @@ def on_node(fleet: Fleet, node: Node) -> list[Placed]:
             config=replaced(one.config, values),
             user=str(fleet.user),
             group=str(_gid(fleet, node, needs(one.service).bus)),
+            registry=fleet.registry_id,
         )
         for one in kit.services
     ]
@@ -76,26 +78,27 @@ def _gid(fleet: Fleet, node: Node, bus: Bus | None) -> int | None:
 
 def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     kit = fleet.kits[name]
-    names = sorted({value for one in kit.services for value in values_used((one.device, one.config))})
+    used = {value for one in kit.services for value in values_used((one.device, one.config))}
+    names = sorted(used - {NODE})
     variables: list[dict[str, Any]] = [{"key": "agent"}]
     variables += [{"key": key} | _default(kit, key) for key in names]
-    if generation != "3.0":
+    if "runAsUser" in GENERATIONS[generation].container:
         variables += [{"key": f"{_identity(generation)}-{bus}"} for bus in _buses(kit)]
     application: dict[str, Any] = nats_access(generation) | {
         "microservices": [
             microservice(placed, generation)
-            if generation != "3.7" or placed.bus is None
+            if not GENERATIONS[generation].has_cdi_only or placed.bus is None
             # User and group stand in one value there, which a placeholder has to be as a whole.
             else _with_user(microservice(placed, generation), f"{{{{ user-{placed.bus} }}}}")
             for placed in _with_placeholders(fleet, kit, names)
         ]
     }
-    if generation == "3.0" and kit.routes:
+    if GENERATIONS[generation].has_routes and kit.routes:
         application["routes"] = [
             {"name": f"{route.source}-to-{route.to}", "from": route.source, "to": route.to} for route in kit.routes
         ]
     return {
-        "apiVersion": fleet.api_version,
+        "apiVersion": fleet.api_version_for(generation),
         "kind": "ApplicationTemplate",
         "metadata": {"name": name},
         "spec": {"variables": variables, "application": application},
@@ -103,7 +106,7 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
 
 
 def _with_placeholders(fleet: Fleet, kit: Kit, names: list[str]) -> Iterator[Placed]:
-    placeholders = {key: f"{{{{ {key} }}}}" for key in names}
+    placeholders = {key: f"{{{{ {key} }}}}" for key in names} | {NODE: "{{ agent }}"}
     for one in kit.services:
         yield Placed(
             service=one,
@@ -113,6 +116,7 @@ def _with_placeholders(fleet: Fleet, kit: Kit, names: list[str]) -> Iterator[Pla
             config=replaced(one.config, placeholders),
             user=str(fleet.user),
             group=f"{{{{ gid-{bus} }}}}" if (bus := needs(one.service).bus) else str(fleet.user),
+            registry=fleet.registry_id,
         )
 
 
@@ -126,7 +130,7 @@ def _default(kit: Kit, key: str) -> dict[str, Any]:
 
 def _identity(generation: str) -> str:
     """The variable that says who a container runs as: user and group in one, or the group alone."""
-    return "user" if generation == "3.7" else "gid"
+    return "user" if GENERATIONS[generation].has_cdi_only else "gid"
 
 
 def _buses(kit: Kit) -> list[Bus]:
@@ -137,13 +141,13 @@ def _application(fleet: Fleet, node: Node, generation: str) -> dict[str, Any]:
     given: dict[str, Any] = {"agent": node.name} | dict(sorted(node.values.items()))
     for bus in _buses(fleet.kits[node.kit]):
         gid = _gid(fleet, node, bus)
-        if generation == "3.7":
+        if GENERATIONS[generation].has_cdi_only:
             given[f"user-{bus}"] = f"{fleet.user}:{gid}"
-        elif generation == "3.8":
+        elif GENERATIONS[generation].has_devices:
             given[f"gid-{bus}"] = str(gid)
     variables = [{"key": key, "value": value} for key, value in given.items()]
     return {
-        "apiVersion": fleet.api_version,
+        "apiVersion": fleet.api_version_for(generation),
         "kind": "Application",
         "metadata": {"name": f"{node.kit}-{node.name}"},
         "spec": {"template": {"name": node.kit, "variables": variables}},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .fleet import Bus, KitService
+from .generations import GENERATIONS
 from .microservice import (
     MEMORY_MIB,
     STATE,
@@ -23,18 +24,26 @@ from .microservice import (
 )
 from .render import cdi_files, text
 
-FOLDERS = {"3.0": "iofog-3.0", "3.7": "iofog-3.7", "3.8": "iofog-3.8", "edgelet": "edgelet"}
+FOLDERS = {
+    "3.0": "iofog-3.0",
+    "3.6": "iofog-3.6",
+    "3.7": "iofog-3.7",
+    "3.8": "iofog-3.8",
+    "edgelet": "edgelet",
+}
 REGISTRY = "registry.example.com/iofog"
 _GROUPS: dict[Bus, str] = {"serial": "20", "i2c": "998", "gpio": "997"}
 _USER = "10001"
 _NO_DEVICE = {
     "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
+    "3.6": "It needs no device. Not privileged.",
     "3.7": "It needs no device. Not privileged.",
     "3.8": "It needs no device and is given none.",
     "edgelet": "It needs no device and is given none; Edgelet alone applies no config, so settings are variables.",
 }
 _WAY = {
     "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
+    "3.6": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
     "3.7": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
     "3.8": "Its device and nothing else; set runAsGroup to the group that owns it on the node.",
     "edgelet": "Its device and nothing else; Edgelet alone applies no config, so settings are variables.",
@@ -55,10 +64,13 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
             head = (
                 f"# /etc/cdi/iofog-{service}.yaml of a node. hostPath has to be a device node, not a link to one.\n"
             )
-            yield f"iofog-3.7/cdi/{service}.yaml", head + _WRITTEN.format(service=service) + text([file])
-    for generation in ("3.0", "3.7"):
-        head = "# The services in the Controller's catalogue; then `images: {catalogId: …}` in a microservice.\n"
-        yield f"{FOLDERS[generation]}/catalog.yaml", head + text(_catalog_item(service) for service in services)
+            for generation, folder in FOLDERS.items():
+                if GENERATIONS[generation].has_cdi_only:
+                    yield f"{folder}/cdi/{service}.yaml", head + _WRITTEN.format(service=service) + text([file])
+    for generation, folder in FOLDERS.items():
+        if GENERATIONS[generation].is_java:
+            head = "# The services in the Controller's catalogue; then `images: {catalogId: …}` in a microservice.\n"
+            yield f"{folder}/catalog.yaml", head + text(_catalog_item(one, generation) for one in services)
     yield "compose.yaml", _COMPOSE_HEAD + text([_compose(services)]).removeprefix("---\n")
 
 
@@ -81,17 +93,17 @@ def _placed(service: str) -> Placed:
 
 def _application(placed: Placed, generation: str) -> dict[str, Any]:
     return {
-        "apiVersion": "iofog.org/v3",
+        "apiVersion": GENERATIONS[generation].api_versions[0],
         "kind": "Application",
         "metadata": {"name": placed.service.service.replace("_", "-")},
         "spec": nats_access(generation) | {"microservices": [microservice(placed, generation)]},
     }
 
 
-def _catalog_item(service: str) -> dict[str, Any]:
+def _catalog_item(service: str, generation: str) -> dict[str, Any]:
     image = f"{REGISTRY}/{service}:1.0"
     return {
-        "apiVersion": "iofog.org/v3",
+        "apiVersion": GENERATIONS[generation].api_versions[0],
         "kind": "CatalogItem",
         "metadata": {"name": service.replace("_", "-")},
         "spec": {"description": f"ioFog device service {service}", "x86": image, "arm": image, "registry": "remote"},

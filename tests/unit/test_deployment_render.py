@@ -10,7 +10,8 @@ import yaml
 from deployment.__main__ import main
 from deployment.check import check_documents
 from deployment.documents import parse
-from deployment.fleet import FleetError, needs_of, read_fleet
+from deployment.fleet import FleetError, needs_of
+from deployment.fleet_file import read_fleet
 from deployment.generations import GENERATIONS
 from deployment.render import render
 from deployment.samples import FOLDERS, samples
@@ -35,7 +36,7 @@ def manifests(text):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_the_example_passes_the_check_in_every_generation(generation):
     files = dict(render(read_fleet(EXAMPLE), generation))
-    documents = [doc for name, text in files.items() if not name.startswith("cdi/") for doc in parse(text, name)]
+    documents = [doc for name, text in files.items() for doc in parse(text, name)]
     assert not [str(finding) for finding in check_documents(documents, GENERATIONS[generation])]
     assert {name for name in files if name.startswith("nodes/")} == {
         f"nodes/{node}.yaml" for node in ("pi-01", "pi-02", "truck-7")
@@ -86,7 +87,7 @@ def settings_from_controller(files, node):
         yield service["name"], sources.resolve(json.dumps(service["config"])), service
 
 
-@pytest.mark.parametrize("generation", ["3.0", "3.7", "3.8"])
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
 def test_services_understand_what_they_are_told(generation):
     files = dict(render(read_fleet(EXAMPLE), generation))
     told = {name: (settings, service) for name, settings, service in settings_from_controller(files, "pi-02")}
@@ -134,13 +135,13 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
     kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
     bridge = kits["cold-room"]["services"][-1]
     files = {name: dict(render(read_fleet(EXAMPLE), name)) for name in GENERATIONS}
-    for generation in ("3.0", "3.7", "3.8"):
+    for generation in ("3.0", "3.6", "3.7", "3.8"):
         told = {name: service for name, _, service in settings_from_controller(files[generation], "pi-01")}
         container = told["mqtt"]["container"]
         assert not {"devices", "cdiDevices"} & set(container)
         assert [v["containerDestination"] for v in container["volumes"]] == ["/var/lib/bridge"]
         variables = {variable["key"]: variable["value"] for variable in container.get("env", ())}
-        assert ("IOFOG_RECEIVE" in variables) == (generation != "3.0")
+        assert ("IOFOG_RECEIVE" in variables) == (generation in ("3.7", "3.8"))
     assert container["runAsGroup"] == "10001"
     bridge["secrets"] = {"BROKER_PASSWORD": "mqtt/password"}
     fleet = read_fleet(fleet_file(tmp_path, kits=kits))
@@ -186,13 +187,14 @@ def test_routes_are_rendered_where_there_are_some(tmp_path, capsys):
     kits["cold-room"]["routes"] = [{"from": "climate", "to": "door"}]
     file = fleet_file(tmp_path, kits=kits)
     (template, _) = manifests(dict(render(read_fleet(file), "3.0"))["templates.yaml"])
+    assert manifests(dict(render(read_fleet(file), "3.6"))["templates.yaml"])[0]["spec"]["application"]["routes"]
     routes = template["spec"]["application"]["routes"]
     assert routes == [{"name": "climate-to-door", "from": "climate", "to": "door"}]
     assert main(["render", str(file), "--generation", "3.8", "--out", str(tmp_path / "out")]) == 0
     assert "routes are left out: 3.8 carries messages by NATS" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("generation", ["3.0", "3.7", "3.8"])
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
 def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
     kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
     kits["truck"]["services"][0]["metrics_port"] = 18080
@@ -213,7 +215,7 @@ def test_the_manifests_in_deploy_are_up_to_date_and_pass_the_check():
     for name, text in samples(SERVICES):
         assert (PROJECT / "deploy" / name).read_text() == text, f"{name}: run make docs"
     for generation, folder in FOLDERS.items():
-        for file in (PROJECT / "deploy" / folder).glob("*.yaml"):
+        for file in (PROJECT / "deploy" / folder).rglob("*.yaml"):
             found = check_documents(parse(file.read_text(), file.name), GENERATIONS[generation])
             assert not [str(finding) for finding in found]
 
@@ -306,49 +308,3 @@ def test_what_to_install_is_said(tmp_path, monkeypatch, capsys):
 def test_an_unknown_node_is_named(tool, tmp_path, capsys):
     assert deployed(tmp_path, "--nodes", "pi-9") == 1
     assert "'pi-9' is none of the fleet's nodes; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
-
-
-GPS = {"name": "a", "service": "gps_receiver", "device": "/dev/x"}
-NODE = {"name": "pi-01", "kit": "cold-room", "values": {"room": "north"}}
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"nodes": []}, "nodes"),
-        ({"nodes": [NODE, NODE]}, "node 'pi-01' stands twice"),
-        ({"nodes": [NODE | {"name": "Pi_01"}]}, "name"),
-        ({"nodes": [NODE | {"kit": "warm-room"}]}, "there is no kit 'warm-room'"),
-        ({"nodes": [NODE | {"values": {}}]}, r"a value for \$room is missing"),
-        ({"nodes": [NODE | {"values": {"room": "x", "rom": 1}}]}, "value 'rom' is not used"),
-        ({"nodes": [NODE | {"values": {"room": 'the "cold" one'}}]}, "a double quote in config"),
-        ({"nodes": [NODE | {"values": {"room": "{{ x }}"}}]}, "the Controller renders"),
-        ({"groups": {"serial": 20}}, r"group of \w+ devices is missing"),
-        ({"tagg": "1"}, "tagg"),
-        ({"api_version": "iofog.org/v2"}, "api_version"),
-        (
-            {"kits": {"k": {"services": [GPS], "routes": [{"from": "a", "to": "b"}]}}},
-            "a route names 'b'; there are a",
-        ),
-        ({"tag": "1 0"}, "tag"),
-        (
-            {"kits": {"k": {"services": [{"name": "a", "service": "json", "device": "/dev/x"}]}}},
-            "none of this project's",
-        ),
-        (
-            {"kits": {"k": {"services": [{"name": "a", "service": "gps_receiver", "device": "/dev/x"}] * 2}}},
-            "stands twice",
-        ),
-    ],
-)
-def test_a_fleet_that_cannot_be_is_refused_with_the_reason(changes, words, tmp_path, capsys):
-    file = fleet_file(tmp_path, **changes)
-    with pytest.raises(FleetError, match=words):
-        read_fleet(file)
-    assert main(["render", str(file), "--generation", "3.8", "--out", str(tmp_path / "out")]) == 1
-
-
-def test_a_device_has_to_be_one(tmp_path):
-    nodes = [{"name": "t", "kit": "truck", "values": {"plate": "x", "receiver": "COM3"}}]
-    with pytest.raises(FleetError, match="is not below /dev"):
-        read_fleet(fleet_file(tmp_path, nodes=nodes))
