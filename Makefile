@@ -17,6 +17,9 @@ TAG      ?= dev
 ARM      := linux/arm64,linux/arm/v7
 IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $(if $(BUILDER),--builder $(BUILDER))
 
+# $(call need,NAME,example): ends with what to write where a variable is missing.
+need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
@@ -80,13 +83,18 @@ image-test-arm: $(STAMP) ## the same for one service on both ARM platforms, unde
 image-report: $(STAMP) ## size, layers, user and import time of built images: the same options
 	@$(BIN)/python -m deployment image-report $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
-deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.7|3.8|edgelet
+deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.6|3.7|3.8|edgelet
+	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
+	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
 	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)
 
-deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=3.0|3.7|3.8|edgelet]
+deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=3.0|3.6|3.7|3.8|edgelet]
+	$(call need,FILE,FILE=deploy/iofog-3.8/gps_receiver.yaml GENERATION=3.8)
 	@$(BIN)/python -m deployment check $(FILE) $(if $(GENERATION),--generation $(GENERATION))
 
 deploy: $(STAMP) ## render a fleet and hand it to iofogctl or potctl: FLEET=file GENERATION=… [NODES="a b"] [NAMESPACE=name]
+	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
+	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
 	@$(BIN)/python -m deployment deploy $(FLEET) --generation $(GENERATION) $(if $(NODES),--nodes $(NODES)) \
 	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
 

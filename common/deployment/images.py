@@ -166,7 +166,7 @@ def bake(images: Images, *, push: bool = False) -> str:
         elif len(images.platforms) == 1:
             output = ["type=docker"]
         else:
-            output = [f"type=oci,dest={OUT}/{service}.tar,rewrite-timestamp=true"]
+            output = [f"type=oci,dest={archive_of(service)},rewrite-timestamp=true"]
         target = {
             "context": ".",
             "dockerfile": DOCKERFILE,
@@ -183,6 +183,11 @@ def bake(images: Images, *, push: bool = False) -> str:
             target["attest"] = ["type=sbom", "type=provenance,mode=max"]
         targets[service] = target
     return json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}, indent=2) + "\n"
+
+
+def archive_of(service: str) -> Path:
+    """Where Docker leaves an image of several platforms, which its own store does not take."""
+    return OUT / f"{service}.tar"
 
 
 def check_emulation(platforms: Sequence[str], builder: str, binfmt: Path = _BINFMT) -> None:
@@ -215,10 +220,12 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
         (OUT / "bake.json").write_text(bake(images, push=push))
     for service in images.services:
         (OUT / f"{service}.cdx.json").write_text(_bill_of_materials(service))
+    # Without it, buildx from 0.19 asks on a terminal whether the certificates outside this folder may be read.
+    environment = os.environ | {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
     for command in build_commands(images, builder, push=push):
         if command[0] == "-":
             subprocess.run(command[1:], check=False, capture_output=True)
-        elif subprocess.run(command, check=False).returncode:
+        elif subprocess.run(command, check=False, env=environment).returncode:
             raise ImageError(f"failed, and said why above: {' '.join(command)}")
 
 

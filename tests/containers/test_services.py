@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from .running import PLATFORMS, container, device, eventually, podman
+from deployment.image_report import facts_of
+from deployment.images import architecture
+
+from .running import IMAGES, PLATFORMS, container, device, eventually, podman
 
 SERVICES = sorted(file.parent.name for file in Path(__file__).parents[2].glob("services/*/pyproject.toml"))
 ON_ARM = ["gps_receiver"]
@@ -25,6 +28,14 @@ def test_readings_arrive_and_none_is_lost_at_the_end(service, platform):
             counts = counted(running.messages()[-1])
     assert counts["read"] == counts["delivered"] > 0
     assert counts["buffered"] == counts["dropped"] == 0
+
+
+@pytest.mark.parametrize(("service", "platform"), CASES)
+def test_an_image_is_small_and_is_mostly_what_all_share(service, platform):
+    facts = facts_of("podman", f"{IMAGES.format(service)}-{architecture(platform)}")
+    assert facts.packed < 20_000_000
+    assert facts.layers[-1].packed < 1_000_000
+    assert facts.user == "10001:10001"
 
 
 def counted(text):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -105,16 +107,49 @@ def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "SERVICE=gps: there are climate_sensor" in capsys.readouterr().out
 
 
+def write_archive(file: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(file, "w") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def test_an_image_of_several_platforms_is_read_from_the_archive_that_docker_makes(tmp_path: Path) -> None:
+    blobs: dict[str, bytes] = {}
+
+    def blob(data: bytes, **more: object) -> dict[str, object]:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        blobs["blobs/" + digest.replace(":", "/")] = data
+        return {"digest": digest, "size": len(data)} | more
+
+    def encoded(value: object) -> bytes:
+        return json.dumps(value).encode()
+
+    images = []
+    for size, platform in (
+        (1000, {"architecture": "arm64", "variant": "v8"}),
+        (2000, {"architecture": "arm", "variant": "v7"}),
+    ):
+        config = blob(encoded({"rootfs": {"diff_ids": ["sha256:a"]}, "config": {"User": "10001"}}))
+        layer = blob(gzip.compress(bytes(size)))
+        images.append(blob(encoded({"config": config, "layers": [layer]}), platform={"os": "linux"} | platform))
+    index = {"manifests": [blob(encoded({"manifests": images}))]}
+    write_archive(tmp_path / "image.tar", blobs | {"index.json": encoded(index)})
+    for size, name in ((1000, "linux/arm64"), (2000, "linux/arm/v7")):
+        facts = read_archive(tmp_path / "image.tar", name)
+        assert (facts.size, facts.user) == (size, "10001")
+        assert 0 < facts.packed < 100
+    with pytest.raises(ImageError, match="no image for linux/amd64"):
+        read_archive(tmp_path / "image.tar", "linux/amd64")
+
+
 def test_an_image_is_weighed_layer_by_layer(tmp_path: Path) -> None:
     layers = {"a.tar": bytes(1_000_000), "b.tar": bytes(range(256))}
     config = {"rootfs": {"diff_ids": ["sha256:a", "sha256:b"]}, "config": {"User": "10001:10001"}}
     manifest = [{"Config": "c.json", "Layers": list(layers)}]
     members = layers | {"c.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
-    with tarfile.open(tmp_path / "image.tar", "w") as archive:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    write_archive(tmp_path / "image.tar", members)
     facts = read_archive(tmp_path / "image.tar")
     assert facts.user == "10001:10001"
     assert [layer.digest for layer in facts.layers] == ["sha256:a", "sha256:b"]
