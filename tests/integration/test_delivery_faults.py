@@ -43,6 +43,7 @@ async def test_nothing_is_lost_and_order_kept(start, line, tmp_path, kind, fault
         pytest.skip(f"{kind} is not installed")
     settings = {
         "SETTING_SERIAL__PORT": str(line.path),
+        "SETTING_SILENT_AFTER": "0",
         "SETTING_OUTBOX__DURABILITY": durability,
         "SETTING_OUTBOX__DIRECTORY": str(tmp_path),
         "SETTING_OUTBOX__SPILL_AFTER_S": "0.1",
