@@ -103,11 +103,11 @@ class Inbox:
         return True
 
     async def take(self) -> AsyncIterator[IoMessage]:
-        """Each message as it comes, for ever."""
+        """Each message as it comes, for ever; it counts as taken when the next one is asked for."""
         while True:
             message, taken = await self._queue.get()
-            taken()
             yield message
+            taken()
 
 
 def too_large(size: int, limit: int, name: str) -> MessageError:
@@ -224,12 +224,10 @@ class DataPlane(Link):
         steady_at, acknowledged = float("inf"), self._in_flight.acknowledged
         try:
             async with self._session(lost):
-                log.info("%s is up: %s", self._name, self.description)
-                self._last_error = None
                 steady_at = loop.time() + _STEADY_AFTER_S
                 self._up.set()
                 try:
-                    return await self._until_lost(lost)
+                    return await self._until_lost(lost, lambda: self._is_proven(steady_at, acknowledged))
                 finally:
                     self._up.clear()
         except LinkError as error:
@@ -238,12 +236,20 @@ class DataPlane(Link):
             log.exception("%s: an unforeseen error; connecting anew", self._name)
             return ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
         finally:
-            if self._in_flight.acknowledged > acknowledged or loop.time() >= steady_at:
+            if self._is_proven(steady_at, acknowledged):
                 self._backoff.reset()
             self._give_up(lost.result() if lost.done() else ConnectionLost(f"{self._name}: given up"))
 
-    async def _until_lost(self, lost: asyncio.Future[LinkError]) -> LinkError:
+    def _is_proven(self, steady_at: float, acknowledged: int) -> bool:
+        return self._in_flight.acknowledged > acknowledged or asyncio.get_running_loop().time() >= steady_at
+
+    async def _until_lost(self, lost: asyncio.Future[LinkError], is_proven: Callable[[], bool]) -> LinkError:
+        said = False
         while True:
+            # After a failure, a connection that is refused what it does would be "up" and "down" again and again.
+            if not said and (self._last_error is None or is_proven()):
+                log.info("%s is up: %s", self._name, self.description)
+                said, self._last_error = True, None
             done, _ = await asyncio.wait((lost,), timeout=min(_TICK_S, self._receipt_timeout_s / 4))
             if done:
                 return lost.result()

@@ -18,8 +18,7 @@ from pathlib import Path
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, Error, NoServersError
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StreamConfig
+from nats.js.api import DeliverPolicy, DiscardPolicy, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from .addressing import address_of
@@ -27,6 +26,7 @@ from .backoff import Backoff
 from .data_plane import DataPlane, Sent, ended, too_large
 from .errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 from .message import IoMessage
+from .nats_consumer import NatsConsumer
 from .nats_messages import command_id, headers_of, message_of
 from .nats_options import FALLBACK, NatsOptions
 from .nats_publisher import NatsPublisher
@@ -38,10 +38,24 @@ log = logging.getLogger("iofog_sdk")
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
 _HEADERS = 4096
-"""Room for them: they count for the server's limit."""
-_FORGOTTEN_AFTER_S = 7 * 86_400
-"""A microservice that has been away for longer finds its commands gone."""
-_CONSUMER_WINDOW = 256
+"""Room for them, or half of a small message."""
+_DUPLICATES_KNOWN_S = 600
+"""Of a stream that is made here: what is sent again later is kept twice, and told by its number."""
+_REMEDIES = {
+    10065: "name the stream that has these subjects: ?stream=",
+    10077: "make room in it, or let it discard its oldest messages",
+}
+"""By error code of JetStream."""
+
+
+class _Client(Client):
+    """nats-py's, which would answer a server without TLS in clear, whatever the URL says."""
+
+    def _connect_command(self) -> bytes:
+        info, server = self._server_info, self._current_server
+        if server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
+            raise Error("the server does not offer TLS; nothing was told to it")
+        return super()._connect_command()
 
 
 class NatsLink(DataPlane):
@@ -60,6 +74,7 @@ class NatsLink(DataPlane):
         self._subject = options.filled(options.subject)
         self._posted = asyncio.Event()
         self._requests: dict[str, Msg] = {}
+        self._consumers: list[NatsConsumer] = []
 
     @contextlib.asynccontextmanager
     async def _session(self, lost: asyncio.Future[LinkError]) -> AsyncIterator[None]:
@@ -71,32 +86,39 @@ class NatsLink(DataPlane):
             if not task.cancelled() and (error := task.exception()):
                 lose(error)
 
-        client = Client()
+        client = _Client()
         publishing: asyncio.Task[None] | None = None
         try:
             try:
                 async with asyncio.timeout(self.options.answer_timeout_s):
                     await self._open(client, lose)
-                    await self._prepare(client)
+                    await self._prepare(client, lose)
                     publisher = NatsPublisher(client, lose)
                     await publisher.open()
             except TimeoutError:
                 raise NodeUnreachable(f"NATS: {self.options.server} does not answer") from None
             except (Error, OSError, CredentialsError) as error:
                 raise self._explained(error) from None
-            publishing = asyncio.get_running_loop().create_task(self._publish(publisher, client.max_payload))
+            publishing = asyncio.get_running_loop().create_task(
+                self._publish(publisher, _room_in(client.max_payload))
+            )
             publishing.add_done_callback(publishing_ended)
             yield
         finally:
             if publishing is not None:
                 await ended(publishing)
             self._requests.clear()
+            self._consumers.clear()
             if client.is_connected or client.is_connecting:
                 with contextlib.suppress(Error, OSError, TimeoutError):
                     await asyncio.wait_for(client.close(), _CLOSE_S)
 
     def _pump(self) -> None:
         self._posted.set()
+
+    def _tick(self) -> None:
+        for consumer in self._consumers:
+            consumer.check()
 
     async def _open(self, client: Client, lose: Callable[[BaseException], None]) -> None:
         last: Exception = NoServersError()
@@ -145,7 +167,7 @@ class NatsLink(DataPlane):
         except NoServersError:
             raise last from None  # which says more
 
-    async def _prepare(self, client: Client) -> None:
+    async def _prepare(self, client: Client, lose: Callable[[BaseException], None]) -> None:
         options, stream = self.options, client.jetstream()
         try:
             await stream.stream_info(options.stream)
@@ -156,28 +178,20 @@ class NatsLink(DataPlane):
                     subjects=["iofog.readings.>", "iofog.commands.>", *_others(options)],
                     max_bytes=options.max_bytes,
                     discard=DiscardPolicy.OLD,
+                    duplicate_window=_DUPLICATES_KNOWN_S,
                     description="ioFog readings and commands",
                 )
             )
             log.info("NATS: stream %s made, %d MiB", options.stream, options.max_bytes >> 20)
         await client.subscribe(options.filled(options.requests), cb=self._take_request)
-        commands = options.filled(options.commands)
         name = f"{options.identity.application}-{options.identity.microservice}"
-        await self._subscribe(stream, commands, name, DeliverPolicy.ALL)
+        wanted = [(name, options.commands, DeliverPolicy.ALL)]
         if options.receive:
-            await self._subscribe(stream, options.filled(options.receive), f"{name}-receive", DeliverPolicy.NEW)
-
-    async def _subscribe(self, stream: JetStreamContext, subject: str, durable: str, policy: DeliverPolicy) -> None:
-        config = ConsumerConfig(
-            ack_policy=AckPolicy.EXPLICIT,
-            max_ack_pending=_CONSUMER_WINDOW,
-            deliver_policy=policy,
-            ack_wait=30,
-            inactive_threshold=_FORGOTTEN_AFTER_S,
-        )
-        await stream.subscribe(
-            subject, durable=durable, stream=self.options.stream, cb=self._take, manual_ack=True, config=config
-        )
+            wanted.append((f"{name}-receive", options.receive, DeliverPolicy.NEW))
+        for durable, subject, policy in wanted:
+            consumer = NatsConsumer(client, options.stream, durable, self._take, lose)
+            await consumer.open(options.filled(subject), policy)
+            self._consumers.append(consumer)
 
     async def _publish(self, publisher: NatsPublisher, limit: int) -> None:
         while True:
@@ -188,8 +202,8 @@ class NatsLink(DataPlane):
                 identity = numbered if message.groupid else uuid.uuid4().hex
                 sent = self._in_flight.add(identity, done)
                 contents = self._contents(message)
-                if (size := max(map(len, contents.values()))) + _HEADERS > limit:
-                    self._in_flight.acknowledge(sent, too_large(size, limit - _HEADERS, "NATS server"))
+                if (size := max(map(len, contents.values()))) > limit:
+                    self._in_flight.acknowledge(sent, too_large(size, limit, "NATS server"))
                     continue
                 headers = headers_of(message)
                 acknowledged = partial(self._acknowledged, sent, [len(contents)])
@@ -251,8 +265,13 @@ class NatsLink(DataPlane):
                 f"NATS: no stream keeps {options.filled(options.subject)}; make one, or name it: ?stream="
             )
         if isinstance(error, APIError):
-            refused = RequestRefused(f"NATS stream {options.stream}", error.code or 0, error.description or "")
-            return ConnectionLost(str(refused))
+            if not error.code:
+                return ConnectionLost(
+                    "NATS: no JetStream here; start the server with it, or allow it to this account"
+                )
+            refused = RequestRefused(f"NATS stream {options.stream}", error.code, error.description or "")
+            remedy = _REMEDIES.get(error.err_code or 0)
+            return ConnectionLost(f"{refused}; {remedy}" if remedy else str(refused))
         if isinstance(error, OSError):
             detail = error.strerror or str(error)
             remedy = "; set NATS_SERVER_URL=nats://host:port" if options.server == FALLBACK else ""
@@ -270,6 +289,11 @@ def _others(options: NatsOptions) -> list[str]:
         if not subject.startswith(("iofog.readings.", "iofog.commands.")):
             subjects.append(subject)
     return subjects
+
+
+def _room_in(max_payload: int) -> int:
+    """Bytes of a message's content, for its headers count as well."""
+    return max_payload - min(_HEADERS, max_payload // 2)
 
 
 def _signer(seed: bytes) -> Callable[[str], bytes]:

@@ -60,7 +60,10 @@ class NatsPublisher:
         except msgspec.DecodeError as damaged:
             self._refused(damaged)
             return
-        if error:
-            self._refused(APIError.from_error(error))
-        else:
+        if error is None:
             done()
+            return
+        try:
+            APIError.from_error(error)
+        except APIError as refusal:  # it raises what it makes
+            self._refused(refusal)

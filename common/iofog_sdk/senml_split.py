@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 _BASE = ("bn", "bt", "bu", "bv", "bs", "bver")
+_NAME_MAX = 200
 _UNSAFE = str.maketrans(dict.fromkeys(map(chr, (*range(33), *b".*>+#/", 127)), "-"))
 
 
@@ -48,7 +49,7 @@ def senml_records(content: bytes) -> Iterator[SenmlRecord]:
 
 def safe(name: str) -> str:
     """A name as one word of a subject or one level of a topic."""
-    return name.translate(_UNSAFE)
+    return name[:_NAME_MAX].translate(_UNSAFE)
 
 
 def split_by_quantity(content: bytes) -> dict[str, bytes]:

@@ -8,21 +8,27 @@ class Relay:
     """Passes bytes on, unless told otherwise.
 
     Attributes `hang`, `delay_s`, `swallow` (what the server says is thrown away), `mute` (what the client says) and
-    `garbage` (which the client gets in its place) hold for all connections; `drop` breaks them.
+    `garbage` (which the client gets in its place) hold for all connections; `drop` breaks them. With `half_open`, the
+    server does not hear of a client that is gone.
     """
 
     def __init__(self, port):
         self._to = port
         self.heal()
-        self._streams = set()
+        self._streams, self._clients = set(), set()
         self._tasks = set()
 
     def heal(self):
-        self.hang = self.swallow = self.mute = self.refuse = False
-        self.delay_s, self.garbage = 0.0, b""
+        self.hang = self.swallow = self.mute = self.refuse = self.half_open = False
+        self.delay_s, self.garbage, self.swallowed = 0.0, b"", 0
 
     def drop(self):
         for stream in list(self._streams):
+            stream.transport.abort()
+
+    def drop_clients(self):
+        """Breaks the clients' side."""
+        for stream in list(self._clients):
             stream.transport.abort()
 
     async def __aenter__(self):
@@ -40,6 +46,7 @@ class Relay:
     async def _serve(self, reader, writer):
         self._tasks.add(asyncio.current_task())
         self._streams.add(writer)
+        self._clients.add(writer)
         try:
             if self.refuse:
                 return
@@ -53,12 +60,14 @@ class Relay:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            self._streams.discard(to)
-            to.transport.abort()
+            if not self.half_open:
+                self._streams.discard(to)
+                to.transport.abort()
         except (OSError, asyncio.CancelledError):
             pass  # the server is away, or the test has ended
         finally:
             self._streams.discard(writer)
+            self._clients.discard(writer)
             writer.transport.abort()
             self._tasks.discard(asyncio.current_task())
 
@@ -70,6 +79,7 @@ class Relay:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 if self.swallow if answers else self.mute:
+                    self.swallowed += len(data)
                     continue
                 if answers and self.garbage:
                     data = self.garbage
