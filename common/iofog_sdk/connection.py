@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import h11
 
@@ -13,6 +13,9 @@ from .frames import PING, PONG
 from .host import found
 from .service_account import ServiceAccount, explained, tls_of
 from .websocket import Opcode
+
+_MAX_REFUSAL_BYTES, _MAX_REFUSAL_SHOWN = 4096, 200
+"""Of the text with which a node refuses a handshake."""
 
 
 class SocketConnection(asyncio.Protocol):
@@ -25,6 +28,7 @@ class SocketConnection(asyncio.Protocol):
         host, port, path: what to connect to.
         on_binary: called with the payload of each binary message, in order.
         account: for Edgelet: its token and TLS. Its pings travel as binary messages, not as WebSocket pings.
+        remedies: what to say besides when the handshake is refused with such a status.
     """
 
     def __init__(
@@ -34,14 +38,18 @@ class SocketConnection(asyncio.Protocol):
         path: str,
         on_binary: Callable[[bytes], None],
         account: ServiceAccount | None = None,
+        *,
+        remedies: Mapping[int, str] | None = None,
     ) -> None:
-        self._account = account
+        self._account, self._remedies = account, remedies or {}
         self._host, self._port, self._path = host, port, path
         self._on_binary = on_binary
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._http: h11.Connection | None = h11.Connection(h11.CLIENT)
         self._key = websocket.new_key()
+        self._status: int | None = None
+        self._text = b""
         self._reader = websocket.FrameReader(masked=False)
         self._transport: asyncio.Transport | None = None
         self._upgraded: asyncio.Future[None] = loop.create_future()
@@ -61,7 +69,8 @@ class SocketConnection(asyncio.Protocol):
                 await self._upgraded
         except TimeoutError:
             self.abort("handshake not answered")
-            raise NodeUnreachable(f"{self.address}: no handshake within {timeout_s:g} s") from None
+            reason = self._refusal() or f"no handshake within {timeout_s:g} s"
+            raise NodeUnreachable(f"{self.address}: {reason}") from None
         except NodeUnreachable:
             self.abort("handshake refused")
             raise
@@ -144,7 +153,7 @@ class SocketConnection(asyncio.Protocol):
             try:
                 headers.append(self._account.authorization())
             except NodeUnreachable as error:
-                self._refuse(str(error))
+                self._fail(str(error))
                 return
         request = h11.Request(method="GET", target=self._path, headers=headers)
         self._write(self._http.send(request) + (self._http.send(h11.EndOfMessage()) or b""))
@@ -192,19 +201,24 @@ class SocketConnection(asyncio.Protocol):
         assert http is not None  # noqa: S101 - only called before the upgrade
         try:
             http.receive_data(data)
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                return b""
+            while True:
+                event = http.next_event()
+                if isinstance(event, h11.Response):
+                    self._status = event.status_code
+                elif isinstance(event, h11.Data):
+                    self._text += event.data
+                elif not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+                    break
         except h11.RemoteProtocolError as error:
-            self._refuse(f"answered the handshake with something that is not HTTP: {error}")
+            self._fail(self._refusal() or f"the node answered the handshake with something that is not HTTP: {error}")
             return b""
-        if not isinstance(event, h11.InformationalResponse) or event.status_code != 101:
-            status = event.status_code if isinstance(event, h11.Response | h11.InformationalResponse) else event
-            self._refuse(f"refused the handshake: {status}")
+        if not isinstance(event, h11.InformationalResponse):
+            if event is not h11.NEED_DATA or len(self._text) > _MAX_REFUSAL_BYTES:
+                self._fail(self._refusal())
             return b""
         accepted = dict(event.headers).get(b"sec-websocket-accept", b"").decode("ascii", "replace")
         if accepted != websocket.accept_for(self._key):
-            self._refuse("answered the handshake of somebody else (wrong Sec-WebSocket-Accept)")
+            self._fail("the node answered the handshake of somebody else (wrong Sec-WebSocket-Accept)")
             return b""
         trailing, _ = http.trailing_data
         self._http = None
@@ -212,9 +226,21 @@ class SocketConnection(asyncio.Protocol):
             self._upgraded.set_result(None)
         return trailing
 
-    def _refuse(self, reason: str) -> None:
+    def _refusal(self) -> str:
+        """What the node has answered instead of an upgrade, as far as it has come; "" for nothing yet."""
+        if self._status is None:
+            return ""
+        text = self._text[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace")
+        text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+        if len(text) > _MAX_REFUSAL_SHOWN:
+            text = text[:_MAX_REFUSAL_SHOWN] + "…"
+        told = f"the node refused the handshake: {self._status}" + (f": {text}" if text else "")
+        remedy = self._remedies.get(self._status)
+        return f"{told}; {remedy}" if remedy else told
+
+    def _fail(self, reason: str) -> None:
         if not self._upgraded.done():
-            self._upgraded.set_exception(NodeUnreachable(f"{self.address}: the node {reason}"))
+            self._upgraded.set_exception(NodeUnreachable(f"{self.address}: {reason}"))
 
     def _flush(self) -> None:
         if self._outgoing:
@@ -229,7 +255,7 @@ class SocketConnection(asyncio.Protocol):
     def _end(self, reason: str) -> None:
         self._room.set()
         self._outgoing.clear()
-        error = ConnectionLost(f"{self.address}: {reason}")
+        error = ConnectionLost(f"{self.address}: {self._refusal() or reason}")
         if not self.lost.done():
             self.lost.set_result(error)
         if not self._upgraded.done():

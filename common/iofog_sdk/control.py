@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .errors import IoFogError, LinkError
+from .backoff import Backoff
+from .errors import IoFogError
 from .local_api import LocalApiClient
 from .reconnect import ReconnectingSocket
 
 log = logging.getLogger("iofog_sdk")
 
-_AGAIN_S = 1.0
+_AGAIN_S, _AGAIN_AT_MOST_S = 1.0, 30.0
+_REASONS_KNOWN = 16
+"""Why the configuration was not fetched: each is said once until it has been."""
 
 
 class Control(abc.ABC):
     """Fetches the configuration after every connect of the control socket, and after every signal.
 
-    A signal that comes while the socket is down is lost, on every generation.
+    A signal that comes while the socket is down is lost, on every generation. What is not given is asked for again
+    with back-off while the socket is up: a service may have no other settings to begin with.
     """
 
     description = ""
@@ -29,7 +35,10 @@ class Control(abc.ABC):
     def __init__(self) -> None:
         self.on_config: Callable[[str | None], None] | None = None
         self._refresh: asyncio.Task[None] | None = None
-        self._refresh_again = False
+        self._asked = asyncio.Event()
+        self._backoff = Backoff(_AGAIN_S, _AGAIN_AT_MOST_S)
+        self._said: deque[str] = deque(maxlen=_REASONS_KNOWN)
+        self._closed = False
 
     @property
     @abc.abstractmethod
@@ -46,39 +55,58 @@ class Control(abc.ABC):
 
     async def start(self) -> None:
         """Begins connecting in the background."""
+        self._closed = False
         self.socket.start()
 
     async def close(self) -> None:
-        """Ends the socket and whatever is being fetched."""
+        """Ends the socket and whatever is being fetched; nothing is told afterwards."""
+        self._closed = True  # an answer that has come already swallows a cancellation
         if self._refresh is not None:
             self._refresh.cancel()
         await self.socket.close()
 
     def refresh(self) -> None:
         """Fetches the configuration, once more if it is being fetched already."""
+        if self._closed:
+            return
         if self._refresh is not None and not self._refresh.done():
-            self._refresh_again = True
+            self._asked.set()
         elif self.on_config is not None:
             self._refresh = asyncio.get_running_loop().create_task(self._fetch())
 
     async def _fetch(self) -> None:
+        self._backoff.reset()
         while True:
-            self._refresh_again = False
+            self._asked.clear()
             try:
                 config = await self.get_config()
-            except LinkError as error:  # the socket will notice too, and come back
-                log.warning("configuration not fetched: %s", error)
-                if self.socket.connected:
-                    await asyncio.sleep(_AGAIN_S)
-                    continue
-                return
             except IoFogError as error:
-                log.warning("configuration not fetched: %s", error)
+                if self._closed:
+                    return
+                self._say(f"configuration not fetched: {error}")
+                if self.socket.connected:
+                    await self._asked_within(self._backoff.next_s())
+                if self._closed or not self.socket.connected:
+                    return  # the socket comes back, and asks
+                continue
+            if self._closed:
                 return
-            if self.on_config is not None and not self._refresh_again:
+            self._said.clear()
+            if self._asked.is_set():
+                continue
+            if self.on_config is not None:
                 self.on_config(config)
-            if not self._refresh_again:
-                return
+            return
+
+    async def _asked_within(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._asked.wait()
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.append(text)
+            log.warning("%s", text)
 
 
 class LocalApiControl(Control):

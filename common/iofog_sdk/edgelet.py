@@ -22,6 +22,7 @@ log = logging.getLogger("iofog_sdk")
 _CONFIG = "/v1/microservices/config"
 _CONTROL = "/v1/microservices/control"
 _NOT_FOUND, _FORBIDDEN = 404, 403
+_LACKS = "its role lacks microservices/{}/self"
 _LIMITS_CHANGED = 0x0F
 """Of the node's resources; of the Java agents this number means edge resources."""
 
@@ -58,7 +59,7 @@ class EdgeletClient:
             error = _error_of(refusal.text)
             if refusal.status == _NOT_FOUND:
                 return None
-            remedy = "; its role lacks microservices/config/self" if refusal.status == _FORBIDDEN else ""
+            remedy = f"; {_LACKS.format('config')}" if refusal.status == _FORBIDDEN else ""
             raise RequestRefused(_CONFIG, refusal.status, f"{error.code} {error.message}{remedy}".strip()) from None
         try:
             config = reply["data"]["config"]
@@ -81,7 +82,15 @@ class EdgeletControlSocket(ReconnectingSocket):
     """
 
     def __init__(self, client: EdgeletClient, on_config_changed: Callable[[], None], **options: Any) -> None:
-        super().__init__(client.host, client.port, _CONTROL, name="control socket", account=client.account, **options)
+        super().__init__(
+            client.host,
+            client.port,
+            _CONTROL,
+            name="control socket",
+            account=client.account,
+            remedies={_FORBIDDEN: _LACKS.format("control")},
+            **options,
+        )
         self._on_config_changed = on_config_changed
 
     def _on_up(self) -> None:
@@ -128,4 +137,4 @@ def _error_of(text: str) -> _Error:
     try:
         return msgspec.json.decode(text, type=_Refusal).error
     except msgspec.DecodeError:
-        return _Error(message=text)  # the control socket's refusals are plain text
+        return _Error(message=text)  # of something on the way that is no Edgelet

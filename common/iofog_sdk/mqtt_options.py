@@ -5,10 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from .identity import Identity, identity_from
-from .link_url import TEXT, Choice, Kinds, Number, read_url
+from .link_url import TEXT, Choice, Kinds, Number, check_places, password_of, read_url, tls_of_files
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 _NOBODY = Identity("default", "unnamed")
@@ -92,17 +91,14 @@ class MqttOptions:
         return self.identity.filled(template, microservice)
 
     def secret(self) -> str:
-        """The password, read anew each time. Raises OSError."""
-        return Path(self.password_file).read_text().strip() if self.password_file else self.password
+        """The password, read anew each time. Raises OSError, whose `strerror` names the file."""
+        return password_of(self.password_file) if self.password_file else self.password
 
     def tls(self) -> ssl.SSLContext | None:
-        """For `mqtts://`; None for plain TCP. Raises OSError, which ssl.SSLError is."""
+        """For `mqtts://`; None for plain TCP. Raises OSError, whose `strerror` names option and file."""
         if not self.server.startswith("mqtts:"):
             return None
-        context = ssl.create_default_context(cafile=self.ca or None)
-        if self.certificate:
-            context.load_cert_chain(self.certificate, self.key or None)
-        return context
+        return tls_of_files(self.ca, self.certificate, self.key)
 
 
 _SECONDS = Number(float, 0.1, 3600)
@@ -134,9 +130,10 @@ def mqtt_options(chosen: str, environment: Mapping[str, str]) -> MqttOptions:
     """
     url = read_url(chosen, PORTS, _KINDS)
     for name in _TOPICS:
-        topic = url.options.get(name, "x")
-        if set(topic) & set("+#\0") or (not topic and name != "status"):
-            raise ValueError(f"{name}={topic!r} is no MQTT topic: levels with slashes between, without + and #")
+        if name in url.options:
+            _check_topic(name, url.options[name])
+    receive = {"receive": url.options.get("receive", environment.get("IOFOG_RECEIVE", ""))}
+    _check_filters("receive" if "receive" in url.options else "IOFOG_RECEIVE", receive["receive"])
     return MqttOptions(
         server=url.server,
         host=url.host,
@@ -144,5 +141,23 @@ def mqtt_options(chosen: str, environment: Mapping[str, str]) -> MqttOptions:
         identity=identity_from(environment),
         user=url.user,
         password=url.password,
-        **({"receive": environment.get("IOFOG_RECEIVE", "")} | url.options),
+        **(url.options | receive),
     )
+
+
+def _check_topic(name: str, topic: str) -> None:
+    check_places(name, topic, quantity=name == "topic")
+    if not topic.isprintable() or set(topic) & set("+#") or (not topic and name != "status"):
+        raise ValueError(f"{name}={topic!r} is no MQTT topic: levels with slashes between, without + and #")
+
+
+def _check_filters(name: str, filters: str) -> None:
+    check_places(name, filters)
+    for each in filters.split(","):
+        levels = each.split("/")
+        mixed = any(level not in ("+", "#") and set(level) & set("+#") for level in levels)
+        if not each.isprintable() or mixed or "#" in levels[:-1]:
+            raise ValueError(
+                f"{name}={each!r} is no MQTT topic filter: levels with slashes between, + for any one of them, "
+                "# for all that follow, at the end"
+            )

@@ -20,7 +20,7 @@ _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
 class _Command(msgspec.Struct):
     """What a command and its result have in common."""
 
-    id: str = ""
+    id: str | int = ""
 
 
 def headers_of(message: IoMessage) -> dict[str, str]:
@@ -46,10 +46,10 @@ def message_of(received: Msg) -> IoMessage:
 
 
 def command_id(message: IoMessage) -> str:
-    """What a command and its result are told by."""
+    """What a command and its result are told by: a result repeats a number as text."""
     try:
-        return msgspec.json.decode(message.contentdata, type=_Command).id or message.id
-    except msgspec.DecodeError:
+        return str(msgspec.json.decode(message.contentdata, type=_Command).id) or message.id
+    except (msgspec.DecodeError, RecursionError):
         return message.id
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from .identity import Identity, identity_from
-from .link_url import TEXT, Kinds, Number, read_url
+from .link_url import TEXT, Kinds, Number, check_places, password_of, read_url, tls_of_files
 
 DEFAULT_PORT = 4222
 FALLBACK = f"nats://nats.default.svc.bridge.local:{DEFAULT_PORT}"
@@ -68,20 +68,22 @@ class NatsOptions:
         return self.identity.filled(template, microservice)
 
     def secret(self) -> str:
-        """The password, read anew each time. Raises OSError."""
-        return Path(self.password_file).read_text().strip() if self.password_file else self.password
+        """The password, read anew each time. Raises OSError, whose `strerror` names the file."""
+        return password_of(self.password_file) if self.password_file else self.password
 
     def tls(self) -> ssl.SSLContext | None:
-        """For `tls://`; None for plain TCP. Raises OSError."""
+        """For `tls://`; None for plain TCP. Raises OSError, whose `strerror` names the file."""
         if not self.server.startswith("tls://") and not self.ca:
             return None
-        return ssl.create_default_context(cafile=self.ca or None)
+        return tls_of_files(self.ca)
 
 
 _SECONDS = Number(float, 0.1, 3600)
-_SUBJECTS = ("subject", "commands", "requests", "receive")
+_SUBJECTS = ("subject", "commands", "requests")
+_STREAM = re.compile(r"[A-Za-z0-9_-]{1,255}")
+"""It is a word of JetStream's own subjects, and the name of a folder at the server."""
 _KINDS: Kinds = {
-    **dict.fromkeys((*_SUBJECTS, "stream", "password_file", "credentials", "ca"), TEXT),
+    **dict.fromkeys((*_SUBJECTS, "receive", "stream", "password_file", "credentials", "ca"), TEXT),
     "max_bytes": Number(int, 1 << 20, 1 << 40),
     "window": Number(int, 1, 4000),
     "answer_timeout_s": _SECONDS,
@@ -106,9 +108,12 @@ def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
         "receive": environment.get("IOFOG_RECEIVE", ""),
     } | url.options
     for name in _SUBJECTS:
-        subject = told.get(name, "")
-        if set(subject) & set(" \t\r\n") or ".." in subject or subject.startswith("."):
-            raise ValueError(f"{name}={subject!r} is no NATS subject: words with dots between")
+        if name in told:
+            _check_subject(name, told[name], quantity=name == "subject")
+    if told["receive"]:
+        _check_subject("receive" if "receive" in url.options else "IOFOG_RECEIVE", told["receive"], wildcards=True)
+    if not _STREAM.fullmatch(stream := told.get("stream", NatsOptions.stream)):
+        raise ValueError(f"stream={stream!r} is no name of a stream: 1 to 255 letters, digits, _ and -")
     return NatsOptions(
         server=url.server,
         identity=identity_from(environment),
@@ -116,3 +121,14 @@ def nats_options(chosen: str, environment: Mapping[str, str]) -> NatsOptions:
         password=url.password,
         **told,
     )
+
+
+def _check_subject(name: str, subject: str, *, quantity: bool = False, wildcards: bool = False) -> None:
+    check_places(name, subject, quantity=quantity)
+    words = subject.split(".")
+    if not subject.isprintable() or " " in subject or "" in words:
+        raise ValueError(f"{name}={subject!r} is no NATS subject: words with dots between")
+    if not wildcards and {"*", ">"} & set(words):
+        raise ValueError(f"{name}={subject!r}: * and > are for receive alone")
+    if ">" in words[:-1]:
+        raise ValueError(f"{name}={subject!r}: > stands for all words that follow, at the end")

@@ -97,7 +97,9 @@ def _nats_options(variables: Mapping[str, str]) -> NatsOptions:
     try:
         return nats_options("", variables)
     except ValueError as error:
-        raise NodeNotFound(f"NATS_SERVER_URL={without_secret(variables['NATS_SERVER_URL'])}: {error}") from None
+        url = variables.get("NATS_SERVER_URL", "")
+        where = f"NATS_SERVER_URL={without_secret(url)}: " if url else ""  # else another variable, which it names
+        raise NodeNotFound(f"{where}{error}") from None
 
 
 def _nats_link(options: NatsOptions) -> Link:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import logging
+from collections.abc import Mapping
 
 from .backoff import Backoff
 from .connection import SocketConnection
@@ -15,6 +15,7 @@ from .service_account import ServiceAccount
 log = logging.getLogger("iofog_sdk")
 
 _REGISTRATION_PING_S = 0.5
+_CANCEL_AGAIN_S = 0.1
 _STEADY_AFTER_S = 5.0
 """A shorter connection that was of no use counts as a failed attempt: one that opens and closes at once backs off."""
 
@@ -33,6 +34,7 @@ class ReconnectingSocket(abc.ABC):
         ping_interval_s: seconds between pings.
         answer_timeout_s: seconds to wait for the handshake and for each pong.
         account: token and TLS, for Edgelet.
+        remedies: what to say besides when the node refuses the handshake with such a status.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class ReconnectingSocket(abc.ABC):
         ping_interval_s: float = 15.0,
         answer_timeout_s: float = 10.0,
         account: ServiceAccount | None = None,
+        remedies: Mapping[int, str] | None = None,
     ) -> None:
-        self._account = account
+        self._account, self._remedies = account, remedies
         self._host, self._port, self._path = host, port, path
         self._name = name
         self._backoff = backoff or Backoff()
@@ -76,11 +79,11 @@ class ReconnectingSocket(abc.ABC):
 
     async def close(self) -> None:
         """Closes the connection and stops connecting."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        while self._task is not None:
+            self._task.cancel()  # asyncio.wait_for of Python 3.11 swallows one that comes with a pong or a loss
+            done, _ = await asyncio.wait((self._task,), timeout=_CANCEL_AGAIN_S)
+            if done:
+                self._task = None
 
     @abc.abstractmethod
     def _on_binary(self, payload: bytes) -> None:
@@ -104,7 +107,9 @@ class ReconnectingSocket(abc.ABC):
 
     async def _one_connection(self) -> LinkError:
         loop = asyncio.get_running_loop()
-        connection = SocketConnection(self._host, self._port, self._path, self._on_binary, self._account)
+        connection = SocketConnection(
+            self._host, self._port, self._path, self._on_binary, self._account, remedies=self._remedies
+        )
         steady_at = float("inf")
         self._was_useful = False
         try:
@@ -120,6 +125,12 @@ class ReconnectingSocket(abc.ABC):
         except LinkError as error:
             connection.abort(str(error))
             return error
+        except Exception as error:
+            unforeseen = ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
+            if str(unforeseen) != str(self.last_error):
+                log.exception("%s: an unforeseen error; connecting anew", self._name)
+            connection.abort(str(unforeseen))
+            return unforeseen
         finally:
             if self._was_useful or loop.time() >= steady_at:
                 self._backoff.reset()

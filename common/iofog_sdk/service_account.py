@@ -6,6 +6,7 @@ read anew for every request and every connection.
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import TypedDict
@@ -15,6 +16,9 @@ from .host import EDGELET_HOST
 
 FOLDER = Path("/var/run/secrets/edgelet.iofog.org/serviceaccount")
 _MAX_TOKEN_BYTES = 16_384
+_AGAIN = "it is read anew for each attempt"
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can carry as one word (RFC 9110, 5.5)."""
 
 
 class ServiceAccount:
@@ -40,14 +44,19 @@ class ServiceAccount:
         return context
 
     def authorization(self) -> tuple[str, str]:
-        """The header for one request. Raises NodeUnreachable."""
+        """The header for one request. Raises NodeUnreachable, also for a file that is being written just now."""
         file = self.folder / "token"
         try:
             with file.open("rb") as stream:
-                token = stream.read(_MAX_TOKEN_BYTES).decode("ascii").strip()
+                data = stream.read(_MAX_TOKEN_BYTES + 1)
+            token = data.decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not ASCII"
             raise NodeUnreachable(f"{file}: {reason}; Edgelet mounts it for microservices of a Controller") from None
+        if not token:
+            raise NodeUnreachable(f"{file} is empty; {_AGAIN}")
+        if len(data) > _MAX_TOKEN_BYTES or not _TOKEN.fullmatch(token):
+            raise NodeUnreachable(f"{file} holds more than a token; {_AGAIN}")
         return ("Authorization", f"Bearer {token}")
 
 

@@ -6,13 +6,13 @@ import logging
 import msgspec
 import pytest
 
-from iofog_sdk import NodeNotFound, RequestRefused, connect
+from iofog_sdk import NodeNotFound, NodeUnreachable, RequestRefused, connect
 from iofog_sdk.backoff import Backoff
 from iofog_sdk.edgelet import EdgeletClient, EdgeletControl
 from iofog_sdk.host import AGENT_HOST, EDGELET_HOST, found
 from iofog_sdk.service_account import ServiceAccount
 from local_agent import LocalAgent
-from local_agent.edgelet_api import EdgeletApi
+from local_agent.edgelet_api import EdgeletApi, EdgeletConnection
 from local_agent.nats_server import NatsServer
 
 from .conftest import agent_config, opened, until
@@ -42,7 +42,8 @@ def client_of(api, name="device"):
 async def linked(api, nats, **more):
     """A link as a container there makes it, and the configurations it gets."""
     link = connect(api.variables("device") | {"NATS_SERVER_URL": nats.url} | more)
-    link._control._socket._backoff._initial_s = link._control._socket._backoff._max_s = 0.05
+    for backoff in (link._control._backoff, link._control._socket._backoff):
+        backoff._initial_s = backoff._max_s = 0.05
     configs = []
     link.on_config = configs.append
     async with link:
@@ -133,6 +134,81 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
     async with linked(api, nats, EDGELET_SERVICE_ACCOUNT=str(tmp_path)):
         await until(lambda: f"{tmp_path}/ca.crt: No such file" in caplog.text)
     assert "Edgelet mounts it for microservices of a Controller" in caplog.text
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api, nats, caplog, monkeypatch, status):
+    asked = []
+
+    def refuse(connection, method, headers):
+        asked.append(method)
+        connection._refuse(status, "WAIT", "not yet")
+
+    agent.set_config("device", {"n": 1})
+    monkeypatch.setattr(EdgeletConnection, "_config", refuse)
+    async with linked(api, nats) as (_, configs):
+        await until(lambda: len(asked) >= 4)
+        assert not configs
+        monkeypatch.undo()
+        await until(lambda: configs == ['{"n":1}'])
+    assert caplog.text.count(f"configuration not fetched: /v1/microservices/config answered {status}: WAIT") == 1
+
+
+@pytest.mark.parametrize(("token", "words"), [(b"", "token is empty"), (b"a\nb", "token holds more than a token")])
+async def test_a_token_that_is_being_replaced_is_waited_for(agent, api, nats, caplog, token, words):
+    agent.set_config("device", {"n": 1})
+    folder = api.accounts.folder_of(agent.id_of("device"))
+    (folder / "token").write_bytes(token)
+    async with linked(api, nats) as (link, configs):
+        await until(lambda: f"/control: {folder}/{words}" in caplog.text)
+        with pytest.raises(NodeUnreachable, match=words):
+            await link.get_config()
+        api.rotate()
+        await until(lambda: configs == ['{"n":1}'])
+    assert caplog.text.count(words) == 1
+
+
+async def test_an_unforeseen_error_ends_an_attempt_and_not_the_socket(agent, api, nats, caplog, monkeypatch):
+    tried = []
+
+    def broken(account):
+        tried.append(account)
+        raise ZeroDivisionError("unforeseen")
+
+    agent.set_config("device", {"n": 1})
+    monkeypatch.setattr(ServiceAccount, "context", broken)
+    async with linked(api, nats) as (_, configs):
+        await until(lambda: len(tried) >= 4)
+        monkeypatch.undo()
+        await until(lambda: configs)
+        monkeypatch.setattr(ServiceAccount, "context", broken)
+        api.drop_connections()
+        await until(lambda: len(tried) >= 6)
+    assert [record.exc_info is None for record in caplog.records if "unforeseen" in record.message] == [
+        False,
+        True,
+    ] * 2
+    assert "control socket is down: control socket: ZeroDivisionError: unforeseen" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("identity", "words"),
+    [
+        (None, "refused the handshake: 401: Invalid JWT token"),
+        ("", "403: microservice identity claim is required; its role lacks microservices/control/self"),
+    ],
+)
+async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, identity, words):
+    if identity is None:
+        (api.accounts.folder_of(agent.id_of("device")) / "token").write_text("abc")
+    else:
+        monkeypatch.setattr(api.accounts, "identity_of", lambda _: identity)
+    async with linked(api, nats) as (link, _):
+        backoff = link._control._socket._backoff
+        waits, next_s = [], backoff.next_s
+        monkeypatch.setattr(backoff, "next_s", lambda: waits.append(1) or next_s())
+        await until(lambda: words in caplog.text and len(waits) > 3)
+    assert caplog.text.count(words) == 1
 
 
 async def test_a_silent_node_is_noticed_by_a_missing_pong(agent, api, caplog):

@@ -16,6 +16,7 @@ from iofog_sdk.frames import Receipt
 from iofog_sdk.identity import identity_from
 from iofog_sdk.link_url import Number, read_url, without_secret
 from iofog_sdk.message import IoMessage
+from iofog_sdk.nats_messages import command_id
 from iofog_sdk.nkeys import CredentialsError, decode_seed, read_credentials, sign
 from iofog_sdk.senml_split import split_by_quantity
 
@@ -154,8 +155,9 @@ async def test_an_inbox_is_bounded_and_tells_what_was_taken():
         count += 1
     assert count == 1000
     assert not taken
-    message = await anext(inbox.take())
-    assert (message.id, len(taken)) == ("0", 1)
+    messages = inbox.take()
+    assert ((await anext(messages)).id, len(taken)) == ("0", 0)
+    assert ((await anext(messages)).id, len(taken)) == ("1", 1)
 
 
 @given(st.text(max_size=60))
@@ -187,7 +189,45 @@ def test_a_node_with_an_agent_pays_for_no_other_link():
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize(
+    ("command", "result", "identity"),
+    [
+        ('{"id": "c1"}', '{"id": "c1"}', "c1"),
+        ('{"id": 5}', '{"id": "5"}', "5"),
+        ('{"id": 0}', '{"id": "0"}', "0"),
+        ('{"id": -123456789012345678901}', '{"id": "-123456789012345678901"}', "-123456789012345678901"),
+        ("{}", '{"id": "m"}', "m"),
+        ('{"id": 5.5}', '{"id": "m"}', "m"),
+        ("[]", '{"id": "m"}', "m"),
+        ('{"deep":' + "[" * 100_000, '{"id": "m"}', "m"),
+    ],
+)
+def test_a_result_is_told_by_the_number_or_text_of_its_command(command, result, identity):
+    asked = IoMessage(id="m", contentdata=command.encode())
+    assert command_id(asked) == command_id(IoMessage(id="other", contentdata=result.encode())) == identity
+
+
 def test_a_secret_is_not_part_of_what_is_shown():
     found = read_url("nats://u%40x:p%2Fw@h?window=3", {"nats": 4222}, {"window": Number(int, 1, 9)})
     assert (found.user, found.password, found.server, found.options) == ("u@x", "p/w", "nats://h:4222", {"window": 3})
     assert without_secret("nats://u:secret@h") == "nats://u:…@h"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://u:sec/ret@h",
+        "nats://u:12/secret@h",
+        "nats://u:sec@ret@h:port",
+        "nats://u:sec#ret@h",
+        "nats://u:42#secret@h",
+        "nats://u:42?secret@h",
+        "nats://u:secret@[::1",
+        "nats://u:secret@h:port",
+        "mqtt://u:sec?ret@h",
+    ],
+)
+def test_a_secret_that_breaks_a_url_is_not_shown_either(url):
+    with pytest.raises(NodeNotFound, match=r"IOFOG_LINK=(nats|mqtt)://u:…@") as caught:
+        connect({"IOFOG_LINK": url})
+    assert not [part for part in ("sec", "ret", "12") if part in str(caught.value)]
