@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 
 from .settings import OutboxSettings
 from .store import Entry
@@ -43,6 +44,7 @@ class Backlog:
         """Readings waiting, sent or not."""
         self._sent: deque[Entry] = deque()
         self._ready: deque[Entry] = deque()
+        self._to_tell: deque[tuple[int, Callable[[], None]]] = deque()
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
         self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -100,6 +102,20 @@ class Backlog:
         if self._ready:
             self._filled.set()
 
+    def when_written(self, done: Callable[[], None]) -> None:
+        """Calls `done` once a crash loses nothing of what has been put in so far, or would not be kept from it.
+
+        Those who ask are told in the order of asking, at once where nothing is to be on disk.
+        """
+        self._to_tell.append((self._number, done))
+        self._tell_written()
+
+    async def wait_written(self) -> None:
+        """Returns when `when_written` would tell."""
+        written = asyncio.Event()
+        self.when_written(written.set)
+        await written.wait()
+
     async def wait_unsent(self) -> None:
         """Returns when there is something to send."""
         await self._filled.wait()
@@ -128,6 +144,14 @@ class Backlog:
         """Seconds the oldest message has waited; 0 when none does."""
         oldest = next(itertools.chain(self._sent, self._ready), None)
         return max(0.0, time.time() - oldest.put_at) if oldest else 0.0
+
+    def _safe_to(self) -> int:
+        """The last number that need not be written any more."""
+        return self._number
+
+    def _tell_written(self) -> None:
+        while self._to_tell and self._to_tell[0][0] <= self._safe_to():
+            self._to_tell.popleft()[1]()
 
     def _admit(self, entry: Entry) -> None:
         self._append_ready(entry)

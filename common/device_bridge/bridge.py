@@ -78,6 +78,7 @@ class Bridge:
         self._latest: dict[str, Reading] = {}
         self._heard_at = 0.0
         self._holding_back = False
+        self._unreachable = False
         self.state = DeviceState.STARTING
         self.reason = ""
         """Why the device is not usable; "" while it is."""
@@ -129,6 +130,7 @@ class Bridge:
             except DeviceError as error:
                 self._failed(str(error))
                 wait = self._absence if error.kind in _ABSENT else self._backoff
+                self._unreachable = error.kind is DeviceErrorKind.UNREACHABLE
             except Exception as error:
                 log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
                 self._failed(f"{type(error).__name__}: {error}")
@@ -222,8 +224,9 @@ class Bridge:
         if self.state is not DeviceState.READING:
             if self._told_bad or self.state is DeviceState.SILENT:
                 log.info("%s: readings come again", self._service_type.name())
-                self._backoff.reset()
                 self._absence.reset()
+                if not self._unreachable:  # over a network, readings that come do not say that the connection lasts
+                    self._backoff.reset()
             self.state, self.reason, self._told_bad = DeviceState.READING, "", ""
         if self._settings.silent_after:
             self._heard_at = asyncio.get_running_loop().time()

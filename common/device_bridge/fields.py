@@ -17,6 +17,14 @@ MAX_TEXT = 1000
 _TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
 
 
+def is_finite(number: float) -> bool:
+    """Whether a number can be calculated with: an integer can have more digits than any float."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 class FieldSettings(Settings, frozen=True, kw_only=True):
     """One value of a device, and what it means. A service adds where it is found."""
 
@@ -38,6 +46,8 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
         """What a raw value says; one that says nothing is bad, with the reason."""
         if isinstance(raw, str):
             raw = raw.strip()
+        elif isinstance(raw, int) and not is_finite(raw):
+            return self.bad("a number that is too large")
         if raw is None or raw == "":
             return self.bad("no value")
         if self._is_missing(raw):
@@ -55,9 +65,10 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
             number = math.nan
         if isinstance(number, bool):
             return self.good(number)
-        if not math.isfinite(number):
+        if not is_finite(number):
             return self.bad(f"not a number ({str(raw)[:50]!r})")
-        return self.good(number if self.scale == 1 and not self.offset else number * self.scale + self.offset)
+        value = number if self.scale == 1 and not self.offset else number * self.scale + self.offset
+        return self.good(value) if is_finite(value) else self.bad(f"too large ({str(raw)[:50]})")
 
     def good(self, value: Value) -> Reading:
         """A reading of good quality."""

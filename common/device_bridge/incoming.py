@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from iofog_sdk import IoMessage, MessageError
+from iofog_sdk import IoMessage, MessageError, address_of
 
+from .commands import Command, CommandRunner
 from .outbox import Outbox
 from .settings import OutboxSettings
 
@@ -32,11 +33,17 @@ class Incoming(Outbox):
         super().__init__(settings, file)
         self._publisher, self._group = publisher, group
         self._known: dict[str, None] = {}
+        self._given_up = ""
+        self.outgoing: Outbox | None = None
+        """The way back: where what the service says waits, and who tells that it is written."""
         self.ignored: Counter[str] = Counter()
         """Messages that were not put in, by reason."""
 
     async def accept(self, message: IoMessage) -> None:
-        """Puts a message in, unless it is one of our own or has come before."""
+        """Puts a message in, unless it is one of our own or has come before.
+
+        Returns when it is as safe as the settings ask for: whoever has sent it may be told then.
+        """
         if message.groupid == self._group or (message.publisher and message.publisher == self._publisher):
             self.ignored["own"] += 1
             return
@@ -53,6 +60,36 @@ class Incoming(Outbox):
         except MessageError as error:
             log.warning("message %s cannot be kept: %s", message.id, error)
             self.refuse(1, "not encodable")
+        await self.wait_written()
+
+    def give_up(self, reason: str) -> None:
+        """The acknowledgement that comes next is none: its message is dropped for this reason."""
+        self._given_up = reason
+
+    def acknowledge(self, refused: str = "") -> None:
+        reason, self._given_up = self._given_up or refused, ""
+        super().acknowledge(reason)
+
+
+class PassedCommand(Command, frozen=True, kw_only=True):
+    """A command for a service that passes it on.
+
+    Parameters:
+        via: bridges that it has been through; see `iofog_sdk.Address`.
+    """
+
+    via: tuple[str, ...] = ()
+
+
+class PassedCommands(CommandRunner):
+    """A CommandRunner that executes each command as a PassedCommand."""
+
+    def take(self, message: IoMessage, base_name: str) -> None:
+        first = len(self._queue)
+        super().take(message, base_name)
+        via = address_of(message.tag).via
+        for at in range(first, len(self._queue)):
+            self._queue[at] = PassedCommand(**msgspec.structs.asdict(self._queue[at]), via=via)
 
 
 class _Command(msgspec.Struct):
@@ -66,5 +103,5 @@ def is_command(message: IoMessage) -> bool:
         return False
     try:
         return msgspec.json.decode(message.contentdata, type=_Command).ok is None
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
         return False

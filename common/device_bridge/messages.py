@@ -112,14 +112,18 @@ class MessageMaker:
 
     def _put_readings(self, sample: Sample, template: MessageTemplate) -> None:
         now, mark = self._clock.now(), self._clock.mark
-        stamped = [passed for r in sample if (passed := self.filters.apply(self._checked(_stamped(r, now))))]
+        try:
+            stamped = [passed for r in sample if (passed := self.filters.apply(self._checked(_stamped(r, now))))]
+        except (ValueError, TypeError, OverflowError) as error:
+            self._not_encodable(len(sample), error)
+            return
         if len(stamped) < len(sample):
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
             return
         try:
             body = template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
-        except (MessageError, msgspec.MsgspecError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:  # MessageError and msgspec's are ValueErrors
             self._not_encodable(len(stamped), error)
             return
         self.made += 1

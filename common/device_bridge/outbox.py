@@ -130,6 +130,7 @@ class Outbox(Backlog):
                 self._disk_due.set()
             elif self._forget_timer is None:
                 self._forget_timer = asyncio.get_running_loop().call_later(_FORGET_AFTER_S, self._forget_now)
+        self._tell_written()
 
     def oldest_age_s(self) -> float:
         if self._messages and not self._sent and not self._ready:
@@ -170,6 +171,11 @@ class Outbox(Backlog):
         """The oldest may be on disk, and has to be loaded to be dropped; until then one group more is taken."""
         self._disk_due.set()
         return bool(self._unloaded or self._fresh) and len(self._fresh) < _GROUP
+
+    def _safe_to(self) -> int:
+        if self._store is None or self.settings.durability != "always":
+            return super()._safe_to()
+        return max(self._written_to, self._acknowledged)
 
     @property
     def is_written(self) -> bool:
@@ -259,6 +265,7 @@ class Outbox(Backlog):
             self.problem = ""
         if group:
             self._written_to = max(self._written_to, group[-1].number)
+            self._tell_written()
         while self._fresh and self._fresh[0].number <= self._written_to:
             entry = self._fresh.popleft()
             if self._unloaded or self._memory_bytes > self.settings.memory_bytes:

@@ -20,7 +20,7 @@ from .commands import CommandRunner
 from .delivery import Delivery
 from .errors import SettingsError
 from .filters import FilterChain
-from .incoming import Incoming, is_command
+from .incoming import Incoming, PassedCommands, is_command
 from .messages import MessageMaker
 from .outbox import Outbox
 from .service import DeviceService
@@ -100,11 +100,13 @@ class Runtime:
         if self._service_type.passes_messages_on:
             kept = file.with_name(file.name.replace(".outbox.", ".incoming.")) if file else None
             self._incoming = Incoming(settings.outbox, kept, self._link.microservice_id, self._messages.group)
+            self._incoming.outgoing = self._outbox
             await self._incoming.open()
             self._bridge.incoming = self._incoming
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            self._commands = CommandRunner(self._bridge.execute, self._messages.put_result, settings)
+            runner = PassedCommands if self._incoming is not None else CommandRunner
+            self._commands = runner(self._bridge.execute, self._messages.put_result, settings)
         self._use(settings)
         await self._serve_http(settings.http)
         delivery = Delivery(self._outbox, self._link, self._messages.body)
@@ -231,7 +233,10 @@ class Runtime:
             if self._incoming is not None and not (self._commands and is_command(message)):
                 await self._incoming.accept(message)
             elif self._commands:
-                self._commands.take(message, self._messages.base_name)
+                try:
+                    self._commands.take(message, self._messages.base_name)
+                except (ValueError, OverflowError) as error:  # one message never ends a service
+                    log.warning("message %s ignored: %s", message.id, error)
             else:
                 log.warning("message %s ignored: this service takes no commands", message.id)
 

@@ -9,29 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from .errors import ConnectionLost, LinkError, NodeUnreachable
+from .errors import ConnectionLost, LinkError, MessageError, NodeUnreachable
 from .mqtt_client import connect, new_client, properties_of, subscription
 from .mqtt_loop import drop, join
 from .mqtt_messages import MAX_PACKET_BYTES, Delivered, Publication, Recent
 from .mqtt_options import MqttOptions
 
+log = logging.getLogger("iofog_sdk")
+
 _CLOSE_S = 1.0
+_TOLD = 100
 _HEADERS = 2048
-"""Room for topic and properties in a packet."""
+"""Room for topic and properties in a packet, or half of a small one."""
 _BURST = 8
 """Publications in one go while more is to be done: a broker that waits in the meantime costs a third of the rate."""
 _FAILED = 0x80
 """Reason codes from here on are errors (MQTT 5.0, 2.4)."""
+
+
+Done: TypeAlias = "Callable[[MessageError | None], None]"
+"""What is called when a publication has ended: with nothing, or with why the broker refuses it."""
 
 
 class MqttConnection:
@@ -55,9 +63,10 @@ class MqttConnection:
         self._recent = recent or Recent()
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        self._by_mid: dict[int, tuple[str, Callable[[], None]]] = {}
-        self._unwritten: list[Callable[[], None]] = []
-        self._queue: deque[tuple[Publication, Callable[[], None]]] = deque()
+        self._by_mid: dict[int, tuple[str, Done]] = {}
+        self._unwritten: list[Done] = []
+        self._queue: deque[tuple[Publication, Done]] = deque()
+        self._told: set[str] = set()
         self._room = options.window
         self._answers: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
@@ -98,20 +107,21 @@ class MqttConnection:
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
-    def publish(self, publications: Sequence[Publication], done: Callable[[], None]) -> None:
-        """Sends them; `done` is called when the broker has acknowledged all, never if the connection is lost.
+    def publish(self, publications: Sequence[Publication], done: Done) -> None:
+        """Sends them; `done` is called when the broker has answered to all, never if the connection is lost.
 
-        What needs no acknowledgement counts as such when the operating system has taken it.
+        It is given a MessageError when the broker has refused one, which version 5 tells. What needs no
+        acknowledgement counts as such when the operating system has taken it.
         """
-        left = len(publications)
+        left, refused = len(publications), None
         if not left:
-            done()
+            done(None)
 
-        def counted() -> None:
-            nonlocal left
-            left -= 1
+        def counted(refusal: MessageError | None) -> None:
+            nonlocal left, refused
+            left, refused = left - 1, refused or refusal
             if not left:
-                done()
+                done(refused)
 
         one_done = done if left == 1 else counted
         self._queue.extend((each, one_done) for each in publications)
@@ -140,13 +150,15 @@ class MqttConnection:
         self._by_mid.clear()
         self._queue.clear()
 
-    def _on_connect(self, _: Any, __: Any, ___: ConnectFlags, reason: ReasonCode, told: Properties | None) -> None:
+    def _on_connect(self, _: Any, __: Any, flags: ConnectFlags, reason: ReasonCode, told: Properties | None) -> None:
+        if not flags.session_present:
+            self._recent.forget()
         server, user = self.options.server, self.options.user or "(none)"
         if reason.is_failure:
             self.lose(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
         else:
             limit = getattr(told, "MaximumPacketSize", self.max_payload + _HEADERS)
-            self.max_payload = min(self.max_payload, limit - _HEADERS)
+            self.max_payload = min(self.max_payload, limit - min(_HEADERS, limit // 2))
             self._room = min(self._room, getattr(told, "ReceiveMaximum", self._room))
             _resolve(self._accepted)
 
@@ -159,11 +171,10 @@ class MqttConnection:
     def _on_read(self) -> None:
         answers, self._answers = self._answers, []
         for number, (mid, reason) in enumerate(answers, 1):
-            topic, done = self._by_mid.pop(mid, ("a message", lambda: None))
-            if reason.value >= _FAILED:
-                self.lose(ConnectionLost(f"MQTT: {topic} is refused: {reason}; let this user publish there"))
-                return
-            done()
+            topic, done = self._by_mid.pop(mid, ("a message", _ignore))
+            refused = reason.value >= _FAILED
+            rule = f"is refused: {reason}; let this user publish there"
+            done(MessageError(topic, rule) if refused else None)
             self._send()
             if number % _BURST == 0:
                 self._flush()
@@ -185,21 +196,24 @@ class MqttConnection:
     def _on_written(self) -> None:
         written, self._unwritten = self._unwritten, []
         for done in written:
-            done()
+            done(None)
 
     def _on_subscribe(self, _: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
-        filters, done = self._by_mid.pop(mid, ("", lambda: None))
+        filters, done = self._by_mid.pop(mid, ("", _ignore))
         if refused := [str(reason) for reason in reasons if reason.value >= _FAILED]:
             remedy = "let this user subscribe"
             self.lose(ConnectionLost(f"MQTT: a subscription to {filters} is refused: {refused[0]}; {remedy}"))
-        done()
+        done(None)
 
     def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
         acknowledge = partial(self._taken, client, message)
         if self._recent.holds(message):
             acknowledge()
         elif len(message.payload) > MAX_PACKET_BYTES:
-            self.lose(ConnectionLost(f"MQTT: {len(message.payload)} bytes on {message.topic}, which is too much"))
+            if message.topic not in self._told and len(self._told) < _TOLD:
+                self._told.add(message.topic)
+                log.warning("MQTT: %d bytes on %s are dropped: too much", len(message.payload), message.topic)
+            acknowledge()  # else it would come again, and keep what follows
         else:
             notes = tuple(getattr(message.properties, "UserProperty", ()))
             self._take(
@@ -216,9 +230,17 @@ class MqttConnection:
         return Publication(self.options.filled(self.options.status), status.encode(), qos=1, retain=True)
 
     async def _acknowledged(self, publication: Publication) -> None:
+        refused: list[MessageError | None] = []
         answered: asyncio.Future[None] = self._loop.create_future()
-        self.publish([publication], partial(_resolve, answered))
+
+        def done(refusal: MessageError | None) -> None:
+            refused.append(refusal)
+            _resolve(answered)
+
+        self.publish([publication], done)
         await self._or_lost(answered)
+        if refused[0] is not None:
+            raise refusal_of(refused[0])
 
     async def _or_lost(self, answered: asyncio.Future[None]) -> None:
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
@@ -226,6 +248,15 @@ class MqttConnection:
             raise self._lost.result()
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
+def _resolve(future: asyncio.Future[None], _: MessageError | None = None) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def refusal_of(refused: MessageError) -> ConnectionLost:
+    """A publication that is refused, as the reason for giving the connection up."""
+    return ConnectionLost(f"MQTT: {refused.field} {refused.rule}")
+
+
+def _ignore(_: MessageError | None) -> None:
+    """For an answer to what nobody has asked."""

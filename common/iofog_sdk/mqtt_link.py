@@ -15,13 +15,14 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 
 from .addressing import address_of
 from .backoff import Backoff
 from .data_plane import DataPlane, Sent, too_large
-from .errors import ConnectionLost, LinkError
+from .errors import ConnectionLost, LinkError, MessageError
 from .message import IoMessage
-from .mqtt_connection import MqttConnection
+from .mqtt_connection import MqttConnection, refusal_of
 from .mqtt_messages import Delivered, Publication, Recent
 from .mqtt_options import MqttOptions
 from .senml_split import split_by_quantity
@@ -50,6 +51,7 @@ class MqttLink(DataPlane):
         self._split = "{quantity}" in options.topic
         self._topic = options.filled(options.topic)
         self._results = options.filled(options.results)
+        self._commands = options.filled(options.commands)
 
     @contextlib.asynccontextmanager
     async def _session(self, lost: asyncio.Future[LinkError]) -> AsyncIterator[None]:
@@ -75,24 +77,26 @@ class MqttLink(DataPlane):
             message = IoMessage.from_bytes(body)
             sent = self._in_flight.add(f"{message.groupid}.{message.sequencenumber}", done)
             options, limit = self.options, self._connection.max_payload
+            # Whoever subscribes later is to find the last readings; a command that is kept would be given again.
+            retain = options.retain == "true" and message.infotype == SENML and not message.tag
             publications = [
-                Publication(
-                    topic, numbered(message, content), options.qos, options.retain == "true", options.expiry_s
-                )
+                Publication(topic, numbered(message, content), options.qos, retain, options.expiry_s)
                 for topic, content in self._contents(message).items()
             ]
-
             if (size := max(len(each.payload) for each in publications)) > limit:
                 self._in_flight.acknowledge(sent, too_large(size, limit, "MQTT broker"))
                 continue
 
-            def acknowledged(sent: Sent = sent) -> None:
-                self._in_flight.acknowledge(sent)
-                self._pump()
-
-            self._connection.publish(publications, acknowledged)
+            self._connection.publish(publications, partial(self._answered, sent))
         if len(self._waiting) < self._window:
             self._room.set()
+
+    def _answered(self, sent: Sent, refused: MessageError | None) -> None:
+        if refused is None:
+            self._in_flight.acknowledge(sent)
+            self._pump()
+        elif self._connection is not None:  # readings wait until it is allowed
+            self._connection.lose(refusal_of(refused))
 
     def _contents(self, message: IoMessage) -> dict[str, bytes]:
         """What is published where."""
@@ -106,6 +110,10 @@ class MqttLink(DataPlane):
         return {self._topic.replace("{quantity}", name or "readings"): content for name, content in parts.items()}
 
     def _take(self, received: Delivered) -> None:
+        if received.retained and received.topic == self._commands:
+            log.warning("MQTT: a command on %s is retained, and ignored: publish it without", received.topic)
+            received.taken()
+            return
         # MQTT does not tell when a message was sent: its age counts from here.
         message = IoMessage(id=uuid.uuid4().hex, timestamp=time.time_ns() // 1_000_000, infoformat="utf-8")
         message.contentdata = received.payload

@@ -76,7 +76,9 @@ def join(
 
 
 def drop(client: Client, loop: asyncio.AbstractEventLoop) -> None:
-    """Ends a client's connection without a word to the broker."""
+    """Ends a client's connection without a word to the broker, and without one from the client when it is gone."""
+    client.on_socket_open = client.on_socket_close = None
+    client.on_socket_register_write = client.on_socket_unregister_write = None
     sock: Any = client.socket()
     if sock is not None:
         loop.remove_reader(sock.fileno())

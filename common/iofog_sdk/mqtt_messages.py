@@ -69,6 +69,10 @@ class Recent:
         if len(self._by_mid) > _REMEMBERED:
             del self._by_mid[next(iter(self._by_mid))]
 
+    def forget(self) -> None:
+        """The broker has no session any more: its identifiers begin anew."""
+        self._by_mid.clear()
+
     def holds(self, message: MQTTMessage) -> bool:
         """Whether this is one of them, come again."""
         return message.dup and self._by_mid.get(message.mid) == (message.topic, hash(message.payload))

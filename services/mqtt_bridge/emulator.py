@@ -86,7 +86,7 @@ class MqttPlug:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Anything, as long as there is a connection."""
         if self._connection is not None:
-            self._connection.publish([Publication(topic, payload, 1, retain)], lambda: None)
+            self._connection.publish([Publication(topic, payload, 1, retain)], lambda _: None)
 
     def _measure(self) -> None:
         if self.silent:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
+import math
 from collections.abc import AsyncIterator
 
 from device_bridge import (
@@ -20,19 +21,24 @@ from device_bridge import (
     run,
 )
 from device_bridge.delivery import Delivery
-from iofog_sdk import LinkError, NodeUnreachable
+from device_bridge.outbox import Outbox
+from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
 from iofog_sdk.mqtt_connection import MqttConnection
 from iofog_sdk.mqtt_messages import Delivered, Recent
 
+from .arrivals import Arrivals
 from .discovery import Discovery
+from .hops import is_name
 from .publishing import Publisher
+from .said import Said
 from .settings import MqttBridgeSettings
 from .to_iofog import FromTopics
 from .to_mqtt import ToTopics, publication_of
 from .topics import as_filter, check_template, needed, overlap, places
 
 _TICK_S = 1.0
-_MOST_WAITING = 1000
+_STEADY_AFTER_S = 10.0
+_CLOSE_S = 1.0
 _MOST_NAMES = 1000
 
 
@@ -42,6 +48,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
     passes_messages_on = True
     _recent = Recent()
     """Of this process: it has one broker, however often it connects."""
+    _said = Said()
 
     def __init__(self, settings: MqttBridgeSettings) -> None:
         super().__init__(settings)
@@ -50,17 +57,18 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         self._status = status
         self._discovery = Discovery(settings.discovery, status) if settings.discovery.prefix else None
         self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery)
-        self._from_topics = FromTopics(settings.to_iofog, self.options.name)
-        _check(settings, status)
-        self._came: deque[Delivered] = deque()
+        self._from_topics = FromTopics(settings.to_iofog, self.options.name, self._say_malformed)
+        _check(settings, status, self.options.name)
+        self._came = Arrivals()
         self._any = asyncio.Event()
         self._names: dict[str, str] = {}
-        self._dropped = 0
+        self._up_at = math.inf
+        self._publisher: Publisher | None = None
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[LinkError] = loop.create_future()
-        self._lost.add_done_callback(lambda _: self._any.set())
+        self._lost.add_done_callback(self._leave)
         try:
             self._connection = MqttConnection(self.options, self._lost, self._take, self._recent)
             await self._connection.open()
@@ -69,52 +77,64 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
             await self._connection.subscribe(needed(filters + birth), echo=False)
         except LinkError as error:
             raise self._failed(error) from None
+        self._up_at = loop.time()
         self.log.info("MQTT %s at %s is up", self.options.version, self.options.server)
 
     async def close(self) -> None:
-        if hasattr(self, "_connection"):
-            await self._connection.close()
+        if not hasattr(self, "_connection"):
+            return
+        if (outgoing := self._outgoing) is not None and not self._lost.done():
+            with contextlib.suppress(TimeoutError):  # what is in the outbox now need not come again
+                await asyncio.wait_for(outgoing.wait_written(), _CLOSE_S)
+        await self._connection.close()
 
     async def stream(self) -> AsyncIterator[Passed]:
         loop = asyncio.get_running_loop()
-        publisher = Publisher(self._connection, self._lost, self._to_topics, self.options.receipt_timeout_s)
-        work = [loop.create_task(self._tick(publisher))]
+        work: list[asyncio.Task[None]] = []
         if self.incoming is not None:
-            sending = Delivery(self.incoming, publisher, lambda entry: entry.body, self.options.window)
+            way = Publisher(self._connection, self._lost, self._to_topics, self.incoming, self._said)
+            self._publisher = way
+            sending = Delivery(self.incoming, way, lambda entry: entry.body, self.options.window)
             work.append(loop.create_task(sending.run()))
+        work.append(loop.create_task(self._tick()))
         for task in work:
             task.add_done_callback(lambda _: self._any.set())
         try:
             while True:
-                while self._came:
-                    received = self._came.popleft()
+                while (received := self._came.take()) is not None:
                     for passed in self._passed(received):
                         yield passed
-                    received.taken()
+                    self._when_written(received)
                 for task in work:
                     if task.done():
                         task.result()
                 if self._lost.done():
                     raise self._failed(self._lost.result())
+                if self._came.is_overflown:
+                    await self._begin_again()
+                    continue
                 self._any.clear()
                 await self._any.wait()
         finally:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            publisher.give_up()
+            if self._publisher is not None:
+                self._publisher.give_up()
 
     async def execute(self, command: Command) -> Result:
         rule = self.settings.commands.get(command.name)
         if rule is None:
             known = ", ".join(sorted(self.settings.commands)) or "none"
             raise CommandError(f"unknown command {command.name!r}; this bridge has {known}")
-        publication = publication_of(rule, command)
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._connection.publish([publication], lambda: None if answered.done() else answered.set_result(None))
+        publication = publication_of(rule, command, self.options.name)
+        answered: asyncio.Future[MessageError | None] = asyncio.get_running_loop().create_future()
+        self._connection.publish([publication], lambda end: None if answered.done() else answered.set_result(end))
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
             raise self._failed(self._lost.result())
+        if (refused := answered.result()) is not None:
+            raise CommandError(f"{refused.field} {refused.rule}")
         return Result(ok=True, detail=f"published on {publication.topic}")
 
     def all_bad(self, reason: str) -> list[Reading]:
@@ -125,7 +145,11 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         counts = {f"to_mqtt_{name}": self._to_topics.counts[name] for name in sorted(names)}
         names = {"taken", "unused", "malformed", "loops", "retained"}
         counts |= {f"to_iofog_{name}": self._from_topics.counts[name] for name in sorted(names)}
-        return counts | {"to_iofog_dropped": self._dropped}
+        return counts | {"to_iofog_dropped": self._came.dropped}
+
+    @property
+    def _outgoing(self) -> Outbox | None:
+        return None if self.incoming is None else self.incoming.outgoing
 
     def _take(self, received: Delivered) -> None:
         if received.topic == self._status:
@@ -134,13 +158,28 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
             if received.payload == b"online":
                 self._discovery.forget()
             received.taken()
-        elif len(self._came) < _MOST_WAITING:
-            self._came.append(received)
-            self._any.set()
-        elif received.guaranteed:
-            self._connection.lose(NodeUnreachable("more messages than can be taken; they come again"))
         else:
-            self._dropped += 1
+            self._came.put(received)
+            self._any.set()
+
+    def _when_written(self, received: Delivered) -> None:
+        """Acknowledges a message whose readings are in the outbox, where a crash cannot lose them any more."""
+        if self._outgoing is None:
+            received.taken()
+        else:
+            self._outgoing.when_written(received.taken)
+
+    async def _begin_again(self) -> None:
+        """Has the broker send what had to be left to it: it does so on a new connection."""
+        if self._outgoing is not None:
+            waiting = asyncio.ensure_future(self._outgoing.wait_written())
+            await asyncio.wait((waiting, self._lost), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        self._connection.lose(ConnectionLost("more messages than can be held at once; the rest comes again"))
+
+    def _leave(self, _: object) -> None:
+        self._came.leave()
+        self._any.set()
 
     def _passed(self, received: Delivered) -> list[Passed]:
         found = self._from_topics.passed(received)
@@ -151,28 +190,50 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
                         self._names[reading.name] = reading.unit
         return found
 
-    async def _tick(self, publisher: Publisher) -> None:
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             self._connection.tick()
-            publisher.check()
+            if self._publisher is not None:
+                self._publisher.check()
+
+    def _say_malformed(self, topic: str, error: Exception) -> None:
+        if self._said.is_new("malformed", topic):
+            self.log.warning("a message on %s is not what the settings say, and dropped: %s", topic[:200], error)
 
     def _failed(self, error: LinkError) -> DeviceError:
-        kind = DeviceErrorKind.UNREACHABLE if isinstance(error, NodeUnreachable) else DeviceErrorKind.GONE
+        is_gone = not isinstance(error, NodeUnreachable) and self._was_useful
+        kind = DeviceErrorKind.GONE if is_gone else DeviceErrorKind.UNREACHABLE
         server = self.options.server
         return DeviceError(kind, server, str(error).removeprefix("MQTT: ").removeprefix(server).lstrip(": "))
 
+    @property
+    def _was_useful(self) -> bool:
+        """Whether the connection has carried anything, or lasted: else the next one waits longer and longer.
 
-def _check(settings: MqttBridgeSettings, status: str) -> None:
+        What comes says little while answers are missing: a broker may end each connection over the first publication.
+        """
+        if asyncio.get_running_loop().time() - self._up_at >= _STEADY_AFTER_S:
+            return True
+        if self._publisher is not None and (self._publisher.answered or self._publisher.is_waiting):
+            return self._publisher.answered > 0
+        return self._from_topics.counts["taken"] > 0
+
+
+def _check(settings: MqttBridgeSettings, status: str, name: str) -> None:
     if not (settings.to_mqtt or settings.to_iofog or settings.commands):
         raise SettingsError("to_mqtt", None, "nothing is to be bridged", "Write to_mqtt, to_iofog or commands.")
+    if not is_name(name):
+        remedy = "Write letters, digits, '.', '_' and '-', 128 at most."
+        raise SettingsError("broker.client_id", name, "cannot tell other bridges who this is", remedy)
     if status:
         check_template(status, set(), "status")
-    for name, command in settings.commands.items():
-        check_template(command.topic, places(command.topic), f"commands.{name}.topic")
+    for command_name, command in settings.commands.items():
+        check_template(command.topic, places(command.topic), f"commands.{command_name}.topic")
     if settings.broker.version == "5":
         return  # such a broker does not send back what a client has published itself
     outgoing = {f"to_mqtt[{at}].topic": as_filter(rule.topic) for at, rule in enumerate(settings.to_mqtt)}
+    outgoing |= {f"commands.{each}.topic": as_filter(rule.topic) for each, rule in settings.commands.items()}
     for at, rule in enumerate(settings.to_iofog):
         for setting, topics in outgoing.items():
             if overlap(rule.topic, topics):

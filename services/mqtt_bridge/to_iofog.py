@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from device_bridge import Passed, Quality, Reading, Sample, SettingsError
 from device_bridge import senml as packs
-from device_bridge.fields import RecordField, at_path
+from device_bridge.fields import RecordField, at_path, is_finite
 from iofog_sdk import Address
 from iofog_sdk.mqtt_messages import Delivered
 
+from .hops import goes_round, via_of
 from .settings import ToIofog
-from .to_mqtt import VIA
 from .topics import check_filter, check_places, filled_payload, wildcards
 
-MAX_HOPS = 8
-"""Bridges that a message may have been through."""
 MAX_READINGS = 200
 """Out of one object without `fields`."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9:./_-]+")
@@ -37,20 +35,23 @@ class FromTopics:
     Parameters:
         rules: which topics become what.
         name: of this bridge among others; what has been through it does not go through again.
+        malformed: is told of each payload or topic that is not what the settings say.
 
     Raises SettingsError.
     """
 
-    def __init__(self, rules: Sequence[ToIofog], name: str) -> None:
+    def __init__(
+        self, rules: Sequence[ToIofog], name: str, malformed: Callable[[str, Exception], None] = lambda *_: None
+    ) -> None:
         for at, rule in enumerate(rules):
             _check(rule, f"to_iofog[{at}]")
-        self._rules, self._name = rules, name
+        self._rules, self._name, self._malformed = rules, name, malformed
         self.counts: Counter[str] = Counter()
 
     def passed(self, received: Delivered) -> list[Passed]:
         """What a message becomes, in the order of the rules; nothing for one that cannot be used."""
-        via = _via(received)
-        if self._name in via or len(via) >= MAX_HOPS:
+        via = via_of(received.notes)
+        if goes_round(via, self._name):
             self.counts["loops"] += 1
             return []
         found = []
@@ -60,8 +61,9 @@ class FromTopics:
                 continue
             try:
                 made = self._by_rule(rule, received, {str(n): part for n, part in enumerate(parts, 1)}, via)
-            except (Malformed, packs.SenmlError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            except (ValueError, OverflowError, RecursionError) as error:  # msgspec's and ours are ValueErrors
                 self.counts["malformed"] += 1
+                self._malformed(received.topic, error)
             else:
                 found += [] if made is None else [made]
         self.counts["taken" if found else "unused"] += 1
@@ -72,8 +74,7 @@ class FromTopics:
     ) -> Passed | None:
         if rule.becomes == "readings":
             if rule.payload == "senml":
-                if not packs.decode(received.payload):
-                    raise Malformed("a pack without values")
+                _check_pack(received.payload)
                 return _message(received.payload, packs.INFO_TYPE, "utf-8", Address("", via))
             sample = _readings(rule, received, parts)
             return Passed(content=sample, tag=Address("", via).tag()) if sample else None
@@ -103,10 +104,19 @@ def _readings(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> S
                 raise Malformed("an object without any of the fields")
             readings = [field.reading(value) for field, value in found if value is not None]
         else:
-            readings = [Reading(_name(key), value) for key, value in raw.items() if isinstance(value, int | float)]
+            numbers = ((key, value) for key, value in raw.items() if isinstance(value, int | float))
+            readings = [Reading(_name(key), value) for key, value in numbers if is_finite(value)]
             if not readings or len(readings) > MAX_READINGS:
                 raise Malformed(f"{len(readings)} values")
     return [_named(reading, prefix, retained=received.retained) for reading in readings]
+
+
+def _check_pack(content: bytes) -> None:
+    readings = packs.decode(content)
+    if not readings:
+        raise Malformed("a pack without values")
+    if not all(is_finite(reading.value) for reading in readings if isinstance(reading.value, int | float)):
+        raise Malformed("a pack with a number that is too large")
 
 
 class _Plain(RecordField, frozen=True, kw_only=True):
@@ -137,7 +147,7 @@ def _command(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> by
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         value = text
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) or (isinstance(value, int) and not is_finite(value)):
         raise Malformed("no single value")
     command = {"command": filled_payload(rule.command, parts)} | ({} if value in (None, "") else {"value": value})
     return msgspec.json.encode(command)
@@ -145,11 +155,6 @@ def _command(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> by
 
 def _message(content: bytes, infotype: str, infoformat: str, address: Address) -> Passed:
     return Passed(content=content, infotype=infotype, infoformat=infoformat, tag=address.tag())
-
-
-def _via(received: Delivered) -> tuple[str, ...]:
-    text = next((value for name, value in received.notes if name == VIA), "")
-    return tuple(name for name in text.split(",") if name)[: MAX_HOPS + 1]
 
 
 def _last(topic: str) -> str:

@@ -11,17 +11,17 @@ import msgspec
 
 from device_bridge import Command, CommandError, Quality, Reading, SettingsError
 from device_bridge import senml as packs
+from device_bridge.incoming import PassedCommand
 from iofog_sdk import IoMessage, address_of
 from iofog_sdk.mqtt_link import numbered
 from iofog_sdk.mqtt_messages import Publication
 from iofog_sdk.senml_split import SenmlRecord, senml_records
 
 from .discovery import Discovery
+from .hops import goes_round, notes_of
 from .settings import MqttCommand, ToMqtt
 from .topics import check_template, filled_payload, filled_topic, places, plain_text
 
-VIA = "iofog-via"
-"""User property with the bridges that have passed a message on."""
 _KNOWN = {
     "readings": {"source", "quantity", "publisher"},
     "results": {"command", "id", "publisher"},
@@ -85,14 +85,14 @@ class ToTopics:
                 values = {"publisher": message.publisher}
                 found.append(_publication(rule, values, message.contentdata, message.infotype))
         self.counts["published" if found else "unmatched"] += 1
-        notes = ((VIA, ",".join((*via, self._name))),)
+        notes = notes_of(via, self._name)
         return [each._replace(notes=notes) for each in found]
 
     def _readings(self, message: IoMessage) -> list[Publication]:
         try:
             records = list(senml_records(message.contentdata))
             return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records)]
-        except ValueError:  # SenmlError is one
+        except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1
             return []
 
@@ -125,15 +125,24 @@ class ToTopics:
         yield _publication(rule, None, numbered(message, msgspec.json.encode(payload)), _JSON, topic)
 
 
-def publication_of(rule: MqttCommand, command: Command) -> Publication:
-    """What a command is published as. Raises CommandError."""
+def publication_of(rule: MqttCommand, command: Command, name: str) -> Publication:
+    """What a command is published as. Raises CommandError.
+
+    Parameters:
+        rule: for commands of this name.
+        command: what is to be done.
+        name: of this bridge among others; what has been through it does not go through again.
+    """
+    via = command.via if isinstance(command, PassedCommand) else ()
+    if goes_round(via, name):
+        raise CommandError(f"{command.name} goes round: it has been through {', '.join(via)}")
     texts = {name: rule.values.get(plain_text(value), value) for name, value in command.parameters.items()}
     try:
         topic = filled_topic(rule.topic, {name: plain_text(value) for name, value in texts.items()})
         payload = filled_payload(rule.payload, texts)
     except KeyError as error:
         raise CommandError(f"`{error.args[0]}` is missing; {command.name} needs it") from None
-    return Publication(topic, payload.encode(), rule.qos, rule.retain)
+    return Publication(topic, payload.encode(), rule.qos, rule.retain, notes=notes_of(via, name))
 
 
 def _values(message: IoMessage, record: SenmlRecord) -> dict[str, str]:
@@ -158,5 +167,5 @@ def _result_of(message: IoMessage) -> _Result | None:
         return None
     try:
         return msgspec.json.decode(message.contentdata, type=_Result)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
         return None

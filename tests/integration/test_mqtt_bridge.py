@@ -9,6 +9,9 @@ import pytest
 from device_bridge import Quality, senml
 from device_bridge.messages import RESULT_TYPE
 from iofog_sdk import IoMessage, connect
+from iofog_sdk.mqtt_connection import MqttConnection
+from iofog_sdk.mqtt_messages import Publication
+from iofog_sdk.mqtt_options import MqttOptions
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from local_agent.nats_server import NatsServer
 from mqtt_bridge.emulator import MqttPlug, settings_for
@@ -100,8 +103,27 @@ def speaker(node, topic):
     return connect({"IOFOG_LINK": link, "IOFOG_MICROSERVICE": "speaker"})
 
 
-def pack(number):
-    content = json.dumps([{"bn": "gps:", "bt": 1.7e9, "n": "speed", "u": "m/s", "v": number}]).encode()
+@contextlib.asynccontextmanager
+async def client(node, name="client", take=lambda received: received.taken()):
+    """A connection of whoever else uses the broker."""
+    where = {"server": "mqtt://broker", "port": node.server_port, "version": node.version}
+    options = MqttOptions(client_id=name, status="", session_s=0, **where)
+    connection = MqttConnection(options, asyncio.get_running_loop().create_future(), take)
+    await connection.open()
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def published(connection, *publications):
+    answered = asyncio.get_running_loop().create_future()
+    connection.publish(publications, answered.set_result)
+    return await asyncio.wait_for(answered, 10)
+
+
+def pack(number, source="gps"):
+    content = json.dumps([{"bn": f"{source}:", "bt": 1.7e9, "n": "speed", "u": "m/s", "v": number}]).encode()
     return IoMessage(
         groupid="drive", sequencenumber=number, infotype=senml.INFO_TYPE, infoformat="utf-8", contentdata=content
     )
@@ -370,3 +392,135 @@ async def test_readings_of_an_application_are_heard_where_there_are_no_routes(st
             own = 'bridge_incoming_ignored_total{reason="own"} 1'
             await until_page(told["http"]["port"], "/metrics", lambda _, text: own in text)
         assert [message.sequencenumber for message in topics.messages] == list(range(1, 11))
+
+
+@needs_mosquitto
+async def test_nothing_that_anybody_publishes_stops_what_follows(start, tmp_path):
+    """Each of these would come again on each new connection, and keep all that is behind it."""
+    huge = b"1" + b"0" * 400
+    rules = {
+        "to_iofog": [
+            {"topic": "tele/+/level", "payload": "value", "prefix": "{1}/"},
+            {"topic": "json/+", "fields": [{"name": "a"}]},
+            {"topic": "set/+/+", "becomes": "command", "to": "{1}", "command": "{2}"},
+        ]
+    }
+    async with broker("mosquitto", tmp_path / "broker") as node, agent_with() as agent:
+        told = settings(node) | rules
+        agent.set_config("bridge", told)
+        async with linked(agent, "viewer") as viewer, client(node) as peer:
+            service = await start("mqtt_bridge", **environment(agent, "bridge"))
+            await ready(told["http"]["port"])
+            await published(
+                peer,
+                *(
+                    Publication("tele/tank/level", b"1", notes=(("iofog-via", name),))
+                    for name in ("my bridge", "a:b", "x" * 200, "")
+                ),
+                *(Publication(f"set/{level}/lamp", b"ON") for level in ("a:b", "a:b", "x" * 200)),
+                *(Publication(f"json/{place}", b'{"a":%b}' % huge) for place in "xy"),
+                Publication("json/x", b'{"a":"\xff"}'),
+                Publication("tele/tank/level", b"2"),
+            )
+            await until(lambda: viewer.values("mqtt_bridge:tank/level")[-1:] == [2])
+            assert viewer.values("mqtt_bridge:tank/level") == [1, 1, 1, 1, 2]
+        assert len(service.logged(f"MQTT {node.version} at")) == 1
+        assert len(service.logged("a message on set/a:b/lamp is not what the settings say")) == 1
+        assert not service.logged("unexpected error")
+        assert await service.stop() == 0
+
+
+async def test_nothing_that_the_node_sends_stops_what_follows(start, tmp_path):
+    huge = b"1" + b"0" * 400
+    async with broker("nats", tmp_path / "broker") as node, agent_with() as agent:
+        told = settings(node, commands={"c": {"topic": "c"}})
+        agent.set_config("bridge", told)
+        async with listener(node, "plant/gps") as topics, connect(environment(agent, "gps")) as gps:
+            service = await start("mqtt_bridge", **environment(agent, "bridge"))
+            await asyncio.gather(ready(told["http"]["port"]), gps.wait_connected())
+            for content in (
+                b'{"command":"\xff"}',
+                b'{"command":"c","time":%b}' % huge,
+                b'{"command":"c","x":"\xff"}',
+            ):
+                await gps.send(IoMessage(infotype=RESULT_TYPE, contentdata=content))
+            content = b'[{"n":"a","bv":0.5,"v":%b}]' % huge
+            await gps.send(IoMessage(infotype=senml.INFO_TYPE, contentdata=content))
+            await gps.send(pack(1))
+            await until(lambda: topics.messages)
+            assert service.process.returncode is None
+            assert await service.stop() == 0
+        assert len(service.logged(f"MQTT {node.version} at")) == 1
+
+
+@needs_mosquitto
+async def test_a_command_does_not_go_round(start, tmp_path):
+    """One bridge publishes a command where another takes commands for it."""
+    rules = {
+        "bridge": {"to_mqtt": [], "to_iofog": [], "commands": {"lamp": {"topic": "set/a/lamp"}}},
+        "other": {
+            "to_mqtt": [],
+            "to_iofog": [{"topic": "set/+/+", "becomes": "command", "command": "{2}", "to": "{1}"}],
+        },
+    }
+    async with (
+        broker("mosquitto", tmp_path / "broker") as node,
+        agent_with(("other", "bridge"), other=None) as agent,
+        listener(node, "set/%23") as topics,
+        linked(agent, "viewer") as viewer,
+    ):
+        for name in ("bridge", "other"):
+            told = settings(node) | rules[name]
+            agent.set_config(name, told)
+            await start("mqtt_bridge", **environment(agent, name))
+            await ready(told["http"]["port"])
+        command = {"command": "lamp", "value": True}
+        await viewer.link.send(IoMessage(infotype=RESULT_TYPE, contentdata=json.dumps(command).encode()))
+        await until(lambda: len(viewer.results()) == 2)
+        assert [result["ok"] for result in viewer.results()] == [True, False]
+        assert "lamp goes round: it has been through default-" in viewer.results()[1]["detail"]
+        assert len(topics.messages) == 1
+
+
+@needs_mosquitto
+async def test_a_topic_that_the_broker_denies_costs_its_own_messages_and_no_others(start, tmp_path):
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite #\ntopic deny plant/secret\ntopic deny set/secret\n")
+    (tmp_path / "broker").mkdir()
+    node = MosquittoNode(tmp_path / "broker")
+    # Without a limit, Mosquitto 2.0.11 takes its queue for full on each refusal and closes the connection.
+    node.more = f"acl_file {rules}\nmax_queued_messages 1000\n"
+    async with node, agent_with() as agent:
+        told = settings(node, commands={"lamp": {"topic": "set/secret"}})
+        agent.set_config("bridge", told)
+        async with (
+            listener(node, "plant/gps") as topics,
+            linked(agent, "viewer") as viewer,
+            client(node) as peer,
+            connect(environment(agent, "gps")) as gps,
+        ):
+            service = await start("mqtt_bridge", **environment(agent, "bridge"))
+            await asyncio.gather(ready(told["http"]["port"]), gps.wait_connected())
+            await published(peer, Publication("tele/tank/level", b"7"))
+            for number in range(1, 21):
+                await gps.send(pack(number, "secret"))
+                await gps.send(pack(number))
+            await until(lambda: len(topics.messages) >= 20)
+            assert [message.sequencenumber for message in topics.messages] == list(range(1, 21))
+            for line in (
+                'bridge_incoming_dropped_total{reason="refused"} 20',
+                "bridge_incoming_delivered_total 20",
+                "bridge_incoming_received_total 40",
+            ):
+                await until_page(told["http"]["port"], "/metrics", lambda _, text, line=line: f"{line}\n" in text)
+            command = json.dumps({"command": "lamp", "value": True}).encode()
+            await viewer.link.send(IoMessage(infotype=RESULT_TYPE, contentdata=command))
+            (result,) = await until(viewer.results)
+            assert not result["ok"]
+            assert "set/secret is refused: Not authorized" in result["detail"]
+            await published(peer, Publication("tele/tank/level", b"8"))
+            await until(lambda: viewer.values("mqtt_bridge:tank/level")[-1:] == [8])
+            assert viewer.values("mqtt_bridge:tank/level") == [7, 8], "no bad readings"
+        assert len(service.logged("plant/secret is refused: Not authorized")) == 1
+        assert len(service.logged(f"MQTT {node.version} at")) == 1
+        assert await service.stop() == 0

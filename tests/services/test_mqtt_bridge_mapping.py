@@ -4,13 +4,19 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
 from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError, senml
+from device_bridge.fields import RecordField
+from device_bridge.incoming import PassedCommand
 from iofog_sdk import Address, IoMessage, address_of
 from iofog_sdk.mqtt_messages import Delivered
+from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
 from mqtt_bridge.discovery import Discovery
+from mqtt_bridge.hops import MAX_HOPS
+from mqtt_bridge.said import Said
 from mqtt_bridge.service import MqttBridge
 from mqtt_bridge.settings import DiscoverySettings, MqttCommand, ToIofog, ToMqtt
 from mqtt_bridge.to_iofog import FromTopics
@@ -132,7 +138,13 @@ def test_results_and_other_messages():
     assert (found.topic, found.payload, found.content_type) == ("o/uuid-1", b"\xff\xd8", "image/jpeg")
 
 
-@given(st.binary(max_size=60), st.sampled_from([senml.INFO_TYPE, "application/json", "x/y"]))
+CONTENTS = [b'[{"n":"a","bv":1.5,"v":1%b}]' % (b"0" * 400), b'{"command":"\xff","ok":true}', b"[" * 10_000]
+
+
+@given(
+    st.one_of(st.binary(max_size=60), st.sampled_from(CONTENTS)),
+    st.sampled_from([senml.INFO_TYPE, "application/json", "x/y"]),
+)
 def test_any_content_is_published_or_counted(content, infotype):
     rules = [ToMqtt(topic="a/{quantity}", payload=payload) for payload in ("senml", "json", "value")]
     rules += [ToMqtt(messages=kind, topic="b") for kind in ("results", "other")]
@@ -256,6 +268,127 @@ def test_loops_and_too_many_hops_are_seen():
     assert address_of(passed.tag).via == ("a", "b")
 
 
+HUGE = b"1" + b"0" * 400
+"""An integer of JSON that is larger than any float."""
+PAYLOADS = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(
+        [
+            b'{"a":%b,"b":1}' % HUGE,
+            HUGE,
+            b'{"command":"x","value":%b}' % HUGE,
+            b'[{"n":"a","v":%b},{"n":"b","bv":1.5,"v":2}]' % HUGE,
+            b'[{"n":"a","bv":1.5,"v":%b}]' % HUGE,
+            b'{"command":"\xff"}',
+            b'{"a":1e308}',
+            b"[" * 10_000,
+        ]
+    ),
+    st.dictionaries(st.text(max_size=5), st.one_of(st.floats(), st.integers(), st.text(max_size=5), st.none())).map(
+        lambda members: json.dumps(members).encode()
+    ),
+)
+NAMES = st.one_of(st.text(max_size=20), st.sampled_from(["this-bridge", "my bridge", "a,b", "x" * 129, "a:b"]))
+
+
+@trials(max_examples=500, deadline=None)
+@given(
+    PAYLOADS,
+    NAMES,
+    st.lists(NAMES, max_size=3).map(",".join),
+    st.sampled_from(["readings", "command", "message"]),
+    st.sampled_from(["json", "value", "senml"]),
+    st.sampled_from([{}, {"to": "{1}", "command": "{1}"}, {"prefix": "{1}/"}]),
+    st.sampled_from([[], [{"name": "a", "scale": 1e10, "missing": ["x"]}], [{"name": "a", "kind": "text"}]]),
+    st.booleans(),
+)
+def test_nothing_that_comes_stops_the_bridge(payload, level, via, becomes, form, named, fields, retained):
+    named = {key: text for key, text in named.items() if key != "to" or becomes != "readings"}
+    fields = tuple(RecordField(**field) for field in fields)
+    rule = {"topic": "t/#", "becomes": becomes, "payload": form, "fields": fields, **named}
+    received = came("t/" + level, payload, retained=retained, notes=(("iofog-via", via),))
+    for passed in taken(rule, received)[0]:
+        address_of(passed.tag)
+        if isinstance(passed.content, bytes):
+            continue
+        for reading in passed.content:
+            assert reading.value is None or isinstance(reading.value, str) or float(reading.value) == reading.value
+
+
+def test_what_others_call_themselves_is_taken_only_if_it_is_a_name():
+    rule = {"topic": "t", "payload": "value"}
+    ((passed,), _) = taken(rule, came("t", b"1", notes=(("iofog-via", f"my bridge,a,{'x' * 129},,b:c,d\n"),)))
+    assert address_of(passed.tag).via == ("a",)
+
+
+@pytest.mark.parametrize("level", ["a:b", "x" * 129, "", "a b\0", "é"])
+def test_a_command_for_what_is_no_name_is_malformed_or_for_a_name(level):
+    rule = {"topic": "plant/set/+/lamp", "becomes": "command", "to": "{1}", "command": "lamp"}
+    found, counts = taken(rule, came(f"plant/set/{level}/lamp", b"ON"))
+    assert counts["malformed"] == (not found)
+    assert bool(found) == (level in ("", "a b\0", "é"))
+
+
+def test_a_number_larger_than_any_other_is_no_value():
+    way = FromTopics(described({"name": "a", "missing": ["-"]}, {"name": "b", "kind": "text"}, {"name": "c"}), "b")
+    (passed,) = way.passed(came("t/x", b'{"a":%b,"b":%b,"c":1}' % (HUGE, HUGE)))
+    assert readings(passed) == [("a", None, "", Quality.BAD), ("b", None, "", Quality.BAD), ("c", 1, "", GOOD)]
+    ((passed,), _) = taken({"topic": "t"}, came("t", b'{"a":%b,"c":1}' % HUGE))
+    assert readings(passed) == [("c", 1, "", GOOD)]
+    rules = {"topic": "t", "payload": "senml"}, {"topic": "t", "becomes": "command", "command": "c"}
+    for rule, payload in zip(rules, (b'[{"n":"a","v":%b}]' % HUGE, HUGE), strict=True):
+        assert taken(rule, came("t", payload))[1]["malformed"] == 1
+
+
+def test_what_is_malformed_is_said_once_for_each_topic():
+    said, told = Said(), []
+
+    def malformed(topic, error):
+        if said.is_new("malformed", topic):
+            told.append((topic, str(error)))
+
+    way = FromTopics([ToIofog(topic="t/#")], "b", malformed)
+    for topic in ("t/a", "t/a", "t/b", "t/a"):
+        way.passed(came(topic, b"[1]"))
+    assert told == [("t/a", "no object"), ("t/b", "no object")]
+    assert way.counts["malformed"] == 4
+    assert sum(said.is_new("malformed", str(number)) for number in range(2000)) < 1000
+
+
+def arrived(number, guaranteed, size=0):
+    return Delivered(f"t/{number}", bytes(size), False, (), guaranteed=guaranteed, taken=lambda: None)
+
+
+def drained(arrivals):
+    return [received.topic for received in iter(arrivals.take, None)]
+
+
+def test_more_wait_than_any_broker_sends_unacknowledged_and_the_rest_is_dropped_or_left():
+    box = Arrivals()
+    for number in range(5000):
+        box.put(arrived(number, guaranteed=True))
+        box.put(arrived(-number, guaranteed=False))
+    assert (box.dropped, box.is_overflown) == (4500, False)
+    assert len(drained(box)) == 5500
+    for number in range(100):
+        box.put(arrived(number, guaranteed=True, size=_MOST_BYTES // 10))
+    assert box.is_overflown
+    kept = drained(box)
+    assert kept == [f"t/{number}" for number in range(len(kept))]
+    assert 9 <= len(kept) <= 11
+    box.put(arrived(100, guaranteed=True))
+    assert drained(box) == [], "it comes again, after those that were left before"
+
+
+def test_what_comes_again_on_the_next_connection_is_left_and_what_does_not_is_kept():
+    box = Arrivals()
+    for number in range(4):
+        box.put(arrived(number, guaranteed=number % 2 == 0))
+    box.leave()
+    box.put(arrived(4, guaranteed=True))
+    assert drained(box) == ["t/1", "t/3"]
+
+
 @given(
     st.binary(max_size=60),
     st.sampled_from(["readings", "command", "message"]),
@@ -354,6 +487,18 @@ def settings(**members):
             },
             r"to_iofog\[0\].topic = 'iofog/#': is a loop: to_mqtt\[0\].topic publishes on iofog/\+/x",
         ),
+        (
+            {
+                "broker": {"host": "h", "version": "3.1.1"},
+                "commands": {"lamp": {"topic": "set/{device}/lamp"}},
+                "to_iofog": [{"topic": "set/+/+", "becomes": "command", "command": "{2}", "to": "{1}"}],
+            },
+            r"to_iofog\[0\].topic = 'set/\+/\+': is a loop: commands.lamp.topic publishes on set/\+/lamp",
+        ),
+        (
+            {"broker": {"host": "h", "client_id": "my bridge"}, "to_mqtt": [{"topic": "a"}]},
+            "broker.client_id = 'my bridge': cannot tell other bridges who this is. Write letters",
+        ),
     ],
 )
 def test_wrong_settings_name_the_setting_and_the_remedy(members, words):
@@ -367,7 +512,17 @@ def test_a_bridge_of_version_5_may_listen_where_it_publishes():
 
 def test_a_command_without_its_parameter_is_refused():
     rule = MqttCommand(topic="cmnd/{device}/POWER", values={"true": "ON"})
-    found = publication_of(rule, Command(name="power", parameters={"device": "pl/ug", "value": True}))
+    found = publication_of(rule, Command(name="power", parameters={"device": "pl/ug", "value": True}), "b")
     assert (found.topic, found.payload) == ("cmnd/pl-ug/POWER", b"ON")
     with pytest.raises(CommandError, match="`device` is missing; power needs it"):
-        publication_of(rule, Command(name="power", parameters={"value": True}))
+        publication_of(rule, Command(name="power", parameters={"value": True}), "b")
+
+
+def test_a_command_says_which_bridges_it_has_been_through_and_goes_through_each_once():
+    rule = MqttCommand(topic="t")
+    assert publication_of(rule, Command(name="c", parameters={"value": 1}), "b").notes == (("iofog-via", "b"),)
+    passed = PassedCommand(name="c", parameters={"value": 1}, via=("a",))
+    assert publication_of(rule, passed, "b").notes == (("iofog-via", "a,b"),)
+    for via in (("b", "a"), tuple(f"x{number}" for number in range(MAX_HOPS))):
+        with pytest.raises(CommandError, match="c goes round: it has been through"):
+            publication_of(rule, PassedCommand(name="c", parameters={"value": 1}, via=via), "b")

@@ -5,11 +5,12 @@ import pytest
 from device_bridge import Passed, Quality, Reading, senml
 from device_bridge.clock import Clock
 from device_bridge.delivery import Delivery
-from device_bridge.incoming import Incoming, is_command
+from device_bridge.filters import FilterChain, MovingAverage
+from device_bridge.incoming import Incoming, PassedCommands, is_command
 from device_bridge.messages import MessageMaker
 from device_bridge.outbox import Outbox
-from device_bridge.settings import OutboxSettings
-from iofog_sdk import IoMessage, MessageError, Receipt
+from device_bridge.settings import CommandedSettings, OutboxSettings
+from iofog_sdk import Address, IoMessage, MessageError, Receipt
 
 
 def message(number=1, **more):
@@ -72,6 +73,7 @@ async def test_they_outlive_the_process(tmp_path):
         (b"[]", False),
         (b"{", False),
         (b"", False),
+        (b'{"command":"\xff"}', False),
     ],
 )
 def test_a_command_is_told_from_its_result(content, expected):
@@ -137,3 +139,42 @@ def test_many_kinds_of_messages_need_no_more_memory():
         maker.put(Passed(content=b"x", infotype="a/b", infoformat="binary", tag=f"for:m{number}"))
     assert len(maker._templates) <= 64
     assert maker.made == 1000
+
+
+async def test_what_is_refused_on_the_other_side_is_dropped_and_the_rest_is_delivered():
+    box = incoming()
+    for number in range(1, 4):
+        await box.accept(message(number))
+    while box.take():
+        pass
+    box.acknowledge()
+    box.give_up("refused")
+    box.acknowledge()
+    box.acknowledge()
+    assert (box.read, box.delivered, box.buffered, dict(box.dropped)) == (3, 2, 0, {"refused": 1})
+
+
+async def test_a_command_says_which_bridges_it_has_been_through():
+    done = []
+
+    async def execute(command):
+        raise AssertionError
+
+    runner = PassedCommands(execute, lambda *told: done.append(told), CommandedSettings())
+    runner.take(
+        message(1, contentdata=b'{"command":"a","value":1,"id":"c"}', tag=Address("x", ("b1", "b2")).tag()), ""
+    )
+    runner.take(message(2, contentdata=b'{"command":"b"}'), "")
+    runner.take(message(3, contentdata=b"{}", tag="via:b3"), "")
+    assert [(c.name, c.id, c.via) for c in runner._queue] == [("a", "c", ("b1", "b2")), ("b", "m2", ())]
+    assert runner._queue[0].parameters == {"value": 1}
+    assert [result.ok for _, result, _ in done] == [False]
+
+
+def test_a_number_that_no_filter_can_calculate_with_is_counted_and_stops_nothing():
+    box = Outbox(OutboxSettings(durability="memory"))
+    maker = MessageMaker("uuid", Clock(trusted=True), box)
+    maker.base_name, maker.filters = "bridge:", FilterChain([MovingAverage()])
+    maker.put([Reading("a", 10**400), Reading("b", 1)])
+    maker.put([Reading("b", 1)])
+    assert (box.read, box.buffered, dict(box.dropped)) == (3, 1, {"not encodable": 2})

@@ -1,0 +1,237 @@
+"""mqtt_bridge in this process: what it leaves to the broker, and what it does when connections do not last."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from device_bridge import DeviceError, DeviceErrorKind
+from device_bridge.bridge import Bridge
+from device_bridge.incoming import Incoming
+from device_bridge.settings import OutboxSettings
+from iofog_sdk import IoMessage
+from iofog_sdk.mqtt_messages import Publication, Recent
+from mqtt_bridge.service import MqttBridge
+
+from ..services.serving import settings_of
+from .conftest import Steps, until
+from .nodes import MosquittoNode
+from .test_mqtt_bridge import broker, client, published
+from .test_mqtt_link import needs_mosquitto
+
+LEVELS = [{"topic": "tele/level", "payload": "value"}]
+WINDOW = 1024
+"""Messages that the NATS server sends without an acknowledgement."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch):
+    monkeypatch.setattr(MqttBridge, "_recent", Recent())
+
+
+def bridge_settings(port, version, **more):
+    where = {"host": "127.0.0.1", "port": port, "version": version, "answer_timeout_s": 5}
+    return settings_of(MqttBridge, broker=where, **{"to_iofog": LEVELS, "status": ""} | more)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings):
+    service = MqttBridge(settings)
+    try:
+        await service.open()
+        yield service
+    finally:
+        await service.close()
+
+
+@contextlib.asynccontextmanager
+async def boundless(folder):
+    """A broker that sends everything at once, and again as soon as somebody connects."""
+    folder.mkdir()
+    node = MosquittoNode(folder)
+    node.version, node.more = "3.1.1", "max_inflight_messages 0\n"
+    async with node:
+        yield node
+
+
+async def rest(samples, values, last):
+    """Takes values until the last one has come, or the connection is lost."""
+    with contextlib.suppress(DeviceError):
+        while len(values) < last:
+            values.append(value(await asyncio.wait_for(anext(samples), 10)))
+    await samples.aclose()
+
+
+def value(passed):
+    (reading,) = passed.content
+    return int(reading.value)
+
+
+def waiting(service):
+    return len(service._came._waiting)
+
+
+def numbers(first, last):
+    return [Publication("tele/level", b"%d" % number) for number in range(first, last + 1)]
+
+
+async def test_a_window_that_is_full_is_no_reason_to_lose_the_connection(tmp_path):
+    """Nobody takes what comes, as with an outbox that is full and is to block."""
+    async with broker("nats", tmp_path / "broker") as node:
+        async with opened(bridge_settings(node.relay.port, node.version)) as service, client(node) as peer:
+            samples = service.stream()
+            await published(peer, *numbers(1, 4000))
+            values = [value(await anext(samples))]
+            await until(lambda: waiting(service) >= WINDOW - 1)
+            values += [value(await anext(samples)) for _ in range(3999)]
+            assert values == list(range(1, 4001))
+            assert not service._lost.done()
+            await samples.aclose()
+
+
+@needs_mosquitto
+async def test_what_the_broker_sends_again_on_the_next_connection_is_not_passed_on_twice(tmp_path):
+    async with boundless(tmp_path / "broker") as node:
+        settings = bridge_settings(node.relay.port, node.version)
+        values = []
+        async with opened(settings) as service, client(node) as peer:
+            samples = service.stream()
+            await published(peer, *numbers(1, 2000))
+            values += [value(await anext(samples)) for _ in range(3)]
+            await until(lambda: waiting(service) == 1997)
+            node.relay.drop()
+            await until(service._lost.done)
+            await rest(samples, values, 2000)
+        assert values == [1, 2, 3]
+        async with opened(settings) as service:
+            await rest(service.stream(), values, 2000)
+        assert values == list(range(1, 2001))
+
+
+@needs_mosquitto
+async def test_what_does_not_fit_into_memory_comes_on_the_next_connection(tmp_path, monkeypatch):
+    monkeypatch.setattr("mqtt_bridge.arrivals._MOST_BYTES", 60_000)
+    async with boundless(tmp_path / "broker") as node:
+        settings, values, connections = bridge_settings(node.relay.port, node.version), [], 0
+        async with opened(settings):
+            pass  # its session stays
+        async with client(node) as peer:
+            await published(peer, *numbers(1, 500))
+        while len(values) < 500:
+            connections += 1
+            async with opened(settings) as service:
+                await rest(service.stream(), values, 500)
+        assert values == list(range(1, 501))
+        assert connections > 1
+
+
+class Outgoing:
+    """An outbox that writes when it is told to."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def when_written(self, done):
+        self.waiting.append(done)
+
+    async def wait_written(self):
+        return None
+
+
+@needs_mosquitto
+async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_path):
+    async with broker("mosquitto", tmp_path / "broker") as node:
+        settings = bridge_settings(node.relay.port, node.version)
+
+        async def some(count, *, write):
+            box = Incoming(OutboxSettings(), None, "bridge", "run")
+            box.outgoing = Outgoing()
+            service = MqttBridge(settings)
+            service.incoming = box
+            await service.open()
+            samples = service.stream()
+            values = [value(await asyncio.wait_for(anext(samples), 10)) for _ in range(count)]
+            resumed = asyncio.ensure_future(anext(samples))
+            await until(lambda: len(box.outgoing.waiting) == count)
+            for done in box.outgoing.waiting if write else ():
+                done()
+            resumed.cancel()
+            await asyncio.gather(resumed, return_exceptions=True)
+            await service.close()
+            return values
+
+        async with opened(settings), client(node) as peer:
+            pass
+        async with client(node) as peer:
+            await published(peer, *numbers(1, 3))
+        assert await some(3, write=False) == [1, 2, 3]
+        assert await some(3, write=True) == [1, 2, 3], "as after a crash"
+        async with client(node) as peer:
+            await published(peer, *numbers(4, 4))
+        assert await some(1, write=True) == [4]
+
+
+class Closing:
+    """A broker of 3.1.1 that says something, and closes the connection over the first publication.
+
+    Parameters:
+        granted: its answer to subscriptions.
+    """
+
+    def __init__(self, granted=1):
+        self.granted = granted
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                kind = (await reader.readexactly(1))[0] >> 4
+                size, shift, more = 0, 0, True
+                while more:
+                    byte = (await reader.readexactly(1))[0]
+                    size, shift, more = size | (byte & 127) << shift, shift + 7, byte > 127
+                body = await reader.readexactly(size)
+                if kind == 1:
+                    writer.write(b"\x20\x02\x00\x00")  # CONNACK
+                elif kind == 8:
+                    writer.write(b"\x90\x03" + body[:2] + bytes([self.granted]))  # SUBACK
+                    writer.write(b"\x30\x0d\x00\x0atele/level7")  # PUBLISH
+                elif kind in (3, 14):
+                    break
+        writer.close()
+
+
+async def test_a_broker_that_ends_each_connection_is_asked_less_and_less():
+    emitted = []
+    async with Closing() as server:
+        settings = bridge_settings(server.port, "3.1.1", to_mqtt=[{"topic": "plant/x", "messages": "other"}])
+        box = Incoming(OutboxSettings(), None, "bridge", "run")
+        await box.accept(IoMessage(infotype="text/plain", contentdata=b"x"))
+        backoff = Steps()
+
+        async def room():
+            return None
+
+        bridge = Bridge(MqttBridge, settings, emitted.append, room, backoff)
+        bridge.incoming = box
+        running = asyncio.ensure_future(bridge.run())
+        await until(lambda: len(backoff.taken) >= 5)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert backoff.taken[:5] == [1, 2, 4, 8, 16]
+    assert (box.read, box.buffered) == (1, 1)
+
+
+async def test_a_subscription_that_is_refused_is_asked_for_less_and_less():
+    async with Closing(granted=0x80) as server:
+        with pytest.raises(DeviceError, match="a subscription to tele/level is refused") as found:
+            async with opened(bridge_settings(server.port, "3.1.1")):
+                pass
+    assert found.value.kind is DeviceErrorKind.UNREACHABLE
