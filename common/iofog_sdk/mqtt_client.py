@@ -34,7 +34,7 @@ def new_client(options: MqttOptions) -> Client:
         try:
             client.username_pw_set(options.user, options.secret())
         except OSError as error:
-            raise NodeUnreachable(f"MQTT: password_file {options.password_file}: {error.strerror}") from None
+            raise NodeUnreachable(f"MQTT: {error.strerror}") from None
     if options.status:
         client.will_set(options.filled(options.status), "offline", qos=1, retain=True)
     return client

@@ -25,7 +25,7 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[Port | None, Meta(description="by default 1883, with TLS 8883")] = None
     tls: Annotated[bool, Meta(description="whether the connection is encrypted")] = False
     version: Annotated[Literal["5", "3.1.1"], Meta(description="of the protocol")] = "5"
-    client_id: Annotated[str, Meta(max_length=100, description="by default application and microservice")] = ""
+    client_id: Annotated[str, Meta(max_length=100, description="by default application-microservice-bridge")] = ""
     user: Annotated[str, Meta(description="if the broker wants one")] = ""
     password_file: Annotated[
         str, Meta(description=f"file with the password, read for each connection; or the variable {PASSWORD}")
@@ -47,14 +47,18 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
         """As the connection wants them."""
         scheme = "mqtts" if self.tls else "mqtt"
         port = self.port or PORTS[scheme]
+        identity = identity_from(environment)
+        told = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("host", "port", "tls")}
+        # The node's link may be at the same broker: of two clients with one name, each throws the other out.
+        told["client_id"] = self.client_id or f"{identity.application}-{identity.microservice}-bridge"
         return MqttOptions(
             server=f"{scheme}://{self.host}:{port}",
             host=self.host,
             port=port,
-            identity=identity_from(environment),
+            identity=identity,
             status=status,
             password="" if self.password_file else environment.get(PASSWORD, ""),
-            **{name: getattr(self, name) for name in self.__struct_fields__ if name not in ("host", "port", "tls")},
+            **told,
         )
 
 
@@ -117,7 +121,7 @@ class MqttBridgeSettings(CommandedSettings, frozen=True, kw_only=True):
 
     broker: BrokerSettings
     status: Annotated[str, Meta(description="topic, retained: `online`, `offline` at the end and as last will")] = (
-        "iofog/{application}/{microservice}/status"
+        "iofog/{application}/{microservice}/bridge"
     )
     to_mqtt: Annotated[tuple[ToMqtt, ...], Meta(description="what is published where; see above")] = ()
     to_iofog: Annotated[tuple[ToIofog, ...], Meta(description="which topics become what; see above")] = ()
