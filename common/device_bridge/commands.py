@@ -89,14 +89,16 @@ def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
         raise CommandError(f"{len(message.contentdata)} bytes of commands, at most {MAX_BYTES} are read")
     try:
         content = msgspec.json.decode(message.contentdata)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeDecodeError through
         raise CommandError(f"not JSON: {error}. {_REMEDY}") from None
-    if isinstance(content, dict):
-        return [_from_object(content, message.id, sent_at)]
     try:
+        if isinstance(content, dict):
+            return [_from_object(content, message.id, sent_at)]
         settings = senml.decode(message.contentdata)
     except senml.SenmlError as error:
         raise CommandError(f"{error}. {_REMEDY}") from None
+    except OverflowError:
+        raise CommandError(f"a number is too large. {_REMEDY}") from None
     if not 0 < len(settings) <= MAX_COMMANDS:
         raise CommandError(f"{len(settings)} values to set in a message, 1 to {MAX_COMMANDS} can be")
     return [

@@ -233,10 +233,7 @@ class Runtime:
             if self._incoming is not None and not (self._commands and is_command(message)):
                 await self._incoming.accept(message)
             elif self._commands:
-                try:
-                    self._commands.take(message, self._messages.base_name)
-                except (ValueError, OverflowError) as error:  # one message never ends a service
-                    log.warning("message %s ignored: %s", message.id, error)
+                self._commands.take(message, self._messages.base_name)
             else:
                 log.warning("message %s ignored: this service takes no commands", message.id)
 

@@ -24,6 +24,9 @@ _TICK_S = 1.0
 _CANCEL_AGAIN_S = 0.5
 _STEADY_AFTER_S = 5.0
 _INBOX_LIMIT = 1000
+_INBOX_BYTES = 32 * 1024 * 1024
+_INBOX_OVERHEAD = 500
+"""Bytes that a message costs besides its content."""
 
 
 class Sent:
@@ -92,20 +95,30 @@ class Inbox:
     """Received messages, bounded; what does not fit is refused, for the sender to send it again."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Received] = asyncio.Queue(_INBOX_LIMIT)
+        self._queue: asyncio.Queue[Received] = asyncio.Queue()
+        self._bytes = 0
 
-    def put(self, message: IoMessage, taken: Callable[[], None] = lambda: None) -> bool:
-        """Whether there was room."""
-        try:
-            self._queue.put_nowait(Received(message, taken))
-        except asyncio.QueueFull:
+    def put(
+        self, message: IoMessage, taken: Callable[[], None] = lambda: None, *, is_held_back: bool = False
+    ) -> bool:
+        """Whether there was room.
+
+        Parameters:
+            message: that has come.
+            taken: called once it has been worked off.
+            is_held_back: whether the sender stops by itself after some number of them, which it decides.
+        """
+        if self._bytes >= _INBOX_BYTES or (not is_held_back and self._queue.qsize() >= _INBOX_LIMIT):
             return False
+        self._bytes += len(message.contentdata) + _INBOX_OVERHEAD
+        self._queue.put_nowait(Received(message, taken))
         return True
 
     async def take(self) -> AsyncIterator[IoMessage]:
         """Each message as it comes, for ever; it counts as taken when the next one is asked for."""
         while True:
             message, taken = await self._queue.get()
+            self._bytes -= len(message.contentdata) + _INBOX_OVERHEAD
             yield message
             taken()
 

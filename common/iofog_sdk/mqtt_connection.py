@@ -67,6 +67,7 @@ class MqttConnection:
         self._unwritten: list[Done] = []
         self._queue: deque[tuple[Publication, Done]] = deque()
         self._told: set[str] = set()
+        self._handed_out: set[int] = set()
         self._room = options.window
         self._answers: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
@@ -207,6 +208,8 @@ class MqttConnection:
 
     def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
         acknowledge = partial(self._taken, client, message)
+        if message.qos and message.mid in self._handed_out:
+            return  # the broker has lost patience, and sends again what is still being worked on
         if self._recent.holds(message):
             acknowledge()
         elif len(message.payload) > MAX_PACKET_BYTES:
@@ -215,6 +218,8 @@ class MqttConnection:
                 log.warning("MQTT: %d bytes on %s are dropped: too much", len(message.payload), message.topic)
             acknowledge()  # else it would come again, and keep what follows
         else:
+            if message.qos:
+                self._handed_out.add(message.mid)
             notes = tuple(getattr(message.properties, "UserProperty", ()))
             self._take(
                 Delivered(message.topic, bytes(message.payload), message.retain, notes, message.qos > 0, acknowledge)
@@ -222,6 +227,7 @@ class MqttConnection:
 
     def _taken(self, client: Client, message: MQTTMessage) -> None:
         if message.qos:
+            self._handed_out.discard(message.mid)
             self._recent.add(message)
             if not self._lost.done():
                 client.ack(message.mid, message.qos)

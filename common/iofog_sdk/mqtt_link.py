@@ -30,6 +30,8 @@ from .senml_split import split_by_quantity
 log = logging.getLogger("iofog_sdk")
 
 SENML = "application/senml+json"
+_TAG = "iofog-tag"
+"""User property, version 5 only."""
 _NUMBERED = re.compile(rb'\[?\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
 
 
@@ -59,9 +61,9 @@ class MqttLink(DataPlane):
         connection = MqttConnection(options, lost, self._take, self._recent)
         try:
             await connection.open()
-            filters = [options.filled(options.commands), *options.filled(options.receive).split(",")]
-            await connection.subscribe([each for each in filters if each])
             self._connection = connection
+            filters = [self._commands, *options.filled(options.receive).split(",")]
+            await connection.subscribe([each for each in filters if each])
             yield
         finally:
             self._connection = None
@@ -79,8 +81,9 @@ class MqttLink(DataPlane):
             options, limit = self.options, self._connection.max_payload
             # Whoever subscribes later is to find the last readings; a command that is kept would be given again.
             retain = options.retain == "true" and message.infotype == SENML and not message.tag
+            notes = ((_TAG, message.tag),) if message.tag else ()
             publications = [
-                Publication(topic, numbered(message, content), options.qos, retain, options.expiry_s)
+                Publication(topic, numbered(message, content), options.qos, retain, options.expiry_s, notes=notes)
                 for topic, content in self._contents(message).items()
             ]
             if (size := max(len(each.payload) for each in publications)) > limit:
@@ -120,7 +123,8 @@ class MqttLink(DataPlane):
         if match := _NUMBERED.match(received.payload):
             message.groupid, message.sequencenumber = match[1].decode(), int(match[2])
             message.infotype = SENML if received.payload[:1] == b"[" else "application/json"
-        if self._inbox.put(message, received.taken):
+        message.tag = dict(received.notes).get(_TAG, "")
+        if self._inbox.put(message, received.taken, is_held_back=received.guaranteed):
             return
         if received.guaranteed and self._connection is not None:
             self._connection.lose(ConnectionLost("MQTT: too many messages wait to be taken; they come again"))

@@ -77,7 +77,7 @@ async def killed(begin, publishing, arrived):
 def assert_all(publishing, values):
     missing = set(range(1, publishing.last + 1)) - set(values)
     print(f"{publishing.last} published, {len(values)} arrived")
-    assert not missing, f"{len(missing)} of {publishing.last} are lost, SEED={SEED}"
+    assert not missing, f"{len(missing)} of {publishing.last} are lost, SEED={SEED}: {sorted(missing)[:20]}"
 
 
 @needs_mosquitto

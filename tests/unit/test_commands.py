@@ -61,6 +61,8 @@ def test_a_packs_own_time_counts():
         ({"command": "x", "id": []}, "`id`"),
         ({"command": "x", "time": "now"}, "`time`"),
         (b"[" * 5000, "not JSON"),
+        (b'{"command":"\xff"}', "not JSON"),
+        ({"command": "x", "time": 10**400}, "too large|`time`"),
         (b" " * (MAX_BYTES + 1), "bytes of commands"),
     ],
 )
