@@ -107,8 +107,7 @@ class Outbox(Backlog):
             await asyncio.get_running_loop().run_in_executor(self._worker, self._store.close)
             self._worker.shutdown()
             self._store = self._worker = None
-        lost = sum(entry.readings for entry in self._unwritten())
-        if lost:
+        if lost := sum(entry.readings for entry in self._unwritten()):
             log.warning(
                 "%d readings were not delivered and are lost: %s", lost, self.problem or "kept in memory only"
             )
@@ -173,9 +172,8 @@ class Outbox(Backlog):
         return bool(self._unloaded or self._fresh) and len(self._fresh) < _GROUP
 
     def _safe_to(self) -> int:
-        if self._store is None or self.settings.durability != "always":
-            return super()._safe_to()
-        return max(self._written_to, self._acknowledged)
+        always = self._store is not None and self.settings.durability == "always"
+        return max(self._written_to, self._acknowledged) if always else super()._safe_to()
 
     @property
     def is_written(self) -> bool:
@@ -197,12 +195,9 @@ class Outbox(Backlog):
 
     def _spill_old(self) -> None:
         self._spill_timer = None
-        if self._on_disk or not self._messages:
-            return
-        if self.oldest_age_s() >= self.settings.spill_after_s:
-            self.spill()
-        else:
-            self._watch_spill()
+        if not self._on_disk and self._messages:
+            is_due = self.oldest_age_s() >= self.settings.spill_after_s
+            (self.spill if is_due else self._watch_spill)()
 
     def _forget_later(self, number: int) -> None:
         if self._forgotten and self._forgotten[-1][1] == number - 1:
