@@ -77,10 +77,12 @@ class NatsConsumer:
         except NotFoundError:
             pass
         else:
-            if found.config.filter_subject == subject and not found.config.deliver_subject:
+            is_same = found.config.filter_subject == subject and not found.config.deliver_subject
+            if is_same and not found.num_ack_pending:
                 return
+            # What went to a connection that is dead would come much later, after what comes now.
             await stream.delete_consumer(self._stream, self._durable)
-            if policy == DeliverPolicy.ALL and found.ack_floor is not None:
+            if (is_same or policy == DeliverPolicy.ALL) and found.ack_floor is not None:
                 policy, start = DeliverPolicy.BY_START_SEQUENCE, found.ack_floor.stream_seq + 1
         config = ConsumerConfig(
             durable_name=self._durable,

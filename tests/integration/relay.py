@@ -38,10 +38,11 @@ class Relay:
 
     async def __aexit__(self, *_):
         self._server.close()
-        self.drop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.drop()  # now that no task opens another one
+        await asyncio.sleep(0)
 
     async def _serve(self, reader, writer):
         self._tasks.add(asyncio.current_task())

@@ -190,7 +190,7 @@ class Closing:
         self._server.close()
 
     async def _serve(self, reader, writer):
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 kind = (await reader.readexactly(1))[0] >> 4
                 size, shift, more = 0, 0, True
@@ -205,7 +205,6 @@ class Closing:
                     writer.write(b"\x30\x0d\x00\x0atele/level7")  # PUBLISH
                 elif kind in (3, 14):
                     break
-        writer.close()
 
 
 async def test_a_broker_that_ends_each_connection_is_asked_less_and_less():

@@ -69,10 +69,28 @@ async def test_other_commands_take_effect_and_none_comes_twice(server):
             while (await info("IOFOG", "default-gps")).num_ack_pending:
                 await asyncio.sleep(0.01)
             waiting.cancel()
-        async with linked(f"{server.url}?commands=iofog.commands.default.*") as link:
+        async with linked(f"{server.url}?commands=iofog.commands.default.other") as link:
             await link.wait_connected()
             await stream.publish("iofog.commands.default.other", b"2")
             assert (await told(link)).contentdata == b"2"
+
+
+async def test_what_a_dead_connection_was_given_comes_first_on_the_next(server):
+    async with operator(server) as stream, Relay(server.port) as relay:
+        url = f"nats://127.0.0.1:{relay.port}?ping_interval_s=1"
+        async with linked(url) as link:
+            await link.wait_connected()
+            received = link.messages()
+            relay.swallow = True
+            for number in (b"1", b"2"):
+                await stream.publish(COMMANDS, number)
+            await until(lambda: relay.swallowed)
+            relay.heal()
+            relay.drop()
+            await until(lambda: not link.connected)
+            await asyncio.wait_for(link.wait_connected(), 10)
+            await stream.publish(COMMANDS, b"3")
+            assert [(await asyncio.wait_for(anext(received), 10)).contentdata for _ in range(3)] == [b"1", b"2", b"3"]
 
 
 async def test_a_consumer_that_is_deleted_is_made_anew(server, caplog):
