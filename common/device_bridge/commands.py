@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iofog_sdk import IoMessage
+from iofog_sdk import IoMessage, address_of
 
 from . import senml
 from .errors import BridgeError
@@ -45,12 +45,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         parameters: what goes with it; `value` is the usual one.
         id: the sender's name for this command, or that of its message; goes back with the result.
         time: when it was given, seconds since 1970-01-01 UTC.
+        via: bridges that it has been through; see `iofog_sdk.Address`.
     """
 
     name: str
     parameters: Mapping[str, Value] = {}
     id: str = ""
     time: float = 0.0
+    via: tuple[str, ...] = ()
 
     @property
     def value(self) -> Value | None:
@@ -84,7 +86,7 @@ def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
 
     Raises CommandError.
     """
-    sent_at = message.timestamp / 1000
+    sent_at, via = message.timestamp / 1000, address_of(message.tag).via
     if len(message.contentdata) > MAX_BYTES:
         raise CommandError(f"{len(message.contentdata)} bytes of commands, at most {MAX_BYTES} are read")
     try:
@@ -93,7 +95,7 @@ def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
         raise CommandError(f"not JSON: {error}. {_REMEDY}") from None
     try:
         if isinstance(content, dict):
-            return [_from_object(content, message.id, sent_at)]
+            return [_from_object(content, message.id, sent_at, via)]
         settings = senml.decode(message.contentdata)
     except senml.SenmlError as error:
         raise CommandError(f"{error}. {_REMEDY}") from None
@@ -107,12 +109,13 @@ def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
             parameters={} if reading.value is None else {"value": reading.value},
             id=message.id,
             time=reading.time if reading.time >= _ABSOLUTE_TIME else sent_at + reading.time,
+            via=via,
         )
         for reading in settings
     ]
 
 
-def _from_object(content: dict[str, Any], message_id: str, sent_at: float) -> Command:
+def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: tuple[str, ...]) -> Command:
     name, given_id, given_time = (
         content.pop("command", None),
         content.pop("id", message_id),
@@ -127,7 +130,7 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float) -> Co
     for parameter, value in content.items():
         if not isinstance(value, str | int | float | bool):
             raise CommandError(f"`{parameter}` = {value!r} is neither text, number, true nor false")
-    return Command(name=name, parameters=content, id=str(given_id), time=float(given_time))
+    return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
 
 
 class CommandRunner:

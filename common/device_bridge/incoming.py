@@ -8,9 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from iofog_sdk import IoMessage, MessageError, address_of
+from iofog_sdk import IoMessage, MessageError
 
-from .commands import Command, CommandRunner
 from .outbox import Outbox
 from .settings import OutboxSettings
 
@@ -69,27 +68,6 @@ class Incoming(Outbox):
     def acknowledge(self, refused: str = "") -> None:
         reason, self._given_up = self._given_up or refused, ""
         super().acknowledge(reason)
-
-
-class PassedCommand(Command, frozen=True, kw_only=True):
-    """A command for a service that passes it on.
-
-    Parameters:
-        via: bridges that it has been through; see `iofog_sdk.Address`.
-    """
-
-    via: tuple[str, ...] = ()
-
-
-class PassedCommands(CommandRunner):
-    """A CommandRunner that executes each command as a PassedCommand."""
-
-    def take(self, message: IoMessage, base_name: str) -> None:
-        first = len(self._queue)
-        super().take(message, base_name)
-        via = address_of(message.tag).via
-        for at in range(first, len(self._queue)):
-            self._queue[at] = PassedCommand(**msgspec.structs.asdict(self._queue[at]), via=via)
 
 
 class _Command(msgspec.Struct):

@@ -20,7 +20,7 @@ from .commands import CommandRunner
 from .delivery import Delivery
 from .errors import SettingsError
 from .filters import FilterChain
-from .incoming import Incoming, PassedCommands, is_command
+from .incoming import Incoming, is_command
 from .messages import MessageMaker
 from .outbox import Outbox
 from .service import DeviceService
@@ -105,8 +105,7 @@ class Runtime:
             self._bridge.incoming = self._incoming
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            runner = PassedCommands if self._incoming is not None else CommandRunner
-            self._commands = runner(self._bridge.execute, self._messages.put_result, settings)
+            self._commands = CommandRunner(self._bridge.execute, self._messages.put_result, settings)
         self._use(settings)
         await self._serve_http(settings.http)
         delivery = Delivery(self._outbox, self._link, self._messages.body)

@@ -11,7 +11,6 @@ import msgspec
 
 from device_bridge import Command, CommandError, Quality, Reading, SettingsError
 from device_bridge import senml as packs
-from device_bridge.incoming import PassedCommand
 from iofog_sdk import IoMessage, address_of
 from iofog_sdk.mqtt_link import numbered
 from iofog_sdk.mqtt_messages import Publication
@@ -133,16 +132,15 @@ def publication_of(rule: MqttCommand, command: Command, name: str) -> Publicatio
         command: what is to be done.
         name: of this bridge among others; what has been through it does not go through again.
     """
-    via = command.via if isinstance(command, PassedCommand) else ()
-    if goes_round(via, name):
-        raise CommandError(f"{command.name} goes round: it has been through {', '.join(via)}")
+    if goes_round(command.via, name):
+        raise CommandError(f"{command.name} goes round: it has been through {', '.join(command.via)}")
     texts = {name: rule.values.get(plain_text(value), value) for name, value in command.parameters.items()}
     try:
         topic = filled_topic(rule.topic, {name: plain_text(value) for name, value in texts.items()})
         payload = filled_payload(rule.payload, texts)
     except KeyError as error:
         raise CommandError(f"`{error.args[0]}` is missing; {command.name} needs it") from None
-    return Publication(topic, payload.encode(), rule.qos, rule.retain, notes=notes_of(via, name))
+    return Publication(topic, payload.encode(), rule.qos, rule.retain, notes=notes_of(command.via, name))
 
 
 def _values(message: IoMessage, record: SenmlRecord) -> dict[str, str]:

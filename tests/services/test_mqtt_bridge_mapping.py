@@ -10,7 +10,6 @@ from paho.mqtt.client import topic_matches_sub
 
 from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError, senml
 from device_bridge.fields import RecordField
-from device_bridge.incoming import PassedCommand
 from iofog_sdk import Address, IoMessage, address_of
 from iofog_sdk.mqtt_messages import Delivered
 from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
@@ -521,8 +520,8 @@ def test_a_command_without_its_parameter_is_refused():
 def test_a_command_says_which_bridges_it_has_been_through_and_goes_through_each_once():
     rule = MqttCommand(topic="t")
     assert publication_of(rule, Command(name="c", parameters={"value": 1}), "b").notes == (("iofog-via", "b"),)
-    passed = PassedCommand(name="c", parameters={"value": 1}, via=("a",))
+    passed = Command(name="c", parameters={"value": 1}, via=("a",))
     assert publication_of(rule, passed, "b").notes == (("iofog-via", "a,b"),)
     for via in (("b", "a"), tuple(f"x{number}" for number in range(MAX_HOPS))):
         with pytest.raises(CommandError, match="c goes round: it has been through"):
-            publication_of(rule, PassedCommand(name="c", parameters={"value": 1}, via=via), "b")
+            publication_of(rule, Command(name="c", parameters={"value": 1}, via=via), "b")

@@ -4,9 +4,10 @@ import pytest
 
 from device_bridge import Passed, Quality, Reading, senml
 from device_bridge.clock import Clock
+from device_bridge.commands import CommandRunner
 from device_bridge.delivery import Delivery
 from device_bridge.filters import FilterChain, MovingAverage
-from device_bridge.incoming import Incoming, PassedCommands, is_command
+from device_bridge.incoming import Incoming, is_command
 from device_bridge.messages import MessageMaker
 from device_bridge.outbox import Outbox
 from device_bridge.settings import CommandedSettings, OutboxSettings
@@ -160,7 +161,7 @@ async def test_a_command_says_which_bridges_it_has_been_through():
     async def execute(command):
         raise AssertionError
 
-    runner = PassedCommands(execute, lambda *told: done.append(told), CommandedSettings())
+    runner = CommandRunner(execute, lambda *told: done.append(told), CommandedSettings())
     runner.take(
         message(1, contentdata=b'{"command":"a","value":1,"id":"c"}', tag=Address("x", ("b1", "b2")).tag()), ""
     )
