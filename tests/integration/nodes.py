@@ -173,10 +173,10 @@ class MqttNode(RelayedNode):
         options = f"version={self.version}&{OPTIONS.format(ping=1)}"
         return {"IOFOG_LINK": f"mqtt://127.0.0.1:{self.relay.port}?{options}", "IOFOG_MICROSERVICE": "device"}
 
-    def receiving(self):
+    def receiving(self, name="viewer"):
         options = f"version={self.version}&receive=iofog/default/device/readings"
         link = f"mqtt://127.0.0.1:{self.server_port}?{options}"
-        return received_by(connect({"IOFOG_LINK": link, "IOFOG_MICROSERVICE": "viewer"}))
+        return received_by(connect({"IOFOG_LINK": link, "IOFOG_MICROSERVICE": name}))
 
 
 class MosquittoNode(MqttNode):
