@@ -16,7 +16,7 @@ import msgspec
 
 from device_bridge.errors import SettingsError
 from device_bridge.service import DeviceService
-from device_bridge.settings import SettingsSources
+from device_bridge.settings.sources import SettingsSources
 
 from .documents import Document, ManifestError, Where, load
 from .fleet import NODE, Fleet, FleetError, Kit, Node, needs_of, replaced, values_used

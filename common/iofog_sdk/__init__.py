@@ -1,8 +1,10 @@
 """Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
 
-from .addressing import Address, address_of
-from .agent_link import AgentLink
-from .backoff import Backoff
+from .agent.frames import Receipt
+from .agent.link import AgentLink
+from .agent.local_api import LocalApiClient
+from .agent.sockets import ControlSocket, MessageSocket, Outcome
+from .connect import NodeNotFound, connect
 from .errors import (
     ConnectionLost,
     IoFogError,
@@ -12,13 +14,11 @@ from .errors import (
     ReceiptTimeout,
     RequestRefused,
 )
-from .frames import Receipt
-from .link import ConsoleLink, Link
-from .local_api import LocalApiClient
-from .message import IoMessage, MessageTemplate
-from .node import NodeNotFound, connect
-from .sequence import SequenceTracker
-from .sockets import ControlSocket, MessageSocket, Outcome
+from .links.backoff import Backoff
+from .links.base import ConsoleLink, Link
+from .messages.iomessage import IoMessage, MessageTemplate
+from .messages.sequence import SequenceTracker
+from .messages.tag import Address, address_of
 
 __all__ = [
     "Address",

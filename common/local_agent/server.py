@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from iofog_sdk import websocket
-from iofog_sdk.websocket import FrameReader, WebSocketError, encode_close
+from iofog_sdk.http import websocket
+from iofog_sdk.http.websocket import FrameReader, WebSocketError, encode_close
 
 from .rest import JSON_TYPE, NoReply, Reply
 from .sessions import Session, Sockets

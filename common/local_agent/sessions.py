@@ -6,9 +6,10 @@ import abc
 import logging
 from collections.abc import Callable
 
-from iofog_sdk import IoMessage, MessageError, frames
-from iofog_sdk.frames import Receipt
-from iofog_sdk.websocket import Frame, Opcode, encode_frame
+from iofog_sdk import IoMessage, MessageError
+from iofog_sdk.agent import frames
+from iofog_sdk.agent.frames import Receipt
+from iofog_sdk.http.websocket import Frame, Opcode, encode_frame
 
 from .bus import MessageBus
 from .faults import Faults

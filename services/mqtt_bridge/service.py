@@ -20,11 +20,11 @@ from device_bridge import (
     SettingsError,
     run,
 )
-from device_bridge.delivery import Delivery
-from device_bridge.outbox import Outbox
+from device_bridge.outbox.delivery import Delivery
+from device_bridge.outbox.durable import Outbox
 from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from iofog_sdk.mqtt_connection import MqttConnection
-from iofog_sdk.mqtt_messages import Delivered, Recent
+from iofog_sdk.mqtt.connection import MqttConnection
+from iofog_sdk.mqtt.messages import Delivered, Recent
 
 from .arrivals import Arrivals
 from .discovery import Discovery

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .framed_line import FramedLine
-    from .gpio_bus import EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
-    from .gpio_uapi import LineConfig
-    from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
-    from .i2c_errors import I2cRetries
-    from .serial_bus import Rs485Settings, SerialBus, SerialSettings
+    from .gpio.bus import EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
+    from .gpio.uapi import LineConfig
+    from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
+    from .i2c.errors import I2cRetries
+    from .serial.bus import Rs485Settings, SerialBus, SerialSettings
+    from .serial.framed_line import FramedLine
 
 __all__ = [
     "EdgeBatch",
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "framed_line": ("FramedLine",),
-    "gpio_bus": ("EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
-    "gpio_uapi": ("LineConfig",),
-    "i2c_bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
-    "i2c_errors": ("I2cRetries",),
-    "serial_bus": ("Rs485Settings", "SerialBus", "SerialSettings"),
+    "serial.framed_line": ("FramedLine",),
+    "gpio.bus": ("EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
+    "gpio.uapi": ("LineConfig",),
+    "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
+    "i2c.errors": ("I2cRetries",),
+    "serial.bus": ("Rs485Settings", "SerialBus", "SerialSettings"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,0 +1,1 @@
+"""What waits between device and node."""

@@ -1,0 +1,1 @@
+"""The author's tools for bytes. No I/O."""

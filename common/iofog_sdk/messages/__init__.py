@@ -1,0 +1,1 @@
+"""ioMessages: their forms, tags and numbering. No I/O."""
