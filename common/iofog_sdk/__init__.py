@@ -1,9 +1,8 @@
 """Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
 
-from .agent.frames import Receipt
 from .agent.link import AgentLink
 from .agent.local_api import LocalApiClient
-from .agent.sockets import ControlSocket, MessageSocket, Outcome
+from .agent.sockets import ControlSocket, MessageSocket
 from .connect import NodeNotFound, connect
 from .errors import (
     ConnectionLost,
@@ -15,7 +14,9 @@ from .errors import (
     RequestRefused,
 )
 from .links.backoff import Backoff
-from .links.base import ConsoleLink, Link
+from .links.base import Link
+from .links.console import ConsoleLink
+from .links.receipts import Outcome, Receipt
 from .messages.iomessage import IoMessage, MessageTemplate
 from .messages.sequence import SequenceTracker
 from .messages.tag import Address, address_of

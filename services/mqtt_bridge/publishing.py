@@ -10,7 +10,7 @@ from functools import partial
 
 from device_bridge.outbox.inbound import Incoming
 from iofog_sdk import ConnectionLost, IoMessage, LinkError, MessageError, Outcome, Receipt
-from iofog_sdk.links.reconnecting import InFlight, Sent, too_large
+from iofog_sdk.links.in_flight import InFlight, Sent, too_large
 from iofog_sdk.mqtt.connection import MqttConnection
 
 from .said import Said

@@ -22,7 +22,7 @@ from iofog_sdk import (
     SequenceTracker,
     connect,
 )
-from iofog_sdk.agent import frames
+from iofog_sdk.http import frames
 from local_agent import LocalAgent
 
 from .conftest import Steps, agent_config, environment, until
