@@ -5,8 +5,8 @@ import contextlib
 import json
 import sys
 
-from device_bridge.runtime.supervisor import Bridge
-from device_bridge.settings.sources import SettingsSources
+from device_bridge.runtime import Bridge
+from device_bridge.settings import SettingsSources
 from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
 
 
