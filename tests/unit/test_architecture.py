@@ -43,7 +43,9 @@ def test_every_module_behind_a_package_is_banned_for_services() -> None:
     assert banned == {name for name, is_package in modules() if not is_package} - PUBLIC_MODULES
 
 
-@pytest.mark.parametrize("package", [library.__name__ for library in LIBRARIES] + [n for n, is_p in modules() if is_p])
+@pytest.mark.parametrize(
+    "package", [library.__name__ for library in LIBRARIES] + [n for n, is_p in modules() if is_p]
+)
 def test_a_package_offers_what_it_lists(package: str) -> None:
     module = importlib.import_module(package)
     for name in getattr(module, "__all__", ()):
