@@ -84,7 +84,7 @@ def _problems_of(folder: Path, path: Path, project: dict[str, Any]) -> Iterator[
 def notes(root: Path) -> Iterator[str]:
     """What a service that was copied from another still lacks, though it can be built and run."""
     services = service_names(root)
-    tests = "".join(file.read_text() for file in root.glob("tests/**/*.py"))
+    tests = "".join(file.read_text() for file in root.glob("tests/services/*.py"))
     for service in services:
         folder = root / "services" / service
         if not re.search(rf"\b{service}\b", tests):

@@ -21,8 +21,8 @@ def project(tmp_path):
     for service in ("gps_receiver", "climate_sensor"):
         shutil.copytree(PROJECT / "services" / service, tmp_path / "services" / service)
     (tmp_path / "README.md").write_text("# Top\n\n<!-- services -->\n<!-- end -->\n")
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests/test_both.py").write_text("import climate_sensor, gps_receiver\n")
+    (tmp_path / "tests/services").mkdir(parents=True)
+    (tmp_path / "tests/services/test_both.py").write_text("import climate_sensor, gps_receiver\n")
     lock(tmp_path)
     write_generated(tmp_path)
     return tmp_path
