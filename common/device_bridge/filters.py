@@ -1,7 +1,7 @@
 """What happens to readings between device and outbox: a chain of small filters, in the order of the settings.
 
-Only good, finite numbers are filtered. A reading of any other quality always passes, and the next good one after it does too:
-a change of quality is never held back. What a filter holds back is counted as dropped for the reason `filtered`.
+Only good, finite numbers are filtered. A reading of any other quality always passes, and so does the next good one
+after it: a change of quality is never held back. What a filter holds back is counted as dropped for the reason `filtered`.
 """
 
 from __future__ import annotations
@@ -142,11 +142,12 @@ class FilterChain:
             if len(self._filters) >= _MAX_NAMES:
                 del self._filters[next(iter(self._filters))]
             filters = self._filters[reading.name] = self._begin(reading.name)
-        passing: Reading | None = reading
+        passing = reading
         for at, each in enumerate(filters, 1):
-            passing = each.apply(passing)
-            if passing is None:
+            passed = each.apply(passing)
+            if passed is None:
                 return None
+            passing = passed
             if passing.quality is not Quality.GOOD:  # marked just now: the filters behind begin again
                 filters[at:] = self._begin(reading.name)[at:]
                 break
