@@ -1,13 +1,45 @@
-"""Commands to a device, and their results."""
+"""Commands to a device: as they are declared, as they come, and their results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from .errors import BridgeError
-from .reading import Sample, Value
+from .reading import Sample, Value, is_finite
+
+MAX_TEXT = 1000
+"""Characters of a text parameter."""
+_MAX_SHOWN = 60
+_STATES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_NUMBERS: Mapping[float, bool] = {1: True, 0: False}
+
+
+def _to_boolean(value: Value) -> bool | None:
+    return _STATES.get(value.lower()) if isinstance(value, str) else _NUMBERS.get(value)
+
+
+def _to_number(value: Value) -> float | None:
+    return value if not isinstance(value, bool | str) and is_finite(value) else None
+
+
+def _to_integer(value: Value) -> int | None:
+    number = _to_number(value)
+    return int(number) if number is not None and int(number) == number else None
+
+
+def _to_text(value: Value) -> str | None:
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
+
+
+_CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
+    "boolean": _to_boolean,
+    "number": _to_number,
+    "integer": _to_integer,
+    "text": _to_text,
+}
 
 
 class CommandError(BridgeError, ValueError):
@@ -38,7 +70,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a command.
+    """How a command ended.
 
     Parameters:
         ok: whether the device did it.
@@ -49,3 +81,99 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     readings: Sample = ()
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a declared command.
+
+    Parameters:
+        name: as in the message.
+        kind: `boolean` also takes 1, 0 and the texts on, off, true, false.
+        range: least and greatest number.
+        choices: the values it can have; any when empty.
+        required: whether a command without it is refused.
+        unit: of a number, a SenML unit code.
+        description: one line for people.
+    """
+
+    name: str
+    kind: Literal["number", "integer", "boolean", "text"] = "number"
+    range: tuple[float, float] | None = None
+    choices: tuple[Value, ...] = ()
+    required: bool = True
+    unit: str = ""
+    description: str = ""
+
+    def check(self, value: Value) -> Value:
+        """The value, of the declared kind. Raises CommandError."""
+        checked = _CONVERTERS[self.kind](value)
+        if checked is None or (self.choices and checked not in self.choices):
+            raise self._error(value)
+        if self.range and not isinstance(checked, bool | str) and not self.range[0] <= checked <= self.range[1]:
+            raise self._error(value)
+        return checked
+
+    @property
+    def expected(self) -> str:
+        """What it can be, for people."""
+        if self.choices:
+            return f"one of {', '.join(str(choice) for choice in self.choices)}"
+        if self.kind == "boolean":
+            return "true or false"
+        if self.kind == "text":
+            return f"text of at most {MAX_TEXT} characters"
+        kind = "a whole number" if self.kind == "integer" else "a number"
+        span = f" from {self.range[0]:g} to {self.range[1]:g}" if self.range else ""
+        return f"{kind}{span}{f' ({self.unit})' if self.unit else ''}"
+
+    def _error(self, value: Value) -> CommandError:
+        try:
+            shown = repr(value)
+        except ValueError:  # Python writes no integer of more than 4300 digits
+            shown = "a number of very many digits"
+        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."
+        return CommandError(f"`{self.name}` = {shown} is not {self.expected}")
+
+
+class CommandSpec(msgspec.Struct, frozen=True):
+    """A command that a device takes: what checks, documentation, schemas and pages are made from.
+
+    Parameters:
+        name: as in the message.
+        parameters: what goes with it.
+        description: one line for people.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    description: str = ""
+
+    def check(self, command: Command) -> Command:
+        """The command with parameters of the declared kinds. Raises CommandError."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in command.parameters:
+            if name not in known:
+                takes = f"it takes {', '.join(f'`{one}`' for one in known)}" if known else "it takes none"
+                raise CommandError(f"parameter `{name}` is unknown to {self.name}; {takes}")
+        values: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.name in command.parameters:
+                values[parameter.name] = parameter.check(command.parameters[parameter.name])
+            elif parameter.required:
+                raise CommandError(f"{self.name} needs `{parameter.name}`: {parameter.expected}")
+        return msgspec.structs.replace(command, parameters=values)
+
+
+def check_command(specs: Sequence[CommandSpec], command: Command) -> Command:
+    """The command as its declaration wants it. Raises CommandError, with the nearest name for an unknown one."""
+    for spec in specs:
+        if spec.name == command.name:
+            return spec.check(command)
+    if not specs:
+        raise CommandError(f"{command.name!r}: this device takes no commands")
+    import difflib  # noqa: PLC0415 - needed to help once, not to run
+
+    names = [spec.name for spec in specs]
+    close = difflib.get_close_matches(command.name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise CommandError(f"unknown command {command.name!r}; {hint}known are {', '.join(names)}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .cli import run
     from .process import Runtime
     from .readme import with_tables
-    from .supervisor import Bridge, DeviceState
+    from .supervisor import DeviceState, Supervisor
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -18,14 +18,14 @@ else:
             "cli": ("run",),
             "process": ("Runtime",),
             "readme": ("with_tables",),
-            "supervisor": ("Bridge", "DeviceState"),
+            "supervisor": ("DeviceState", "Supervisor"),
         },
     )
 
 __all__ = [
-    "Bridge",
     "DeviceState",
     "Runtime",
+    "Supervisor",
     "run",
     "with_tables",
 ]
