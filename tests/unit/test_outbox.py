@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
-from device_bridge.outbox.sqlite_store import Entry, Store, StoreError
+from device_bridge.outbox.entry import Entry, StoreError
+from device_bridge.outbox.sqlite_store import Store
 
 
 def accounted(box: Outbox) -> bool:

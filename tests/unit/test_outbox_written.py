@@ -8,8 +8,9 @@ import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.entry import StoreError
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.outbox.sqlite_store import Store, StoreError
+from device_bridge.outbox.sqlite_store import Store
 from iofog_sdk import IoMessage
 
 
