@@ -35,7 +35,7 @@ class Disk(Store):
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", Disk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", Disk)
     monkeypatch.setattr(Disk, "allowed", threading.Event())
     monkeypatch.setattr(Disk, "broken", False)
     yield Disk

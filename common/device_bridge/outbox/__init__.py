@@ -18,7 +18,7 @@ else:
             "delivery": ("Delivery", "Transport"),
             "durable": ("Outbox",),
             "inbound": ("Inbound",),
-            "sqlite_store": ("Entry",),
+            "entry": ("Entry",),
         },
     )
 
