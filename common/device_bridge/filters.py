@@ -1,7 +1,8 @@
 """What happens to readings between device and outbox: a chain of small filters, in the order of the settings.
 
 Only good, finite numbers are filtered. A reading of any other quality always passes, and so does the next good one
-after it: a change of quality is never held back. What a filter holds back is counted as dropped for the reason `filtered`.
+after it: a change of quality is never held back. What a filter holds back is counted as dropped for the reason
+`filtered`.
 """
 
 from __future__ import annotations

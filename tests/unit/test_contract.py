@@ -4,15 +4,7 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from device_bridge import (
-    CommandedSettings,
-    ContractError,
-    DeviceService,
-    Interval,
-    Quantity,
-    ServiceSettings,
-    every,
-)
+from device_bridge import CommandedSettings, ContractError, DeviceService, Interval, Quantity, ServiceSettings, every
 from device_bridge.runtime import Supervisor, cli
 
 

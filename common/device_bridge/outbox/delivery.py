@@ -10,7 +10,7 @@ from typing import Protocol
 from iofog_sdk import LinkError, MessageError, Outcome
 
 from .durable import Outbox
-from .sqlite_store import Entry
+from .entry import Entry
 
 log = logging.getLogger("device_bridge")
 

@@ -15,11 +15,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..service_settings import OutboxSettings
 from ..telemetry.metrics import Metric
+from .entry import Entry, StoreDamaged, StoreError
 from .memory import OVERHEAD_BYTES, Backlog, size_of
-from .sqlite_store import Entry, Store, StoreDamaged, StoreError
+
+if TYPE_CHECKING:
+    from .sqlite_store import Store
 
 log = logging.getLogger("device_bridge")
 
@@ -49,7 +53,11 @@ class Outbox(Backlog):
         """Readings found from an earlier run; part of `read`."""
         self.problem = ""
         """Why the disk cannot be used; "" while it can, or need not."""
-        self._store = Store(file, settings.sync) if file and settings.durability != "memory" else None
+        self._store: Store | None = None
+        if file and settings.durability != "memory":
+            from . import sqlite_store  # noqa: PLC0415 - a megabyte that an outbox in memory does not pay
+
+            self._store = sqlite_store.Store(file, settings.sync)
         self._worker = ThreadPoolExecutor(1, "outbox") if self._store else None
         self._fresh: deque[Entry] = deque()
         self._unloaded = 0

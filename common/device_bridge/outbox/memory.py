@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from ..service_settings import OutboxSettings
-from .sqlite_store import Entry
+from .entry import Entry
 
 OVERHEAD_BYTES = 200
 """What an entry costs beside its body: two Python objects and a place in a deque, or a row."""
