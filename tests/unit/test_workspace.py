@@ -75,7 +75,7 @@ def test_what_a_copy_still_has_of_its_model_is_noted(project):
     copy(project, "my_sensor")
     found = "\n".join(notes(project))
     assert "services/my_sensor: no test names it. Write tests/services/test_my_sensor.py" in found
-    assert "services/my_sensor/emulator.py:270: names gps_receiver, another service" in found
+    assert re.search(r"services/my_sensor/emulator.py:\d+: names gps_receiver, another service", found)
     assert "services/my_sensor/README.md: its title is '# gps_receiver'" in found
     assert "services/my_sensor/pyproject.toml: its description is that of gps_receiver" in found
     assert "services/my_sensor/deploy.toml: its example's name is that of gps_receiver" in found
