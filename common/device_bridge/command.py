@@ -43,7 +43,7 @@ _CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
 
 
 class CommandError(BridgeError, ValueError):
-    """A command cannot be executed as it was asked; the text says what is wrong and what would be right."""
+    """A command cannot be executed as it was asked; the text says what is wrong and what would be accepted."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
     @property
     def expected(self) -> str:
-        """What it can be, for people."""
+        """The accepted values, for people."""
         if self.choices:
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
         if self.kind == "boolean":

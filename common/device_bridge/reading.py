@@ -21,7 +21,7 @@ def is_finite(number: float) -> bool:
 
 
 class Quality(enum.Enum):
-    """How far a reading can be trusted. A device that cannot tell is never silently good."""
+    """How far a reading can be trusted."""
 
     GOOD = "good"
     UNCERTAIN = "uncertain"

@@ -126,7 +126,7 @@ class DeviceService(Generic[SettingsT]):
 
     @classmethod
     def check_settings(cls, settings: SettingsT) -> None:
-        """Raises SettingsError for settings that are wrong together; what is wrong alone, the model says."""
+        """Raises SettingsError for settings that are valid one by one, but not together."""
 
     @classmethod
     def quantities_of(cls, settings: SettingsT) -> tuple[Quantity, ...]:

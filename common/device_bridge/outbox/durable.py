@@ -43,7 +43,7 @@ class Outbox(Backlog):
     """A backlog that outgrows the memory and outlives the process.
 
     Parameters:
-        settings: bounds, durability, and what to give up when it is full.
+        settings: bounds, durability, and the overflow policy.
         file: where entries are kept on disk; None keeps all in memory.
     """
 
@@ -152,7 +152,7 @@ class Outbox(Backlog):
                 self._disk_due.set()
             elif self._flush_timer is None:
                 self._flush_timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
-        self._tell_written()
+        self._notify_written()
 
     def oldest_age_s(self) -> float:
         if self._messages and not self._sent and not self._ready:
@@ -283,7 +283,7 @@ class Outbox(Backlog):
             self.problem = ""
         if group:
             self._written_to = max(self._written_to, group[-1].number)
-            self._tell_written()
+            self._notify_written()
         while self._fresh and self._fresh[0].number <= self._written_to:
             entry = self._fresh.popleft()
             if self._unloaded or self._memory_bytes > self.settings.memory_bytes:

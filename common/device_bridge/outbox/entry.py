@@ -9,7 +9,7 @@ class Entry(msgspec.Struct, gc=False):
     """One encoded message on its way to the node.
 
     Parameters:
-        number: position in the outbox, for ever increasing.
+        number: position in the outbox, increasing over all runs.
         body: the binary ioMessage.
         readings: how many readings it holds.
         put_at: when it was put in, seconds since 1970-01-01 UTC.
@@ -28,4 +28,4 @@ class StoreError(Exception):
 
 
 class StoreDamaged(StoreError):  # noqa: N818 - the name says what happened
-    """The file turned out to be damaged and was set aside; what was only in it is out of reach."""
+    """The file turned out to be damaged and was set aside; entries that were only in it are lost."""

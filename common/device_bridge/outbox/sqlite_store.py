@@ -22,7 +22,7 @@ from .entry import Entry, StoreDamaged, StoreError
 log = logging.getLogger("device_bridge")
 
 _APPLICATION_ID = 0x494F4246
-"""`IOBF`: tells our file from any other SQLite database."""
+"""`IOBF`: marks our file among SQLite databases."""
 _LAYOUT = 1
 _PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 256
@@ -54,7 +54,7 @@ _PASSING = frozenset(
         sqlite3.SQLITE_NOMEM,
     )
 )
-"""What says nothing against the file itself. Anything else means that it is damaged, or is not ours."""
+"""Failures that say nothing about the file itself. Any other means that it is damaged, or is not ours."""
 
 
 def _may_pass(error: Exception) -> bool:
@@ -62,7 +62,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 class Page(NamedTuple):
-    """Some entries in order, and what was damaged among them."""
+    """Some entries in order, and how many among them were damaged."""
 
     entries: list[Entry]
     last: int
@@ -86,7 +86,7 @@ class Store:
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> Stored:
-        """Opens or makes the file and says what it holds from earlier runs."""
+        """Opens or creates the file; returns what it holds from earlier runs."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             return self._open()

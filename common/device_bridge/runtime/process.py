@@ -112,7 +112,7 @@ class Runtime:
                 self._follower.status.clear("http")
 
     async def _serve_http(self, pipeline: Pipeline) -> SettingsError | None:
-        """Serves where it is wanted now; where that is not possible it goes on as before, and says why not."""
+        """Serves the pages where the settings say; if that fails it goes on as before and returns the reason."""
         wanted, before = self._wanted_http, self._http
         server = None
         if wanted == self._served_http:
