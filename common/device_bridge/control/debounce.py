@@ -18,7 +18,7 @@ class Debounce:
         self._changed_at: dict[int, float] = {}
 
     def update(self, levels: int, now: float) -> int:
-        """The settled levels after the lines were read at `now`, in seconds; to be called regularly, changed or not."""
+        """The settled levels after the lines were read at `now`, in seconds; call it regularly, changed or not."""
         self._settle(now)  # what was seen before lasted until now
         changed = levels ^ self.seen
         self.seen = levels
