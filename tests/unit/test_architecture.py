@@ -46,7 +46,8 @@ def test_the_page_on_architecture_shows_the_floors_as_they_are() -> None:
             table = text.split(f"| `{library}` | holds |\n|---|---|\n")[1].split("\n\n")[0]
             shown = [sorted(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.splitlines()]
             floors = [sorted(re.findall(r"\w+", layer)) for layer in contract["layers"]]
-            assert [name for floor in shown for name in floor] == [name for floor in floors for name in floor]
+            names = [name for floor in shown for name in floor]
+            assert names == [name for floor in floors for name in floor], "write them into common/README.md, Floors"
 
 
 def test_every_module_behind_a_package_is_banned_for_services() -> None:
