@@ -167,7 +167,7 @@ BAD = [
     ({"serial": {"port": "/dev/null", "bauds": 1}}, "setting serial.bauds = 1 (from ioFog config): unknown setting."),
     ({"serial": {"port": "/dev/null", "baud": "fast"}}, "setting serial.baud = 'fast' (from ioFog config): expected"),
     ({"serial": {"port": "/dev"}}, "setting serial.port = '/dev': is a directory."),
-    ("[", "setting config = '[' (from ioFog config): is not JSON"),
+    ("[", "setting config (from ioFog config): is not JSON"),
 ]
 
 
