@@ -16,8 +16,11 @@ from device_bridge.messages.maker import MessageMaker
 from iofog_sdk import IoMessage
 from simulated_devices import SimulatedI2cBus
 
-from ..services.serving import bridging, settings_of
+from ..movable_clock import run
+from ..services.serving import bridging, reachable, settings_of
 from .subjects import SUBJECTS
+
+pytestmark = pytest.mark.clock("movable", "real")
 
 
 def those(fit=lambda subject: True):
@@ -63,7 +66,7 @@ def all_good(found):
 async def bed_of(subject, folder, count=1, at_first=None, **bus_settings):
     bus = SimulatedI2cBus(folder / "bus")
     path = {"path": f"sim:{bus.path}", "timeout_s": 0.2, **bus_settings}
-    async with bus.serving(), contextlib.AsyncExitStack() as stack:
+    async with reachable(bus), contextlib.AsyncExitStack() as stack:
         running = []
         for n in range(count):
             bus.add(f"chip{n}", subject.address + n, subject.chip())
@@ -217,7 +220,7 @@ async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
         bed.bus.obey("stretch chip0 0.1")
         async with asyncio.timeout(10):
             while not bed.bus._busy.locked():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
     assert not i2c_owner._owners, "the bus was left"
     lock = FileLock(f"{tmp_path}/bus.lock", make=False)
     async with asyncio.timeout(10):
@@ -236,4 +239,4 @@ def test_each_value_reads_back_within_the_resolution(subject, shares, tmp_path_f
                 bed.set_all(share)
                 await bed.matching(share)
 
-    asyncio.run(check())
+    run(check())

@@ -5,9 +5,12 @@ import contextlib
 import json
 import sys
 
+from device_bridge.buses.i2c.adapter import attached
 from device_bridge.runtime.supervisor import Bridge
 from device_bridge.settings.sources import SettingsSources
 from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
+
+from ..movable_clock import is_movable
 
 
 def settings_of(service_type, **members):
@@ -40,11 +43,22 @@ async def bridging(service_type, settings):
     bridged = Bridged(service_type, settings)
     task = asyncio.ensure_future(bridged.bridge.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600 if is_movable() else 60):  # of no matter but to a test that fails
             yield bridged
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def reachable(bus):
+    """An emulated I2C bus within the block: in this process on a movable clock, else behind its socket."""
+    async with contextlib.AsyncExitStack() as stack:
+        if is_movable():
+            stack.enter_context(attached(str(bus.path), bus))
+        else:
+            await stack.enter_async_context(bus.serving())
+        yield bus
 
 
 @contextlib.asynccontextmanager

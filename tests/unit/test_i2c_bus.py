@@ -298,7 +298,7 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
     release = threading.Event()
 
     class Hangs:
-        def transfer(self, address, messages):
+        async def transfer(self, address, messages):
             release.wait(20)
             return [b"\0"]
 
