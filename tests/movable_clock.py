@@ -32,14 +32,14 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
 
 
 class MovableClockLoop(asyncio.SelectorEventLoop):
-    """The loop; its clock starts at zero."""
+    """The loop; its clock shows what a machine has that was just started."""
 
     def __init__(self) -> None:
-        self._now_s = 0.0
+        self._now_s = 1000.0
         super().__init__(_Selector(self._idle))
 
     def time(self) -> float:
-        """Seconds since the loop was made, on its clock."""
+        """Seconds, on its clock."""
         return self._now_s
 
     def _idle(self, seconds: float | None) -> None:
@@ -57,6 +57,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 def now() -> float:
     """The clock of the running loop, for emulated devices."""
     return asyncio.get_running_loop().time()
+
+
+def now_ns() -> int:
+    """The same in nanoseconds."""
+    return round(now() * 1e9)
 
 
 def is_movable() -> bool:

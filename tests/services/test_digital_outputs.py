@@ -19,14 +19,17 @@ from digital_outputs.service import DigitalOutputs
 from digital_outputs.switchboard import Limits, Switchboard
 from simulated_devices import SimulatedGpio
 
+from ..movable_clock import now_ns, run
 from .serving import bridging, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 LAMP = {"name": "lamp", "line": "GPIO22"}
 
 
 @contextlib.asynccontextmanager
 async def world_of(folder, **chip):
-    gpio = SimulatedGpio(folder / "gpio")
+    gpio = SimulatedGpio(folder / "gpio", now_ns)
     gpio.add("pinctrl-bcm2711", LINES, **chip)
     async with gpio.serving():
         yield gpio
@@ -45,7 +48,7 @@ async def tell(bridged, name, **parameters):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):  # of no matter but to a test that fails
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -260,7 +263,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
             finally:
                 await stop()
 
-    asyncio.run(check())
+    run(check())
     assert worst <= 1
 
 
@@ -362,12 +365,14 @@ async def service_process(gpio, **members):
         await process.wait()
 
 
+@pytest.mark.clock("real")
 async def test_a_killed_service_leaves_its_outputs_safe(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
         process.send_signal(signal.SIGKILL)
         await until(lambda: gpio.level("GPIO22") == 0)
 
 
+@pytest.mark.clock("real")
 async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio, guard=False) as process:
         process.send_signal(signal.SIGKILL)
@@ -375,6 +380,7 @@ async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path
         assert gpio.level("GPIO22") == 1, "else the test above could not fail"
 
 
+@pytest.mark.clock("real")
 async def test_an_orderly_end_leaves_outputs_safe_and_no_process(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
         guard = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
