@@ -21,7 +21,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup demo run test fuzz hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -53,7 +53,10 @@ run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
 	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
 
 test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+fuzz: $(STAMP) ## look for what the tests have not found yet, by random examples, kills and damage: [MINUTES=n]
+	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C: builds User Mode Linux once (x86-64, Debian 12)
 	@$(BIN)/python -m tests.hil $(ARGS)

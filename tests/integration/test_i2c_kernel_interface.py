@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="the kernel's interface to /dev/i2c-N is imitated on x86-64 only"
+    platform.machine() != "x86_64", reason="an x86-64 machine, where the kernel's interface to /dev/i2c-N is imitated"
 )
 
 PLAIN, SMBUS_ONLY = "0eff0009", "0eff0008"

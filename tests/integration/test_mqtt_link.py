@@ -19,7 +19,8 @@ from .relay import Relay
 
 PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
 HERE = shutil.which("mosquitto") and shutil.which("mosquitto_sub")
-needs_mosquitto = pytest.mark.skipif(not HERE, reason="mosquitto and mosquitto-clients are not installed")
+MOSQUITTO = "apt-get install mosquitto mosquitto-clients"
+needs_mosquitto = pytest.mark.skipif(not HERE, reason=MOSQUITTO)
 
 
 def message(number=1, content=PACK, kind="application/senml+json"):
@@ -109,7 +110,7 @@ async def test_birth_end_and_last_will_are_retained(tmp_path, version):
 @pytest.mark.parametrize("broker", ["nats", "mosquitto"])
 async def test_every_quality_of_service(tmp_path, broker, qos):
     if broker == "mosquitto" and not HERE:
-        pytest.skip("mosquitto is not installed")
+        pytest.skip(MOSQUITTO)
     async with contextlib.AsyncExitStack() as stack:
         if broker == "nats":
             server = await stack.enter_async_context(NatsServer(tmp_path / "nats", mqtt=True))

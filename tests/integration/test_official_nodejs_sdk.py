@@ -16,7 +16,7 @@ from .conftest import environment, until
 FOLDER = Path(__file__).parents[1] / "nodejs"
 pytestmark = pytest.mark.skipif(
     not shutil.which("node") or not (FOLDER / "node_modules").is_dir(),
-    reason="needs node and the official SDK: npm ci --prefix tests/nodejs",
+    reason="apt-get install npm && npm ci --prefix tests/nodejs (the official Node.js SDK)",
 )
 
 

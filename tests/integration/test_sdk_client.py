@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 
 import pytest
 
@@ -25,6 +24,7 @@ from iofog_sdk import (
 from iofog_sdk.agent import frames
 from local_agent import LocalAgent
 
+from ..ports import free_port
 from .conftest import Steps, agent_config, environment, until
 
 QUICK = {"backoff": Backoff(0.05, 0.1), "ping_interval_s": 0.2, "answer_timeout_s": 1.0}
@@ -112,9 +112,7 @@ async def test_nobody_listening_is_named(unused_port):
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 async def test_messages_over_the_socket_in_order_with_receipts(agent, client, sockets):

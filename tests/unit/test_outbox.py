@@ -1,6 +1,7 @@
 """The outbox: order, bounds, accounting, and what survives."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import threading
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.sqlite_store import Entry, Store, StoreError
+
+SEED = int(os.environ.get("SEED", "0"))
 
 
 def accounted(box: Outbox) -> bool:
@@ -230,7 +233,8 @@ def corrupt(file, seed):
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(SEED, SEED + 40))
 async def test_a_damaged_file_never_keeps_a_service_from_starting(make, tmp_path, seed):
     box = await make(durability="always")
     for n in range(200):

@@ -15,6 +15,8 @@ from device_bridge import DeviceError, SettingsError
 from device_bridge.buses import Rs485Settings, SerialBus, SerialSettings
 from simulated_devices import SimulatedSerialLine
 
+from ..ports import free_port
+
 
 @pytest.mark.parametrize(
     ("code", "kind", "remedy"),
@@ -219,9 +221,7 @@ async def test_a_serial_server_by_tcp():
 
 
 async def test_a_serial_server_that_is_not_there_is_not_found():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     for scheme in ("socket", "rfc2217"):
         with pytest.raises(DeviceError, match="no serial server answers"):
             await SerialBus(SerialSettings(port=f"{scheme}://127.0.0.1:{port}")).open()
