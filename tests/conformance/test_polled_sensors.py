@@ -218,12 +218,12 @@ async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
     async with bed_of(subject, tmp_path) as bed:
         await bed.good()
         bed.bus.obey("stretch chip0 0.1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not bed.bus._busy.locked():
                 await asyncio.sleep(0.001)
     assert not i2c_owner._owners, "the bus was left"
     lock = FileLock(f"{tmp_path}/bus.lock", make=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not lock.take(i2c_owner.WHOLE_BUS):
             await asyncio.sleep(0.01)
     lock.close()

@@ -120,7 +120,7 @@ async def client(node, name="client", take=lambda received: received.taken()):
 async def published(connection, *publications):
     answered = asyncio.get_running_loop().create_future()
     connection.publish(publications, answered.set_result)
-    return await asyncio.wait_for(answered, 10)
+    return await asyncio.wait_for(answered, 60)
 
 
 def pack(number, source="gps"):

@@ -83,7 +83,7 @@ class Emulator:
     async def tell(self, line):
         """What became of a line of its control input."""
         self._process.stdin.write(f"{line}\n".encode())
-        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))["result"]
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60))["result"]
 
 
 @contextlib.asynccontextmanager
@@ -95,8 +95,8 @@ async def emulated(module, *arguments):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         yield Emulator(process, told["settings"])
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

@@ -145,7 +145,7 @@ async def test_least_and_longest_times(tmp_path):
     pump = {"name": "pump", "line": "GPIO17", "min_on": 0.2, "min_off": 0.2, "max_on": 0.5}
     async with world_of(tmp_path) as gpio, driving(gpio, pump) as bridged:
         assert "has to stay off for another" in (await tell(bridged, "pump", value=True)).detail
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (await tell(bridged, "pump", value=True)).ok:
                 await asyncio.sleep(0.01)
         assert "has to stay on for another" in (await tell(bridged, "pump", value=False)).detail

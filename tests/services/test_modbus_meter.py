@@ -276,11 +276,11 @@ async def test_the_emulators_process_says_how_to_reach_it(tmp_path):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
         settings = settings_of(ModbusMeter, **{**told, "interval": 0.1, "timeout_s": 0.2})
         async with bridging(ModbusMeter, settings) as bridged:
             await bridged.sample(lambda found: "meter3/voltage" in found and good(found.values()))
             await bridged.sample(lambda found: "meter2/voltage" in found or good(found.values()))
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

@@ -297,7 +297,7 @@ def test_what_a_raw_value_means(field, raw, value, reason):
 
 async def control(process, text):
     process.stdin.write(text.encode() + b"\n")
-    return json.loads(await asyncio.wait_for(process.stdout.readline(), 10))["result"]
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["result"]
 
 
 async def test_the_emulators_process_obeys_its_control_input(tmp_path):
@@ -307,7 +307,7 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
         settings = settings_of(SerialInstrument, **first, poll={"interval": 0.02, "timeout_s": 0.2})
         async with bridging(SerialInstrument, settings) as bridged:
             assert await control(process, "set co2 1234") == "ok"
@@ -329,7 +329,7 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
             assert said in await control(process, text)
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     assert not (tmp_path / "tty").exists()
 
 

@@ -103,7 +103,7 @@ async def test_a_line_has_one_user_who_is_named(tmp_path):
             await bus.request([GpioLine(line="GPIO17")], BOTH)
         assert caught.value.kind is DeviceErrorKind.BUSY
         await lines.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(DeviceError):
                     await (await bus.request([GpioLine(line="GPIO17")], BOTH)).close()

@@ -22,7 +22,7 @@ def accounted(box: Outbox) -> bool:
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -38,7 +38,7 @@ async def drain(box: Outbox) -> list[bytes]:
     """Delivers everything, as a node that answers at once would."""
     taken = []
     while not box.is_empty:
-        await asyncio.wait_for(box.wait_unsent(), 10)
+        await asyncio.wait_for(box.wait_unsent(), 60)
         entry = box.take()
         if entry is not None:
             taken.append(entry.body)
@@ -138,7 +138,7 @@ async def test_block_device_holds_the_reader_instead_of_dropping(make):
     assert not waiting.done()
     box.take()
     box.acknowledge()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 
@@ -345,7 +345,7 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
     await asyncio.sleep(0)
     assert not waiting.done()
     SlowDisk.allowed.set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 
