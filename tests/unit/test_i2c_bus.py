@@ -18,7 +18,6 @@ from simulated_devices import NoAcknowledge, RegisterChip, SimulatedI2cBus
 
 from ..services.serving import reachable
 
-
 IN_PROCESS_TOO = pytest.mark.clock("movable", "real")
 
 
