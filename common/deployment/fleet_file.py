@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from device_bridge.errors import SettingsError
-from device_bridge.service import DeviceService
-from device_bridge.settings.sources import SettingsSources
+from device_bridge import DeviceService, SettingsError
+from device_bridge.settings import SettingsSources
 
 from .documents import Document, ManifestError, Where, load
 from .fleet import NODE, Fleet, FleetError, Kit, Node, needs_of, replaced, values_used

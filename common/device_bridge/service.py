@@ -6,10 +6,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
+from .command import Command, CommandError, Result
 from .node_state import NodeState
 from .reading import Passed, Quality, Quantity, Reading, Sample
-from .runtime.commands import Command, CommandError, Result
-from .settings.sources import CommandedSettings, ServiceSettings
+from .service_settings import CommandedSettings, ServiceSettings
 
 if TYPE_CHECKING:
     from .outbox.inbound import Incoming

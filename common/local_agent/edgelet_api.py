@@ -12,8 +12,7 @@ from typing import Any
 import h11
 import msgspec
 
-from iofog_sdk.agent import frames
-from iofog_sdk.http import websocket
+from iofog_sdk.http import frames, websocket
 from iofog_sdk.http.websocket import FrameReader, Opcode, WebSocketError, encode_close, encode_frame
 
 from .agent import LocalAgent

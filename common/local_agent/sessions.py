@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 
 from iofog_sdk import IoMessage, MessageError
-from iofog_sdk.agent import frames
-from iofog_sdk.agent.frames import Receipt
+from iofog_sdk.http import frames
 from iofog_sdk.http.websocket import Frame, Opcode, encode_frame
+from iofog_sdk.links.receipts import Receipt
 
 from .bus import MessageBus
 from .faults import Faults

@@ -7,7 +7,7 @@ import pytest
 from wsproto.frame_protocol import FrameProtocol
 
 from iofog_sdk import IoMessage
-from iofog_sdk.agent import frames
+from iofog_sdk.http import frames
 from iofog_sdk.http.websocket import Opcode, encode_frame
 from local_agent import AgentConfig, LocalAgent, Microservice, Route
 

@@ -13,7 +13,7 @@ from device_bridge.messages.maker import MessageMaker
 from device_bridge.outbox.delivery import Delivery
 from device_bridge.outbox.durable import Outbox
 from device_bridge.reading import Reading
-from device_bridge.settings.sources import OutboxSettings
+from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import connect
 
 from .conftest import until

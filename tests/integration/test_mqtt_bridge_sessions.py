@@ -8,7 +8,7 @@ import pytest
 from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.outbox.inbound import Incoming
 from device_bridge.runtime.supervisor import Bridge
-from device_bridge.settings.sources import OutboxSettings
+from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import IoMessage
 from iofog_sdk.mqtt.messages import Publication, Recent
 from mqtt_bridge.service import MqttBridge

@@ -21,7 +21,7 @@ from iofog_sdk import (
     SequenceTracker,
     connect,
 )
-from iofog_sdk.agent import frames
+from iofog_sdk.http import frames
 from local_agent import LocalAgent
 
 from ..ports import free_port

@@ -6,8 +6,8 @@ import json
 import sys
 
 from device_bridge.buses.i2c.adapter import attached
-from device_bridge.runtime.supervisor import Bridge
-from device_bridge.settings.sources import SettingsSources
+from device_bridge.runtime import Bridge
+from device_bridge.settings import SettingsSources
 from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable

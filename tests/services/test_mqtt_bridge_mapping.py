@@ -11,9 +11,9 @@ from paho.mqtt.client import topic_matches_sub
 
 from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError
 from device_bridge.messages import senml
-from device_bridge.protocols.fields import RecordField
+from device_bridge.protocols import RecordField
 from iofog_sdk import Address, IoMessage, address_of
-from iofog_sdk.mqtt.messages import Delivered
+from iofog_sdk.mqtt import Delivered
 from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
 from mqtt_bridge.discovery import Discovery
 from mqtt_bridge.hops import MAX_HOPS

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from device_bridge.messages import senml
 from iofog_sdk import NodeNotFound, connect
-from iofog_sdk.agent.frames import Receipt
 from iofog_sdk.errors import ConnectionLost, ReceiptTimeout
 from iofog_sdk.links.identity import identity_from
-from iofog_sdk.links.reconnecting import Inbox, InFlight
+from iofog_sdk.links.in_flight import InFlight
+from iofog_sdk.links.inbox import Inbox
+from iofog_sdk.links.receipts import Receipt
 from iofog_sdk.links.url import Number, read_url, without_secret
 from iofog_sdk.messages.iomessage import IoMessage
 from iofog_sdk.messages.senml_split import split_by_quantity

@@ -11,7 +11,7 @@ from device_bridge.outbox.delivery import Delivery
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.inbound import Incoming, is_command
 from device_bridge.runtime.commands import CommandRunner
-from device_bridge.settings.sources import CommandedSettings, OutboxSettings
+from device_bridge.service_settings import CommandedSettings, OutboxSettings
 from iofog_sdk import Address, IoMessage, MessageError, Receipt
 
 

@@ -10,11 +10,11 @@ import msgspec
 
 from iofog_sdk import IoMessage, MessageError, MessageTemplate
 
+from ..command import Command, Result
 from ..filters import FilterChain
 from ..outbox.durable import Outbox
 from ..outbox.sqlite_store import Entry
 from ..reading import Passed, Quality, Quantity, Reading, Sample
-from ..runtime.commands import Command, Result
 from . import senml
 from .clock import Clock
 

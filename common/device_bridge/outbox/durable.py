@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..settings.sources import OutboxSettings
+from ..service_settings import OutboxSettings
 from .memory import OVERHEAD_BYTES, Backlog, size_of
 from .sqlite_store import Entry, Store, StoreDamaged, StoreError
 

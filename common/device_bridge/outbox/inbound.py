@@ -10,7 +10,7 @@ import msgspec
 
 from iofog_sdk import IoMessage, MessageError
 
-from ..settings.sources import OutboxSettings
+from ..service_settings import OutboxSettings
 from .durable import Outbox
 
 log = logging.getLogger("device_bridge")

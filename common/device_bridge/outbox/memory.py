@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from ..settings.sources import OutboxSettings
+from ..service_settings import OutboxSettings
 from .sqlite_store import Entry
 
 OVERHEAD_BYTES = 200

@@ -7,19 +7,18 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from iofog_sdk import IoMessage, address_of
 
-from ..errors import BridgeError
+from ..command import Command, CommandError, Result
 from ..messages import senml
-from ..reading import Sample, Value
 
 if TYPE_CHECKING:
-    from ..settings.sources import CommandedSettings
+    from ..service_settings import CommandedSettings
 
 log = logging.getLogger("device_bridge")
 
@@ -31,47 +30,6 @@ _REMEMBERED_MESSAGES = 1000
 _ABSOLUTE_TIME = 2**28
 """A smaller time in SenML is relative to now (RFC 8428 section 4.5.3)."""
 _REMEDY = 'Send {"command": "name", "value": …} or a SenML pack.'
-
-
-class CommandError(BridgeError, ValueError):
-    """A command cannot be executed as it was asked; the text says what is wrong and what would be right."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a device is asked to do.
-
-    Parameters:
-        name: of the command, or of what is to be set.
-        parameters: what goes with it; `value` is the usual one.
-        id: the sender's name for this command, or that of its message; goes back with the result.
-        time: when it was given, seconds since 1970-01-01 UTC.
-        via: bridges that it has been through; see `iofog_sdk.Address`.
-    """
-
-    name: str
-    parameters: Mapping[str, Value] = {}
-    id: str = ""
-    time: float = 0.0
-    via: tuple[str, ...] = ()
-
-    @property
-    def value(self) -> Value | None:
-        """The parameter `value`, None without one."""
-        return self.parameters.get("value")
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a command.
-
-    Parameters:
-        ok: whether the device did it.
-        detail: its answer, or why it failed.
-        readings: the state read back from the device afterwards.
-    """
-
-    ok: bool
-    detail: str = ""
-    readings: Sample = ()
 
 
 def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:

@@ -17,7 +17,7 @@ from .commands import CommandRunner
 from .supervisor import Bridge, DeviceState
 
 if TYPE_CHECKING:
-    from .process import Refusals
+    from ..telemetry.refusals import Refusals
 
 
 class HealthServer(HttpServer):

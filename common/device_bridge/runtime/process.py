@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ from ..outbox.delivery import Delivery
 from ..outbox.durable import Outbox
 from ..outbox.inbound import Incoming, is_command
 from ..service import DeviceService
-from ..settings.sources import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings, SettingsSources
+from ..service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
+from ..settings.sources import SettingsSources
+from ..telemetry.refusals import Refusals
 from . import logs
 from .commands import CommandRunner
 from .supervisor import Bridge
@@ -36,14 +37,6 @@ _CLOCK_CHECK_S = 5.0
 _DRAIN_S = 3.5
 _DRAIN_INCOMING_S = 1.0
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
-
-
-@dataclass
-class Refusals:
-    """New settings that could not be used: how often, and why the last ones were not, "" once good ones came."""
-
-    count: int = 0
-    last: str = ""
 
 
 class Runtime:

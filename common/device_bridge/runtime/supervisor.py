@@ -14,12 +14,12 @@ import msgspec
 
 from iofog_sdk import Backoff
 
+from ..command import Command, CommandError, Result
 from ..errors import DeviceError, DeviceErrorKind, SettingsError
 from ..node_state import NodeState
 from ..reading import Passed, Quality, Reading, Sample
 from ..service import DeviceService
-from ..settings.sources import ServiceSettings
-from .commands import Command, CommandError, Result
+from ..service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from ..outbox.inbound import Incoming

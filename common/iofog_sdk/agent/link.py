@@ -11,10 +11,11 @@ from typing import Any
 from ..errors import ConnectionLost, LinkError, RequestRefused
 from ..links.backoff import Backoff
 from ..links.base import Link
+from ..links.receipts import Outcome
 from ..messages.iomessage import IoMessage
 from .control import Control, LocalApiControl
 from .local_api import LocalApiClient
-from .sockets import Outcome
+from .sockets import encode_for_socket
 
 log = logging.getLogger("iofog_sdk")
 
@@ -54,6 +55,9 @@ class AgentMessages(Link):
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
         self._socket.post(body, done)
+
+    def encode(self, message: IoMessage) -> bytes:
+        return encode_for_socket(message)
 
     async def wait_connected(self) -> None:
         await self._socket.wait_connected()
@@ -125,6 +129,9 @@ class SplitLink(Link):
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
         assert self._data is not None  # noqa: S101 - nobody posts while not connected
         self._data.post(body, done)
+
+    def encode(self, message: IoMessage) -> bytes:
+        return super().encode(message) if self._data is None else self._data.encode(message)
 
     async def wait_connected(self) -> None:
         await self._found.wait()

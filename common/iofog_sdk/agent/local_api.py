@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 
 from ..errors import ConnectionLost, RequestRefused
+from ..http.hosts import DEFAULT_PORT
 from ..http.rest_client import RestClient
+from ..links.receipts import Receipt
 from ..messages.iomessage import IoMessage
-from .frames import Receipt
 from .sockets import ControlSocket, MessageSocket
-
-DEFAULT_PORT = 54321
 
 
 class LocalApiClient:

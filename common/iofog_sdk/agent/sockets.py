@@ -9,15 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConnectionLost, LinkError, MessageError, ReceiptTimeout
+from ..http import frames
 from ..http.reconnecting_websocket import ReconnectingSocket
+from ..links.receipts import Outcome, Receipt, receipt_for
 from ..messages.iomessage import IoMessage
-from . import frames
-from .frames import Receipt
 
 log = logging.getLogger("iofog_sdk")
-
-Outcome = Receipt | LinkError | MessageError
-"""What becomes of a posted message: the node's receipt, what left it without one, or why it never can be sent."""
 
 
 class MessageSocket(ReconnectingSocket):
@@ -183,16 +180,6 @@ class ControlSocket(ReconnectingSocket):
             self._on_config_changed()
         elif self._on_edge_resources_changed is not None:
             self._on_edge_resources_changed()
-
-
-async def receipt_for(post: Callable[[bytes, Callable[[Outcome], None]], None], body: bytes) -> Receipt:
-    """Posts one binary ioMessage and waits for its receipt. Raises LinkError or MessageError."""
-    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))
-    outcome = await answer
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def encode_for_socket(message: IoMessage) -> bytes:

@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from ..agent import frames
 from ..agent.control import Control
-from ..agent.local_api import DEFAULT_PORT
 from ..errors import ConnectionLost, RequestRefused
-from ..http.hosts import EDGELET_HOST
+from ..http import frames
+from ..http.hosts import DEFAULT_PORT, EDGELET_HOST
 from ..http.reconnecting_websocket import ReconnectingSocket
 from ..http.rest_client import RestClient
 from ..http.service_account import ServiceAccount

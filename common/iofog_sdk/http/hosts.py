@@ -25,3 +25,6 @@ async def found(host: str) -> str:
         except OSError:  # TimeoutError is one
             return _LOOPBACK
     return host
+
+
+DEFAULT_PORT = 54321

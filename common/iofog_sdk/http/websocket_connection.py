@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import h11
 
-from ..agent.frames import PING, PONG
 from ..errors import ConnectionLost, NodeUnreachable
 from . import websocket
+from .frames import PING, PONG
 from .hosts import found
 from .service_account import ServiceAccount, explained, tls_of
 from .websocket import Opcode

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import logging
-import sys
-import time
-import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TextIO
 
-import msgspec
-
-from ..agent.frames import Receipt
-from ..agent.sockets import Outcome, encode_for_socket, receipt_for
-from ..errors import ConnectionLost, LinkError
+from ..errors import LinkError
 from ..messages.iomessage import IoMessage
+from .receipts import Outcome, Receipt, receipt_for
 
 log = logging.getLogger("iofog_sdk")
 
@@ -73,6 +65,10 @@ class Link(abc.ABC):
     def messages(self) -> AsyncIterator[IoMessage]:
         """The messages sent to this microservice, as they come, for ever."""
 
+    def encode(self, message: IoMessage) -> bytes:
+        """The binary form of a message for `post`. Raises MessageError for one that this transport cannot carry."""
+        return message.to_bytes()
+
     async def log(self, message: str, *, warning: bool = False) -> None:
         """Writes a line into the node's own log, where there is one."""
         log.log(logging.WARNING if warning else logging.INFO, "%s", message)
@@ -80,7 +76,7 @@ class Link(abc.ABC):
     async def send(self, message: IoMessage) -> Receipt:
         """Sends one message and waits for its receipt. Raises MessageError or LinkError."""
         message.publisher = message.publisher or self.microservice_id
-        return await receipt_for(self.post, encode_for_socket(message))
+        return await receipt_for(self.post, self.encode(message))
 
     async def __aenter__(self) -> Link:
         await self.start()
@@ -88,57 +84,3 @@ class Link(abc.ABC):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-class ConsoleLink(Link):
-    """Prints each message as a line of JSON instead of sending it: for trying a device without a node."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__()
-        self.description = "console"
-        self._stream = stream or sys.stdout
-
-    @property
-    def connected(self) -> bool:
-        return True
-
-    async def start(self) -> None:
-        """Nothing to connect, and no configuration."""
-        if self.on_config is not None:
-            self.on_config(None)
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def wait_connected(self) -> None:
-        """Always connected."""
-
-    def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        message = IoMessage.from_bytes(body)
-        line = {
-            "groupid": message.groupid,
-            "sequencenumber": message.sequencenumber,
-            "infotype": message.infotype,
-            "content": _readable(message.contentdata),
-        }
-        try:
-            self._stream.write(msgspec.json.encode(line).decode() + "\n")
-            self._stream.flush()
-        except OSError as error:
-            done(ConnectionLost(f"console: {error.strerror}"))
-            return
-        done(Receipt(uuid.uuid4().hex, time.time_ns() // 1_000_000))
-
-    async def get_config(self) -> str | None:
-        return None
-
-    async def messages(self) -> AsyncIterator[IoMessage]:
-        await asyncio.Event().wait()
-        yield IoMessage()
-
-
-def _readable(content: bytes) -> Any:
-    try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        return content.decode("utf-8", "backslashreplace")

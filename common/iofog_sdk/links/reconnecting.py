@@ -6,126 +6,22 @@ import abc
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple
 
-from ..agent.frames import Receipt
-from ..agent.sockets import Outcome
-from ..errors import ConnectionLost, LinkError, MessageError, ReceiptTimeout
+from ..errors import ConnectionLost, LinkError
 from ..messages.iomessage import IoMessage
 from .backoff import Backoff
 from .base import Link
+from .in_flight import InFlight
+from .inbox import Inbox
+from .receipts import Outcome
 
 log = logging.getLogger("iofog_sdk")
 
 _TICK_S = 1.0
 _CANCEL_AGAIN_S = 0.5
 _STEADY_AFTER_S = 5.0
-_INBOX_LIMIT = 1000
-_INBOX_BYTES = 32 * 1024 * 1024
-_INBOX_OVERHEAD = 500
-"""Bytes that a message costs besides its content."""
-
-
-class Sent:
-    """A message under way."""
-
-    __slots__ = ("at", "done", "identity", "outcome")
-
-    def __init__(self, identity: str, done: Callable[[Outcome], None], at: float) -> None:
-        self.identity, self.done, self.at = identity, done, at
-        self.outcome: Outcome | None = None
-
-
-class InFlight:
-    """Messages without an acknowledgement, in the order of sending; their ends are told in that order.
-
-    Whoever sends takes an end as that of its oldest message, so an acknowledgement that overtakes waits for its turn.
-
-    Parameters:
-        timeout_s: for the oldest.
-        clock: seconds.
-    """
-
-    def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._timeout_s, self._clock = timeout_s, clock
-        self._sent: deque[Sent] = deque()
-        self.acknowledged = 0
-        """How many have been told as such."""
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    def add(self, identity: str, done: Callable[[Outcome], None]) -> Sent:
-        """A message that is being sent; pass what this returns to `acknowledge`."""
-        sent = Sent(identity, done, self._clock())
-        self._sent.append(sent)
-        return sent
-
-    def acknowledge(self, sent: Sent, refused: MessageError | None = None) -> None:
-        """Its acknowledgement has come, or it turned out that it cannot be sent."""
-        sent.outcome = refused or Receipt(sent.identity, time.time_ns() // 1_000_000)
-        while self._sent and (outcome := self._sent[0].outcome) is not None:
-            self.acknowledged += 1
-            self._sent.popleft().done(outcome)
-
-    def fail(self, error: LinkError) -> None:
-        """Ends all of them."""
-        failed, self._sent = self._sent, deque()
-        for sent in failed:
-            sent.done(error)
-
-    def overdue(self) -> ReceiptTimeout | None:
-        """Why the connection has to be given up, if the oldest has waited for too long."""
-        if self._sent and self._clock() - self._sent[0].at > self._timeout_s:
-            return ReceiptTimeout(f"no acknowledgement within {self._timeout_s:g} s")
-        return None
-
-
-class Received(NamedTuple):
-    """A received message, and what is to be called once it has been taken."""
-
-    message: IoMessage
-    taken: Callable[[], None]
-
-
-class Inbox:
-    """Received messages, bounded; what does not fit is refused, for the sender to send it again."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Received] = asyncio.Queue()
-        self._bytes = 0
-
-    def put(
-        self, message: IoMessage, taken: Callable[[], None] = lambda: None, *, is_held_back: bool = False
-    ) -> bool:
-        """Whether there was room.
-
-        Parameters:
-            message: that has come.
-            taken: called once it has been worked off.
-            is_held_back: whether the sender stops by itself after some number of them, which it decides.
-        """
-        if self._bytes >= _INBOX_BYTES or (not is_held_back and self._queue.qsize() >= _INBOX_LIMIT):
-            return False
-        self._bytes += len(message.contentdata) + _INBOX_OVERHEAD
-        self._queue.put_nowait(Received(message, taken))
-        return True
-
-    async def take(self) -> AsyncIterator[IoMessage]:
-        """Each message as it comes, for ever; it counts as taken when the next one is asked for."""
-        while True:
-            message, taken = await self._queue.get()
-            self._bytes -= len(message.contentdata) + _INBOX_OVERHEAD
-            yield message
-            taken()
-
-
-def too_large(size: int, limit: int, name: str) -> MessageError:
-    """Why a message cannot be sent: it would end each connection anew."""
-    return MessageError("frame", f"at most {limit} bytes can be sent to this {name}", size)
 
 
 async def ended(task: asyncio.Task[None]) -> None:

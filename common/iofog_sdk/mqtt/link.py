@@ -19,7 +19,8 @@ from functools import partial
 
 from ..errors import ConnectionLost, LinkError, MessageError
 from ..links.backoff import Backoff
-from ..links.reconnecting import DataPlane, Sent, too_large
+from ..links.in_flight import Sent, too_large
+from ..links.reconnecting import DataPlane
 from ..messages.iomessage import IoMessage
 from ..messages.senml_split import split_by_quantity
 from ..messages.tag import address_of

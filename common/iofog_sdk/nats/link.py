@@ -23,7 +23,8 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from ..errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 from ..links.backoff import Backoff
-from ..links.reconnecting import DataPlane, Sent, ended, too_large
+from ..links.in_flight import Sent, too_large
+from ..links.reconnecting import DataPlane, ended
 from ..messages.iomessage import IoMessage
 from ..messages.senml_split import split_by_quantity
 from ..messages.tag import address_of

@@ -23,10 +23,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from .agent.link import AgentLink, DetectingLink, SplitLink
-from .agent.local_api import DEFAULT_PORT, LocalApiClient
+from .agent.local_api import LocalApiClient
 from .errors import IoFogError
-from .http.hosts import AGENT_HOST, EDGELET_HOST
-from .links.base import ConsoleLink, Link
+from .http.hosts import AGENT_HOST, DEFAULT_PORT, EDGELET_HOST
+from .links.base import Link
+from .links.console import ConsoleLink
 from .links.url import without_secret
 from .nats.options import NatsOptions, nats_options
 

@@ -7,9 +7,8 @@ ping frames: one with exactly the payload `09` is answered by a pong with `0a`, 
 
 from __future__ import annotations
 
-import msgspec
-
 from ..errors import MessageError
+from ..links.receipts import Receipt
 
 PING = b"\x09"
 PONG = b"\x0a"
@@ -20,18 +19,6 @@ RECEIPT = 0x0E
 EDGE_RESOURCES_CHANGED = 0x0F
 
 _MSG_PREFIX = 5
-
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """The agent's word that it has taken a message.
-
-    Parameters:
-        id: the id the agent gave the message.
-        timestamp: when it took it, milliseconds since 1970-01-01 UTC.
-    """
-
-    id: str
-    timestamp: int
 
 
 def msg_frame(body: bytes) -> bytes:
