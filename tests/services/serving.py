@@ -5,10 +5,10 @@ import contextlib
 import json
 import sys
 
-from device_bridge.buses.i2c.adapter import attached
+from device_bridge.buses import attached
 from device_bridge.runtime import Bridge
 from device_bridge.settings import SettingsSources
-from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
+from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable
 
@@ -63,8 +63,8 @@ async def reachable(bus):
 
 @contextlib.asynccontextmanager
 async def playing(device, path, **faults):
-    """A device on a line of its own within the block."""
-    with SimulatedSerialLine(path) as line:
+    """A device on a line of its own within the block: in this process on a movable clock, else a terminal."""
+    with (InProcessSerialLine if is_movable() else SimulatedSerialLine)(path) as line, attached(str(path), line):
         played = PlayedDevice(device, line, SerialFaults(**faults))
         task = asyncio.ensure_future(played.run())
         try:
@@ -72,6 +72,11 @@ async def playing(device, path, **faults):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def port_of(path):
+    """The service's name for the line that `playing` makes."""
+    return f"sim:{path}" if is_movable() else str(path)
 
 
 class Emulator:

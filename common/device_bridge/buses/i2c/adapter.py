@@ -6,15 +6,16 @@ fault-codes.rst) for what i2c-dev answers.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import socket
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
+
+from ..in_process import SIMULATED, attached_at
 
 T = TypeVar("T")
 Message: TypeAlias = "bytes | int"
@@ -22,8 +23,6 @@ Message: TypeAlias = "bytes | int"
 
 MAX_MESSAGE_BYTES = 8192
 """The most that i2c-dev takes in one message."""
-SIMULATED = "sim:"
-"""A path that begins so is an emulated bus: the UNIX socket, or the name of one in this process."""
 
 _I2C_TIMEOUT = 0x0702
 _I2C_FUNCS = 0x0705
@@ -214,24 +213,6 @@ class InProcessAdapter:
         """Holds nothing."""
 
 
-_in_process: dict[str, InProcessBus] = {}
-
-
-@contextlib.contextmanager
-def attached(path: str, bus: InProcessBus) -> Iterator[None]:
-    """Within the block, `sim:` and this path is the given bus instead of a socket."""
-    _in_process[f"{SIMULATED}{path}"] = bus
-    try:
-        yield
-    finally:
-        del _in_process[f"{SIMULATED}{path}"]
-
-
-def is_attached(path: str) -> bool:
-    """Whether the bus at a path is in this process."""
-    return path in _in_process
-
-
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     """The result of work with an adapter that blocks, outside of any event loop. Raises what the work raises."""
     try:
@@ -246,8 +227,8 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
 
 def open_adapter(path: str, timeout_s: float) -> I2cAdapter:
     """The bus at a path. Raises OSError."""
-    if path in _in_process:
-        return InProcessAdapter(_in_process[path], timeout_s)
+    if (bus := attached_at(path)) is not None:
+        return InProcessAdapter(bus, timeout_s)
     if path.startswith(SIMULATED):
         return SimulatedAdapter(path.removeprefix(SIMULATED), timeout_s)
     return KernelAdapter(path, timeout_s)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import DeviceError, DeviceErrorKind
-from .adapter import SIMULATED, I2cAdapter, Message, is_attached, open_adapter
+from ..in_process import SIMULATED, attached_at
+from .adapter import I2cAdapter, Message, open_adapter
 from .errors import FAULTS, UNOPENED, I2cRetries
 from .locks import FileLock, Part, TaskLock
 from .workers import Job, LoopWorker, ThreadWorker
@@ -44,7 +45,7 @@ class BusOwner:
         self.users = 0
         self.counts: Counter[str] = Counter()
         self._timeout_s, self._lock_timeout_s, self._lock_file = timeout_s, lock_timeout_s, lock_file
-        self._worker = LoopWorker() if is_attached(path) else ThreadWorker(f"i2c {path}")
+        self._worker = ThreadWorker(f"i2c {path}") if attached_at(path) is None else LoopWorker()
         self._turn = asyncio.Lock()
         self._tasks = TaskLock()
         self._adapter: I2cAdapter | None = None
