@@ -9,6 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from .movable_clock import MovableClockLoop
 
+os.environ["DEVICE_BRIDGE_STRICT"] = (
+    "1"  # what a service declares is held against what it sends; processes inherit it
+)
+
 LOOPS = {"real": asyncio.new_event_loop, "movable": MovableClockLoop}
 
 # The machine may be busy: how long an example takes says nothing.

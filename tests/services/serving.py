@@ -5,9 +5,10 @@ import contextlib
 import json
 import sys
 
+from device_bridge import NodeState
 from device_bridge.buses import attached
-from device_bridge.runtime import Bridge
-from device_bridge.settings import SettingsSources
+from device_bridge.runtime import Supervisor
+from device_bridge.settings import SettingsSources, SettingsStatus
 from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable
@@ -22,9 +23,14 @@ def settings_of(service_type, **members):
 class Bridged:
     """A running bridge, and what it emits."""
 
-    def __init__(self, service_type, settings):
+    def __init__(self, service_type, settings, totals=None):
         self.samples = asyncio.Queue()
-        self.bridge = Bridge(service_type, settings, self.samples.put_nowait, self._room)
+        self.is_connected = True
+        self.settings = SettingsStatus()
+        self.node = NodeState(lambda: self.is_connected, self.settings)
+        self.bridge = Supervisor(
+            service_type, settings, self.samples.put_nowait, self._room, node=self.node, totals=totals
+        )
 
     async def _room(self):
         return None
@@ -38,9 +44,9 @@ class Bridged:
 
 
 @contextlib.asynccontextmanager
-async def bridging(service_type, settings):
+async def bridging(service_type, settings, totals=None):
     """Runs a bridge within the block."""
-    bridged = Bridged(service_type, settings)
+    bridged = Bridged(service_type, settings, totals)
     task = asyncio.ensure_future(bridged.bridge.run())
     try:
         async with asyncio.timeout(600 if is_movable() else 60):  # of no matter but to a test that fails
