@@ -1,4 +1,4 @@
-"""MQTT: retained status and last will as others see them, commands, TLS, and what is said when it is refused."""
+"""MQTT: retained status and last will as others see them, commands, TLS, and the log when a client is refused."""
 
 import asyncio
 import contextlib
