@@ -58,7 +58,7 @@ class SenmlRecord(NamedTuple):
         time: seconds, with the base time added.
         sum: integrated value, with the base sum added; None for none.
         fields: the record as written, with labels that RFC 8428 does not know.
-        base: base fields of earlier records and its own.
+        base: base fields of earlier records and its own; the same object while they do not change.
     """
 
     base_name: str
@@ -158,13 +158,16 @@ def sanitize_name(name: str) -> str:
 def split_by_quantity(content: bytes) -> dict[str, bytes]:
     """One pack per quantity, by sanitized name, in the order of first records; other content stays whole, named "".
 
-    Each pack's first record has the base fields, so that it can be read without the others.
+    Each pack has all base fields in its first record and wherever they change, so that it can be read on its own.
     """
     packs: dict[str, list[dict[str, Any]]] = {}
+    bases: dict[str, dict[str, Any]] = {}
     try:
         for record in parse_senml(content):
-            pack = packs.setdefault(sanitize_name(record.quantity), [])
-            pack.append(record.fields if pack else record.standalone)
+            name = sanitize_name(record.quantity)
+            same_base = bases.get(name) is record.base
+            packs.setdefault(name, []).append(record.fields if same_base else record.standalone)
+            bases[name] = record.base
     except SenmlError:
         return {"": content}
     if len(packs) <= 1:
