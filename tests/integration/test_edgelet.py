@@ -168,27 +168,27 @@ async def test_a_token_that_is_being_replaced_is_waited_for(agent, api, nats, ca
     assert caplog.text.count(words) == 1
 
 
-async def test_an_unforeseen_error_ends_an_attempt_and_not_the_socket(agent, api, nats, caplog, monkeypatch):
+async def test_an_unexpected_error_ends_an_attempt_and_not_the_socket(agent, api, nats, caplog, monkeypatch):
     tried = []
 
     def broken(account):
         tried.append(account)
-        raise ZeroDivisionError("unforeseen")
+        raise ZeroDivisionError("unexpected")
 
     agent.set_config("device", {"n": 1})
-    monkeypatch.setattr(ServiceAccount, "context", broken)
+    monkeypatch.setattr(ServiceAccount, "tls", broken)
     async with linked(api, nats) as (_, configs):
         await until(lambda: len(tried) >= 4)
         monkeypatch.undo()
         await until(lambda: configs)
-        monkeypatch.setattr(ServiceAccount, "context", broken)
+        monkeypatch.setattr(ServiceAccount, "tls", broken)
         api.drop_connections()
         await until(lambda: len(tried) >= 6)
-    assert [record.exc_info is None for record in caplog.records if "unforeseen" in record.message] == [
+    assert [record.exc_info is None for record in caplog.records if "unexpected" in record.message] == [
         False,
         True,
     ] * 2
-    assert "control socket is down: control socket: ZeroDivisionError: unforeseen" in caplog.text
+    assert "control socket is down: control socket: ZeroDivisionError: unexpected" in caplog.text
 
 
 @pytest.mark.parametrize(

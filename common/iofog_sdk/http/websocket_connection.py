@@ -214,7 +214,7 @@ class SocketConnection(asyncio.Protocol):
                 elif not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                     break
         except h11.RemoteProtocolError as error:
-            self._fail(self._refusal() or f"the reply to the handshake is not HTTP: {error}")
+            self._fail(self._refusal() or f"the node answered the handshake with data that is not HTTP: {error}")
             return b""
         if not isinstance(event, h11.InformationalResponse):
             if event is not h11.NEED_DATA or len(self._text) > _MAX_REFUSAL_BYTES:
@@ -222,7 +222,7 @@ class SocketConnection(asyncio.Protocol):
             return b""
         accepted = dict(event.headers).get(b"sec-websocket-accept", b"").decode("ascii", "replace")
         if accepted != websocket.accept_for(self._key):
-            self._fail("the reply to the handshake has a wrong Sec-WebSocket-Accept")
+            self._fail("the node answered the handshake with a wrong Sec-WebSocket-Accept")
             return b""
         trailing, _ = http.trailing_data
         self._http = None
