@@ -7,10 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, run
+from device_bridge import DeviceService, Reading, Sample, Seconds, ServiceSettings, run
 from device_bridge.buses import SerialBus, SerialSettings
 
-from .protocol import QUANTITIES, Decoder, MalformedSentence, SentenceReader
+from .protocol import QUANTITIES, Decoder, SentenceReader
 
 
 class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class GpsReceiver(DeviceService[GpsSettings]):
-    """NMEA 0183 GPS/GNSS receiver: position, altitude, speed, course and quality of the fix."""
+    """NMEA 0183 GPS/GNSS receiver and vessel's instruments: position, motion, time, depth, wind."""
 
     quantities = QUANTITIES
 
@@ -35,7 +35,7 @@ class GpsReceiver(DeviceService[GpsSettings]):
         self.port = SerialBus(settings.serial)
         self.sentences = SentenceReader(require_checksum=settings.require_checksum)
         self.decoder = Decoder()
-        self.malformed = 0
+        self._measured = {"lat", "lon"}
 
     async def open(self) -> None:
         await self.port.open()
@@ -43,13 +43,9 @@ class GpsReceiver(DeviceService[GpsSettings]):
     async def stream(self) -> AsyncIterator[Sample]:
         while True:
             for sentence in self.sentences.feed(await self.port.read()):
-                try:
-                    readings = self.decoder.decode(sentence)
-                except MalformedSentence as error:
-                    self.malformed += 1
-                    self.log.debug("%s", error)
-                    continue
+                readings = self.decoder.decode(sentence)
                 if readings:
+                    self._measured.update(reading.name for reading in readings)
                     yield readings
 
     async def close(self) -> None:
@@ -58,10 +54,15 @@ class GpsReceiver(DeviceService[GpsSettings]):
     def counters(self) -> dict[str, int]:
         return {
             "sentences": self.sentences.sentences,
+            "ignored_sentences": self.decoder.ignored,
+            "malformed_sentences": self.decoder.malformed,
             "checksum_errors": self.sentences.checksum_errors,
-            "malformed_sentences": self.malformed,
             "garbled_bytes": self.sentences.garbled,
         }
+
+    def all_bad(self, reason: str) -> list[Reading]:
+        """Position, and what else this receiver has measured: few have a compass and an echo sounder."""
+        return [reading for reading in super().all_bad(reason) if reading.name in self._measured]
 
 
 def main() -> None:
