@@ -18,7 +18,7 @@ from .framing import Sentence
 from .quantities import bad, reading_of
 
 _LARGEST = 1e6
-_DECIMALS = 6
+_DECIMALS = 9  # what the conversion of units adds beyond is noise
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _INTEGER = re.compile(r"[0-9]{1,9}")
 _ANGLE = re.compile(r"([0-9]{1,3})([0-5][0-9](?:\.[0-9]*)?)")

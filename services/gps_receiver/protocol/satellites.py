@@ -21,7 +21,7 @@ _QUECTEL_SYSTEMS = {"4": "GB", "5": "GQ"}
 """Talker PQ names the system in a field of its own, after the signal."""
 _COUNT = re.compile(r"[0-9]{1,3}")
 _SIGNALS = frozenset("0123456789ABCDEF")
-_MISSED_AT_MOST = 3
+_DOUBTED_ROUNDS = 3
 _Signal = tuple[str, str]
 """A system and the signal that its group begins with, "" for one of all signals."""
 
@@ -41,20 +41,26 @@ class _Group:
 class SatellitesInView:
     """Counts distinct satellites of each system over one round of groups.
 
-    A signal that comes again begins a new round. What a round has not got to yet counts as in the one before. What a
-    whole round has left out counts no longer, unless something was damaged meanwhile: then it may have been that, and
-    the count is uncertain until the signal is heard again, for three rounds at most.
+    A signal that comes again begins a new round. What a round has not got to yet counts as in the one before, and
+    what a whole round has left out counts no longer.
+
+    Something damaged may have been a sentence about satellites. The count is uncertain where that may have made it
+    too small, before a first round without damage, or too great, as what was left out may have been damaged: for
+    three rounds at most, as some receivers send binary frames between all sentences.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, _Group] = {}
         self._round: dict[_Signal, _Group] = {}
         self._round_before: dict[_Signal, _Group] = {}
+        self._rounds = 0
         self._is_damaged = False
+        self._may_lack_some = False
 
     def note_damage(self) -> None:
         """Something that may have been a sentence about satellites could not be read."""
         self._is_damaged = True
+        self._may_lack_some = self._may_lack_some or not self._rounds
 
     def read(self, fields: Fields) -> list[Reading]:
         """What a GSV says once its group is whole. A group with a gap gives no reading."""
@@ -117,19 +123,22 @@ class SatellitesInView:
 
     def _begin_round(self) -> None:
         for signal, group in self._round_before.items():
-            if self._is_damaged and signal not in self._round and group.missed < _MISSED_AT_MOST:
+            if self._is_damaged and signal not in self._round and group.missed < _DOUBTED_ROUNDS:
                 group.missed += 1
                 self._round[signal] = group
+        self._rounds += 1
+        if not self._is_damaged or self._rounds >= _DOUBTED_ROUNDS:
+            self._may_lack_some = False
         self._round_before, self._round = self._round, {}
         self._is_damaged = False
 
     def _count(self) -> Reading:
         satellites: set[tuple[str, str]] = set()
-        reason = ""
+        reason = "sentences before the first whole round were damaged" if self._may_lack_some else ""
         for (system, _), group in (self._round_before | self._round).items():
             satellites.update((system, number) for number in group.listed)
             if group.missed:
-                reason = f"{system} may be missing: some sentences were damaged"
+                reason = f"{system} was left out, or its sentences damaged"
             if len(group.listed) != int(group.announced):
                 reason = f"{system} announces {group.announced} satellites and lists {len(group.listed)}"
         return reading_of(
