@@ -150,8 +150,8 @@ class SatellitesInView:
         """The numbers of the satellites, "7" and "07" alike; a place without a number is empty."""
         texts = fields.sentence.fields[3:]
         places = (len(texts) + 1) // 4  # of one that is not tracked, the last field may be missing
-        numbers = [text for text in texts[: places * 4 : 4] if text.strip("0")]
-        for text in numbers:
-            if not _COUNT.fullmatch(text):
-                fields.refuse("satellite", text)
-        return [text.lstrip("0") for text in numbers if _COUNT.fullmatch(text)]
+        numbers = [number for text in texts[: places * 4 : 4] if (number := text.lstrip("0"))]
+        for number in numbers:
+            if not number.isdigit():
+                fields.refuse("satellite", number)
+        return [number for number in numbers if number.isdigit()]
