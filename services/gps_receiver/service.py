@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Reading, Sample, Seconds, ServiceSettings, run
+from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, run
 from device_bridge.buses import SerialBus, SerialSettings
 
 from .protocol import QUANTITIES, Decoder, SentenceReader
@@ -18,7 +18,10 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
 
     serial: SerialSettings
     stale_after: Annotated[
-        Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
+        Seconds,
+        Meta(
+            description="seconds without a reading after which a quantity's last value is marked stale; 0 for never"
+        ),
     ] = 10.0
     require_checksum: Annotated[
         bool, Meta(description="whether a sentence without a checksum is taken for noise")
@@ -35,7 +38,6 @@ class GpsReceiver(DeviceService[GpsSettings]):
         self.port = SerialBus(settings.serial)
         self.sentences = SentenceReader(require_checksum=settings.require_checksum)
         self.decoder = Decoder()
-        self._measured = {"lat", "lon"}
 
     async def open(self) -> None:
         await self.port.open()
@@ -45,7 +47,6 @@ class GpsReceiver(DeviceService[GpsSettings]):
             for sentence in self.sentences.feed(await self.port.read()):
                 readings = self.decoder.decode(sentence)
                 if readings:
-                    self._measured.update(reading.name for reading in readings)
                     yield readings
 
     async def close(self) -> None:
@@ -59,10 +60,6 @@ class GpsReceiver(DeviceService[GpsSettings]):
             "checksum_errors": self.sentences.checksum_errors,
             "garbled_bytes": self.sentences.garbled,
         }
-
-    def all_bad(self, reason: str) -> list[Reading]:
-        """Position, and what else this receiver has measured: few have a compass and an echo sounder."""
-        return [reading for reading in super().all_bad(reason) if reading.name in self._measured]
 
 
 def main() -> None:

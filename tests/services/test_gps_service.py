@@ -26,7 +26,7 @@ async def receiver(tmp_path, **members):
 
 
 async def test_a_talkative_echo_sounder_keeps_no_position_alive(tmp_path):
-    async with receiver(tmp_path, silent_after=0.3) as (line, bridged):
+    async with receiver(tmp_path, stale_after=0.3) as (line, bridged):
         await line.send(POSITION)
         assert (await bridged.sample())["lat"].quality is Quality.GOOD
 

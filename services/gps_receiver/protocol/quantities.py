@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from device_bridge import Quality, Quantity, Reading
 
 _ANGLE = (0, 360)
@@ -10,9 +12,11 @@ _DEPTH_M = (0, 12_000)
 _GPS_BEGINS_S = 315_964_800  # 1980-01-06
 _TWO_DIGIT_YEARS_END_S = 3_471_292_800  # 2080-01-01
 
-QUANTITIES = (
+_POSITION = (
     Quantity("lat", "lat", (-90, 90), "latitude, WGS 84, north positive"),
     Quantity("lon", "lon", (-180, 180), "longitude, WGS 84, east positive"),
+)
+_OTHERS = (
     Quantity("altitude", "m", (-1_000, 50_000), "antenna above mean sea level"),
     Quantity("geoid_separation", "m", (-120, 120), "mean sea level above the WGS 84 ellipsoid"),
     Quantity("speed", "m/s", (0, 2_000), "speed over ground"),
@@ -50,6 +54,7 @@ QUANTITIES = (
     Quantity("true_wind_angle", "deg", _ANGLE, "direction the true wind comes from, clockwise from the bow"),
     Quantity("true_wind_speed", "m/s", (0, 150), "speed of the true wind"),
 )
+QUANTITIES = (*_POSITION, *(msgspec.structs.replace(each, optional=True) for each in _OTHERS))
 _UNITS = {quantity.name: quantity.unit for quantity in QUANTITIES}
 
 
