@@ -80,7 +80,7 @@ class Quantity(msgspec.Struct, frozen=True):
         unit: SenML unit code, "" for none.
         valid: the least and greatest value the device can mean; a reading outside is marked uncertain.
         description: one line for people.
-        optional: whether few devices measure it: the loss of a device is told for it only once it has been measured.
+        optional: whether few devices measure it: it is reported lost only once it has been measured.
     """
 
     name: str

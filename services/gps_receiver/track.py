@@ -26,7 +26,7 @@ HARBOUR_ROUND = (
     Waypoint(53.541300, 10.001600, 6.0),
     Waypoint(53.546300, 9.987300, 9.0),
 )
-"""A round in Hamburg's harbour, for ever."""
+"""A round in Hamburg's harbour."""
 
 
 class Track:

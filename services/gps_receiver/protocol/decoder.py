@@ -6,7 +6,7 @@ from device_bridge import Reading
 
 from .fields import Fields
 from .framing import Sentence
-from .sentences import FIX_SENTENCES, Decode, Heard
+from .sentences import FIX_SENTENCES, Decode, ReceiverState
 from .vessel import VESSEL_SENTENCES
 
 _SENTENCES: dict[str, Decode] = {**FIX_SENTENCES, **VESSEL_SENTENCES}
@@ -21,7 +21,7 @@ class Decoder:
     """
 
     def __init__(self) -> None:
-        self._heard = Heard()
+        self._receiver = ReceiverState()
         self.malformed = 0
         """Sentences with a right checksum and a field that cannot be."""
         self.ignored = 0
@@ -30,12 +30,12 @@ class Decoder:
     def decode(self, sentence: Sentence) -> list[Reading]:
         """The readings of one sentence, none for a type that is not known."""
         if sentence.after_damage:
-            self._heard.satellites.note_damage()
+            self._receiver.satellites.note_damage()
         decode = _SENTENCES.get(sentence.type) if sentence.talker != "P" else None
         if decode is None:
             self.ignored += 1
             return []
         fields = Fields(sentence)
-        readings = decode(fields, self._heard)
+        readings = decode(fields, self._receiver)
         self.malformed += bool(fields.malformed)
         return readings

@@ -88,7 +88,7 @@ class FixStatements:
         self._by_mode: tuple[float, Fix] | None = None
         self._is_unsafe = False
 
-    def state(self, fix: Fix, time_s: float | None, *, has_mode: bool, navigation: str = "") -> Fix:
+    def note(self, fix: Fix, time_s: float | None, *, has_mode: bool, navigation: str = "") -> Fix:
         """Notes what a position sentence says of the fix, and returns what it means beside the others of its second.
 
         Before version 2.3, RMC and GLL had a status and no mode. What GGA or GNS say of the same fix then tells

@@ -21,7 +21,7 @@ KNOT = 1852 / 3600
 KM_PER_HOUR = 1 / 3.6
 
 
-class Heard:
+class ReceiverState:
     """What has been heard of one receiver so far."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Heard:
         self.satellites = SatellitesInView()
 
 
-Decode: TypeAlias = Callable[[Fields, Heard], list[Reading]]
+Decode: TypeAlias = Callable[[Fields, ReceiverState], list[Reading]]
 
 _GGA = (
     Column("altitude", 8, low=-1e6, letter="M"),
@@ -64,9 +64,9 @@ _GST = (
 )
 
 
-def _gga(fields: Fields, heard: Heard) -> list[Reading]:
+def _gga(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     indicator = fields.text(5)
-    fix = heard.fix.state(QUALITIES.get(indicator, UNKNOWN), time_of_day_s(fields.text(0)), has_mode=True)
+    fix = receiver.fix.note(QUALITIES.get(indicator, UNKNOWN), time_of_day_s(fields.text(0)), has_mode=True)
     return [
         *_of_fix(fields, 1, _GGA, fix),
         *fields.integer("fix_quality", 5, 9),
@@ -74,11 +74,11 @@ def _gga(fields: Fields, heard: Heard) -> list[Reading]:
     ]
 
 
-def _gns(fields: Fields, heard: Heard) -> list[Reading]:
+def _gns(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     modes = fields.text(5)
     _count_unknown(fields, modes)
     time_s, navigation = time_of_day_s(fields.text(0)), fields.text(12)
-    fix = heard.fix.state(by_modes(modes), time_s, has_mode=True, navigation=navigation)
+    fix = receiver.fix.note(by_modes(modes), time_s, has_mode=True, navigation=navigation)
     return [*_of_fix(fields, 1, _GNS, fix), *fields.integer("satellites_used", 6, 999)]
 
 
@@ -90,63 +90,63 @@ def _of_fix(fields: Fields, at: int, columns: tuple[Column, ...], fix: Fix) -> l
     return readings
 
 
-def _rmc(fields: Fields, heard: Heard) -> list[Reading]:
-    fix = _by_status(fields, heard, status_at=1, mode_at=11, time_at=0, navigation=fields.text(12))
+def _rmc(fields: Fields, receiver: ReceiverState) -> list[Reading]:
+    fix = _by_status(fields, receiver, status_at=1, mode_at=11, time_at=0, navigation=fields.text(12))
     readings = fields.position(2, fix)
     if fix.quality is not Quality.BAD:
         readings += fields.readings(_RMC, fix)
     date = fields.text(8)
     parts = (date[4:], date[2:4], date[:2])
-    return [*readings, *heard.clock.read(fields, fields.text(0), parts if date else None, fix)]
+    return [*readings, *receiver.clock.read(fields, fields.text(0), parts if date else None, fix)]
 
 
-def _gll(fields: Fields, heard: Heard) -> list[Reading]:
-    return fields.position(0, _by_status(fields, heard, status_at=5, mode_at=6, time_at=4))
+def _gll(fields: Fields, receiver: ReceiverState) -> list[Reading]:
+    return fields.position(0, _by_status(fields, receiver, status_at=5, mode_at=6, time_at=4))
 
 
 def _by_status(
-    fields: Fields, heard: Heard, *, status_at: int, mode_at: int, time_at: int, navigation: str = ""
+    fields: Fields, receiver: ReceiverState, *, status_at: int, mode_at: int, time_at: int, navigation: str = ""
 ) -> Fix:
     status, mode = fields.text(status_at), fields.text(mode_at)
     if status not in ("A", "V", ""):
         fields.refuse("status", status)
     _count_unknown(fields, mode)
     time_s = time_of_day_s(fields.text(time_at))
-    return heard.fix.state(by_status(status, mode), time_s, has_mode=mode in MODES, navigation=navigation)
+    return receiver.fix.note(by_status(status, mode), time_s, has_mode=mode in MODES, navigation=navigation)
 
 
-def _vtg(fields: Fields, heard: Heard) -> list[Reading]:
+def _vtg(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     if len(fields.sentence.fields) == 4:
-        return fields.readings(_VTG_BEFORE_VERSION_2, heard.fix.last) if _has_fix(heard) else []
+        return fields.readings(_VTG_BEFORE_VERSION_2, receiver.fix.last) if _has_fix(receiver) else []
     mode = fields.text(8)
     _count_unknown(fields, mode)
-    fix = worst(heard.fix.last, MODES.get(mode, UNKNOWN) if mode else VALID)
+    fix = worst(receiver.fix.last, MODES.get(mode, UNKNOWN) if mode else VALID)
     return [] if fix.quality is Quality.BAD else fields.readings(_VTG, fix)
 
 
-def _gsa(fields: Fields, heard: Heard) -> list[Reading]:
+def _gsa(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     if fields.text(1) == "1":
         return fields.integer("fix_mode", 1, 3)
-    if not _has_fix(heard):
+    if not _has_fix(receiver):
         return fields.integer("fix_mode", 1, 3, _CONTRADICTED)
     return [*fields.integer("fix_mode", 1, 3), *fields.readings(_GSA)]
 
 
-def _gsv(fields: Fields, heard: Heard) -> list[Reading]:
-    return heard.satellites.read(fields)
+def _gsv(fields: Fields, receiver: ReceiverState) -> list[Reading]:
+    return receiver.satellites.read(fields)
 
 
-def _gst(fields: Fields, heard: Heard) -> list[Reading]:
-    return fields.readings(_GST, heard.fix.last) if _has_fix(heard) else []
+def _gst(fields: Fields, receiver: ReceiverState) -> list[Reading]:
+    return fields.readings(_GST, receiver.fix.last) if _has_fix(receiver) else []
 
 
-def _zda(fields: Fields, heard: Heard) -> list[Reading]:
+def _zda(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     parts = (fields.text(3), fields.text(2), fields.text(1))
-    return heard.clock.read(fields, fields.text(0), parts if all(parts) else None, heard.fix.last)
+    return receiver.clock.read(fields, fields.text(0), parts if all(parts) else None, receiver.fix.last)
 
 
-def _has_fix(heard: Heard) -> bool:
-    return heard.fix.last.quality is not Quality.BAD
+def _has_fix(receiver: ReceiverState) -> bool:
+    return receiver.fix.last.quality is not Quality.BAD
 
 
 def _count_unknown(fields: Fields, modes: str) -> None:

@@ -11,7 +11,7 @@ from device_bridge import Quality, Reading
 from .fields import Column, Fields, number
 from .fix import ESTIMATED, MANUAL, SIMULATED, UNKNOWN, VALID, Fix
 from .quantities import bad, reading_of
-from .sentences import KM_PER_HOUR, KNOT, Decode, Heard
+from .sentences import KM_PER_HOUR, KNOT, Decode, ReceiverState
 
 FOOT = 0.3048
 FATHOM = 1.8288
@@ -41,7 +41,7 @@ _WIND_UNITS = {"K": KM_PER_HOUR, "M": 1.0, "N": KNOT, "S": _MILE_PER_HOUR}
 
 def _by_columns(*columns: Column) -> Decode:
     """For a sentence that says nothing of the quality of its values."""
-    return lambda fields, heard: fields.readings(columns)
+    return lambda fields, receiver: fields.readings(columns)
 
 
 def _depth(quantity: str) -> Decode:
@@ -53,7 +53,7 @@ def _depth(quantity: str) -> Decode:
     )
 
 
-def _dpt(fields: Fields, heard: Heard) -> list[Reading]:
+def _dpt(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     """Depth below the transducer, with a positive offset to the water line or a negative one to the keel."""
     readings = fields.readings((Column("depth_below_transducer", 0),))
     offset_text = fields.text(1)
@@ -68,7 +68,7 @@ def _dpt(fields: Fields, heard: Heard) -> list[Reading]:
     return readings
 
 
-def _ths(fields: Fields, heard: Heard) -> list[Reading]:
+def _ths(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     mode = fields.text(1)
     if mode not in _HEADING_MODES:
         fields.refuse("mode", mode)
@@ -76,7 +76,7 @@ def _ths(fields: Fields, heard: Heard) -> list[Reading]:
     return bad(fix.reason, "heading") if fix.quality is Quality.BAD else fields.readings(_THS, fix)
 
 
-def _mwv(fields: Fields, heard: Heard) -> list[Reading]:
+def _mwv(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     reference, unit, status = fields.text(1), fields.text(3), fields.text(4)
     wind = _WINDS.get(reference)
     if wind is None:
