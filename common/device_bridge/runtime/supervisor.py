@@ -316,8 +316,7 @@ class Supervisor:
         self._staleness.forget()
         if not self._reported_bad:
             log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
-            bad = [q.bad(reason) for q in self._service_type.quantities_of(self._in_force or self._wanted)]
-            if bad:
+            if bad := self._declared.all_bad(reason):
                 self._emit_to(bad)
         elif reason != self._reported_bad:
             log.warning("%s: still not usable: %s", self._service_type.name(), reason)
