@@ -13,6 +13,8 @@ from .reading import Sample, Value
 
 MAX_TEXT = 1000
 """Characters of a text parameter."""
+_EXACT = 2**53
+"""A larger whole number that comes as floating point may have been another one."""
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _KINDS: dict[str, tuple[type, ...]] = {"number": (int, float), "integer": (int,), "text": (str,)}
 
@@ -91,7 +93,7 @@ class Parameter(msgspec.Struct, frozen=True):
                 raise self._error(value)
             return state
         kinds = _KINDS[self.kind]
-        if self.kind == "integer" and isinstance(value, float) and value.is_integer():
+        if self.kind == "integer" and isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
             value = int(value)
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise self._error(value)
