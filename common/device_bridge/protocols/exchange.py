@@ -122,7 +122,6 @@ class Exchange:
         self._owed: list[_Owed] = []
         self._known: dict[bytes, _Known] = {}
         self._thrown: dict[bytes, float] = {}
-        self._thrown_at: dict[Hashable, float] = {}
         self._answered_at: dict[Hashable, float] = {}
         self._question: Question | None = None
         self._asked_at = self._last_byte_at = 0.0
@@ -199,7 +198,7 @@ class Exchange:
             elif self._strict:
                 self._is_ambiguous = self._is_ambiguous or frame != self._answer
                 self.late += 1
-                self._throw_away(question.device, frame, now)
+                self._throw_away(frame, now)
             else:
                 return False
             return True
@@ -228,17 +227,17 @@ class Exchange:
             return Verdict.GARBLED if self._heard and self._strict else Verdict.UNANSWERED
         if self._is_ambiguous:
             self.doubtful += 1
-            self._throw_away(question.device, self._answer, now)
+            self._throw_away(self._answer, now)
             self._end(question, now)
             return Verdict.DOUBTFUL
         if self._may_be_doubled(question, self._answer, now):
             self.doubtful += 1
-            self._throw_away(question.device, self._answer, now)
+            self._throw_away(self._answer, now)
             self._doubted = (question, self._answer)
             self._owe(question, now)
             self._end(question, now)
             return Verdict.DOUBTFUL
-        self._accept(question, self._answer, now)
+        self._accept(question, self._answer)
         return Verdict.ANSWERED
 
     @property
@@ -261,15 +260,13 @@ class Exchange:
             self._owe(question, now)
         self._end(question, now)
 
-    def _accept(self, question: Question, answer: bytes, now: float) -> None:
+    def _accept(self, question: Question, answer: bytes) -> None:
         latency = self._answer_at - self._asked_at
         self._slowest_s = max(latency, self._slowest_s * _SLOWEST_DECAY)
         known = self._remember(question)
         if self._doubted == (question, answer):  # asked twice, answered twice
             self._owed = [owed for owed in self._owed if owed.question.data != question.data]
         elif answer == known.last and question.repeatable:  # it may have been doubled, and the true one still come
-            if now - self._thrown_at.get(question.device, -_REMEMBERED_S) < _REMEMBERED_S:
-                self._owe(question, now)
             self._quiet_until = max(self._quiet_until, self._asked_at + self._slowest_s)
         for owed in self._owed:
             if owed.question.data == question.data:  # asked more than once: this may be the answer to any of them
@@ -296,9 +293,12 @@ class Exchange:
         self._owed.append(_Owed(question, self._asked_at, self._asked_at + self._lateness_s(question)))
 
     def _take_late(self, owed: _Owed, frame: bytes, now: float) -> None:
-        self._owed.remove(owed)
         self.late += 1
-        self._throw_away(owed.question.device, frame, now)
+        if not self._is_of_another(owed.question, frame, now):  # else it is doubled, and the owed one still to come
+            self._owed.remove(owed)
+        if self._doubted is not None and self._doubted[0].data == owed.question.data and frame != self._doubted[1]:
+            self._doubted = None  # the true answer, after the doubtful one
+        self._throw_away(frame, now)
         self._answered_at[owed.question.device] = now
         late_s = now - owed.asked_at
         if late_s < _MAX_LATENESS_S and late_s < 2 * (owed.expected_until - owed.asked_at):
@@ -307,8 +307,7 @@ class Exchange:
         if self._question is None:
             self._quiet_until = max(self._quiet_until, now + self._drain_s(0.0))
 
-    def _throw_away(self, device: Hashable, frame: bytes, now: float) -> None:
-        self._thrown_at[device] = now
+    def _throw_away(self, frame: bytes, now: float) -> None:
         self._thrown.pop(frame, None)
         self._thrown[frame] = now
         if len(self._thrown) > _MAX_REMEMBERED:
@@ -322,8 +321,11 @@ class Exchange:
         return known
 
     def _may_be_doubled(self, question: Question, answer: bytes, now: float) -> bool:
-        if not question.repeatable or self._doubted == (question, answer):
-            return False
+        is_confirmed = self._doubted == (question, answer)
+        return question.repeatable and not is_confirmed and self._is_of_another(question, answer, now)
+
+    def _is_of_another(self, question: Question, answer: bytes, now: float) -> bool:
+        """Whether this was the answer to another question lately, or was thrown away, and not that to this one."""
         known = self._known.get(question.data)
         if known is not None and answer == known.last:
             return False
