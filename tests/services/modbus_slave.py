@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import struct
 
+from device_bridge.buses import attached
 from modbus_meter.rtu import with_crc
 from modbus_meter.service import ModbusMeter
-from simulated_devices import SimulatedSerialLine
+from simulated_devices import InProcessSerialLine, SimulatedSerialLine
 
-from .serving import bridging, settings_of
+from ..movable_clock import is_movable
+from .serving import bridging, port_of, settings_of
 
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 5: "coil", 6: "holding", 15: "coil", 16: "holding"}
 
@@ -82,10 +84,11 @@ def floats(table="input", **at):
 @contextlib.asynccontextmanager
 async def slaves(tmp_path, held, **members):
     """Units and a bridge that reads them, within the block."""
-    with SimulatedSerialLine(tmp_path / "tty") as line:
+    path = tmp_path / "tty"
+    with (InProcessSerialLine if is_movable() else SimulatedSerialLine)(path) as line, attached(str(path), line):
         slave = Slave(line, held)
         answering = asyncio.ensure_future(slave.run())
-        serial = {"port": str(line.path), "baud": 115_200} | members.pop("serial", {})
+        serial = {"port": port_of(path), "baud": 115_200} | members.pop("serial", {})
         settings = settings_of(ModbusMeter, serial=serial, **{"interval": 0.05, "timeout": 0.1} | members)
         ModbusMeter.check_settings(settings)
         try:

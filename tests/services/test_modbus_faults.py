@@ -11,6 +11,8 @@ from modbus_meter.rtu import RtuFramer, read_request, with_crc
 
 from .modbus_slave import floats, slaves
 
+pytestmark = pytest.mark.clock("movable")
+
 SDM120 = {
     "voltage": (0x00, 230.0),
     "current": (0x06, 5.0),

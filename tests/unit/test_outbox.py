@@ -1,6 +1,7 @@
 """The outbox: order, bounds, accounting, and what survives."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import threading
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
-from device_bridge.outbox.sqlite_store import Entry, Store, StoreError
+from device_bridge.outbox.entry import Entry, StoreError
+from device_bridge.outbox.sqlite_store import Store
+
+SEED = int(os.environ.get("SEED", "0"))
 
 
 def accounted(box: Outbox) -> bool:
@@ -19,7 +23,7 @@ def accounted(box: Outbox) -> bool:
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -35,7 +39,7 @@ async def drain(box: Outbox) -> list[bytes]:
     """Delivers everything, as a node that answers at once would."""
     taken = []
     while not box.is_empty:
-        await asyncio.wait_for(box.wait_unsent(), 10)
+        await asyncio.wait_for(box.wait_unsent(), 60)
         entry = box.take()
         if entry is not None:
             taken.append(entry.body)
@@ -135,7 +139,7 @@ async def test_block_device_holds_the_reader_instead_of_dropping(make):
     assert not waiting.done()
     box.take()
     box.acknowledge()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 
@@ -230,7 +234,8 @@ def corrupt(file, seed):
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(SEED, SEED + 40))
 async def test_a_damaged_file_never_keeps_a_service_from_starting(make, tmp_path, seed):
     box = await make(durability="always")
     for n in range(200):
@@ -291,7 +296,7 @@ class FullDisk(Store):
 
 
 async def test_a_full_disk_goes_on_in_memory_and_comes_back(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", FullDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", FullDisk)
     monkeypatch.setattr("device_bridge.outbox.durable._RETRY_S", 0.01)
     box = await make(durability="always")
     fill(box, 1, 10)
@@ -307,7 +312,7 @@ async def test_a_full_disk_goes_on_in_memory_and_comes_back(make, tmp_path, monk
 
 
 async def test_a_full_disk_does_not_fill_the_memory(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", FullDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", FullDisk)
     monkeypatch.setattr("device_bridge.outbox.durable.NO_DISK_BYTES", 10_000)
     box = await make(durability="always")
     box._store.full = True
@@ -331,7 +336,7 @@ class SlowDisk(Store):
 
 
 async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", SlowDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", SlowDisk)
     box = await make(durability="always", memory_bytes=10_000)
     while box._has_room.is_set():
         box.put(bytes(100), 1)
@@ -341,12 +346,12 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
     await asyncio.sleep(0)
     assert not waiting.done()
     SlowDisk.allowed.set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 
 async def test_what_is_delivered_while_it_is_written_is_not_found_again(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", SlowDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", SlowDisk)
     monkeypatch.setattr(SlowDisk, "allowed", threading.Event())
     box = await make(spill_after=60)
     fill(box, 1, 5)

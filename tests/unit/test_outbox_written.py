@@ -8,13 +8,14 @@ import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.entry import StoreError
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.outbox.sqlite_store import Store, StoreError
+from device_bridge.outbox.sqlite_store import Store
 from iofog_sdk import IoMessage
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -34,7 +35,7 @@ class Disk(Store):
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", Disk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", Disk)
     monkeypatch.setattr(Disk, "allowed", threading.Event())
     monkeypatch.setattr(Disk, "broken", False)
     yield Disk
@@ -120,5 +121,5 @@ async def test_a_message_of_the_node_is_accepted_once_it_is_written(make, disk):
     await until(lambda: box.read == 1 and not box._disk_due.is_set())
     assert not accepting.done()
     disk.allowed.set()
-    await asyncio.wait_for(accepting, 10)
+    await asyncio.wait_for(accepting, 60)
     assert box.is_written

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
-from .port import OpenPort, Rs485Settings, SerialSettings
+from ..in_process import SIMULATED
+from .port import InProcessPort, OpenPort, Rs485Settings, SerialSettings
 
 __all__ = ["Rs485Settings", "SerialBus", "SerialSettings"]
 
@@ -29,7 +30,7 @@ class SerialBus:
 
     def __init__(self, settings: SerialSettings) -> None:
         self._settings = settings
-        self._port: OpenPort | None = None
+        self._port: OpenPort | InProcessPort | None = None
         self._fd = -1
         self._unread = b""
         self._lost: DeviceError | None = None
@@ -51,6 +52,8 @@ class SerialBus:
             except asyncio.CancelledError:
                 opening.add_done_callback(_close_unwanted)
                 raise
+        elif settings.port.startswith(SIMULATED):
+            self._port = InProcessPort(settings.port)
         else:
             self._port = OpenPort(settings)
         self._fd = self._port.fd
@@ -120,7 +123,10 @@ class SerialBus:
         if self._writer and not self._writer.done():
             self._writer.set_result(None)
         port, self._port, self._fd = self._port, None, -1
-        await _in_thread(port.close)
+        if isinstance(port, InProcessPort):
+            port.close()
+        else:
+            await _in_thread(port.close)
 
     async def _send_all(self, left: memoryview, size: int, timeout_s: float, has_begun: asyncio.Event) -> None:
         try:

@@ -43,7 +43,7 @@ class FramedLine:
         self._bus = SerialBus(port)
         self._framing = framing
         self._framer = framing if isinstance(framing, Framer) else framer_for(framing)
-        self._gap_s = framing.gap_s if isinstance(framing, IdleFraming) else None
+        self._gap_s = framing.gap if isinstance(framing, IdleFraming) else None
         self._exchange = Exchange(gap_s, pause_s, strict=strict)
         self._frames: asyncio.Queue[list[bytes] | DeviceError] = asyncio.Queue(_MOST_UNREAD)
         self._asking = asyncio.Lock()
