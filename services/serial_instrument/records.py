@@ -1,8 +1,10 @@
-"""Raw values out of one frame, in the way its settings describe. No I/O."""
+"""Raw values out of one record, in the way its settings describe. No I/O."""
 
 from __future__ import annotations
 
 import csv
+import json
+import math
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -14,15 +16,22 @@ from msgspec import Meta
 from device_bridge import Settings, SettingsError
 from device_bridge.protocols import Raw, at_path
 
-Pattern = Annotated[str, Meta(max_length=1000, description="regular expression of Python's re")]
-Take: TypeAlias = "Callable[[bytes], Callable[[str | int], Raw]]"
-"""Takes a frame apart; what it returns gives the raw value behind a key, None where there is none."""
+Pattern = Annotated[str, Meta(max_length=2000, description="regular expression of Python's re")]
+Key: TypeAlias = "str | int"
+Get: TypeAlias = "Callable[[Key], Raw]"
+"""The raw value behind a key: None where the record does not speak of it, an empty text where it has no value."""
+Reader: TypeAlias = "Callable[[bytes, str], Get]"
+"""Reads a record, given as bytes and as text; raises Malformed."""
 
 
 class RegexRecord(Settings, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     """Text matched as a whole; a key is the name or number of a group."""
 
     pattern: Pattern
+
+
+class SearchRecord(Settings, frozen=True, kw_only=True, tag="search", tag_field="type"):
+    """Text that is searched; a key is a pattern with one group, which is the value."""
 
 
 class CsvRecord(Settings, frozen=True, kw_only=True, tag="csv", tag_field="type"):
@@ -36,7 +45,7 @@ class JsonRecord(Settings, frozen=True, kw_only=True, tag="json", tag_field="typ
 
 
 class KeyValueRecord(Settings, frozen=True, kw_only=True, tag="key_value", tag_field="type"):
-    """Pairs as `T=21.5,H=40`; a key is what stands before the separator."""
+    """Pairs as `T=21.5,H=40`; a key is the text before the separator."""
 
     separator: Annotated[str, Meta(min_length=1, max_length=4)] = "="
     between: Annotated[str, Meta(min_length=1, max_length=4)] = ","
@@ -48,42 +57,45 @@ class StructRecord(Settings, frozen=True, kw_only=True, tag="struct", tag_field=
     format: Annotated[str, Meta(min_length=1, max_length=200, examples=[">2xHBBH"])]
 
 
-Record: TypeAlias = RegexRecord | CsvRecord | JsonRecord | KeyValueRecord | StructRecord
+Record: TypeAlias = RegexRecord | SearchRecord | CsvRecord | JsonRecord | KeyValueRecord | StructRecord
 
 
 class Malformed(ValueError):  # noqa: N818
     """A frame is not what the settings describe."""
 
 
-def taker_for(record: Record, keys: Sequence[str | int]) -> Take:
-    """What takes frames apart.
+def reader_for(record: Record, keys: Sequence[Key], path: str = "record") -> Reader:
+    """What reads records.
 
     Parameters:
         record: how.
         keys: those that will be asked for.
+        path: of these settings, for errors.
 
-    Raises SettingsError for a pattern, format or key that cannot be. What it returns raises Malformed.
+    Raises SettingsError for a pattern, format or key that cannot be.
     """
     match record:
         case RegexRecord():
-            return _regex(record, keys)
+            return _regex(record, keys, path)
+        case SearchRecord():
+            return _search(keys)
         case StructRecord():
-            return _struct(record, keys)
+            return _struct(record, keys, path)
         case CsvRecord():
             _check_numbers(keys, None, "column")
-            return lambda frame: _columns(record, text_of(frame))
+            return lambda _, text: _columns(record, text)
         case KeyValueRecord():
-            return lambda frame: _pairs(record, text_of(frame)).get
+            return lambda _, text: _pairs(record, text).get
         case JsonRecord():
-            return _json
+            return lambda _, text: _json(text)
 
 
-def text_of(frame: bytes) -> str:
-    """A frame as text: UTF-8, or else byte by byte."""
+def text_of(data: bytes, encoding: str = "") -> str:
+    """Bytes as text: in this encoding, else UTF-8; where that does not fit, one character for each byte."""
     try:
-        return frame.decode()
+        return data.decode(encoding or "utf-8")
     except UnicodeDecodeError:
-        return frame.decode("latin-1")
+        return data.decode("latin-1")
 
 
 def pattern_of(text: str, setting: str) -> re.Pattern[str]:
@@ -95,46 +107,63 @@ def pattern_of(text: str, setting: str) -> re.Pattern[str]:
         raise SettingsError(setting, text, f"is no regular expression: {error}", remedy) from None
 
 
-def _regex(record: RegexRecord, keys: Sequence[str | int]) -> Take:
-    pattern = pattern_of(record.pattern, "record.pattern")
+def _regex(record: RegexRecord, keys: Sequence[Key], path: str) -> Reader:
+    pattern = pattern_of(record.pattern, f"{path}.pattern")
     for key in keys:
         known = key in pattern.groupindex if isinstance(key, str) else 1 <= key <= pattern.groups
         if not known:
             groups = ", ".join(pattern.groupindex) or "none has a name"
-            raise SettingsError("fields.key", key, "is no group of record.pattern", f"Groups: {groups}.")
+            raise SettingsError("fields.key", key, f"is no group of {path}.pattern", f"Groups: {groups}.")
 
-    def take(frame: bytes) -> Callable[[str | int], Raw]:
-        match = pattern.fullmatch(text_of(frame).strip())
+    def read(_: bytes, text: str) -> Get:
+        match = pattern.fullmatch(text) or pattern.fullmatch(text.strip(" \t"))
         if match is None:
-            raise Malformed("does not match record.pattern")
+            raise Malformed("does not match its pattern")
         return match.group
 
-    return take
+    return read
 
 
-def _struct(record: StructRecord, keys: Sequence[str | int]) -> Take:
+def _search(keys: Sequence[Key]) -> Reader:
+    patterns = {key: pattern_of(str(key), "fields.key") for key in keys}
+    for key, pattern in patterns.items():
+        if pattern.groups != 1:
+            remedy = "Write the value in parentheses, and no others but (?:…)."
+            raise SettingsError("fields.key", key, f"has {pattern.groups} groups instead of one", remedy)
+
+    def read(_: bytes, text: str) -> Get:
+        def get(key: Key) -> Raw:
+            match = patterns[key].search(text)
+            return match[1] if match else None
+
+        return get
+
+    return read
+
+
+def _struct(record: StructRecord, keys: Sequence[Key], path: str) -> Reader:
     try:
         layout = struct.Struct(record.format)
     except struct.error as error:
-        raise SettingsError(
-            "record.format", record.format, str(error), "See Python's struct for the syntax."
-        ) from None
+        remedy = "See Python's struct for the syntax."
+        raise SettingsError(f"{path}.format", record.format, str(error), remedy) from None
     _check_numbers(keys, len(layout.unpack(bytes(layout.size))), "value")
 
-    def take(frame: bytes) -> Callable[[str | int], Raw]:
+    def read(frame: bytes, _: str) -> Get:
         if len(frame) != layout.size:
-            raise Malformed(f"has {len(frame)} bytes, record.format describes {layout.size}")
+            raise Malformed(f"has {len(frame)} bytes, its format describes {layout.size}")
         values = layout.unpack(frame)
         return lambda key: _plain(values[int(key) - 1])
 
-    return take
+    return read
 
 
 def _plain(value: Any) -> Raw:
-    return text_of(value) if isinstance(value, bytes) else value
+    """Text without the NULs that fill it up."""
+    return text_of(value.rstrip(b"\0")) if isinstance(value, bytes) else value
 
 
-def _check_numbers(keys: Sequence[str | int], count: int | None, what: str) -> None:
+def _check_numbers(keys: Sequence[Key], count: int | None, what: str) -> None:
     for key in keys:
         if not isinstance(key, int) or key < 1 or (count is not None and key > count):
             remedy = (
@@ -143,7 +172,7 @@ def _check_numbers(keys: Sequence[str | int], count: int | None, what: str) -> N
             raise SettingsError("fields.key", key, f"is no number of a {what}", remedy)
 
 
-def _columns(record: CsvRecord, text: str) -> Callable[[str | int], Raw]:
+def _columns(record: CsvRecord, text: str) -> Get:
     try:
         columns = next(csv.reader([text], delimiter=record.separator), [])
     except csv.Error as error:
@@ -151,8 +180,8 @@ def _columns(record: CsvRecord, text: str) -> Callable[[str | int], Raw]:
     return lambda key: columns[int(key) - 1] if int(key) <= len(columns) else None
 
 
-def _pairs(record: KeyValueRecord, text: str) -> dict[str | int, Raw]:
-    found: dict[str | int, Raw] = {}
+def _pairs(record: KeyValueRecord, text: str) -> dict[Key, Raw]:
+    found: dict[Key, Raw] = {}
     for pair in text.split(record.between):
         name, separator, value = pair.partition(record.separator)
         if separator:
@@ -162,11 +191,32 @@ def _pairs(record: KeyValueRecord, text: str) -> dict[str | int, Raw]:
     return found
 
 
-def _json(frame: bytes) -> Callable[[str | int], Raw]:
+_JSON_PART = re.compile(r'"(?:\\.|[^"\\])*"|(?P<bare>[^\s{}\[\],:"]+)|(?P<mark>[:,\[])(?=\s*[,}\]])', re.DOTALL)
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def _json(text: str) -> Get:
     try:
-        content = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        content = _decoded(text)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Malformed(f"is not JSON: {error}") from None
     if not isinstance(content, dict | list):
         raise Malformed("is JSON without members")
-    return lambda key: at_path(content, str(key))
+    return lambda key: at_path(content, str(key), null="")
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        # What is no JSON value, as nan, becomes text, and a value that is left out null: the others are still good.
+        return msgspec.json.decode(_JSON_PART.sub(_mended, text))
+
+
+def _mended(part: re.Match[str]) -> str:
+    if bare := part["bare"]:
+        is_number = _JSON_NUMBER.fullmatch(bare) and math.isfinite(float(bare))
+        return bare if is_number or bare in ("true", "false", "null") else json.dumps(bare)
+    mark = part["mark"]
+    is_left_out = mark == ":" or (mark and part.string[part.end() :].lstrip().startswith(","))
+    return f"{mark}null" if is_left_out else part[0]

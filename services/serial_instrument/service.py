@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
-from typing import Annotated, ClassVar
-
-from msgspec import Meta
 
 from device_bridge import (
     Command,
-    CommandedSettings,
-    CommandError,
+    CommandSpec,
     DeviceError,
     DeviceErrorKind,
     DeviceService,
     Quantity,
     Result,
     Sample,
-    Settings,
-    SettingsError,
     run,
 )
-from device_bridge.buses import FramedLine, SerialSettings
-from device_bridge.protocols import Checksum, Framing, LineFraming, RecordField
+from device_bridge.buses import FramedLine
+from device_bridge.control import Ticker
 
-from .records import Malformed, Pattern, Record, RegexRecord, pattern_of, taker_for, text_of
-from .templates import CommandTemplate, Template, check_parameters, fill, literal, parameters_of
-
-
-class PollSettings(Settings, frozen=True, kw_only=True):
-    """How a device is asked that does not speak by itself."""
-
-    send: Template
-    interval: Annotated[float, Meta(ge=0.01, le=86_400, description="seconds from question to question")] = 1.0
-    timeout_s: Annotated[float, Meta(gt=0, le=600, description="seconds to wait for the answer")] = 1.0
-    answer: Annotated[Pattern, Meta(description="frames that are answers; by default every frame")] = ""
-
-
-class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
-
-    profiles: ClassVar[str] = "serial_instrument"
-
-    profile: Annotated[str, Meta(description="ready settings for a known device; all others change them")] = ""
-    serial: SerialSettings
-    framing: Annotated[Framing, Meta(description="how records are found; see device_bridge's README")] = LineFraming()
-    record: Annotated[Record, Meta(description="how values are found in a record; see below")] = RegexRecord(
-        pattern=r"\s*(?P<value>[-+0-9.eE]+).*"
-    )
-    fields: Annotated[tuple[RecordField, ...], Meta(description="the values, and what they mean", min_length=1)] = (
-        RecordField(name="value"),
-    )
-    ignore: Annotated[Pattern, Meta(description="records to pass over, as banners or comments")] = ""
-    no_value: Annotated[
-        dict[str, str], Meta(description="pattern of a record without values: what it means, as `overload`")
-    ] = {}
-    poll: Annotated[PollSettings | None, Meta(description="how to ask; without it the service listens")] = None
-    commands: Annotated[dict[str, CommandTemplate], Meta(description="what can be told, by name; see below")] = {}
-    append_checksum: Annotated[bool, Meta(description="end what is sent with framing's checksum too")] = True
+from .description import Description, Question, commands_of, quantities_of
+from .settings import InstrumentSettings
 
 
 class SerialInstrument(DeviceService[InstrumentSettings]):
@@ -67,111 +28,94 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
 
     def __init__(self, settings: InstrumentSettings) -> None:
         super().__init__(settings)
-        self.line = FramedLine(settings.serial, settings.framing, keep=settings.poll is None)
-        self._take = taker_for(settings.record, [field.place for field in settings.fields])
-        self._ignored = pattern_of(settings.ignore, "ignore") if settings.ignore else None
-        self._no_value = [(pattern_of(text, "no_value"), why) for text, why in settings.no_value.items()]
-        checksum = settings.framing.checksum
-        self._checksum = Checksum(checksum) if checksum and settings.append_checksum else None
-        self._answers = {
-            name: (pattern_of(c.answer, f"commands.{name}.answer"), pattern_of(c.failure, f"commands.{name}.failure"))
-            for name, c in settings.commands.items()
-        }
-        for name, command in settings.commands.items():
-            literal(re.sub(r"\{\w*(?::[^{}]*)?\}", "", command.send), f"commands.{name}.send")
-        if settings.poll and parameters_of(settings.poll.send):
-            raise SettingsError("poll.send", settings.poll.send, "has a place for a parameter", "Only commands have.")
-        self._poll_answer = pattern_of(settings.poll.answer, "poll.answer") if settings.poll else None
-        self._malformed = self._unanswered = 0
+        self.device = Description(settings)
+        self.line = self.own(FramedLine(settings.serial, settings.framing, keep=False))
+        self._unanswered = self._restarts = 0
+
+    @classmethod
+    def check_settings(cls, settings: InstrumentSettings) -> None:
+        Description(settings)
 
     @classmethod
     def quantities_of(cls, settings: InstrumentSettings) -> tuple[Quantity, ...]:
-        return tuple(field.quantity for field in settings.fields)
+        return quantities_of(settings)
 
-    async def open(self) -> None:
-        await self.line.open()
-
-    async def close(self) -> None:
-        await self.line.close()
+    @classmethod
+    def commands_of(cls, settings: InstrumentSettings) -> tuple[CommandSpec, ...]:
+        return commands_of(settings)
 
     async def stream(self) -> AsyncIterator[Sample]:
-        if self.settings.poll:
-            async for sample in self._asked(self.settings.poll):
-                yield sample
-        while True:
-            for frame in await self.line.frames():
-                if sample := self._sample(frame):
-                    yield sample
+        self.line.keep = not (self.device.questions or self.device.start)
+        await self._start()
+        samples = self._asked() if self.device.questions else self._heard()
+        async for sample in samples:
+            yield sample
 
-    async def _asked(self, poll: PollSettings) -> AsyncIterator[Sample]:
-        loop = asyncio.get_running_loop()
-        due, answered = loop.time(), True
+    async def _start(self) -> None:
+        """Sends what makes the device ready; what it sends meanwhile is counted, not read."""
+        for request in self.device.start:
+            if request.awaits_answer:
+                await self.line.ask(request.data({}), request.accepts, request.timeout_s)
+            else:
+                await self.line.send(request.data({}), request.timeout_s)
+
+    async def _heard(self) -> AsyncIterator[Sample]:
+        self.line.keep = True
+        patience_s = self.settings.restart_after if self.device.start else 0
         while True:
             try:
-                question = self._bytes(poll.send, "poll.send")
-                frame = await self.line.ask(question, self._is_answer, poll.timeout_s, repeatable=True)
-            except DeviceError as error:
-                if error.kind is not DeviceErrorKind.TIMEOUT:
-                    raise
-                self._unanswered += 1
-                if answered and not self.settings.stale_after:
-                    answered = False
-                    yield self.all_bad(error.detail)
-            else:
-                answered = True
-                if sample := self._sample(frame):
+                async with asyncio.timeout(patience_s or None):
+                    frames = await self.line.frames()
+            except TimeoutError:
+                self._restarts += 1
+                self.log.info("silent for %g s; start is sent again", patience_s)
+                self.line.keep = False
+                await self._start()
+                self.line.keep = True
+                continue
+            for frame in frames:
+                if sample := self.device.sample(frame):
                     yield sample
-            due = max(due + poll.interval, loop.time())
-            await self.line.rest(due - loop.time())
 
-    def _is_answer(self, frame: bytes) -> bool:
-        return self._poll_answer is None or self._poll_answer.search(frame.decode("latin-1")) is not None
+    async def _asked(self) -> AsyncIterator[Sample]:
+        loop = asyncio.get_running_loop()
+        tickers = {question: Ticker(question.interval_s) for question in self.device.questions}
+        due = dict.fromkeys(tickers, loop.time())
+        while True:
+            question = min(due, key=lambda each: due[each])
+            await self.line.rest(max(0.0, due[question] - loop.time()))
+            if sample := await self._ask(question):
+                yield sample
+            due[question] = loop.time() + tickers[question].advance()
 
-    def _sample(self, frame: bytes) -> Sample:
-        text = text_of(frame)
-        if self._ignored and self._ignored.search(text):
-            return ()
-        for pattern, reason in self._no_value:
-            if pattern.search(text):
-                return self.all_bad(reason)
+    async def _ask(self, question: Question) -> Sample:
         try:
-            raw = self._take(frame)
-        except Malformed as error:
-            self._malformed += 1
-            self.log.debug("%r %s", frame[:200], error)
-            return ()
-        return [field.reading(raw(field.place)) for field in self.settings.fields]
+            frame = await self.line.ask(question.data({}), question.accepts, question.timeout_s, repeatable=True)
+        except DeviceError as error:
+            if error.kind is not DeviceErrorKind.TIMEOUT:
+                raise
+            self._unanswered += 1
+            was_failing, question.is_failing = question.is_failing, True
+            return () if was_failing or self.settings.stale_after else question.bad(error.detail)
+        question.is_failing = False
+        return self.device.sample(frame, question.kinds)
 
     async def execute(self, command: Command) -> Result:
-        template = self.settings.commands.get(command.name)
-        if template is None:
-            known = ", ".join(sorted(self.settings.commands)) or "none"
-            raise CommandError(f"unknown command {command.name!r}; this device has {known}")
-        check_parameters(template, command.parameters)
-        data = self._bytes(template.send, f"commands.{command.name}.send", command)
-        answer, failure = self._answers[command.name]
-        if not template.answer:
-            await self.line.send(data, template.timeout_s)
+        request = self.device.commands[command.name]
+        data = request.data(command.parameters)
+        if not request.awaits_answer:
+            await self.line.send(data, request.timeout_s)
             return Result(ok=True, detail="sent")
-
-        def refused(text: str) -> bool:
-            return bool(template.failure) and failure.search(text) is not None
-
-        def accepts(frame: bytes) -> bool:
-            text = frame.decode("latin-1")
-            return answer.search(text) is not None or refused(text)
-
-        text = (await self.line.ask(data, accepts, template.timeout_s)).decode("latin-1")
-        return Result(ok=not refused(text), detail=text if text.isprintable() else text.encode("latin-1").hex(" "))
-
-    def _bytes(self, template: str, setting: str, command: Command | None = None) -> bytes:
-        data = fill(template, command.parameters if command else {}, setting)
-        return self._checksum.append(data) if self._checksum else data
+        answer = await self.line.ask(data, request.accepts, request.timeout_s)
+        text = self.device.text(answer)
+        return Result(ok=not request.is_refusal(answer), detail=text if text.isprintable() else answer.hex(" "))
 
     def counters(self) -> dict[str, int]:
-        return self.line.counters() | {
-            "malformed_records": self._malformed,
+        return super().counters() | {
+            "malformed_records": self.device.malformed,
+            "bad_values": self.device.bad_values,
             "unanswered_questions": self._unanswered,
+            "restarts": self._restarts,
         }
 
 

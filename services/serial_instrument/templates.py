@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from device_bridge import CommandError, Settings, SettingsError, Value
+from device_bridge import CommandError, Parameter, Value
+from device_bridge.protocols import unescaped
 
-from .records import Pattern
-
-Template = Annotated[
+Kind: TypeAlias = Literal["number", "integer", "boolean", "text"]
+TemplateText = Annotated[
     str,
     Meta(
         min_length=1,
@@ -27,78 +27,80 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_TEXT = 200
 
 
-class CommandTemplate(Settings, frozen=True, kw_only=True):
-    """What a command sends, and what the device says to it."""
+class Template:
+    """Bytes with places for parameters.
 
-    send: Template
-    answer: Annotated[Pattern, Meta(description="answer that means: done; without one none is awaited")] = ""
-    failure: Annotated[Pattern, Meta(description="answer that means: not done")] = ""
-    timeout_s: Annotated[float, Meta(gt=0, le=600, description="seconds to wait for the answer")] = 1.0
-    range: Annotated[tuple[float, float] | None, Meta(description="least and greatest number that may be sent")] = (
-        None
-    )
-    choices: Annotated[tuple[Value, ...], Meta(description="the only values that may be sent")] = ()
-    description: str = ""
+    Parameters:
+        text: as in the settings.
+        setting: dotted path of it, for errors.
+        encoding: of text in parameters.
 
+    Raises SettingsError for text that does not say which bytes.
+    """
 
-def literal(text: str, setting: str) -> bytes:
-    """Bytes written as text with escapes. Raises SettingsError."""
-    try:
-        return text.encode("latin-1").decode("unicode_escape").encode("latin-1")
-    except UnicodeError as error:
-        remedy = r"Write bytes above 7e as \xNN; in JSON and TOML every backslash twice."
-        raise SettingsError(setting, text, f"is no text of bytes: {error}", remedy) from None
+    def __init__(self, text: str, setting: str, encoding: str) -> None:
+        self._parts: list[bytes | tuple[str, str]] = []
+        self._encoding = encoding
+        at = 0
+        for match in _PLACE.finditer(text):
+            self._parts.append(unescaped(text[at : match.start()], setting))
+            self._parts.append((match[1], match[2] or "") if match[1] else match[0][:1].encode())
+            at = match.end()
+        self._parts.append(unescaped(text[at:], setting))
 
+    @property
+    def places(self) -> dict[str, str]:
+        """The parameters, each with its format."""
+        return dict(part for part in self._parts if isinstance(part, tuple))
 
-def parameters_of(template: str) -> set[str]:
-    """Names of the parameters a template has places for."""
-    return {match[1] for match in _PLACE.finditer(template) if match[1]}
+    def fill(self, parameters: Mapping[str, Value]) -> bytes:
+        """The bytes with every place filled. Raises CommandError for a value that does not fit."""
+        filled = (
+            part if isinstance(part, bytes) else self._filled(*part, parameters[part[0]]) for part in self._parts
+        )
+        return b"".join(filled)
 
-
-def fill(template: str, parameters: Mapping[str, Value], setting: str) -> bytes:
-    """The bytes with every place filled. Raises CommandError for a parameter that is missing or does not fit."""
-    out, at = bytearray(), 0
-    for match in _PLACE.finditer(template):
-        out += literal(template[at : match.start()], setting)
-        out += _filled(match, parameters)
-        at = match.end()
-    return bytes(out + literal(template[at:], setting))
-
-
-def check_parameters(command: CommandTemplate, parameters: Mapping[str, Value]) -> None:
-    """Raises CommandError for parameters that the command has no place for or does not allow."""
-    places = parameters_of(command.send)
-    for name in parameters:
-        if name not in places:
-            raise CommandError(
-                f"parameter `{name}` is unknown; this command has {', '.join(sorted(places)) or 'none'}"
-            )
-    for name in sorted(places):
-        value = parameters.get(name)
-        if command.choices and value not in command.choices:
-            allowed = ", ".join(map(repr, command.choices))
-            raise CommandError(f"`{name}` = {value!r} is not allowed; one of {allowed} is")
-        if command.range is None:
-            continue
-        low, high = command.range
-        if isinstance(value, str | bool | None) or not low <= value <= high:
-            raise CommandError(f"`{name}` = {value!r} is no number from {low:g} to {high:g}")
+    def _filled(self, name: str, spec: str, value: Value) -> bytes:
+        place = f"{{{name}:{spec}}}" if spec else f"{{{name}}}"
+        try:
+            if _BINARY.fullmatch(spec):
+                return struct.pack(spec, value)
+            text = format(int(value) if isinstance(value, bool) else value, spec)
+            data = text.encode(self._encoding)
+        except (ValueError, TypeError, struct.error, OverflowError) as error:
+            raise CommandError(f"`{name}` = {value!r} does not fit {place}: {error}") from None
+        # A line end inside a value would be a second command.
+        if _CONTROL.search(text) or len(text) > _MAX_TEXT:
+            raise CommandError(f"`{name}` has control characters or more than {_MAX_TEXT} characters")
+        return data
 
 
-def _filled(match: re.Match[str], parameters: Mapping[str, Value]) -> bytes:
-    name, spec = match[1], match[2] or ""
-    if name is None:
-        return match[0][:1].encode()
-    value = parameters.get(name)
-    if value is None:
-        raise CommandError(f"parameter `{name}` is missing")
-    try:
-        if _BINARY.fullmatch(spec):
-            return struct.pack(spec, value)
-        text = format(int(value) if isinstance(value, bool) else value, spec)
-    except (ValueError, TypeError, struct.error, OverflowError) as error:
-        raise CommandError(f"`{name}` = {value!r} does not fit {match[0]}: {error}") from None
-    # A line end inside a value would be a second command.
-    if _CONTROL.search(text) or len(text) > _MAX_TEXT:
-        raise CommandError(f"`{name}` has control characters or more than {_MAX_TEXT} characters")
-    return text.encode()
+def parameter(
+    name: str, spec: str, kind: Kind | None, limits: tuple[float, float] | None, choices: Sequence[Value]
+) -> Parameter:
+    """What a place in a template takes.
+
+    Parameters:
+        name, spec: of the place.
+        kind: as in the settings, None to go by the rest.
+        limits: least and greatest number.
+        choices: the only values.
+    """
+    binary = _BINARY.fullmatch(spec)
+    if kind is None:
+        kind = _kind(spec, limits, choices)
+    if binary and limits is None and spec[1] not in "fd":
+        bits = 8 * struct.calcsize(spec)
+        limits = (0, 2**bits - 1) if spec[1].isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return Parameter(name, kind, range=None if kind in ("text", "boolean") else limits, choices=tuple(choices))
+
+
+def _kind(spec: str, limits: tuple[float, float] | None, choices: Sequence[Value]) -> Kind:
+    if choices:
+        first = choices[0]
+        return "boolean" if isinstance(first, bool) else "text" if isinstance(first, str) else "number"
+    if spec and spec[-1] in "bBhHiIlLqQdoxXc":
+        return "number" if spec in ("<d", ">d") else "integer"
+    if spec and spec[-1] in "eEfFgG%":
+        return "number"
+    return "number" if limits else "text"

@@ -16,7 +16,8 @@ from device_bridge.protocols import framer_for
 from device_bridge.runtime import DeviceState
 from device_bridge.settings import profile_names
 from serial_instrument.emulator import DEVICES
-from serial_instrument.records import taker_for
+from serial_instrument.description import Description
+from serial_instrument.records import reader_for
 from serial_instrument.service import SerialInstrument
 
 from .serving import bridging, playing, port_of, settings_of
@@ -52,12 +53,12 @@ def test_what_is_set_is_read_within_the_resolution(name, quantity, read_as, low,
     value = data.draw(st.integers(low, high)) * step
     settings, device = profile(name), DEVICES[name](clock=lambda: 0.0)
     device.set(quantity, value)
-    service = SerialInstrument(settings)
+    described = Description(settings)
     frames = device.tick()
-    if settings.poll:
-        frames = device.receive(service._bytes(settings.poll.send, "poll.send"))
+    for question in described.questions:
+        frames = [*frames, *device.receive(question.data({}))]
     found = framer_for(settings.framing).feed(b"".join(frames))
-    readings = {r.name: r for frame in found for r in service._sample(frame)}
+    readings = {r.name: r for frame in found for r in described.sample(frame)}
     assert readings[read_as].value == pytest.approx(value, abs=step / 2 + 1e-6)
     assert readings[read_as].quality is Quality.GOOD
 
@@ -67,7 +68,7 @@ def test_what_is_set_is_read_within_the_resolution(name, quantity, read_as, low,
 async def test_readings_come_and_survive_damage_garbage_and_unplugging(name, tmp_path):
     device = DEVICES[name]()
     device.interval_s = 0.01 if device.interval_s else 0.0
-    faster = {"poll": {"interval": 0.01, "timeout_s": 0.1}} if profile(name).poll else {}
+    faster = {"poll": {"interval": 0.01, "timeout": 0.1}} if profile(name).poll else {}
     settings = profile(name, tmp_path / "tty", **faster)
     async with playing(device, tmp_path / "tty", corrupt=0.2, drop=0.1, duplicate=0.1, split=True) as played:
         async with bridging(SerialInstrument, settings) as bridged:
@@ -118,7 +119,7 @@ async def scale(tmp_path, **members):
     device = DEVICES["bench_scale"](clock=lambda: 0.0)
     async with playing(device, tmp_path / "tty") as played:
         settings = profile(
-            "bench_scale", tmp_path / "tty", **{"poll": {"interval": 0.01, "timeout_s": 0.1}, **members}
+            "bench_scale", tmp_path / "tty", **{"poll": {"interval": 0.01, "timeout": 0.1}, **members}
         )
         async with bridging(SerialInstrument, settings) as bridged:
             await bridged.sample()
@@ -151,7 +152,7 @@ async def test_overload_is_no_weight(tmp_path):
 
 
 async def test_a_command_without_an_answer_fails_in_time_and_the_next_one_works(tmp_path):
-    async with scale(tmp_path, commands={"tare": {"timeout_s": 0.1}}) as (_, played, bridged):
+    async with scale(tmp_path, commands={"tare": {"timeout": 0.1}}) as (_, played, bridged):
         played.obey("silent on")
         result = await bridged.bridge.execute(Command(name="tare"))
         assert (result.ok, "no answer within 0.1 s" in result.detail) == (False, True)
@@ -159,7 +160,7 @@ async def test_a_command_without_an_answer_fails_in_time_and_the_next_one_works(
         assert (await bridged.bridge.execute(Command(name="tare"))).ok
 
 
-async def test_a_poll_without_an_answer_is_told_once(tmp_path):
+async def test_a_poll_without_an_answer_is_reported_once(tmp_path):
     async with scale(tmp_path, stale_after=0) as (_, played, bridged):
         played.obey("silent on")
         bad = await bridged.sample(lambda found: found["weight"].value is None)
@@ -172,9 +173,9 @@ async def test_a_poll_without_an_answer_is_told_once(tmp_path):
 @pytest.mark.parametrize(
     ("name", "parameters", "named"),
     [
-        ("weigh", {}, "this device has show, tare, zero"),
-        ("tare", {"value": 1}, "parameter `value` is unknown"),
-        ("show", {}, "parameter `value` is missing"),
+        ("weigh", {}, "known are tare, zero, show"),
+        ("tare", {"value": 1}, "parameter `value` is unknown to tare"),
+        ("show", {}, "show needs `value`"),
         ("show", {"value": "a\r\nZ"}, "control characters"),
         ("show", {"value": "x" * 201}, "more than 200"),
     ],
@@ -194,7 +195,7 @@ async def test_commands_of_binary_devices(tmp_path):
         await bridged.sample()
         assert (await bridged.bridge.execute(Command(name="calibrate_span", parameters={"value": 2000}))).ok
         refused = await bridged.bridge.execute(Command(name="calibrate_span", parameters={"value": 9000}))
-        assert "no number from 1000 to 5000" in refused.detail
+        assert "is not a whole number from 1000 to 5000" in refused.detail
         await bridged.sample()
         assert device.obeyed == [b"\xff\x01\x88\x07\xd0\x00\x00\x00"]
 
@@ -245,7 +246,7 @@ async def test_a_scanner_triggered_by_command(tmp_path):
 )
 def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
-        SerialInstrument(settings_of(SerialInstrument, serial={"port": "/dev/x"}, **members))
+        SerialInstrument.check_settings(settings_of(SerialInstrument, serial={"port": "/dev/x"}, **members))
     assert field in caught.value.field
 
 
@@ -262,7 +263,7 @@ RECORDS = [
 def test_records_are_taken_apart(record, frame, raw):
     fields = [{"name": f"f{n}", "key": key} for n, key in enumerate(raw)]
     settings = settings_of(SerialInstrument, serial={"port": "x"}, record=record, fields=fields)
-    get = taker_for(settings.record, list(raw))(frame)
+    get = reader_for(settings.record, list(raw))(frame, Description(settings).text(frame))
     assert {key: get(key) for key in raw} == raw
 
 
@@ -270,15 +271,17 @@ def test_records_are_taken_apart(record, frame, raw):
 @given(garbage=st.binary(max_size=50))
 def test_garbage_is_malformed_or_a_reading_never_an_error(record, frame, raw, garbage):
     fields = [{"name": f"f{n}", "key": key} for n, key in enumerate(raw)]
-    service = SerialInstrument(settings_of(SerialInstrument, serial={"port": "x"}, record=record, fields=fields))
-    assert len(service._sample(garbage)) in (0, len(fields))
+    described = Description(settings_of(SerialInstrument, serial={"port": "x"}, record=record, fields=fields))
+    sample = described.sample(garbage)
+    assert {reading.name for reading in sample} <= {field["name"] for field in fields}
+    assert bool(sample) == (described.malformed == 0)
 
 
 @pytest.mark.parametrize(
     ("field", "raw", "value", "reason"),
     [
         ({"scale": 0.1, "offset": -40}, "615", 21.5, ""),
-        ({"decimal": ","}, "1 234,5", 1234.5, ""),
+        ({"decimal": ",", "grouping": " "}, "1 234,5", 1234.5, ""),
         ({"missing": [-999, "--"]}, "-999.0", None, "no value (-999.0)"),
         ({"missing": [-999, "--"]}, "--", None, "no value (--)"),
         ({}, "nan", None, "not a number ('nan')"),
@@ -287,7 +290,8 @@ def test_garbage_is_malformed_or_a_reading_never_an_error(record, frame, raw, ga
         ({}, "  ", None, "no value"),
         ({"kind": "boolean"}, "ON", True, ""),
         ({"kind": "boolean"}, "maybe", None, "not a state ('maybe')"),
-        ({"kind": "text"}, "x" * 2000, "x" * 1000, ""),
+        ({"kind": "text"}, "x" * 2000, "x" * 2000, ""),
+        ({"kind": "text"}, "x" * 20_000, None, "text of 20000 characters; at most 16384 are sent"),
         ({"values": {"OK": 1, "ERR": 0}}, "ERR", 0, ""),
         ({"values": {"OK": 1}}, "WHAT", None, "unknown value 'WHAT'"),
     ],
@@ -313,7 +317,7 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
     )
     try:
         first = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
-        settings = settings_of(SerialInstrument, **first, poll={"interval": 0.02, "timeout_s": 0.2})
+        settings = settings_of(SerialInstrument, **first, poll={"interval": 0.02, "timeout": 0.2})
         async with bridging(SerialInstrument, settings) as bridged:
             assert await control(process, "set co2 1234") == "ok"
             await bridged.sample(lambda found: found["co2"].value == 1234)

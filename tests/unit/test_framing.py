@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import SettingsError
-from device_bridge.protocols.checksums import Checksum, ChecksumSettings
-from device_bridge.protocols.framing import (
+from device_bridge.protocols import (
+    Checksum,
+    ChecksumSettings,
     CobsFraming,
     DelimiterFraming,
     FixedFraming,

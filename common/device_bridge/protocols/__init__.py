@@ -8,40 +8,42 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .checksums import Checksum, ChecksumSettings
+    from .escapes import unescaped
     from .exchange import Exchange, Question, Verdict
     from .fields import FieldSettings, Raw, RecordField, at_path
-    from .framing import (
+    from .framer import Framer
+    from .framing import framer_for
+    from .framing_settings import (
         CobsFraming,
         DelimiterFraming,
         FixedFraming,
-        Framer,
         Framing,
         IdleFraming,
         LengthFraming,
         LineFraming,
         MarksFraming,
         SlipFraming,
-        framer_for,
     )
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "checksums": ("Checksum", "ChecksumSettings"),
+            "escapes": ("unescaped",),
             "exchange": ("Exchange", "Question", "Verdict"),
             "fields": ("FieldSettings", "Raw", "RecordField", "at_path"),
-            "framing": (
+            "framer": ("Framer",),
+            "framing": ("framer_for",),
+            "framing_settings": (
                 "CobsFraming",
                 "DelimiterFraming",
                 "FixedFraming",
-                "Framer",
                 "Framing",
                 "IdleFraming",
                 "LengthFraming",
                 "LineFraming",
                 "MarksFraming",
                 "SlipFraming",
-                "framer_for",
             ),
         },
     )
@@ -67,4 +69,5 @@ __all__ = [
     "Verdict",
     "at_path",
     "framer_for",
+    "unescaped",
 ]

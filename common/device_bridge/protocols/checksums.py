@@ -1,4 +1,4 @@
-"""Checksums at the end of a frame, by name. No I/O.
+"""Checksums of frames, by name. No I/O.
 
 CRCs have the names of Greg Cook's catalogue of parametrised CRC algorithms (`CRC-16/MODBUS`, `CRC-8/MAXIM-DOW`).
 """
@@ -14,48 +14,92 @@ from msgspec import Meta
 
 from ..errors import SettingsError
 from ..settings.base import Settings
+from .escapes import unescaped
 
 
 class ChecksumSettings(Settings, frozen=True, kw_only=True):
-    """Which checksum ends a frame."""
+    """The checksum of a frame: how it is calculated, where it is, and what it covers."""
 
     algorithm: Annotated[
         str,
         Meta(
-            description="`XOR`, `SUM-8`, `SUM-16`, `LRC`, or a CRC by its catalogue name", examples=["CRC-16/MODBUS"]
+            description="`XOR`, `SUM-8`, `SUM-16`, `LRC` (covered bytes and checksum add up to zero), or a CRC by its "
+            "catalogue name",
+            examples=["CRC-16/MODBUS"],
         ),
     ]
     byte_order: Annotated[Literal["big", "little"], Meta(description="order of its bytes")] = "big"
+    notation: Annotated[
+        Literal["binary", "hex", "decimal"],
+        Meta(description="how it is written; `hex` and `decimal` are text with all digits"),
+    ] = "binary"
+    position: Annotated[
+        int | None, Meta(description="where it begins in the frame, negative from its end; by default it is last")
+    ] = None
+    over: Annotated[
+        tuple[int, ...],
+        Meta(
+            max_length=2,
+            description="first covered byte and the one after the last, negative from the frame's end; never its own "
+            "bytes; by default `skip` and where it begins",
+        ),
+    ] = ()
     skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
+    avoid: Annotated[
+        str, Meta(max_length=64, description="bytes it is never sent with, escapes as \\r; they are one greater")
+    ] = ""
 
 
 class Checksum:
-    """Checks and takes off the checksum of a frame.
+    """Checks and takes out the checksum of a frame.
 
     Parameters:
-        settings: algorithm, byte order, coverage.
+        settings: algorithm, notation, place, coverage.
 
-    Raises SettingsError for a name that is not known.
+    Raises SettingsError for a name that is not known and a place that cannot be.
     """
 
     def __init__(self, settings: ChecksumSettings) -> None:
-        self._order = settings.byte_order
-        self._skip = settings.skip
-        self._calculate, self.size = _algorithm(settings.algorithm)
+        self._order, self._notation = settings.byte_order, settings.notation
+        self._calculate, self._bytes = _algorithm(settings.algorithm)
+        digits = len(str(256**self._bytes - 1))
+        self.size = {"binary": self._bytes, "hex": 2 * self._bytes, "decimal": digits}[settings.notation]
+        """Bytes that it takes in a frame."""
+        self._position = -self.size if settings.position is None else settings.position
+        if -self.size < self._position < 0:
+            remedy = f"It takes {self.size} bytes: write -{self.size} or less, or count from the frame's start."
+            raise SettingsError("checksum.position", settings.position, "leaves it no room", remedy)
+        self._over = settings.over or (settings.skip,)
+        avoided = unescaped(settings.avoid, "checksum.avoid")
+        self._sent = bytes(byte + 1 & 0xFF if byte in avoided else byte for byte in range(256))
 
     def strip(self, frame: bytes) -> bytes | None:
         """The frame without its checksum; None when that is wrong or missing."""
-        body = frame[: -self.size]
-        if len(frame) < self.size + self._skip or self._value(body) != frame[-self.size :]:
+        at = self._position if self._position >= 0 else len(frame) + self._position
+        end = at + self.size
+        if at < 0 or end > len(frame) or len(frame) < self.size + self._over[0]:
             return None
-        return body
+        found = frame[at:end].upper() if self._notation == "hex" else frame[at:end]
+        return frame[:at] + frame[end:] if found == self._value(frame, at) else None
 
     def append(self, body: bytes) -> bytes:
-        """The frame with its checksum."""
-        return body + self._value(body)
+        """The frame with its checksum in its place."""
+        at = self._position if self._position >= 0 else len(body) + self.size + self._position
+        if not 0 <= at <= len(body):
+            raise ValueError(f"{len(body)} bytes are too few to hold a checksum at {self._position}")
+        frame = body[:at] + bytes(self.size) + body[at:]
+        return body[:at] + self._value(frame, at) + body[at:]
 
-    def _value(self, body: bytes) -> bytes:
-        return self._calculate(body[self._skip :]).to_bytes(self.size, self._order)
+    def _value(self, frame: bytes, at: int) -> bytes:
+        """The bytes that the checksum at this place must have."""
+        last = self._over[1] if len(self._over) == 2 else at
+        first, end, _ = slice(self._over[0], last).indices(len(frame))
+        covered = frame[first : min(end, at)] + frame[max(first, at + self.size) : end]
+        value = self._calculate(covered)
+        if self._notation == "decimal":
+            return str(value).rjust(self.size, "0").encode()
+        data = value.to_bytes(self._bytes, self._order)
+        return data.hex().upper().encode() if self._notation == "hex" else data.translate(self._sent)
 
 
 _SIMPLE: dict[str, tuple[Callable[[bytes], int], int]] = {

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
 from ...protocols.exchange import Exchange, Question, Verdict
-from ...protocols.framing import Framer, Framing, IdleFraming, framer_for
+from ...protocols.framer import Framer
+from ...protocols.framing import framer_for
+from ...protocols.framing_settings import Framing, IdleFraming
 from .bus import SerialBus
 from .port import SerialSettings
 
@@ -23,7 +25,7 @@ class FramedLine:
     Parameters:
         port: which port, and how it is set.
         framing: how frames are found, or what finds them. Raises SettingsError for an unknown checksum.
-        keep: whether frames nobody asked for are kept for `frames`; else they are counted and forgotten.
+        keep: whether frames nobody asked for are kept for `frames`; else they are counted and dropped. May change later.
         strict: whether devices speak only when they are asked, one frame for each question.
         gap_s: seconds of silence between frames of a strict line.
         pause_s: seconds of silence that the line wants before each question.
@@ -39,7 +41,7 @@ class FramedLine:
         gap_s: float = 0.0,
         pause_s: float = 0.0,
     ) -> None:
-        self._settings, self._keep = port, keep
+        self._settings, self.keep = port, keep
         self._bus = SerialBus(port)
         self._framing = framing
         self._framer = framing if isinstance(framing, Framer) else framer_for(framing)
@@ -144,7 +146,7 @@ class FramedLine:
                 detail = "the line is never quiet; is another master on it, or the baud rate wrong?"
                 raise self._error(DeviceErrorKind.GARBLED, detail)
             await self._bus.rest(wait_s)
-        if not self._keep:
+        if not self.keep:
             self._framer.clear()
         exchange.ask(question, loop.time())
         try:
@@ -173,9 +175,9 @@ class FramedLine:
                     left = self._take(self._exchange.receive(data, loop.time()), loop.time())
                 except TimeoutError:
                     left = self._unclaimed(self._framer.flush(loop.time()), loop.time())
-                if left and self._keep:
+                if left and self.keep:
                     await self._frames.put(left)
-                self.unsolicited += 0 if self._keep else len(left)
+                self.unsolicited += 0 if self.keep else len(left)
         except DeviceError as error:
             self._lost = error
             self._heard.set()
