@@ -103,9 +103,7 @@ class Question(Request):
         kinds: of records that the answer can be.
     """
 
-    def __init__(
-        self, settings: PollSettings, path: str, description: Description, kinds: list[RecordKind]
-    ) -> None:
+    def __init__(self, settings: PollSettings, path: str, description: Description, kinds: list[RecordKind]) -> None:
         super().__init__(settings, path, description)
         self.interval_s = settings.interval
         self.kinds = kinds
@@ -141,7 +139,8 @@ class Description:
             name: Request(template, f"commands.{name}", self) for name, template in settings.commands.items()
         }
         for kind in kinds.values():
-            require_unique("fields.name", (field.name for field in kind.fields), "Give every field a name of its own.")
+            names = (field.name for field in kind.fields)
+            require_unique("fields.name", names, "Give every field a name of its own.")
         quantities_of(settings)
         self.malformed = self.bad_values = 0
 

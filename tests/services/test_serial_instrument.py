@@ -15,8 +15,8 @@ from device_bridge import Command, Quality, SettingsError
 from device_bridge.protocols import framer_for
 from device_bridge.runtime import DeviceState
 from device_bridge.settings import profile_names
-from serial_instrument.emulator import DEVICES
 from serial_instrument.description import Description
+from serial_instrument.emulator import DEVICES
 from serial_instrument.records import reader_for
 from serial_instrument.service import SerialInstrument
 
@@ -118,9 +118,7 @@ async def test_a_wrong_rate_is_garbage_and_the_right_one_is_read_again(tmp_path)
 async def scale(tmp_path, **members):
     device = DEVICES["bench_scale"](clock=lambda: 0.0)
     async with playing(device, tmp_path / "tty") as played:
-        settings = profile(
-            "bench_scale", tmp_path / "tty", **{"poll": {"interval": 0.01, "timeout": 0.1}, **members}
-        )
+        settings = profile("bench_scale", tmp_path / "tty", **{"poll": {"interval": 0.01, "timeout": 0.1}, **members})
         async with bridging(SerialInstrument, settings) as bridged:
             await bridged.sample()
             yield device, played, bridged

@@ -23,8 +23,8 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
     algorithm: Annotated[
         str,
         Meta(
-            description="`XOR`, `SUM-8`, `SUM-16`, `LRC` (covered bytes and checksum add up to zero), or a CRC by its "
-            "catalogue name",
+            description="`XOR`, `SUM-8`, `SUM-16`, `LRC` (covered bytes and checksum add up to zero), or a CRC by "
+            "its catalogue name",
             examples=["CRC-16/MODBUS"],
         ),
     ]

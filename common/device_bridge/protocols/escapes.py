@@ -6,7 +6,7 @@ from ..errors import SettingsError
 
 
 def unescaped(text: str, setting: str) -> bytes:
-    """Bytes written as text: `\\r` and `\\xff` are escapes, characters up to U+00FF stand for the byte of that number.
+    """Bytes written as text: `\\r`, `\\xff` are escapes, characters up to U+00FF stand for the byte of that number.
 
     Parameters:
         text: as in the settings.

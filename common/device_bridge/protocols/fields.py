@@ -107,8 +107,8 @@ class RecordField(FieldSettings, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["usual", "required", "optional"],
         Meta(
-            description="a record that does not speak of it gives no reading of it; of a `required` one a bad one; an "
-            "`optional` one is not reported lost before it was measured"
+            description="a record that does not speak of it gives no reading of it, of a `required` one a bad one; "
+            "an `optional` one is not reported lost before it was measured"
         ),
     ] = "usual"
     kind: Literal["number", "text", "boolean"] = "number"
@@ -119,16 +119,15 @@ class RecordField(FieldSettings, frozen=True, kw_only=True):
     exponent: Annotated[bool, Meta(description="whether numbers in text may end in one, as 1.5e3")] = False
     base: Annotated[int, Meta(ge=2, le=36, description="of whole numbers in text; 16 for hexadecimal")] = 10
     bits: Annotated[
-        int | None,
-        Meta(ge=2, le=64, description="of numbers in two's complement in another base than 10; without it no sign"),
-    ] = None
+        int, Meta(ge=0, le=64, description="of numbers in two's complement, in another base than 10; 0 for none")
+    ] = 0
     sign_key: Annotated[Key, Meta(description="where its sign is in the record, if not before the number")] = ""
     unit_key: Annotated[Key, Meta(description="where its unit is in the record, if that comes with it")] = ""
     units: Annotated[
         dict[str, float | tuple[float, float]],
         Meta(
-            description="units that can come, each with what it is multiplied with, or that and what is added; without "
-            "`unit_key` the unit is behind the number"
+            description="units that can come, each with what it is multiplied with, or that and what is added; "
+            "without `unit_key` the unit is behind the number"
         ),
     ] = {}
 

@@ -30,10 +30,11 @@ _MAX_STARTS = 16
 _CHECKED_SHARE = 64
 """Bytes covered by a checksum for each byte that comes, at most, where nothing but the checksum shows a frame."""
 
+
 class _Marks(Framer):
     """Frames between marks. Without a checksum a frame goes from the last start to the first end behind it.
 
-    With one, data may hold either mark: a frame goes from any of the last starts to any end, if its checksum is right.
+    With one, data may hold either mark: a frame goes from any of the last starts to any end where that is right.
     """
 
     def __init__(self, settings: MarksFraming) -> None:

@@ -60,7 +60,7 @@ class MarksFraming(FramingSettings, frozen=True, kw_only=True, tag="marks"):
     start: Mark
     end: Mark
     after: After = 0
-    keep_marks: Annotated[bool, Meta(description="whether the marks belong to the frame, as for its checksum")] = False
+    keep_marks: Annotated[bool, Meta(description="whether the marks belong to the frame and its checksum")] = False
 
 
 class IdleFraming(FramingSettings, frozen=True, kw_only=True, tag="idle"):

@@ -43,13 +43,13 @@ def plain_number(text: str, *, decimal: str = ".", grouping: str = "", exponent:
     return float(text)
 
 
-def positional_number(text: str, base: int, bits: int | None = None) -> float:
+def positional_number(text: str, base: int, bits: int = 0) -> float:
     """The whole number that a text is in another base; NaN for any other text.
 
     Parameters:
         text: digits, after `0x` where the base is 16.
         base: 2 to 36.
-        bits: of a number in two's complement; without it a sign is a sign.
+        bits: of a number in two's complement; 0 for one with a sign of its own, if any.
     """
     text = text.strip()
     prefix = "(?:0[xX])?" if base == 16 else ""
@@ -60,7 +60,7 @@ def positional_number(text: str, base: int, bits: int | None = None) -> float:
         value = int(digits[2], base)
     except ValueError:
         return math.nan
-    if bits is None:
+    if not bits:
         return -value if digits[1] == "-" else value
     if value >> bits:
         return math.nan

@@ -17,6 +17,8 @@ from .port import SerialSettings
 _MOST_UNREAD = 64
 _ATTEMPTS = 3
 """At an answer that can be doubted."""
+_SHORTEST_S = 1e-6
+"""What is left of a wait by rounding; waiting for it may not move the clock on."""
 
 
 class FramedLine:
@@ -25,7 +27,7 @@ class FramedLine:
     Parameters:
         port: which port, and how it is set.
         framing: how frames are found, or what finds them. Raises SettingsError for an unknown checksum.
-        keep: whether frames nobody asked for are kept for `frames`; else they are counted and dropped. May change later.
+        keep: whether frames nobody asked for are kept for `frames`, else they are counted and dropped; an attribute.
         strict: whether devices speak only when they are asked, one frame for each question.
         gap_s: seconds of silence between frames of a strict line.
         pause_s: seconds of silence that the line wants before each question.
@@ -141,7 +143,7 @@ class FramedLine:
     async def _ask_once(self, question: Question) -> Verdict:
         loop, exchange = asyncio.get_running_loop(), self._exchange
         give_up_at = loop.time() + exchange.patience_s(question)
-        while (wait_s := exchange.wait_s(question, loop.time())) > 0:
+        while (wait_s := exchange.wait_s(question, loop.time())) > _SHORTEST_S:
             if loop.time() > give_up_at:
                 detail = "the line is never quiet; is another master on it, or the baud rate wrong?"
                 raise self._error(DeviceErrorKind.GARBLED, detail)
