@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 SHARED = "device_bridge"
-_NOT_IN_IMAGES = shutil.ignore_patterns("README.md", "pyproject.toml", "deploy.toml", "emulator.py", "__pycache__")
+_NOT_IN_IMAGES = shutil.ignore_patterns(
+    "README.md", "pyproject.toml", "deploy.toml", "emulator.py", "emulated_*.py", "__pycache__"
+)
 _MAIN = """from {0}.service import main
 
 main()

@@ -122,6 +122,8 @@ def _check_pack(content: bytes) -> None:
 class _Plain(RecordField, frozen=True, kw_only=True):
     """A value of which nothing is known: a number, a state, or else text."""
 
+    exponent: bool = True
+
     def interpreted(self, raw: str | float | bool) -> Reading:
         word = str(raw).lower()
         if word in ("true", "false", "on", "off"):
