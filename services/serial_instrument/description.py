@@ -46,6 +46,14 @@ class RecordKind:
             raise Malformed("speaks of none of the fields")
         return found
 
+    def fits(self, frame: bytes, text: str) -> bool:
+        """Whether a record is of this kind."""
+        try:
+            self.sample(frame, text)
+        except Malformed:
+            return False
+        return True
+
 
 class Request:
     """What is sent, and how its answer is known.
@@ -61,7 +69,7 @@ class Request:
     def __init__(
         self, settings: PollSettings | StartSettings | CommandTemplate, path: str, description: Description
     ) -> None:
-        self._description = description
+        self._checksum, self.text = description.checksum, description.text
         self.template = Template(settings.send, f"{path}.send", description.encoding or "utf-8")
         self.timeout_s = settings.timeout
         self._answer = pattern_of(settings.answer, f"{path}.answer")
@@ -77,16 +85,15 @@ class Request:
     def data(self, parameters: Mapping[str, Value]) -> bytes:
         """The bytes to send. Raises CommandError for a parameter that does not fit."""
         data = self.template.fill(parameters)
-        checksum = self._description.checksum
-        return checksum.append(data) if checksum else data
+        return self._checksum.append(data) if self._checksum else data
 
     def accepts(self, frame: bytes) -> bool:
         """Whether a frame can be its answer."""
-        return self._answer.search(self._description.text(frame)) is not None or self.is_refusal(frame)
+        return self._answer.search(self.text(frame)) is not None or self.is_refusal(frame)
 
     def is_refusal(self, frame: bytes) -> bool:
         """Whether this answer means that it was not done."""
-        return self._failure is not None and self._failure.search(self._description.text(frame)) is not None
+        return self._failure is not None and self._failure.search(self.text(frame)) is not None
 
     def _checked_data(self, send: str, path: str) -> None:
         try:
@@ -107,7 +114,11 @@ class Question(Request):
         super().__init__(settings, path, description)
         self.interval_s = settings.interval
         self.kinds = kinds
+        self._names_kind = bool(settings.record)
         self.is_failing = False
+
+    def accepts(self, frame: bytes) -> bool:
+        return super().accepts(frame) and (not self._names_kind or self.kinds[0].fits(frame, self.text(frame)))
 
     def bad(self, reason: str) -> Sample:
         """All that its answers tell, without a value."""

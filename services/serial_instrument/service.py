@@ -22,6 +22,8 @@ from device_bridge.control import Ticker
 from .description import Description, Question, commands_of, quantities_of
 from .settings import InstrumentSettings
 
+_UNANSWERED = (DeviceErrorKind.TIMEOUT, DeviceErrorKind.GARBLED)
+
 
 class SerialInstrument(DeviceService[InstrumentSettings]):
     """Any line or record protocol on a serial port, described in settings."""
@@ -92,7 +94,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         try:
             frame = await self.line.ask(question.data({}), question.accepts, question.timeout_s, repeatable=True)
         except DeviceError as error:
-            if error.kind is not DeviceErrorKind.TIMEOUT:
+            if error.kind not in _UNANSWERED:
                 raise
             self._unanswered += 1
             was_failing, question.is_failing = question.is_failing, True

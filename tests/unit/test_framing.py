@@ -173,3 +173,24 @@ def test_settings_choose_the_framing_by_its_type():
     settings = msgspec.convert({"type": "length", "size": 2, "offset": 1, "checksum": {"algorithm": "XOR"}}, Framing)
     assert isinstance(settings, LengthFraming)
     assert settings.checksum.algorithm == "XOR"
+
+
+def test_noise_costs_no_checksum_of_a_long_frame_for_each_byte():
+    checksum = Checksum(CRC)
+    framer = framer_for(FixedFraming(length=1000, max_length=1000, checksum=CRC))
+    assert framer.feed(bytes(range(1, 255)) * 80) == []
+    assert framer.garbled <= 80 * 254 / 15  # each place that was tried
+    frames = [checksum.append(bytes((n,)) * 998) for n in range(1, 60)]
+    found = framer.feed(b"".join(frames))
+    assert found == frames[-len(found) :]
+    assert len(found) >= 20
+
+
+def test_marks_within_data_do_no_harm_where_a_checksum_decides():
+    settings = MarksFraming(start="<", end=">", after=2, keep_marks=True, checksum=CRC)
+    frame = Checksum(CRC).append(b"<a>b<c>")
+    framer = framer_for(settings)
+    assert by_chunks(framer, b"<x" + frame + b"..." + frame, []) == [b"<a>b<c>"] * 2
+    assert framer.feed(b"<a>b<d>" + frame[-2:]) == []
+    assert framer.garbled >= 1
+    assert framer.feed(frame) == [b"<a>b<c>"]

@@ -40,8 +40,8 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
         tuple[int, ...],
         Meta(
             max_length=2,
-            description="first covered byte and the one after the last, negative from the frame's end; never its own "
-            "bytes; by default `skip` and where it begins",
+            description="first covered byte and the one after the last, or the first alone, negative from the "
+            "frame's end; never its own bytes; by default all before it",
         ),
     ] = ()
     skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
@@ -69,7 +69,7 @@ class Checksum:
         if -self.size < self._position < 0:
             remedy = f"It takes {self.size} bytes: write -{self.size} or less, or count from the frame's start."
             raise SettingsError("checksum.position", settings.position, "leaves it no room", remedy)
-        self._over = settings.over or (settings.skip,)
+        self._over, self._skip = settings.over, settings.skip
         avoided = unescaped(settings.avoid, "checksum.avoid")
         self._sent = bytes(byte + 1 & 0xFF if byte in avoided else byte for byte in range(256))
 
@@ -77,7 +77,7 @@ class Checksum:
         """The frame without its checksum; None when that is wrong or missing."""
         at = self._position if self._position >= 0 else len(frame) + self._position
         end = at + self.size
-        if at < 0 or end > len(frame) or len(frame) < self.size + self._over[0]:
+        if at < 0 or end > len(frame) or len(frame) < self.size + self._skip:
             return None
         found = frame[at:end].upper() if self._notation == "hex" else frame[at:end]
         return frame[:at] + frame[end:] if found == self._value(frame, at) else None
@@ -90,10 +90,18 @@ class Checksum:
         frame = body[:at] + bytes(self.size) + body[at:]
         return body[:at] + self._value(frame, at) + body[at:]
 
+    def _covered(self, at: int) -> tuple[int, int | None]:
+        match self._over:
+            case (first, end):
+                return first, end
+            case (first,):
+                return first, None
+        return self._skip, at
+
     def _value(self, frame: bytes, at: int) -> bytes:
         """The bytes that the checksum at this place must have."""
-        last = self._over[1] if len(self._over) == 2 else at
-        first, end, _ = slice(self._over[0], last).indices(len(frame))
+        first, end = self._covered(at)
+        first, end, _ = slice(first, end).indices(len(frame))
         covered = frame[first : min(end, at)] + frame[max(first, at + self.size) : end]
         value = self._calculate(covered)
         if self._notation == "decimal":
