@@ -182,7 +182,7 @@ def test_noise_costs_no_checksum_of_a_long_frame_for_each_byte():
     assert framer.garbled <= 80 * 254 / 15  # each place that was tried
     frames = [checksum.append(bytes((n,)) * 998) for n in range(1, 60)]
     found = framer.feed(b"".join(frames))
-    assert found == frames[-len(found) :]
+    assert found == [frame[:-2] for frame in frames[-len(found) :]]
     assert len(found) >= 20
 
 
