@@ -120,9 +120,10 @@ class Question(Request):
     def accepts(self, frame: bytes) -> bool:
         return super().accepts(frame) and (not self._names_kind or self.kinds[0].fits(frame, self.text(frame)))
 
-    def bad(self, reason: str) -> Sample:
-        """All that its answers tell, without a value."""
-        return [reading for kind in self.kinds for reading in kind.bad(reason)]
+    def fail(self, reason: str) -> Sample:
+        """Takes note that it has no answer; all that answers tell without a value at first, nothing from then on."""
+        was_failing, self.is_failing = self.is_failing, True
+        return [] if was_failing else [reading for kind in self.kinds for reading in kind.bad(reason)]
 
 
 class Description:

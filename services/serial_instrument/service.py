@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from device_bridge import (
     Command,
@@ -14,12 +14,13 @@ from device_bridge import (
     Quantity,
     Result,
     Sample,
+    Value,
     run,
 )
 from device_bridge.buses import FramedLine
 from device_bridge.control import Ticker
 
-from .description import Description, Question, commands_of, quantities_of
+from .description import Description, Question, Request, commands_of, quantities_of
 from .settings import InstrumentSettings
 
 _UNANSWERED = (DeviceErrorKind.TIMEOUT, DeviceErrorKind.GARBLED)
@@ -31,7 +32,8 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
     def __init__(self, settings: InstrumentSettings) -> None:
         super().__init__(settings)
         self.device = Description(settings)
-        self.line = self.own(FramedLine(settings.serial, settings.framing, keep=False))
+        listens = not (self.device.questions or self.device.start)
+        self.line = self.own(FramedLine(settings.serial, settings.framing, keep=listens))
         self._unanswered = self._restarts = 0
 
     @classmethod
@@ -47,7 +49,6 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         return commands_of(settings)
 
     async def stream(self) -> AsyncIterator[Sample]:
-        self.line.keep = not (self.device.questions or self.device.start)
         await self._start()
         samples = self._asked() if self.device.questions else self._heard()
         async for sample in samples:
@@ -55,14 +56,12 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
 
     async def _start(self) -> None:
         """Sends what makes the device ready; what it sends meanwhile is counted, not read."""
+        self.line.keep = self.line.keep and not self.device.start
         for request in self.device.start:
-            if request.awaits_answer:
-                await self.line.ask(request.data({}), request.accepts, request.timeout_s)
-            else:
-                await self.line.send(request.data({}), request.timeout_s)
+            await self._put(request, {})
+        self.line.keep = not self.device.questions
 
     async def _heard(self) -> AsyncIterator[Sample]:
-        self.line.keep = True
         patience_s = self.settings.restart_after if self.device.start else 0
         while True:
             try:
@@ -71,10 +70,8 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
             except TimeoutError:
                 self._restarts += 1
                 self.log.info("silent for %g s; start is sent again", patience_s)
-                self.line.keep = False
                 await self._start()
-                self.line.keep = True
-                continue
+                frames = []
             for frame in frames:
                 if sample := self.device.sample(frame):
                     yield sample
@@ -97,20 +94,23 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
             if error.kind not in _UNANSWERED:
                 raise
             self._unanswered += 1
-            was_failing, question.is_failing = question.is_failing, True
-            return () if was_failing or self.settings.stale_after else question.bad(error.detail)
+            return question.fail(error.detail) if not self.settings.stale_after else ()
         question.is_failing = False
         return self.device.sample(frame, question.kinds)
 
     async def execute(self, command: Command) -> Result:
         request = self.device.commands[command.name]
-        data = request.data(command.parameters)
-        if not request.awaits_answer:
-            await self.line.send(data, request.timeout_s)
+        answer = await self._put(request, command.parameters)
+        if answer is None:
             return Result(ok=True, detail="sent")
-        answer = await self.line.ask(data, request.accepts, request.timeout_s)
         text = self.device.text(answer)
         return Result(ok=not request.is_refusal(answer), detail=text if text.isprintable() else answer.hex(" "))
+
+    async def _put(self, request: Request, parameters: Mapping[str, Value]) -> bytes | None:
+        data = request.data(parameters)
+        if request.awaits_answer:
+            return await self.line.ask(data, request.accepts, request.timeout_s)
+        return await self.line.send(data, request.timeout_s)
 
     def counters(self) -> dict[str, int]:
         return super().counters() | {
