@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from device_bridge import (
     Command,
@@ -14,7 +14,6 @@ from device_bridge import (
     Quantity,
     Result,
     Sample,
-    Value,
     run,
 )
 from device_bridge.buses import FramedLine
@@ -58,7 +57,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         """Sends what makes the device ready; what it sends meanwhile is counted, not read."""
         self.line.keep = self.line.keep and not self.device.start
         for request in self.device.start:
-            await self._put(request, {})
+            await self._put(request, request.data({}))
         self.line.keep = not self.device.questions
 
     async def _heard(self) -> AsyncIterator[Sample]:
@@ -100,17 +99,17 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
 
     async def execute(self, command: Command) -> Result:
         request = self.device.commands[command.name]
-        answer = await self._put(request, command.parameters)
+        answer = await self._put(request, request.data(command.parameters))
         if answer is None:
             return Result(ok=True, detail="sent")
         text = self.device.text(answer)
         return Result(ok=not request.is_refusal(answer), detail=text if text.isprintable() else answer.hex(" "))
 
-    async def _put(self, request: Request, parameters: Mapping[str, Value]) -> bytes | None:
-        data = request.data(parameters)
+    async def _put(self, request: Request, data: bytes) -> bytes | None:
         if request.awaits_answer:
             return await self.line.ask(data, request.accepts, request.timeout_s)
-        return await self.line.send(data, request.timeout_s)
+        await self.line.send(data, request.timeout_s)
+        return None
 
     def counters(self) -> dict[str, int]:
         return super().counters() | {
