@@ -81,7 +81,7 @@ def _of_profile(name: str) -> Subject:
         lambda address: {
             "chips": {name: builtins},
             "sensors": [{"profile": name, "address": address}],
-            "longest_absence": 1,
+            "max_retry_interval": 1,
         },
         lambda: ProfileChip(chip, wall_clock=lambda: 1_700_000_000.0),
         number_of(chip.address),

@@ -60,7 +60,7 @@ def all_good(found):
 @contextlib.asynccontextmanager
 async def bed_of(subject, folder, count=1, at_first=None, **bus_settings):
     bus = SimulatedI2cBus(folder / "bus")
-    path = {"path": f"sim:{bus.path}", "timeout_s": 0.2, **bus_settings}
+    path = {"path": f"sim:{bus.path}", "timeout": 0.2, **bus_settings}
     async with bus.serving(), contextlib.AsyncExitStack() as stack:
         running = []
         for n in range(count):
@@ -163,7 +163,7 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
 
 @those()
 async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subject, tmp_path):
-    async with bed_of(subject, tmp_path, timeout_s=0.02) as bed:
+    async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         await bed.good()
         bed.bus.obey("stretch chip0 0.1")
         await bed.bad()

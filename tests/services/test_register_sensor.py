@@ -316,7 +316,7 @@ async def sensing(folder, *sensors, **members):
         chip, mux = chip_of(sensor["profile"]), sensor.get("mux")
         behind = (mux["address"], mux["channel"]) if mux else None
         bus.add(sensor["name"], sensor.get("address") or number_of(chip.address), ProfileChip(chip), behind)
-    members = {"interval": 0.05, "longest_absence": 1, "sensors": list(sensors)} | members
+    members = {"interval": 0.05, "max_retry_interval": 1, "sensors": list(sensors)} | members
     settings = settings_of(RegisterSensor, bus={"path": f"sim:{bus.path}"}, **members)
     async with bus.serving(), bridging(RegisterSensor, settings) as bridged:
         yield bus, bridged
