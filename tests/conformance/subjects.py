@@ -11,9 +11,9 @@ from climate_sensor.service import ClimateSensor
 from device_bridge import DeviceService
 from device_bridge.buses import number_of
 from device_bridge.settings import profile_names
-from register_sensor.chip import ChipSettings
+from register_sensor.chip import ChipSettings, chip_of
 from register_sensor.emulator import ProfileChip
-from register_sensor.service import RegisterSensor, chip_of
+from register_sensor.service import RegisterSensor
 
 
 class Measured(NamedTuple):
@@ -49,11 +49,11 @@ def hurried(chip: ChipSettings) -> ChipSettings:
 
     def faster(settings):
         changes = {
-            name: value / (50 if name == "update_s" else 10) if isinstance(value, float) else faster(value)
+            name: value / (50 if name == "update_interval" else 10) if isinstance(value, float) else faster(value)
             for name in settings.__struct_fields__
             if (value := getattr(settings, name)) is not None
             and (
-                (isinstance(value, float) and name in ("wait_s", "pause_s", "update_s", "ready_timeout_s"))
+                (isinstance(value, float) and name in ("wait", "pause", "update_interval", "ready_timeout", "warm_up", "wake_wait"))
                 or (isinstance(value, msgspec.Struct) and not isinstance(value, type))
             )
         }
