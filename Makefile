@@ -21,7 +21,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test fuzz hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -65,7 +65,11 @@ run: $(STAMP) ## run a service on a real device
 	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
 
 test: $(STAMP) ## run the tests (no hardware, root or network needed)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+fuzz: $(STAMP) ## search for faults with random examples
+#: [MINUTES=n]
+	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)
