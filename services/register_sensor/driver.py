@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import itertools
 import logging
@@ -142,8 +141,7 @@ class ChipDriver:
 
     async def _read(self, device: I2cDevice, read: ConversionSettings) -> list[Reading]:
         if read.wake:
-            with contextlib.suppress(DeviceError):  # the chip wakes without acknowledging
-                await device.write(bytes(read.wake))
+            await device.wake(bytes(read.wake))
             await asyncio.sleep(read.wake_wait)
         if read.start:
             await device.write(bytes(read.start))

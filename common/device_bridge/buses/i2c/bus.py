@@ -25,6 +25,9 @@ I2cAddress: TypeAlias = (
 """Seven bits, 0x08 to 0x77 (UM10204 section 3.1.12 reserves the others): a number, or text, for JSON has no 0x."""
 
 _SCANNED = range(0x08, 0x78)
+_UNACKNOWLEDGED = (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.BUS_FAULT)
+"""Not every adapter tells the first from the second."""
+_NO_RETRIES = I2cRetries(no_acknowledge=0, bus_fault=0)
 
 
 class I2cSettings(Settings, frozen=True, kw_only=True):
@@ -128,7 +131,7 @@ class I2cBus:
             try:
                 await self._derived(self._route, self._held)._probe(address)
             except DeviceError as error:
-                if error.kind not in (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.BUS_FAULT):
+                if error.kind not in _UNACKNOWLEDGED:
                     raise
             else:
                 found.append(address)
@@ -216,6 +219,15 @@ class I2cDevice:
     async def write(self, data: bytes) -> None:
         """Writes bytes."""
         await self._transfer(data)
+
+    async def wake(self, data: bytes) -> None:
+        """Writes bytes to a device that sleeps and need not acknowledge them; once."""
+        try:
+            async with self.transaction():
+                await self._bus.transfer(self.address, [data], gap_s=self._gap_s, retries=_NO_RETRIES)
+        except DeviceError as error:
+            if error.kind not in _UNACKNOWLEDGED:
+                raise
 
     async def read(self, count: int) -> bytes:
         """Reads bytes."""
