@@ -19,7 +19,7 @@ from .transfers import FlagSettings, GarbledError, MatchSettings, ReadSettings
 
 log = logging.getLogger("register_sensor")
 
-_READY_POLL_S = (0.001, 0.05)
+_READY_POLL_S = (0.001, 0.2)
 _ABSENCE = (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.BUS_FAULT, DeviceErrorKind.GONE)
 """A bus fault may be one: not every adapter tells it from no acknowledge."""
 _LOOKS = 2
@@ -199,4 +199,4 @@ class ChipDriver:
 
 async def _pause(read: ConversionSettings) -> None:
     shortest, longest = _READY_POLL_S
-    await asyncio.sleep(min(max(read.ready_timeout / 20, shortest), longest))
+    await asyncio.sleep(min(max(read.ready_timeout / 20, read.update_interval / 5, shortest), longest))
