@@ -315,7 +315,5 @@ async def _until_clear(device: I2cDevice, bits: int, timeout_s: float) -> None:
     deadline = loop.time() + timeout_s
     while await device.read_byte(STATUS) & bits:
         if loop.time() > deadline:
-            raise device.error(
-                DeviceErrorKind.TIMEOUT, f"it is still busy after {timeout_s:g} s too many"
-            )
+            raise device.error(DeviceErrorKind.TIMEOUT, f"it is still busy after {timeout_s:g} s too many")
         await asyncio.sleep(0.001)
