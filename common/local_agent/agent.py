@@ -14,8 +14,8 @@ import msgspec
 from .bus import MessageBus
 from .config import AgentConfig, ConfigError, Microservice, Route
 from .faults import Faults
-from .rest import RestApi
-from .server import ClientConnection
+from .local_api import LocalApi
+from .server import Connection
 from .sessions import ControlSockets, MessageSockets
 
 log = logging.getLogger("local_agent")
@@ -39,14 +39,12 @@ class LocalAgent:
         self.now = now
         self.faults = Faults()
         self.bus = MessageBus()
-        self.rest = RestApi(self)
         self.message_sockets = MessageSockets(self.bus, now, self.faults)
         self.control_sockets = ControlSockets(now)
-        self.connections: set[ClientConnection] = set()
         self.config_listeners: list[Callable[[str], None]] = []
         """Called with the id of a microservice whose configuration has changed."""
         self.port = config.listen.port
-        self._server: asyncio.Server | None = None
+        self._api = LocalApi(self)
         self._ticking: asyncio.Task[None] | None = None
         self._configs = _config_texts(config)
         self.bus.set_routes(config.route_table())
@@ -65,28 +63,24 @@ class LocalAgent:
 
     async def start(self) -> None:
         """Listens."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), self.config.listen.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._ticking = loop.create_task(self._tick_for_ever())
+        self.port = await self._api.start(self.config.listen.host, self.port)
+        self._ticking = asyncio.get_running_loop().create_task(self._tick_for_ever())
 
     async def close(self) -> None:
         """Stops listening and drops every connection."""
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self.drop_connections()
-        await asyncio.sleep(0)  # lets transports report their end
+        await self._api.close()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """TCP connections that are open."""
+        return self._api.connections
 
     def drop_connections(self, name: str | None = None) -> None:
-        """Breaks TCP connections without a word: all, or the sockets of one microservice."""
-        identity = None if name is None else self.id_of(name)
-        for connection in list(self.connections):
-            if identity is None or connection.microservice_id == identity:
-                connection.abort()
+        """Aborts TCP connections without a close frame: all, or the sockets of one microservice."""
+        self._api.drop_connections(None if name is None else self.id_of(name))
 
     def id_of(self, name: str) -> str:
         """The UUID of a microservice. Raises ConfigError for an unknown name."""

@@ -107,8 +107,10 @@ class RestApi:
         identity = _json_body(method, content_type, body).get("id")
         if not isinstance(identity, str) or not identity.strip():
             raise Refused(400, "Incorrect content/data Id value not found ")
-        messages = [message.to_json() | {"version": 0} for message in self._node.bus.next(identity)]
-        return _ok(count=len(messages), messages=messages)
+        messages = [message.to_json() | {"version": 0} for message in self._node.bus.waiting(identity)]
+        reply = _ok(count=len(messages), messages=messages)
+        self._node.bus.next(identity)  # not before there is an answer
+        return reply
 
     def _messages_query(self, method: str, content_type: str | None, body: bytes) -> Reply:
         members = _json_body(method, content_type, body)
@@ -143,7 +145,7 @@ class RestApi:
             self._node.knows(identity)
         ):
             raise Refused(400, "Log message parsing error, Logger initialized null")
-        log.log(logging.INFO if kind == "info" else logging.WARNING, "%s: %s", identity, text[:10_000])
+        log.log(logging.INFO if kind == "info" else logging.WARNING, "%s: %r", identity, text[:10_000])
         return _ok()
 
     def _gps(self, method: str, content_type: str | None, body: bytes) -> Reply:
@@ -269,4 +271,4 @@ def _ok(**members: Any) -> Reply:
 
 
 def _dump(members: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(members).decode()
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))

@@ -16,7 +16,7 @@ async def exchange(agent, request: bytes) -> bytes:
         async with asyncio.timeout(5):
             head = await reader.readuntil(b"\r\n\r\n")
             size = next(
-                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
             )
             return head + await reader.readexactly(size)
     except asyncio.IncompleteReadError as error:
@@ -187,7 +187,7 @@ async def test_config_is_json_text_in_a_string_without_content_type(agent):
 
 async def test_edge_resources_alone_have_a_content_type(agent):
     head, _, body = (await exchange(agent, http("GET", "/v2/edgeResources/x", None, None))).partition(b"\r\n\r\n")
-    assert b"content-type: application/json" in head
+    assert b"content-type: application/json" in head.lower()
     assert json.loads(body) == {"edgeResources": "[]"}
 
 
