@@ -79,7 +79,9 @@ class LocalApi(NodeServer):
         if isinstance(request.protocol, Connection):
             request.protocol.microservice_id = identity
         async with session.writing_to(socket):
-            sockets.register(session)  # the reply is out by now: a signal in between is missed, as with the Java agent
+            sockets.register(
+                session
+            )  # the reply is out by now: a signal in between is missed, as with the Java agent
             while (message := await socket.receive()).type not in _ENDS:
                 if not self._agent.faults.hang:
                     sockets.on_frame(session, message.type, message.data)

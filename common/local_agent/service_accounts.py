@@ -1,4 +1,4 @@
-"""Tokens and certificates as Edgelet makes and mounts them: a certificate authority, and tokens that are replaced."""
+"""Tokens and certificates as Edgelet makes and mounts them, all with Ed25519 keys."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import datetime
 import shutil
 import ssl
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
+from jwt.algorithms import OKPAlgorithm
 
 HOST = "edgelet.default.svc.bridge.local"
 _ISSUER = f"https://{HOST}"
 _CLAIM = "edgelet.iofog.org"
+_GROUP = f"{_CLAIM}/v1"
+_RESOURCES = ("microservices/config/self", "microservices/control/self")
 _YEAR = datetime.timedelta(days=365)
 
 
@@ -38,16 +41,16 @@ class Authority:
         self.certificate = folder / "ca.crt"
         self._chain = folder / "server.pem"
         now = datetime.datetime.now(datetime.UTC)
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = Ed25519PrivateKey.generate()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local edgelet")])
         authority = (
             _certificate(name, name, key.public_key(), now)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_usage(signs=True), critical=True)
-            .sign(key, hashes.SHA256())
+            .sign(key, None)
         )
-        server_key = ec.generate_private_key(ec.SECP256R1())
+        server_key = Ed25519PrivateKey.generate()
         server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
         server = (
             _certificate(server_name, name, server_key.public_key(), now)
@@ -56,7 +59,7 @@ class Authority:
             )
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
             .add_extension(_usage(signs=False), critical=True)
-            .sign(key, hashes.SHA256())
+            .sign(key, None)
         )
         self.certificate.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         self._chain.touch(mode=0o600)
@@ -76,18 +79,17 @@ class Authority:
 
 
 class ServiceAccounts:
-    """One folder for each microservice, as it is mounted: `token` and `ca.crt` behind a link that is swapped.
+    """One folder for each microservice, as it is mounted: files behind a link that is swapped.
 
     Parameters:
         folder: for all of them.
         authority: whose certificate is mounted.
-        lifetime_s: of a token.
+        lifetime_s: of a token. It is good until then, also when it has been replaced: Edgelet enforces no revocation.
     """
 
     def __init__(self, folder: Path, authority: Authority, lifetime_s: float = 3600.0) -> None:
         self._folder, self.authority, self.lifetime_s = folder, authority, lifetime_s
         self._key = Ed25519PrivateKey.generate()
-        self._current: dict[str, str] = {}
 
     def folder_of(self, microservice_id: str) -> Path:
         """What is mounted for a microservice."""
@@ -97,40 +99,35 @@ class ServiceAccounts:
         return folder
 
     def rotate(self, microservice_id: str) -> None:
-        """Mounts a new token, and the authority as it is now; the token before is good no longer."""
+        """Mounts a new token, and the authority as it is now."""
         folder = self._folder / microservice_id
         version = folder / f"..{uuid.uuid4().hex}"
         version.mkdir(parents=True)
-        (version / "token").write_text(self._token(microservice_id))
+        (version / "token").write_text(self.token_for(microservice_id))
+        (version / "edgelet.jwk").write_text(str(OKPAlgorithm.to_jwk(self._key.public_key())))
         shutil.copy(self.authority.certificate, version / "ca.crt")
         old = (folder / "..data").readlink() if (folder / "..data").is_symlink() else None
         (folder / "..next").symlink_to(version.name)
         (folder / "..next").replace(folder / "..data")
-        for name in ("token", "ca.crt"):
-            if not (folder / name).is_symlink():
-                (folder / name).symlink_to(f"..data/{name}")
+        for file in version.iterdir():
+            (folder / file.name).unlink(missing_ok=True)  # for a moment there is none, as with Edgelet
+            (folder / file.name).symlink_to(f"..data/{file.name}")
         if old is not None:
             shutil.rmtree(folder / old)
 
-    def identity_of(self, token: str) -> str:
-        """The microservice a token is for, "" for one without. Raises TokenRefused."""
+    def claims_of(self, token: str) -> dict[str, Any]:
+        """What a token says. Raises TokenRefused."""
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, self._key.public_key(), algorithms=["EdDSA"], audience=_ISSUER, issuer=_ISSUER
             )
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise TokenRefused(str(error)) from None
-        identity = str(claims.get(_CLAIM, {}).get("microservice", {}).get("uuid", ""))
-        if identity and self._current.get(identity) != claims.get("jti"):
-            raise TokenRefused("revoked")
-        return identity
+        return claims
 
-    def _token(self, microservice_id: str) -> str:
+    def token_for(self, microservice_id: str, resources: Sequence[str] = _RESOURCES) -> str:
+        """A token, by default with what the role `microservice` is allowed."""
         now = datetime.datetime.now(datetime.UTC)
-        identity = uuid.uuid4().hex
-        self._current[microservice_id] = identity
-        resources = ["microservices/config/self", "microservices/control/self"]
-        rules = {f"{_CLAIM}/v1": [{"resources": resources, "verbs": ["get"]}]}
         claims = {
             "sub": f"system:serviceaccount:local:{microservice_id}",
             "iss": _ISSUER,
@@ -138,18 +135,29 @@ class ServiceAccounts:
             "iat": now,
             "nbf": now - datetime.timedelta(seconds=1),
             "exp": now + datetime.timedelta(seconds=self.lifetime_s),
-            "jti": identity,
+            "jti": uuid.uuid4().hex,
             "tokenUse": "serviceaccount",
             _CLAIM: {
                 "microservice": {"application": "local", "uuid": microservice_id},
-                "rbac": {"version": "v1", "rulesByGroup": rules},
+                "rbac": {"version": "v1", "rulesByGroup": {_GROUP: [{"resources": resources, "verbs": ["get"]}]}},
             },
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA")
 
 
+def identity_of(claims: dict[str, Any]) -> str:
+    """The microservice that claims are for; empty for none."""
+    return str(claims[_CLAIM]["microservice"]["uuid"]).strip()
+
+
+def is_allowed(claims: dict[str, Any], resource: str, verb: str) -> bool:
+    """Whether the rules of a token allow something (RBAC)."""
+    rules = claims[_CLAIM]["rbac"]["rulesByGroup"][_GROUP]
+    return any(resource in rule["resources"] and verb in rule["verbs"] for rule in rules)
+
+
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
+    subject: x509.Name, issuer: x509.Name, key: Ed25519PublicKey, now: datetime.datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -12,7 +12,7 @@ from iofog_sdk.edgelet import EdgeletClient, EdgeletControl
 from iofog_sdk.host import AGENT_HOST, EDGELET_HOST, found
 from iofog_sdk.service_account import ServiceAccount
 from local_agent import LocalAgent
-from local_agent.edgelet_api import EdgeletApi, EdgeletConnection
+from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
 
 from .conftest import agent_config, opened, until
@@ -86,7 +86,7 @@ async def test_what_changed_while_the_node_was_away_is_read_after_the_reconnect(
         await until(lambda: configs[-1] == '{"n":2}')
 
 
-async def test_a_replaced_token_is_used_and_the_old_one_refused(agent, api, nats):
+async def test_a_replaced_token_is_used_and_the_old_one_good_until_it_ends(agent, api, nats, monkeypatch):
     agent.set_config("device", {"n": 1})
     client = client_of(api)
     old = ServiceAccount(client.account.folder).authorization()
@@ -100,8 +100,12 @@ async def test_a_replaced_token_is_used_and_the_old_one_refused(agent, api, nats
             return old
 
     stale = EdgeletClient(Stale(client.account.folder), "127.0.0.1", api.port)
+    assert await stale.get_config()
+    monkeypatch.setattr(api.accounts, "lifetime_s", -1.0)
+    old = ("Authorization", f"Bearer {api.accounts.token_for(agent.id_of('device'))}")
     with pytest.raises(RequestRefused, match="401: UNAUTHORIZED invalid JWT token"):
         await stale.get_config()
+    monkeypatch.undo()
     await stale.close()
     await client.close()
     async with linked(api, nats) as (_, configs):
@@ -140,12 +144,12 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
 async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api, nats, caplog, monkeypatch, status):
     asked = []
 
-    def refuse(connection, method, headers):
-        asked.append(method)
-        connection._refuse(status, "WAIT", "not yet")
+    def refuse(api, request):
+        asked.append(request.method)
+        return refusal(status, "WAIT", "not yet")
 
     agent.set_config("device", {"n": 1})
-    monkeypatch.setattr(EdgeletConnection, "_config", refuse)
+    monkeypatch.setattr(EdgeletApi, "_config", refuse)
     async with linked(api, nats) as (_, configs):
         await until(lambda: len(asked) >= 4)
         assert not configs
@@ -192,17 +196,21 @@ async def test_an_unforeseen_error_ends_an_attempt_and_not_the_socket(agent, api
 
 
 @pytest.mark.parametrize(
-    ("identity", "words"),
+    ("token", "words"),
     [
-        (None, "refused the handshake: 401: Invalid JWT token"),
-        ("", "403: microservice identity claim is required; its role lacks microservices/control/self"),
+        (lambda _: "abc", "refused the handshake: 401: Invalid JWT token"),
+        (
+            lambda accounts: accounts.token_for(""),
+            "403: microservice identity claim is required; its role lacks microservices/control/self",
+        ),
+        (
+            lambda accounts: accounts.token_for("x", ["microservices/config/self"]),
+            "403: forbidden; its role lacks microservices/control/self",
+        ),
     ],
 )
-async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, identity, words):
-    if identity is None:
-        (api.accounts.folder_of(agent.id_of("device")) / "token").write_text("abc")
-    else:
-        monkeypatch.setattr(api.accounts, "identity_of", lambda _: identity)
+async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, token, words):
+    (api.accounts.folder_of(agent.id_of("device")) / "token").write_text(token(api.accounts))
     async with linked(api, nats) as (link, _):
         backoff = link._control._socket._backoff
         waits, next_s = [], backoff.next_s
