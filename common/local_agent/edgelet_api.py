@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from .agent import LocalAgent
-from .server import NodeServer
+from .server import NodeServer, open_socket
 from .service_accounts import Authority, ServiceAccounts, TokenRefused, identity_of, is_allowed
 from .sessions import CONFIG_CHANGED, PING, PONG, Session
 
@@ -27,14 +28,13 @@ CONFIG = "/v1/microservices/config"
 CONTROL = "/v1/microservices/control"
 _OPEN = ("/health/live", "/health/ready", "/metrics")
 _LIMITS_CHANGED = b"\x0f"
-_IDLE_TIMEOUT_S = 60.0
 _ROTATE_BEFORE_S = 120.0
 _REQUEST_ID = "X-Request-Id"
 _BEARER = "Bearer "
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "update"}
 
 
-class EdgeletApi:
+class EdgeletApi(NodeServer):
     """Serves the microservices of a local agent as Edgelet would. Use it as an asynchronous context manager.
 
     Parameters:
@@ -44,22 +44,18 @@ class EdgeletApi:
         lifetime_s: of a token; it is replaced at four fifths of that, two minutes before its end at the earliest.
     """
 
+    idle_timeout_s = 60.0
+    joins_fragments = True
+
     def __init__(
         self, agent: LocalAgent, folder: Path, *, host: str = "127.0.0.1", port: int = 0, lifetime_s: float = 3600.0
     ) -> None:
-        self.agent, self._folder, self._host, self.port = agent, folder, host, port
+        super().__init__(host, port)
+        self.agent, self._folder = agent, folder
         self.accounts = ServiceAccounts(folder / "serviceaccounts", Authority(folder / "authority-0"), lifetime_s)
         self._authorities = 1
-        self._server = NodeServer(self._respond, idle_timeout_s=_IDLE_TIMEOUT_S, joins_fragments=True)
         self._sessions: dict[str, Session] = {}
-        self._rotating: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> EdgeletApi:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        agent.config_listeners.append(self.signal_config)
 
     def variables(self, name: str) -> dict[str, str]:
         """What a container of this microservice is given, and where its API is when it has no names of a bridge."""
@@ -69,21 +65,14 @@ class EdgeletApi:
             "EDGELET_MICROSERVICE_NAME": name,
             "EDGELET_APPLICATION_NAME": "local",
             "EDGELET_SERVICE_ACCOUNT": str(self.accounts.folder_of(identity)),
-            "EDGELET_API": f"{self._host}:{self.port}",
+            "EDGELET_API": f"{self.host}:{self.port}",
         }
 
-    async def start(self) -> None:
-        """Listens."""
-        self.port = await self._server.start(self._host, self.port, self.accounts.authority.server_context())
-        self._rotating = asyncio.get_running_loop().create_task(self._keep_rotating())
-        self.agent.config_listeners.append(self.signal_config)
+    def id_of(self, name: str) -> str:
+        return self.agent.id_of(name)
 
-    async def close(self) -> None:
-        """Stops listening and drops every connection."""
-        self.agent.config_listeners.remove(self.signal_config)
-        if self._rotating is not None:
-            self._rotating.cancel()
-        await self._server.close()
+    def tls(self) -> ssl.SSLContext:
+        return self.accounts.authority.server_context()
 
     async def change_authority(self) -> None:
         """Serves with a certificate of a new authority, and mounts that; connections before are dropped."""
@@ -98,10 +87,6 @@ class EdgeletApi:
         for name in self.agent.config.microservices:
             self.accounts.rotate(self.agent.id_of(name))
 
-    def drop_connections(self) -> None:
-        """Aborts TCP connections without a close frame."""
-        self._server.drop_connections()
-
     def signal_config(self, microservice_id: str) -> None:
         """Signals a microservice that its configuration has changed; nothing is repeated."""
         if microservice_id in self._sessions:
@@ -112,14 +97,14 @@ class EdgeletApi:
         for session in self._sessions.values():
             session.send_binary(_LIMITS_CHANGED)
 
-    async def _keep_rotating(self) -> None:
+    async def run_in_background(self) -> None:
         while True:
             lifetime_s = self.accounts.lifetime_s
             await asyncio.sleep(max(lifetime_s * 0.8, lifetime_s - _ROTATE_BEFORE_S))
             self.rotate()
             log.info("service account tokens replaced")
 
-    async def _respond(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         if request.path in _OPEN:
             return _envelope(200, {"success": True, "data": {}})
         if request.path == CONTROL:
@@ -171,7 +156,7 @@ class EdgeletApi:
             return identity
         socket = web.WebSocketResponse(compress=False, decode_text=False, timeout=0)
         socket.headers[_REQUEST_ID] = _request_id(request)
-        await socket.prepare(request)
+        await open_socket(socket, request, identity)
         session = Session(identity, Counter())
         try:
             async with session.writing_to(socket):

@@ -6,11 +6,13 @@ no part in it. aiohttp supplies the codecs: HTTP, WebSocket and TLS that share n
 
 from __future__ import annotations
 
+import abc
 import asyncio
+import functools
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -21,87 +23,114 @@ MAX_CONNECTIONS = 1000
 _MASK_BYTES = 4
 _PROTOCOL_ERROR = (1002).to_bytes(2, "big")
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-class NodeServer:
-    """Listens, and hands every request to one function.
+class NodeServer(abc.ABC):
+    """What serves microservices. Use it as an asynchronous context manager.
 
     Parameters:
-        answer: gives the response to a request. It is cancelled when the connection has ended.
-        idle_timeout_s: seconds after which a connection without a request is closed.
-        joins_fragments: whether fragmented WebSocket messages are put together, or dropped.
+        host, port: where it listens; port 0 takes any free one, which is then in `port`.
     """
 
-    def __init__(self, answer: Answer, *, idle_timeout_s: float, joins_fragments: bool) -> None:
-        self._answer, self._idle_timeout_s, self._joins_fragments = answer, idle_timeout_s, joins_fragments
+    idle_timeout_s = 1e9
+    """Seconds after which a connection without a request is closed: the Java agent has no such limit."""
+    joins_fragments = False
+    """Whether fragmented WebSocket messages are put together, or dropped."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._background: asyncio.Task[None] | None = None
 
-    @property
-    def connections(self) -> list[Connection]:
-        """Those that are open."""
-        server = self._runner.server if self._runner is not None else None
-        return [each for each in server.connections if isinstance(each, Connection)] if server is not None else []
+    @abc.abstractmethod
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """The response to any request. It is cancelled when the connection has ended."""
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listens; returns the port, which is a free one for 0. Raises OSError."""
+    @abc.abstractmethod
+    async def run_in_background(self) -> None:
+        """Runs while it listens."""
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For the listener; none for plain text."""
+        return None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listens. Raises OSError."""
 
         @web.middleware
-        async def answer(request: web.Request, handler: object) -> web.StreamResponse:
-            return await self._answer(request)
+        async def respond(request: web.Request, handler: object) -> web.StreamResponse:
+            return await self.respond(request)
 
-        application = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
+        application = web.Application(middlewares=[respond], client_max_size=MAX_BODY_BYTES)
         application.on_response_prepare.append(_remove_own_headers)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._connection, host, port, ssl=tls)
-        bound: int = self._listener.sockets[0].getsockname()[1]
-        return bound
+        assert self._runner.server is not None  # noqa: S101 - setup has made it
+        connection = functools.partial(Connection, self, self._runner.server)
+        self._listener = await loop.create_server(connection, self.host, self.port, ssl=self.tls())
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self._background = loop.create_task(self.run_in_background())
 
     async def close(self) -> None:
         """Stops listening and drops every connection."""
+        if self._background is not None:
+            self._background.cancel()
         if self._listener is not None:
             self._listener.close()
-            self._listener = None
         self.drop_connections()
         await asyncio.sleep(0)  # lets transports report their end
         if self._runner is not None:
             await self._runner.cleanup()
-            self._runner = None
 
-    def drop_connections(self, microservice_id: str | None = None) -> None:
+    @property
+    def connections(self) -> list[Connection]:
+        """TCP connections that are open."""
+        server = self._runner.server if self._runner is not None else None
+        return [each for each in server.connections if isinstance(each, Connection)] if server is not None else []
+
+    def drop_connections(self, name: str | None = None) -> None:
         """Aborts TCP connections without a close frame: all, or the sockets of one microservice."""
+        identity = None if name is None else self.id_of(name)
         for connection in self.connections:
-            if microservice_id in (None, connection.microservice_id):
+            if identity in (None, connection.microservice_id):
                 connection.abort()
 
-    def _connection(self) -> Connection:
-        if self._runner is None or self._runner.server is None:
-            raise RuntimeError("the server is closed")
-        options = {"keepalive_timeout": self._idle_timeout_s, "auto_decompress": False, "access_log": None}
-        return Connection(self._runner.server, self._joins_fragments, options)
+    @abc.abstractmethod
+    def id_of(self, name: str) -> str:
+        """The UUID of a microservice. Raises ConfigError for an unknown name."""
 
 
 class Connection(web.RequestHandler):
     """One TCP connection.
 
     Parameters:
-        server: whose it is.
-        joins_fragments: see NodeServer.
-        options: of aiohttp's class.
+        node: what it leads to.
+        server: aiohttp's part of that.
     """
 
-    def __init__(self, server: web.Server, joins_fragments: bool, options: dict[str, Any]) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._server, self._joins_fragments = server, joins_fragments
+    def __init__(self, node: NodeServer, server: web.Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=node.idle_timeout_s,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type] # documented, not declared
+        )
+        self._node = node
         self.microservice_id = ""
         """Whose WebSocket this is; empty for a connection without one."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if len(self._server.connections) > MAX_CONNECTIONS:
+        if len(self._node.connections) > MAX_CONNECTIONS:
             log.warning("more than %d connections: one refused", MAX_CONNECTIONS)
             self.abort()
 
@@ -126,7 +155,7 @@ class Connection(web.RequestHandler):
 
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """Called by aiohttp when a WebSocket has been opened."""
-        super().set_parser(_FrameFilter(parser, self, self._joins_fragments), data_received_cb)  # type: ignore[arg-type]
+        super().set_parser(_FrameFilter(parser, self, self._node.joins_fragments), data_received_cb)  # type: ignore[arg-type]
 
 
 class _FrameFilter:
@@ -157,6 +186,7 @@ class _FrameFilter:
                     self._header = data[at:]
                     break
                 if data[at + 1] < 0x80:
+                    self._parser.feed_data(b"".join(passed))
                     return self._refuse(b"received a frame that is not masked")
                 if extra:
                     size = int.from_bytes(data[at + 2 : at + 2 + extra], "big")
@@ -175,6 +205,15 @@ class _FrameFilter:
             self._connection.transport.write(bytes((0x88, 2 + len(text))) + _PROTOCOL_ERROR + text)
             self._connection.transport.close()
         return True, b""
+
+
+async def open_socket(socket: web.WebSocketResponse, request: web.Request, microservice_id: str) -> None:
+    """Shakes hands for a microservice. Raises HTTPBadRequest."""
+    if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+        raise web.HTTPBadRequest  # aiohttp's own check fails with a traceback
+    await socket.prepare(request)
+    if isinstance(request.protocol, Connection):
+        request.protocol.microservice_id = microservice_id
 
 
 async def never() -> web.StreamResponse:

@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from jwt.algorithms import OKPAlgorithm
 
@@ -22,7 +22,7 @@ _ISSUER = f"https://{HOST}"
 _CLAIM = "edgelet.iofog.org"
 _GROUP = f"{_CLAIM}/v1"
 _RESOURCES = ("microservices/config/self", "microservices/control/self")
-_YEAR = datetime.timedelta(days=365)
+_AUTHORITY = "local edgelet"
 
 
 class TokenRefused(Exception):  # noqa: N818 - the name says what happened
@@ -40,26 +40,16 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self.certificate = folder / "ca.crt"
         self._chain = folder / "server.pem"
-        now = datetime.datetime.now(datetime.UTC)
-        key = Ed25519PrivateKey.generate()
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local edgelet")])
-        authority = (
-            _certificate(name, name, key.public_key(), now)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_usage(signs=True), critical=True)
-            .sign(key, None)
+        key, server_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        authority = _certify(
+            *(_AUTHORITY, key, key),
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.BasicConstraints(ca=True, path_length=0),
         )
-        server_key = Ed25519PrivateKey.generate()
-        server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-        server = (
-            _certificate(server_name, name, server_key.public_key(), now)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]), critical=False
-            )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-            .add_extension(_usage(signs=False), critical=True)
-            .sign(key, None)
+        server = _certify(
+            *(HOST, server_key, key),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()),
+            x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]),
         )
         self.certificate.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         self._chain.touch(mode=0o600)
@@ -156,29 +146,23 @@ def is_allowed(claims: dict[str, Any], resource: str, verb: str) -> bool:
     return any(resource in rule["resources"] and verb in rule["verbs"] for rule in rules)
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: Ed25519PublicKey, now: datetime.datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + _YEAR)
-    )
+def _certify(
+    name: str, key: Ed25519PrivateKey, signer: Ed25519PrivateKey, *extensions: x509.ExtensionType
+) -> x509.Certificate:
+    """A certificate for a key that is valid for a year; of an authority when the key signs itself."""
+    signs, now = signer is key, datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(
+        issuer_name=_name(_AUTHORITY),
+        subject_name=_name(name),
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - datetime.timedelta(minutes=5),
+        not_valid_after=now + datetime.timedelta(days=365),
+    ).add_extension(x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False), critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    return builder.sign(signer, None)
 
 
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])

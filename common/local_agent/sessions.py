@@ -78,11 +78,7 @@ class Session:
 
     def send_binary(self, payload: bytes) -> None:
         """Sends one binary message that needs no ACK."""
-        self._send(WSMsgType.BINARY, payload)
-
-    def send_pong(self) -> None:
-        """Answers the one kind of ping that is answered."""
-        self._send(WSMsgType.PONG, PONG)
+        self.send(WSMsgType.BINARY, payload)
 
     def acknowledge(self) -> None:
         """Any ACK clears whatever is waiting."""
@@ -98,7 +94,8 @@ class Session:
         self.send_binary(self._pending)
         return False
 
-    def _send(self, kind: WSMsgType, payload: bytes) -> None:
+    def send(self, kind: WSMsgType, payload: bytes) -> None:
+        """Sends one frame."""
         if self._open:
             self._counters["dropped"] += self._out.append((kind, payload))
             self._more.set()
@@ -134,7 +131,7 @@ class Sockets(abc.ABC):
         if self.sessions.get(session.microservice_id) is not session:
             return
         if kind is WSMsgType.PING and payload == PING:
-            session.send_pong()
+            session.send(WSMsgType.PONG, PONG)
         elif kind is WSMsgType.BINARY:
             self.on_binary(session, payload)
 
@@ -184,8 +181,10 @@ class MessageSockets(Sockets):
             receipt = _RECEIPT.pack(14, 32, 8, published.id.encode(), published.timestamp)
             if self._faults.garbage:
                 session.send_binary(self._faults.garbage)
+            elif self._faults.delay_s and not self._faults.drop_receipts:
+                asyncio.get_running_loop().call_later(self._faults.delay_s, session.send_binary, receipt)
             elif not self._faults.drop_receipts:
-                self._faults.later(lambda: session.send_binary(receipt))
+                session.send_binary(receipt)
 
 
 class ControlSockets(Sockets):
