@@ -118,13 +118,10 @@ class EdgeletApi(NodeServer):
     def _claims(self, request: web.Request) -> dict[str, Any] | str:
         """What the token of a request says, or why it is refused."""
         authorization = request.headers.get("Authorization", "")
-        token = authorization.removeprefix(_BEARER).strip()
         if not authorization.startswith(_BEARER):
             return "missing bearer token"
-        if not token:
-            return "missing JWT token"
         try:
-            return self.accounts.claims_of(token)
+            return self.accounts.claims_of(authorization.removeprefix(_BEARER).strip())
         except TokenRefused:
             return "invalid JWT token"
 
@@ -174,7 +171,7 @@ class EdgeletApi(NodeServer):
             return _plain(405, "method not allowed")
         claims = self._claims(request)
         if isinstance(claims, str):
-            return _plain(401, "Invalid JWT token" if claims.startswith("invalid") else "Missing bearer token")
+            return _plain(401, claims[0].upper() + claims[1:])
         identity = identity_of(claims)
         if not identity:
             return _plain(403, "microservice identity claim is required")

@@ -2,7 +2,10 @@
 
 import contextlib
 import logging
+import ssl
 
+import aiohttp
+import jwt
 import msgspec
 import pytest
 
@@ -14,6 +17,7 @@ from iofog_sdk.service_account import ServiceAccount
 from local_agent import LocalAgent
 from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
+from local_agent.service_accounts import Authority, ServiceAccounts
 
 from .conftest import agent_config, opened, until
 from .nodes import received_by
@@ -59,6 +63,87 @@ async def test_the_configuration_is_text_or_none(agent, api, config, text):
     client = client_of(api)
     assert await client.get_config() == text
     await client.close()
+
+
+@contextlib.asynccontextmanager
+async def client_session(api):
+    """An HTTPS client that checks certificates as strictly as Python 3.13 does."""
+    context = ssl.create_default_context(cafile=api.accounts.authority.certificate)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    connector = aiohttp.TCPConnector(ssl=context)
+    address = f"https://localhost:{api.port}"
+    async with aiohttp.ClientSession(address, connector=connector) as session:
+        yield session
+
+
+CONFIG, CONTROL = "/v1/microservices/config", "/v1/microservices/control"
+GOOD = "Bearer {good}"
+NOT_ALLOWED = ["auth/whoami"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "authorization", "status", "text"),
+    [
+        ("GET", CONFIG, None, 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", CONFIG, "bearer {good}", 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", CONFIG, "Bearer  ", 401, "UNAUTHORIZED: missing bearer token"),  # servers cut blanks at the end off
+        ("GET", CONFIG, "Bearer {good}x", 401, "UNAUTHORIZED: invalid JWT token"),
+        ("POST", CONFIG, "Bearer x", 401, "UNAUTHORIZED: invalid JWT token"),
+        ("POST", CONFIG, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("GET", CONFIG, "Bearer {not_allowed}", 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("GET", CONFIG, "Bearer {nobody}", 403, "FORBIDDEN: microservice identity claim is required"),
+        ("GET", CONFIG, GOOD, 404, "NOT_FOUND: microservice config not found"),
+        ("POST", CONTROL, None, 405, "method not allowed\n"),
+        ("GET", CONTROL, None, 401, "Missing bearer token\n"),
+        ("GET", CONTROL, "Bearer x", 401, "Invalid JWT token\n"),
+        ("GET", CONTROL, "Bearer {nobody}", 403, "microservice identity claim is required\n"),
+        ("GET", CONTROL, "Bearer {not_allowed}", 403, "forbidden\n"),
+        ("GET", "/v1/nothing", GOOD, 404, "404 page not found\n"),
+        ("GET", "/v2/config/get", None, 404, "404 page not found\n"),
+        ("GET", "/health/live", None, 200, None),
+    ],
+)
+async def test_order_and_texts_of_refusals(api, method, path, authorization, status, text):
+    identity = api.id_of("device")
+    tokens = {
+        "good": api.accounts.token_for(identity),
+        "not_allowed": api.accounts.token_for(identity, NOT_ALLOWED),
+        "nobody": api.accounts.token_for(""),
+    }
+    headers = {} if authorization is None else {"Authorization": authorization.format(**tokens)}
+    async with client_session(api) as session, session.request(method, path, headers=headers) as response:
+        assert response.status == status
+        if response.content_type == "application/json":
+            error = (await response.json()).get("error")
+            assert (error and f"{error['code']}: {error['message']}") == text
+        else:
+            assert await response.text() == text
+        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL))
+
+
+async def test_an_old_control_socket_that_dies_takes_the_registration_of_the_new_one_with_it(api):
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    async with client_session(api) as session:
+        async with session.ws_connect(CONTROL, headers=headers) as new:
+            async with session.ws_connect(CONTROL, headers=headers):
+                pass
+            await until(lambda: len(api.connections) == 1)
+            api.signal_config(api.id_of("device"))
+            await new.send_bytes(b"\x09")
+            assert (await new.receive_bytes(timeout=5)) == b"\x0a"  # it lives, and the signal did not come
+
+
+def test_the_mounted_key_is_that_of_the_token(tmp_path):
+    accounts = ServiceAccounts(tmp_path, Authority(tmp_path / "authority"))
+    for _ in range(2):
+        accounts.rotate("x")
+        folder = accounts.folder_of("x")
+        key = jwt.PyJWK.from_json((folder / "edgelet.jwk").read_text())
+        token = (folder / "token").read_text()
+        assert jwt.decode(token, key, algorithms=["EdDSA"], options={"verify_aud": False})["tokenUse"]
+        assert {file.name for file in folder.iterdir() if file.is_symlink()} == {
+            *("token", "ca.crt", "edgelet.jwk", "..data")
+        }
 
 
 async def test_a_changed_configuration_is_signalled_and_fetched(agent, api, nats, caplog):
