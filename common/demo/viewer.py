@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from device_bridge import Quality, Reading, senml
+from device_bridge import Quality, Reading
+from device_bridge.messages import senml
 from iofog_sdk import IoMessage, Link, SequenceTracker, connect
 
 _REFRESH_S = 0.25

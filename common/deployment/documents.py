@@ -100,7 +100,8 @@ def _check_depth(text: str, file: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _MAX_DEPTH:
-            raise ManifestError(f"{file}:{event.start_mark.line + 1}: nested more than {_MAX_DEPTH} levels deep")
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ManifestError(f"{file}:{line}: nested more than {_MAX_DEPTH} levels deep")
 
 
 class _Reader:

@@ -14,8 +14,7 @@ from typing import Any
 
 import msgspec
 
-from device_bridge.errors import SettingsError
-from device_bridge.service import DeviceService
+from device_bridge import DeviceService, SettingsError
 from device_bridge.settings import SettingsSources
 
 from .documents import Document, ManifestError, Where, load

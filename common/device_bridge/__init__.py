@@ -1,12 +1,12 @@
 """Runs a service that bridges one physical device into ioFog messages."""
 
-from .cli import run
-from .commands import Command, CommandError, Result
+from .command import Command, CommandError, Result
 from .errors import BridgeError, DeviceError, DeviceErrorKind, SettingsError
 from .reading import Passed, Quality, Quantity, Reading, Sample, Value
+from .runtime.cli import run
 from .service import DeviceService, every
-from .settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
-from .settings_model import Port, Seconds, Settings
+from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
+from .settings.base import Port, Seconds, Settings
 
 __all__ = [
     "BridgeError",

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from .reading import Quality, Reading
-from .settings_model import Settings
+from .settings.base import Settings
 
 Count = Annotated[int, Meta(ge=2, le=1000, description="readings looked at")]
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from .commands import Command, CommandError, Result
-from .node import NodeState
+from .command import Command, CommandError, Result
+from .node_state import NodeState
 from .reading import Passed, Quality, Quantity, Reading, Sample
-from .settings import CommandedSettings, ServiceSettings
+from .service_settings import CommandedSettings, ServiceSettings
 
 if TYPE_CHECKING:
-    from .incoming import Incoming
+    from .outbox.inbound import Incoming
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Poll = Callable[[Any], Awaitable[Sample]]

@@ -1,24 +1,58 @@
-"""Talks to Eclipse ioFog: the ioMessage codec and an asyncio client of the node's local interface."""
+"""Talks to Eclipse ioFog: ioMessages, and links to every kind of node."""
 
-from .addressing import Address, address_of
-from .agent_link import AgentLink
-from .backoff import Backoff
-from .errors import (
-    ConnectionLost,
-    IoFogError,
-    LinkError,
-    MessageError,
-    NodeUnreachable,
-    ReceiptTimeout,
-    RequestRefused,
-)
-from .frames import Receipt
-from .link import ConsoleLink, Link
-from .local_api import LocalApiClient
-from .message import IoMessage, MessageTemplate
-from .node import NodeNotFound, connect
-from .sequence import SequenceTracker
-from .sockets import ControlSocket, MessageSocket, Outcome
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .agent.link import AgentLink
+    from .agent.local_api import LocalApiClient
+    from .agent.sockets import ControlSocket, MessageSocket
+    from .detect import NodeNotFound, connect
+    from .errors import (
+        ConnectionLost,
+        IoFogError,
+        LinkError,
+        MessageError,
+        NodeUnreachable,
+        ReceiptTimeout,
+        RequestRefused,
+    )
+    from .links.backoff import Backoff
+    from .links.base import Link
+    from .links.console import ConsoleLink
+    from .links.receipts import Outcome, Receipt
+    from .messages.iomessage import IoMessage, MessageTemplate
+    from .messages.sequence import SequenceTracker
+    from .messages.tag import Address, address_of
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "agent.link": ("AgentLink",),
+            "agent.local_api": ("LocalApiClient",),
+            "agent.sockets": ("ControlSocket", "MessageSocket"),
+            "detect": ("NodeNotFound", "connect"),
+            "errors": (
+                "ConnectionLost",
+                "IoFogError",
+                "LinkError",
+                "MessageError",
+                "NodeUnreachable",
+                "ReceiptTimeout",
+                "RequestRefused",
+            ),
+            "links.backoff": ("Backoff",),
+            "links.base": ("Link",),
+            "links.console": ("ConsoleLink",),
+            "links.receipts": ("Outcome", "Receipt"),
+            "messages.iomessage": ("IoMessage", "MessageTemplate"),
+            "messages.sequence": ("SequenceTracker",),
+            "messages.tag": ("Address", "address_of"),
+        },
+    )
 
 __all__ = [
     "Address",

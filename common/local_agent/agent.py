@@ -48,8 +48,7 @@ class LocalAgent(NodeServer):
         self.control_sockets = ControlSockets(now)
         self.config_listeners: list[Callable[[str], None]] = []
         """Called with the id of a microservice whose configuration has changed."""
-        self._rest = RestApi(self)
-        self._configs = _config_texts(config)
+        self._rest = RestApi(self.bus, config)
         self.bus.set_routes(config.route_table())
 
     @property
@@ -76,8 +75,9 @@ class LocalAgent(NodeServer):
         config.check()
         before, self.config = self.config, config
         self.bus.set_routes(config.route_table())
-        old_texts, self._configs = self._configs, _config_texts(config)
-        for identity, text in self._configs.items():
+        self._rest.apply(config)
+        old_texts = before.config_texts()
+        for identity, text in config.config_texts().items():
             if text is not None and old_texts.get(identity) != text:
                 self.control_sockets.config_changed(identity)
                 for listener in self.config_listeners:
@@ -91,14 +91,6 @@ class LocalAgent(NodeServer):
         """Sends again what waits too long for its ACK; happens every 10 s by itself."""
         self.message_sockets.tick(now)
         self.control_sockets.tick(now)
-
-    def config_text(self, microservice_id: str) -> str | None:
-        """The configuration of a microservice as text; None when it has none."""
-        return self._configs.get(microservice_id)
-
-    def knows(self, microservice_id: str) -> bool:
-        """Whether there is such a microservice."""
-        return microservice_id in self._configs
 
     async def run_in_background(self) -> None:
         while True:
@@ -154,7 +146,3 @@ def _token(target: str) -> str:
     """The fifth token of a path, which is the microservice's id; the fourth is not looked at."""
     tokens = target.split("/")
     return tokens[5] if len(tokens) > 5 else ""
-
-
-def _config_texts(config: AgentConfig) -> dict[str, str | None]:
-    return {config.id_of(name): service.config_text() for name, service in config.microservices.items()}

@@ -93,6 +93,10 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 receivers.append(receiver)
         return table
 
+    def config_texts(self) -> dict[str, str | None]:
+        """The configuration of each microservice as text, by UUID; None for one that has none."""
+        return {self.id_of(name): microservice.config_text() for name, microservice in self.microservices.items()}
+
     def check(self) -> None:
         """Raises ConfigError when parts contradict each other."""
         owners: dict[str, str] = {}

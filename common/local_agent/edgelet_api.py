@@ -137,7 +137,7 @@ class EdgeletApi(NodeServer):
         identity = identity_of(claims)
         if not identity:
             return refusal(403, "FORBIDDEN", "microservice identity claim is required")
-        text = self.agent.config_text(identity)
+        text = self.agent.config.config_texts().get(identity)
         if text is None or not text.strip():
             return refusal(404, "NOT_FOUND", "microservice config not found")
         try:

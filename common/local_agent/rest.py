@@ -7,15 +7,15 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from iofog_sdk import IoMessage, MessageError
 
-if TYPE_CHECKING:
-    from .agent import LocalAgent
+from .bus import MessageBus
+from .config import AgentConfig
 
 log = logging.getLogger("local_agent")
 
@@ -41,17 +41,23 @@ class RestApi:
     """Answers requests.
 
     Parameters:
-        agent: whose they are.
+        bus: where messages go and come from.
+        config: of the node; `apply` replaces it.
     """
 
-    def __init__(self, agent: LocalAgent) -> None:
-        self._agent = agent
+    def __init__(self, bus: MessageBus, config: AgentConfig) -> None:
+        self._bus = bus
+        self._config, self._texts = config, config.config_texts()
         self._position = {"lat": "", "lon": ""}
+
+    def apply(self, config: AgentConfig) -> None:
+        """Replaces the configuration of the node."""
+        self._config, self._texts = config, config.config_texts()
 
     def handle(self, method: str, target: str, content_type: str | None, body: bytes) -> web.Response:
         """The response to one request. Raises NoReply where the Java agent closes the connection instead."""
         try:
-            if target.startswith(_MESSAGES) and not self._agent.config.messages:
+            if target.startswith(_MESSAGES) and not self._config.messages:
                 raise Refused(404, " Request not found ")
             for route, exact, handler in _ROUTES:
                 if target == route or (not exact and target.startswith(route)):
@@ -67,7 +73,7 @@ class RestApi:
             raise Refused(400, "Incorrect content/data ")
         if not identity or not identity.strip():
             raise Refused(400, "Incorrect content/data")
-        config = self._agent.config_text(identity)
+        config = self._texts.get(identity)
         if config is None:
             raise Refused(400, f"No configuration found for the id {identity}")
         return _ok(config=config)
@@ -77,16 +83,16 @@ class RestApi:
         problem = _first_problem(members)
         if problem:
             raise Refused(400, f"Validation Error, {problem}")
-        message = self._agent.bus.publish(_message(members))
+        message = self._bus.publish(_message(members))
         return _ok(timestamp=message.timestamp, id=message.id)
 
     def _messages_next(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         identity = _json_body(method, content_type, body).get("id")
         if not isinstance(identity, str) or not identity.strip():
             raise Refused(400, "Incorrect content/data Id value not found ")
-        messages = [message.to_json() | {"version": 0} for message in self._agent.bus.waiting(identity)]
+        messages = [message.to_json() | {"version": 0} for message in self._bus.waiting(identity)]
         response = _ok(count=len(messages), messages=messages)
-        self._agent.bus.next(identity)  # not before there is a response
+        self._bus.next(identity)  # not before there is a response
         return response
 
     def _messages_query(self, method: str, content_type: str | None, body: bytes) -> web.Response:
@@ -103,7 +109,7 @@ class RestApi:
         if not isinstance(publishers, list):
             raise NoReply
         start_ms, end_ms = members["timeframestart"], members["timeframeend"]
-        found = self._agent.bus.query(identity, start_ms, end_ms, [str(publisher) for publisher in publishers])
+        found = self._bus.query(identity, start_ms, end_ms, [str(publisher) for publisher in publishers])
         if found is None:
             raise NoReply
         messages = [message.to_json() for message in found[0]]
@@ -112,19 +118,18 @@ class RestApi:
     def _edge_resources(self, method: str, _type: str | None, _body: bytes) -> web.Response:
         if method != "GET":
             raise Refused(405)
-        text = msgspec.json.encode(self._agent.config.edge_resources).decode()
+        text = msgspec.json.encode(self._config.edge_resources).decode()
         response = _response(200, _dump({"edgeResources": text}))
         response.headers["Content-Type"] = JSON_TYPE  # hardly any response has one
         return response
 
     def _log(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         members = _json_body(method, content_type, body)
-        identity, kind, text = (members.get(name) for name in ("id", "type", "message"))
-        if not (isinstance(identity, str) and isinstance(kind, str) and isinstance(text, str)) or not (
-            self._agent.knows(identity)
-        ):
+        are_text = all(isinstance(members.get(name), str) for name in ("id", "type", "message"))
+        if not are_text or members["id"] not in self._texts:
             raise Refused(400, "Log message parsing error, Logger initialized null")
-        log.log(logging.INFO if kind == "info" else logging.WARNING, "%s: %r", identity, text[:10_000])
+        level = logging.INFO if members["type"] == "info" else logging.WARNING
+        log.log(level, "%s: %r", members["id"], members["message"][:10_000])
         return _ok()
 
     def _gps(self, method: str, content_type: str | None, body: bytes) -> web.Response:
@@ -133,7 +138,7 @@ class RestApi:
         if not _is_json_type(content_type):
             raise Refused(400, "Incorrect content type ")
         if method == "GET":
-            return _ok(timestamp=self._agent.bus.now_ms(), **self._position)
+            return _ok(timestamp=self._bus.now_ms(), **self._position)
         members = _decode(body)
         lat, lon = members.get("lat"), members.get("lon")
         if not isinstance(lat, str) or not isinstance(lon, str):
@@ -141,10 +146,10 @@ class RestApi:
         self._position = {"lat": lat, "lon": lon}
         return _ok()
 
-    def _restblue(self, _method: str, _type: str | None, _body: bytes) -> web.Response:
+    def _restblue(self, *_: object) -> web.Response:
         raise Refused(404, '{"error":"unable to reach RESTblue container!"}')
 
-    def _admin(self, _method: str, _type: str | None, _body: bytes) -> web.Response:
+    def _admin(self, *_: object) -> web.Response:
         raise Refused(401, "Incorrect access token")
 
 

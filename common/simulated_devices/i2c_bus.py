@@ -1,6 +1,6 @@
 """An emulated I2C bus behind a UNIX socket, with chips, multiplexers, and faults on demand.
 
-What is on the socket is described with `SimulatedAdapter` of `device_bridge.buses.i2c_adapter`. Errors have the
+What is on the socket is described with `SimulatedAdapter` of `device_bridge.buses.i2c.adapter`. Errors have the
 numbers that the kernel gives (Documentation/i2c/fault-codes.rst).
 """
 

@@ -12,10 +12,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from device_bridge import DeviceError, DeviceErrorKind, Quantity, Reading
-from device_bridge.buses import EdgeBatch, GpioBus, GpioLine, GpioLines, LineConfig
-from device_bridge.buses.gpio_bus import Bias
-from device_bridge.debounce import Debounce
-from device_bridge.merging import Put
+from device_bridge.buses import Bias, EdgeBatch, GpioBus, GpioLine, GpioLines, LineConfig
+from device_bridge.control import Debounce, Put
 
 from .edges import RISING, FrequencyMeter, Quadrature
 from .totals import Totals

@@ -20,8 +20,7 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import GpioBus
-from device_bridge.last_will import LastWill
-from device_bridge.merging import Put, merged
+from device_bridge.control import LastWill, Put, merged
 from digital_inputs.kinds import Input
 from digital_inputs.totals import Totals
 

@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from device_bridge import CommandedSettings, SettingsError
-from device_bridge.buses import GpioLine, GpioSettings
-from device_bridge.buses.gpio_bus import Drive
-from device_bridge.rules import Rules, RuleSettings
+from device_bridge.buses import Drive, GpioLine, GpioSettings
+from device_bridge.control import Rules, RuleSettings
 from digital_inputs.kinds import AnyInput
 
 from .switchboard import Limits

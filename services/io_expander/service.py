@@ -36,7 +36,7 @@ from device_bridge.buses import (
     I2cSettings,
     LineConfig,
 )
-from device_bridge.debounce import Debounce
+from device_bridge.control import Debounce
 
 from .chip import EXPANDERS, Expander
 

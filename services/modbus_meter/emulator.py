@@ -17,7 +17,7 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from device_bridge.profiles import profile_names, read_profile
+from device_bridge.settings import profile_names, read_profile
 from simulated_devices import (
     PlayedDevice,
     SimulatedSerialLine,

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import CommandError, Value
-from device_bridge.fields import FieldSettings
+from device_bridge.protocols import FieldSettings
 
 _FORMATS = {
     "u16": ">H",

@@ -26,7 +26,7 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import SerialSettings
-from device_bridge.profiles import read_profile
+from device_bridge.settings import read_profile
 from iofog_sdk import Backoff
 
 from .master import ModbusMaster, Refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from iofog_sdk.mqtt_messages import Delivered
+from iofog_sdk.mqtt import Delivered
 
 _MOST = 1000
 """Messages waiting beyond which those without a guarantee are dropped."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from device_bridge import Reading
-from iofog_sdk.mqtt_messages import Publication
+from iofog_sdk.mqtt import Publication
 
 from .settings import DiscoverySettings
 

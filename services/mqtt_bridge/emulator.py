@@ -10,9 +10,7 @@ import tempfile
 from pathlib import Path
 
 from iofog_sdk import LinkError
-from iofog_sdk.mqtt_connection import MqttConnection
-from iofog_sdk.mqtt_messages import Delivered, Publication
-from iofog_sdk.mqtt_options import MqttOptions
+from iofog_sdk.mqtt import Delivered, MqttConnection, MqttOptions, Publication
 from local_agent.nats_server import NatsServer
 from simulated_devices import emulator_parser, number, play_until_stopped
 from simulated_devices.command import is_on, obeyed

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from device_bridge.incoming import Incoming
+from device_bridge.outbox import Incoming
 from iofog_sdk import ConnectionLost, IoMessage, LinkError, MessageError, Outcome, Receipt
-from iofog_sdk.data_plane import InFlight, Sent, too_large
-from iofog_sdk.mqtt_connection import MqttConnection
+from iofog_sdk.links import InFlight, Sent, too_large
+from iofog_sdk.mqtt import MqttConnection
 
 from .said import Said
 from .to_mqtt import ToTopics

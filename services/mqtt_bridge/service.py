@@ -20,11 +20,9 @@ from device_bridge import (
     SettingsError,
     run,
 )
-from device_bridge.delivery import Delivery
-from device_bridge.outbox import Outbox
+from device_bridge.outbox import Delivery, Outbox
 from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from iofog_sdk.mqtt_connection import MqttConnection
-from iofog_sdk.mqtt_messages import Delivered, Recent
+from iofog_sdk.mqtt import Delivered, MqttConnection, Recent
 
 from .arrivals import Arrivals
 from .discovery import Discovery

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from device_bridge import CommandedSettings, Port, Settings
-from device_bridge.fields import RecordField
-from iofog_sdk.identity import identity_from
-from iofog_sdk.mqtt_options import PORTS, MqttOptions
+from device_bridge.protocols import RecordField
+from iofog_sdk.links import identity_from
+from iofog_sdk.mqtt import PORTS, MqttOptions
 
 Qos = Annotated[Literal[0, 1, 2], Meta(description="at most once, at least once, exactly once")]
 TimeLimit = Annotated[float, Meta(gt=0, le=3600)]

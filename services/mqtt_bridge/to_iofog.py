@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from device_bridge import Passed, Quality, Reading, Sample, SettingsError
-from device_bridge import senml as packs
-from device_bridge.fields import RecordField, at_path, is_finite
+from device_bridge.messages import senml as packs
+from device_bridge.protocols import RecordField, at_path, is_finite
 from iofog_sdk import Address
-from iofog_sdk.mqtt_messages import Delivered
+from iofog_sdk.mqtt import Delivered
 
 from .hops import goes_round, via_of
 from .settings import ToIofog

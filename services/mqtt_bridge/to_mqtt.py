@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 
 from device_bridge import Command, CommandError, Quality, Reading, SettingsError
-from device_bridge import senml as packs
+from device_bridge.messages import senml as packs
 from iofog_sdk import IoMessage, address_of
-from iofog_sdk.mqtt_link import numbered
-from iofog_sdk.mqtt_messages import Publication
-from iofog_sdk.senml_split import SenmlRecord, senml_records
+from iofog_sdk.messages import SenmlRecord, senml_records
+from iofog_sdk.mqtt import Publication, numbered
 
 from .discovery import Discovery
 from .hops import goes_round, notes_of

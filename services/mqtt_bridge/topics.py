@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from device_bridge import SettingsError, Value
-from iofog_sdk.senml_split import safe
+from iofog_sdk.messages import safe
 
 _PLACE = re.compile(r"\{([a-z_]+|[1-9])\}")
 _MAX_BYTES = 1000

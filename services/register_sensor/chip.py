@@ -10,8 +10,7 @@ from msgspec import Meta
 
 from device_bridge import Reading, Settings, SettingsError
 from device_bridge.buses import I2cAddress
-from device_bridge.checksums import Checksum, ChecksumSettings
-from device_bridge.fields import FieldSettings, Raw
+from device_bridge.protocols import Checksum, ChecksumSettings, FieldSettings, Raw
 
 Bytes = tuple[Annotated[int, Meta(ge=0, le=255)], ...]
 Pause = Annotated[float, Meta(ge=0, le=60)]

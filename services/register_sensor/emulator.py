@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from device_bridge.buses import number_of
-from device_bridge.profiles import profile_names
+from device_bridge.settings import profile_names
 from simulated_devices import (
     Clock,
     NoAcknowledge,

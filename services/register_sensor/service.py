@@ -23,8 +23,8 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import I2cAddress, I2cBus, I2cSettings, number_of
-from device_bridge.merging import Put, merged
-from device_bridge.profiles import read_profile
+from device_bridge.control import Put, merged
+from device_bridge.settings import read_profile
 from iofog_sdk import Backoff
 
 from .chip import ChipSettings, checked, named

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
-from device_bridge.checksums import Checksum, ChecksumSettings
+from device_bridge.protocols import Checksum, ChecksumSettings
 from simulated_devices import (
     PlayedDevice,
     SerialDevice,

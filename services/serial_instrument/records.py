@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
-from device_bridge.fields import Raw, at_path
+from device_bridge.protocols import Raw, at_path
 
 Pattern = Annotated[str, Meta(max_length=1000, description="regular expression of Python's re")]
 Take: TypeAlias = "Callable[[bytes], Callable[[str | int], Raw]]"

@@ -24,9 +24,7 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import FramedLine, SerialSettings
-from device_bridge.checksums import Checksum
-from device_bridge.fields import RecordField
-from device_bridge.framing import Framing, LineFraming
+from device_bridge.protocols import Checksum, Framing, LineFraming, RecordField
 
 from .records import Malformed, Pattern, Record, RegexRecord, pattern_of, taker_for, text_of
 from .templates import CommandTemplate, Template, check_parameters, fill, literal, parameters_of

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iofog_sdk import IoMessage, MessageTemplate
-from iofog_sdk.frames import msg_frame
+from iofog_sdk.http.frames import msg_frame
 
 from .bridges import peers_python
 from .report import Row, at_least, cannot_run

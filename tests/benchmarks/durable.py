@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from device_bridge import OutboxSettings
-from device_bridge.outbox import Outbox
+from device_bridge.outbox.durable import Outbox
 
 from .bed import rss_mib
 from .report import Row, at_most, cannot_run

@@ -9,7 +9,7 @@ from gpiozero import DigitalInputDevice
 from gpiozero.pins.mock import MockFactory
 
 from device_bridge.buses import GpioLines
-from device_bridge.buses.gpio_uapi import EVENT, FALLING, RISING
+from device_bridge.buses.gpio.uapi import EVENT, FALLING, RISING
 
 from .report import Row, at_most
 

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from device_bridge.buses.i2c_adapter import open_adapter
+from device_bridge.buses.i2c.adapter import open_adapter
 from register_sensor.service import chip_of
 
 

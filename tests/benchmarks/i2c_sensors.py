@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from device_bridge import Quality, Sample
-from device_bridge.bridge import Bridge
-from device_bridge.settings import SettingsSources
+from device_bridge.runtime.supervisor import Bridge
+from device_bridge.settings.sources import SettingsSources
 from register_sensor.service import RegisterSensor, RegisterSettings
 
 from .bed import cpu_s, process

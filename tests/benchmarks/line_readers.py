@@ -39,7 +39,7 @@ async def by_streams(path, count):
 async def by_bus(path, count, coalesce_s):
     """The bus and the framing of this project."""
     from device_bridge.buses import SerialBus, SerialSettings  # noqa: PLC0415
-    from device_bridge.framing import LineFraming, framer_for  # noqa: PLC0415
+    from device_bridge.protocols.framing import LineFraming, framer_for  # noqa: PLC0415
 
     bus = SerialBus(SerialSettings(port=path, baud=115_200, coalesce_s=coalesce_s))
     await bus.open()

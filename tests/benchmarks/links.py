@@ -12,7 +12,7 @@ from pathlib import Path
 import nats
 
 from iofog_sdk import IoMessage, Outcome, connect
-from iofog_sdk.data_plane import DataPlane
+from iofog_sdk.links.reconnecting import DataPlane
 from local_agent.nats_server import NatsServer
 
 from .bridges import peers_python

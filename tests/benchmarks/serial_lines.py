@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from device_bridge import Quality, Sample
-from device_bridge.bridge import Bridge
-from device_bridge.settings import SettingsSources
+from device_bridge.runtime.supervisor import Bridge
+from device_bridge.settings.sources import SettingsSources
 from modbus_meter.service import ModbusMeter, ModbusSettings
 from serial_instrument.emulator import ArduinoJson
 from serial_instrument.service import InstrumentSettings, SerialInstrument

@@ -10,7 +10,7 @@ from climate_sensor.emulator import ClimateChip
 from climate_sensor.service import ClimateSensor
 from device_bridge import DeviceService
 from device_bridge.buses import number_of
-from device_bridge.profiles import profile_names
+from device_bridge.settings import profile_names
 from register_sensor.chip import ChipSettings
 from register_sensor.emulator import ProfileChip
 from register_sensor.service import RegisterSensor, chip_of

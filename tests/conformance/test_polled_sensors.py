@@ -7,11 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_bridge import Quality, senml
-from device_bridge.buses import i2c_owner
-from device_bridge.buses.i2c_lock import FileLock
-from device_bridge.clock import Clock
-from device_bridge.messages import MessageMaker
+from device_bridge import Quality
+from device_bridge.buses.i2c import owner as i2c_owner
+from device_bridge.buses.i2c.locks import FileLock
+from device_bridge.messages import Clock, MessageMaker, senml
 from iofog_sdk import IoMessage
 from simulated_devices import SimulatedI2cBus
 

@@ -12,7 +12,7 @@ import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.buses import GpioBus, GpioLine, GpioSettings, LineConfig
-from device_bridge.buses.gpio_uapi import FALLING, RISING
+from device_bridge.buses.gpio.uapi import FALLING, RISING
 from digital_inputs.service import DigitalInputs
 
 from ..services.serving import bridging, settings_of

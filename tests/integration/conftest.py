@@ -14,7 +14,7 @@ from resource import RLIMIT_FSIZE, setrlimit
 
 import pytest
 
-from device_bridge import senml
+from device_bridge.messages import senml
 from iofog_sdk import Backoff, SequenceTracker, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from simulated_devices import SimulatedSerialLine

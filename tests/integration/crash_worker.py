@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 from device_bridge import OutboxSettings
-from device_bridge.delivery import Delivery
-from device_bridge.outbox import Outbox
+from device_bridge.outbox.delivery import Delivery
+from device_bridge.outbox.durable import Outbox
 from iofog_sdk import ConsoleLink, Receipt
 
 

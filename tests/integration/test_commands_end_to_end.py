@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from device_bridge.messages import RESULT_TYPE
+from device_bridge.messages.maker import RESULT_TYPE
 from iofog_sdk import IoMessage, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from serial_instrument.emulator import DEVICES

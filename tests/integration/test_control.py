@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from iofog_sdk import ConnectionLost, RequestRefused
-from iofog_sdk.control import Control
+from iofog_sdk.agent.control import Control
 
 from .conftest import Steps, until
 

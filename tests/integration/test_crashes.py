@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from device_bridge.outbox import _FORGET_AFTER
+from device_bridge.outbox.durable import _FORGET_AFTER
 
 from . import crash_worker
 

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from device_bridge.delivery import WINDOW
+from device_bridge.outbox.delivery import WINDOW
 from gps_receiver.emulator import encode
 from local_agent import LocalAgent
 

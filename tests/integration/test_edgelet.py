@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from iofog_sdk import NodeNotFound, NodeUnreachable, RequestRefused, connect
-from iofog_sdk.backoff import Backoff
-from iofog_sdk.edgelet import EdgeletClient, EdgeletControl
-from iofog_sdk.host import AGENT_HOST, EDGELET_HOST, found
-from iofog_sdk.service_account import ServiceAccount
+from iofog_sdk.edgelet.control import EdgeletClient, EdgeletControl
+from iofog_sdk.http.hosts import AGENT_HOST, EDGELET_HOST, found
+from iofog_sdk.http.service_account import ServiceAccount
+from iofog_sdk.links.backoff import Backoff
 from local_agent import LocalAgent
 from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer

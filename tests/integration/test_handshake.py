@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from iofog_sdk import NodeUnreachable
-from iofog_sdk.connection import SocketConnection
+from iofog_sdk.http.websocket_connection import SocketConnection
 
 
 @pytest.mark.parametrize(

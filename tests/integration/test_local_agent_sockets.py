@@ -6,8 +6,9 @@ import contextlib
 import pytest
 from wsproto.frame_protocol import FrameProtocol
 
-from iofog_sdk import IoMessage, frames
-from iofog_sdk.websocket import Opcode, encode_frame
+from iofog_sdk import IoMessage
+from iofog_sdk.http import frames
+from iofog_sdk.http.websocket import Opcode, encode_frame
 from local_agent import AgentConfig, LocalAgent, Microservice, Route
 
 from .conftest import agent_config, until

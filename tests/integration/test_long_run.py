@@ -8,12 +8,12 @@ import os
 
 import pytest
 
-from device_bridge.clock import Clock
-from device_bridge.delivery import Delivery
-from device_bridge.messages import MessageMaker
-from device_bridge.outbox import Outbox
+from device_bridge.messages.clock import Clock
+from device_bridge.messages.maker import MessageMaker
+from device_bridge.outbox.delivery import Delivery
+from device_bridge.outbox.durable import Outbox
 from device_bridge.reading import Reading
-from device_bridge.settings import OutboxSettings
+from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import connect
 
 from .conftest import until

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from device_bridge import Quality, senml
-from device_bridge.messages import RESULT_TYPE
+from device_bridge import Quality
+from device_bridge.messages import senml
+from device_bridge.messages.maker import RESULT_TYPE
 from iofog_sdk import IoMessage, connect
-from iofog_sdk.mqtt_connection import MqttConnection
-from iofog_sdk.mqtt_messages import Publication
-from iofog_sdk.mqtt_options import MqttOptions
+from iofog_sdk.mqtt.connection import MqttConnection
+from iofog_sdk.mqtt.messages import Publication
+from iofog_sdk.mqtt.options import MqttOptions
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from local_agent.nats_server import NatsServer
 from mqtt_bridge.emulator import MqttPlug, settings_for

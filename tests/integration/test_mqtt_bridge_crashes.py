@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from iofog_sdk.mqtt_messages import Publication
+from iofog_sdk.mqtt.messages import Publication
 
 from .conftest import environment, until
 from .nodes import MosquittoNode

@@ -6,11 +6,11 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind
-from device_bridge.bridge import Bridge
-from device_bridge.incoming import Incoming
-from device_bridge.settings import OutboxSettings
+from device_bridge.outbox.inbound import Incoming
+from device_bridge.runtime.supervisor import Bridge
+from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import IoMessage
-from iofog_sdk.mqtt_messages import Publication, Recent
+from iofog_sdk.mqtt.messages import Publication, Recent
 from mqtt_bridge.service import MqttBridge
 
 from ..services.serving import settings_of

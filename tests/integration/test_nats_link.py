@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from iofog_sdk import IoMessage, MessageError, NodeNotFound, connect
-from iofog_sdk.nats_link import NatsLink
-from iofog_sdk.nats_options import nats_options
+from iofog_sdk.nats.link import NatsLink
+from iofog_sdk.nats.options import nats_options
 from local_agent.nats_server import NatsServer
 
 from .conftest import Steps, until

@@ -21,8 +21,8 @@ from iofog_sdk import (
     RequestRefused,
     SequenceTracker,
     connect,
-    frames,
 )
+from iofog_sdk.http import frames
 from local_agent import LocalAgent
 
 from .conftest import Steps, agent_config, environment, until

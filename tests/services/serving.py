@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 
-from device_bridge.bridge import Bridge
+from device_bridge.runtime import Bridge
 from device_bridge.settings import SettingsSources
 from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
 

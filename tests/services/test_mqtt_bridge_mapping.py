@@ -8,10 +8,11 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError, senml
-from device_bridge.fields import RecordField
+from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError
+from device_bridge.messages import senml
+from device_bridge.protocols import RecordField
 from iofog_sdk import Address, IoMessage, address_of
-from iofog_sdk.mqtt_messages import Delivered
+from iofog_sdk.mqtt import Delivered
 from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
 from mqtt_bridge.discovery import Discovery
 from mqtt_bridge.hops import MAX_HOPS

@@ -13,7 +13,7 @@ import pytest
 import register_sensor
 from device_bridge import DeviceError, DeviceErrorKind, Quality, SettingsError
 from device_bridge.buses import I2cBus, I2cSettings, number_of
-from device_bridge.profiles import profile_names
+from device_bridge.settings import profile_names
 from register_sensor.chip import ChipField, ChipSettings, checked, clock_bytes
 from register_sensor.driver import ChipDriver
 from register_sensor.emulator import ProfileChip

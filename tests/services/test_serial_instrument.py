@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from serial.tools import list_ports
 
 from device_bridge import Command, Quality, SettingsError
-from device_bridge.bridge import DeviceState
-from device_bridge.framing import framer_for
-from device_bridge.profiles import profile_names
+from device_bridge.protocols import framer_for
+from device_bridge.runtime import DeviceState
+from device_bridge.settings import profile_names
 from serial_instrument.emulator import DEVICES
 from serial_instrument.records import taker_for
 from serial_instrument.service import SerialInstrument

@@ -17,7 +17,7 @@ from device_bridge import (
     Reading,
     Result,
 )
-from device_bridge.bridge import Bridge, DeviceState
+from device_bridge.runtime.supervisor import Bridge, DeviceState
 
 
 class Probe(DeviceService[CommandedSettings]):

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Reading, ServiceSettings
-from device_bridge.bridge import Bridge
+from device_bridge.runtime.supervisor import Bridge
 
 from ..integration.conftest import Steps
 
@@ -47,7 +47,7 @@ async def test_readings_of_short_sessions_over_a_network_do_not_shorten_the_wait
 
 
 async def test_a_session_that_lasts_begins_anew(monkeypatch):
-    monkeypatch.setattr("device_bridge.bridge._STEADY_AFTER_S", -1.0)
+    monkeypatch.setattr("device_bridge.runtime.supervisor._STEADY_AFTER_S", -1.0)
     backoff = Steps()
     async with bridging(backoff):
         while len(backoff.taken) < 4:

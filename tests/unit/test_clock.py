@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bridge import OutboxSettings, Reading, senml
-from device_bridge.clock import Clock
-from device_bridge.messages import MessageMaker
-from device_bridge.outbox import Outbox
+from device_bridge import OutboxSettings, Reading
+from device_bridge.messages import senml
+from device_bridge.messages.clock import Clock
+from device_bridge.messages.maker import MessageMaker
+from device_bridge.outbox.durable import Outbox
 from iofog_sdk import IoMessage
 
 RIGHT = 1_795_448_768.0

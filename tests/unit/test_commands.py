@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Command, CommandedSettings, CommandError, Result
-from device_bridge.commands import MAX_BYTES, MAX_WAITING, CommandRunner, parse_commands
+from device_bridge.runtime.commands import MAX_BYTES, MAX_WAITING, CommandRunner, parse_commands
 from iofog_sdk import IoMessage
 
 SENT_MS = 1_795_472_104_000

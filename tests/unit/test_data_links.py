@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bridge import senml
+from device_bridge.messages import senml
 from iofog_sdk import NodeNotFound, connect
-from iofog_sdk.data_plane import Inbox, InFlight
 from iofog_sdk.errors import ConnectionLost, ReceiptTimeout
-from iofog_sdk.frames import Receipt
-from iofog_sdk.identity import identity_from
-from iofog_sdk.link_url import Number, read_url, without_secret
-from iofog_sdk.message import IoMessage
-from iofog_sdk.nats_messages import command_id
-from iofog_sdk.nkeys import CredentialsError, decode_seed, read_credentials, sign
-from iofog_sdk.senml_split import split_by_quantity
+from iofog_sdk.links.identity import identity_from
+from iofog_sdk.links.in_flight import InFlight
+from iofog_sdk.links.inbox import Inbox
+from iofog_sdk.links.receipts import Receipt
+from iofog_sdk.links.url import Number, read_url, without_secret
+from iofog_sdk.messages.iomessage import IoMessage
+from iofog_sdk.messages.senml_split import split_by_quantity
+from iofog_sdk.nats.credentials import CredentialsError, decode_seed, read_credentials, sign
+from iofog_sdk.nats.messages import command_id
 
 RFC_8032 = [  # section 7.1, tests 1 and 3
     (
@@ -183,7 +184,7 @@ def test_a_node_with_an_agent_pays_for_no_other_link():
     """Libraries for NATS, MQTT and credentials cost memory on a small board."""
     code = (
         "import sys, gps_receiver.service; from iofog_sdk import connect; connect({'SELFNAME': 'x'}); "
-        "print(*{'nats', 'paho', 'ctypes', 'iofog_sdk.edgelet'} & set(sys.modules))"
+        "print(*{'nats', 'paho', 'ctypes', 'iofog_sdk.edgelet.control'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bridge.debounce import Debounce
+from device_bridge.control.debounce import Debounce
 
 
 def test_without_a_time_every_change_counts():

@@ -15,7 +15,7 @@ from deployment.fleet_file import read_fleet
 from deployment.generations import GENERATIONS
 from deployment.render import render
 from deployment.samples import FOLDERS, samples
-from device_bridge.settings import SettingsSources
+from device_bridge.settings.sources import SettingsSources
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "deploy" / "fleet.example.yaml"

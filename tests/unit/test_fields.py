@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Quality
-from device_bridge.fields import FieldSettings, RecordField, is_finite
+from device_bridge.protocols.fields import FieldSettings, RecordField, is_finite
 
 RAW = st.one_of(
     st.none(),

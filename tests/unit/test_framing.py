@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import SettingsError
-from device_bridge.checksums import Checksum, ChecksumSettings
-from device_bridge.framing import (
+from device_bridge.protocols.checksums import Checksum, ChecksumSettings
+from device_bridge.protocols.framing import (
     CobsFraming,
     DelimiterFraming,
     FixedFraming,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from device_bridge.buses.gpio_address import AddressError, Chip, find_line
+from device_bridge.buses.gpio.address import AddressError, Chip, find_line
 
 
 def board(*chips):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.buses import GpioBus, GpioLine, GpioSettings, LineConfig
-from device_bridge.buses import gpio_uapi as uapi
-from device_bridge.debounce import Debounce
+from device_bridge.buses.gpio import uapi
+from device_bridge.control.debounce import Debounce
 from simulated_devices import SimulatedGpio, SimulatedGpioChip
 
 BOTH = LineConfig(rising=True, falling=True)

@@ -9,7 +9,7 @@ import gpiozero
 import pytest
 
 from device_bridge import DeviceError
-from device_bridge.buses.gpiozero_factory import GpioChipFactory
+from device_bridge.buses.gpio.gpiozero_factory import GpioChipFactory
 from simulated_devices import SimulatedGpio
 
 

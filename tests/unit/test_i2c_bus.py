@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import DeviceError, DeviceErrorKind
-from device_bridge.buses import I2cBus, I2cSettings, i2c_owner
-from device_bridge.buses.i2c_lock import FileLock, Part, TaskLock
+from device_bridge.buses import I2cBus, I2cSettings
+from device_bridge.buses.i2c import owner as i2c_owner
+from device_bridge.buses.i2c.locks import FileLock, Part, TaskLock
 from simulated_devices import NoAcknowledge, RegisterChip, SimulatedI2cBus
 
 

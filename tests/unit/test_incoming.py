@@ -2,15 +2,16 @@
 
 import pytest
 
-from device_bridge import Passed, Quality, Reading, senml
-from device_bridge.clock import Clock
-from device_bridge.commands import CommandRunner
-from device_bridge.delivery import Delivery
+from device_bridge import Passed, Quality, Reading
 from device_bridge.filters import FilterChain, MovingAverage
-from device_bridge.incoming import Incoming, is_command
-from device_bridge.messages import MessageMaker
-from device_bridge.outbox import Outbox
-from device_bridge.settings import CommandedSettings, OutboxSettings
+from device_bridge.messages import senml
+from device_bridge.messages.clock import Clock
+from device_bridge.messages.maker import MessageMaker
+from device_bridge.outbox.delivery import Delivery
+from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.inbound import Incoming, is_command
+from device_bridge.runtime.commands import CommandRunner
+from device_bridge.service_settings import CommandedSettings, OutboxSettings
 from iofog_sdk import Address, IoMessage, MessageError, Receipt
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from iofog_sdk import IoMessage, MessageError, MessageTemplate, frames
+from iofog_sdk import IoMessage, MessageError, MessageTemplate
+from iofog_sdk.http import frames
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "iomessage_v4.json").read_text())
 MESSAGES = [v for v in VECTORS if v["kind"] == "iomessage"]

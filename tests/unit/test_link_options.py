@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iofog_sdk import NodeNotFound, connect
-from iofog_sdk.mqtt_options import MqttOptions, mqtt_options
-from iofog_sdk.nats_options import NatsOptions, nats_options
+from iofog_sdk.mqtt.options import MqttOptions, mqtt_options
+from iofog_sdk.nats.options import NatsOptions, nats_options
 from local_agent.service_accounts import Authority
 
 KNOWN = "known are {application}, {microservice}"

@@ -4,11 +4,12 @@ import math
 
 import pytest
 
-from device_bridge import OutboxSettings, Quality, Quantity, Reading, senml
-from device_bridge.clock import Clock
+from device_bridge import OutboxSettings, Quality, Quantity, Reading
 from device_bridge.filters import Deadband, FilterChain
-from device_bridge.messages import MessageMaker
-from device_bridge.outbox import Outbox
+from device_bridge.messages import senml
+from device_bridge.messages.clock import Clock
+from device_bridge.messages.maker import MessageMaker
+from device_bridge.outbox.durable import Outbox
 from iofog_sdk import IoMessage
 
 

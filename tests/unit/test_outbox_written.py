@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from device_bridge import OutboxSettings
-from device_bridge.incoming import Incoming
-from device_bridge.outbox import Outbox
-from device_bridge.store import Store, StoreError
+from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.inbound import Incoming
+from device_bridge.outbox.sqlite_store import Store, StoreError
 from iofog_sdk import IoMessage
 
 
@@ -33,7 +33,7 @@ class Disk(Store):
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.Store", Disk)
+    monkeypatch.setattr("device_bridge.outbox.durable.Store", Disk)
     monkeypatch.setattr(Disk, "allowed", threading.Event())
     monkeypatch.setattr(Disk, "broken", False)
     yield Disk

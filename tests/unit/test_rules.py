@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Quality, Reading, SettingsError
-from device_bridge.rules import Rules, RuleSettings
+from device_bridge.control.rules import Rules, RuleSettings
 
 
 def rules_of(**members):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bridge import Quality, Reading, senml
-from device_bridge.senml import SenmlError
+from device_bridge import Quality, Reading
+from device_bridge.messages import senml
+from device_bridge.messages.senml import SenmlError
 
 T = 1_795_448_768.25
 

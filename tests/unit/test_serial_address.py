@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from device_bridge import DeviceError, SettingsError
-from device_bridge.buses import serial_address
-from device_bridge.buses.serial_address import find_tty
+from device_bridge.buses.serial import address as serial_address
+from device_bridge.buses.serial.address import find_tty
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from iofog_sdk import NodeUnreachable
-from iofog_sdk.service_account import ServiceAccount
+from iofog_sdk.http.service_account import ServiceAccount
 
 
 def account_with(folder, token):

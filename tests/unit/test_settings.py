@@ -14,9 +14,9 @@ from msgspec import Meta
 
 from climate_sensor.service import ClimateSensor
 from device_bridge import ServiceSettings, Settings, SettingsError
-from device_bridge.readme import with_tables
-from device_bridge.settings import SettingsSources
-from device_bridge.settings_help import json_schema
+from device_bridge.runtime.readme import with_tables
+from device_bridge.settings.explain import json_schema
+from device_bridge.settings.sources import SettingsSources
 from digital_inputs.service import DigitalInputs
 from digital_outputs.service import DigitalOutputs
 from gps_receiver.service import GpsReceiver

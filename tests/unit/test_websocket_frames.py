@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
-from iofog_sdk.websocket import Frame, FrameReader, Opcode, WebSocketError, accept_for, encode_close, encode_frame
+from iofog_sdk.http.websocket import (
+    Frame,
+    FrameReader,
+    Opcode,
+    WebSocketError,
+    accept_for,
+    encode_close,
+    encode_frame,
+)
 
 SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
 

@@ -1,19 +1,36 @@
-"""Ways to a device. Only these modules touch device files; each is loaded when something of it is first used."""
+"""Buses: the only modules that touch device files."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .framed_line import FramedLine
-    from .gpio_bus import EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
-    from .gpio_uapi import LineConfig
-    from .i2c_bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
-    from .i2c_errors import I2cRetries
-    from .serial_bus import Rs485Settings, SerialBus, SerialSettings
+    from .gpio.bus import Bias, Drive, EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
+    from .gpio.uapi import LineConfig
+    from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
+    from .i2c.errors import I2cRetries
+    from .serial.bus import SerialBus
+    from .serial.framed_line import FramedLine
+    from .serial.port import Rs485Settings, SerialSettings
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "gpio.bus": ("Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
+            "gpio.uapi": ("LineConfig",),
+            "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
+            "i2c.errors": ("I2cRetries",),
+            "serial.bus": ("SerialBus",),
+            "serial.port": ("Rs485Settings", "SerialSettings"),
+            "serial.framed_line": ("FramedLine",),
+        },
+    )
 
 __all__ = [
+    "Bias",
+    "Drive",
     "EdgeBatch",
     "FramedLine",
     "GpioBus",
@@ -31,20 +48,3 @@ __all__ = [
     "SerialSettings",
     "number_of",
 ]
-
-_MODULES = {
-    "framed_line": ("FramedLine",),
-    "gpio_bus": ("EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
-    "gpio_uapi": ("LineConfig",),
-    "i2c_bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
-    "i2c_errors": ("I2cRetries",),
-    "serial_bus": ("Rs485Settings", "SerialBus", "SerialSettings"),
-}
-_WHERE = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    # A service has one bus; on a small board the others would cost it time and memory for nothing.
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)

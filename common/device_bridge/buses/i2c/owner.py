@@ -1,0 +1,312 @@
+"""The one owner of an I2C bus in this process: its thread, its locks, retries, and what went wrong in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...errors import DeviceError, DeviceErrorKind
+from .adapter import SIMULATED, I2cAdapter, Message, open_adapter
+from .errors import FAULTS, UNOPENED, I2cRetries
+from .locks import FileLock, Part, TaskLock
+
+T = TypeVar("T")
+Route = tuple[tuple[int, int], ...]
+"""Multiplexers on the way to a device, each with its address and channel, the nearest first."""
+
+_MUX_PART = Part(1 << 60, (1 << 60) + 1)
+"""Held while a multiplexer's channel is selected, so that nobody selects another meanwhile."""
+WHOLE_BUS = Part(0, 1 << 61)
+_GRACE_S = 1.0
+_LONGEST_LOCK_POLL_S = 0.01
+
+
+class _Thread:
+    """Does blocking calls one after another. A daemon: a call that never returns does not keep the process."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def call(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """The job's result, some time."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def tell(outcome: Callable[[Any], None], value: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(outcome, value)
+
+        def do() -> None:
+            try:
+                result = job()
+            except Exception as error:
+                tell(future.set_exception, error)
+            else:
+                tell(future.set_result, result)
+
+        self._jobs.put(do)
+        future.add_done_callback(lambda done: done.exception())  # who asked may have left
+        return future
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Does the job after those before it; nobody waits for it."""
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def end(self) -> None:
+        """Ends after the jobs given so far."""
+        self._jobs.put(None)
+
+
+class BusOwner:
+    """One bus, for everything in this process that uses it.
+
+    Parameters:
+        path: `/dev/i2c-N`, or `sim:` and the socket of an emulated bus.
+        timeout_s: the most that a transfer may take.
+        lock_timeout_s: the most to wait for another process.
+        lock_file: what is locked among processes; None for nothing.
+    """
+
+    def __init__(self, path: str, timeout_s: float, lock_timeout_s: float, lock_file: str | None) -> None:
+        self.path = path
+        self.users = 0
+        self.counts: Counter[str] = Counter()
+        self._timeout_s, self._lock_timeout_s, self._lock_file = timeout_s, lock_timeout_s, lock_file
+        self._thread = _Thread(f"i2c {path}")
+        self._turn = asyncio.Lock()
+        self._tasks = TaskLock()
+        self._adapter: I2cAdapter | None = None
+        self._lock: FileLock | None = None
+        self._abandoned: asyncio.Future[Any] | None = None
+        """A transfer that nobody waits for any more."""
+        self._idle_since: dict[int, float] = {}
+        self.busy_s = self.waited_s = 0.0
+
+    async def open(self) -> None:
+        """Opens the bus, if it is not open. Raises DeviceError."""
+        async with self._turn:
+            if self._adapter is None:
+                try:
+                    self._adapter, self._lock = await self._call(self._open)
+                except DeviceError:
+                    raise
+                except OSError as error:
+                    raise DeviceError.from_os(error, self.path, UNOPENED) from None
+
+    def close(self) -> None:
+        """Closes it, after the transfer that is under way."""
+
+        def close() -> None:
+            if self._adapter is not None:
+                self._adapter.close()
+            if self._lock is not None:
+                self._lock.close()
+
+        self._thread.post(close)
+        self._thread.end()
+
+    def _open(self) -> tuple[I2cAdapter, FileLock | None]:
+        adapter = open_adapter(self.path, self._timeout_s)
+        if self._lock_file is None:
+            return adapter, None
+        try:
+            return adapter, FileLock(self._lock_file, make=self._lock_file != self.path)
+        except OSError as error:
+            adapter.close()
+            kind = DeviceErrorKind.PERMISSION if isinstance(error, PermissionError) else DeviceErrorKind.NOT_FOUND
+            detail = f"it cannot be locked: {error.strerror}; bus.lock_directory has to be a folder to write in"
+            raise DeviceError(kind, self._lock_file, detail) from None
+
+    @contextlib.asynccontextmanager
+    async def holding(self, part: Part) -> AsyncIterator[None]:
+        """Holds a part of the bus within the block. Raises DeviceError (busy) when somebody else keeps it."""
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(self._lock_timeout_s):
+                await self._tasks.take(part)
+        except TimeoutError:
+            raise self._kept("a task of this service") from None
+        try:
+            await self._take_file(part)
+        except BaseException:
+            self._tasks.give(part)
+            raise
+        self.waited_s += time.monotonic() - start
+        try:
+            yield
+        finally:
+            if self._abandoned is not None and not self._abandoned.done():
+                self._abandoned.add_done_callback(lambda _: self._give(part))  # it is still on the wires
+            else:
+                self._give(part)
+
+    def _give(self, part: Part) -> None:
+        if self._lock is not None:
+            self._lock.give(part)
+        self._tasks.give(part)
+
+    def _kept(self, by: str) -> DeviceError:
+        return DeviceError(DeviceErrorKind.BUSY, self.path, f"{by} keeps it for more than {self._lock_timeout_s:g} s")
+
+    async def _take_file(self, part: Part) -> None:
+        lock = self._lock
+        if lock is None or lock.take(part):
+            return
+        self.counts["lock_waits"] += 1
+        deadline = time.monotonic() + self._lock_timeout_s
+        pause_s = 0.0005
+        while not lock.take(part):
+            if time.monotonic() > deadline:
+                raise self._kept("another process")
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - not for secrets
+            pause_s = min(pause_s * 2, _LONGEST_LOCK_POLL_S)
+
+    async def transfer(
+        self,
+        route: Route,
+        address: int,
+        messages: Sequence[Message],
+        *,
+        gap_s: float,
+        retries: I2cRetries,
+        whole: bool = False,
+    ) -> list[bytes]:
+        """One transfer, tried again where that may help. The caller holds the device's part.
+
+        Parameters:
+            route: multiplexers before the device.
+            address: of the device, 7 bits.
+            messages: bytes to write and counts to read.
+            gap_s: least time since the device's last transfer.
+            retries: by kind of error.
+            whole: whether the caller holds the whole bus.
+
+        Raises DeviceError.
+        """
+        attempts = 0
+        while True:
+            try:
+                return await self._transfer(route, address, messages, gap_s, whole)
+            except DeviceError as error:
+                failed = error
+            except OSError as error:
+                failed = DeviceError.from_os(error, self.name(route, address), FAULTS)
+            self.counts[failed.kind.name.lower()] += 1
+            if attempts >= retries.of(failed.kind):
+                raise failed
+            attempts += 1
+            self.counts["retries"] += 1
+            await asyncio.sleep(max(gap_s, 0.001) * 2**attempts)
+
+    async def _transfer(
+        self, route: Route, address: int, messages: Sequence[Message], gap_s: float, whole: bool
+    ) -> list[bytes]:
+        device = part_of(route, address).start
+        if gap_s and (rest_s := self._idle_since.get(device, 0.0) + gap_s - time.monotonic()) > 0:
+            await asyncio.sleep(rest_s)
+        self.counts["transfers"] += 1
+        selecting = self.holding(_MUX_PART) if route and not whole else contextlib.nullcontext()
+        try:
+            async with selecting, self._turn:
+                if route:
+                    return await self._call(lambda: self._routed(route, address, messages))
+                return await self._call(lambda: self._timed(address, messages))
+        finally:
+            if gap_s:
+                self._idle_since[device] = time.monotonic()
+
+    def _timed(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+        if self._adapter is None:
+            raise OSError(errno.ENODEV, "closed")
+        start = time.monotonic()
+        try:
+            return self._adapter.transfer(address, messages)
+        finally:
+            self.busy_s += time.monotonic() - start
+
+    def _routed(self, route: Route, address: int, messages: Sequence[Message]) -> list[bytes]:
+        for mux, channel in route:
+            self._timed(mux, [bytes([1 << channel])])
+        try:
+            return self._timed(address, messages)
+        finally:
+            # No channel stays open: the same address may be in use behind another multiplexer.
+            for mux, _ in reversed(route):
+                try:
+                    self._timed(mux, [b"\0"])
+                except OSError:
+                    self.counts["mux_faults"] += 1
+
+    async def _call(self, job: Callable[[], T]) -> T:
+        """Has the thread do it. Raises DeviceError (timeout) when it does not return in time."""
+        if self._abandoned is not None and not self._abandoned.done():
+            await asyncio.wait((self._abandoned,), timeout=self._timeout_s)
+            if not self._abandoned.done():
+                detail = "the kernel has not ended an earlier transfer yet"
+                raise DeviceError(DeviceErrorKind.TIMEOUT, self.path, detail)
+        limit_s = self._timeout_s * 4 + _GRACE_S
+        future = self._thread.call(job)
+        try:
+            done, _ = await asyncio.wait((future,), timeout=limit_s)
+        except asyncio.CancelledError:
+            self._abandoned = future
+            raise
+        if not done:
+            self._abandoned = future
+            raise DeviceError(DeviceErrorKind.TIMEOUT, self.path, f"a transfer did not end within {limit_s:g} s")
+        return future.result()
+
+    def name(self, route: Route, address: int) -> str:
+        """A device as people know it: `/dev/i2c-1 0x70.3 0x48`."""
+        return " ".join([self.path, *(f"0x{mux:02x}.{channel}" for mux, channel in route), f"0x{address:02x}"])
+
+
+def part_of(route: Route, address: int) -> Part:
+    """The part of the bus that is one device."""
+    number = 0
+    for mux, channel in route:
+        number = number << 10 | (mux & 0x7F) << 3 | channel
+        number += 1
+    start = number << 7 | address  # two multiplexers deep fit below _MUX_PART by far
+    return Part(start, start + 1)
+
+
+_owners: dict[str, BusOwner] = {}
+
+
+def owner_of(path: str, timeout_s: float, lock_timeout_s: float, lock_directory: str) -> BusOwner:
+    """The owner of a bus; the first user of a path decides the times and the lock."""
+    key = path if path.startswith(SIMULATED) else str(Path(path).resolve())
+    owner = _owners.get(key)
+    if owner is None:
+        name = Path(path.removeprefix(SIMULATED)).name
+        if lock_directory:
+            lock_file = str(Path(lock_directory) / f"{name}.lock")
+        else:
+            lock_file = f"{path.removeprefix(SIMULATED)}.lock" if path.startswith(SIMULATED) else path
+        owner = _owners[key] = BusOwner(path, timeout_s, lock_timeout_s, lock_file)
+    owner.users += 1
+    return owner
+
+
+def leave(owner: BusOwner) -> None:
+    """Ends a use; the last one closes the bus."""
+    owner.users -= 1
+    if not owner.users:
+        for key in [key for key, known in _owners.items() if known is owner]:
+            del _owners[key]
+        owner.close()

@@ -1,0 +1,202 @@
+"""A serial line on the event loop: read in batches from the descriptor, written with back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+from ...errors import DeviceError, DeviceErrorKind
+from .port import OpenPort, Rs485Settings, SerialSettings
+
+__all__ = ["Rs485Settings", "SerialBus", "SerialSettings"]
+
+_READ_SIZE = 64 * 1024
+_MOST_UNREAD = 256 * 1024
+
+
+class SerialBus:
+    """One open serial port.
+
+    Parameters:
+        settings: which port, and how it is set.
+
+    `open` raises DeviceError (not found, permission, busy), or SettingsError when the address can never be a serial
+    port. One task may read and any number may write.
+    """
+
+    def __init__(self, settings: SerialSettings) -> None:
+        self._settings = settings
+        self._port: OpenPort | None = None
+        self._fd = -1
+        self._unread = b""
+        self._lost: DeviceError | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._watched = False
+        self._ended = asyncio.Event()
+        self._writing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Opens and locks the port, with nothing old in its input buffer."""
+        settings = self._settings
+        if "://" in settings.port:
+            opening = asyncio.ensure_future(asyncio.to_thread(OpenPort, settings))
+            try:
+                self._port = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close_unwanted)
+                raise
+        else:
+            self._port = OpenPort(settings)
+        self._fd = self._port.fd
+        self._watch()
+
+    async def read(self) -> bytes:
+        """Whatever has come, at least one byte. Cancelling it loses nothing.
+
+        Raises DeviceError (gone) when the device is unplugged, after everything that came before was read.
+        """
+        while not self._unread:
+            if self._lost:
+                raise self._lost
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._take_unread()
+
+    async def rest(self, seconds: float) -> None:
+        """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), max(seconds, 0.0))
+        if self._lost:
+            raise self._lost
+
+    def discard_input(self) -> None:
+        """Forgets what has come and was not read, so that an answer is not mixed with what came before it."""
+        if self._fd >= 0 and not self._lost:
+            self._receive()
+        self._take_unread()
+
+    async def write(self, data: bytes, timeout_s: float = 5.0) -> None:
+        """Gives all of it to the port, waiting while that is busy; writers take turns.
+
+        Raises DeviceError: timeout when the port does not take it in time (what is left is then not sent later), gone
+        when the device is unplugged.
+        """
+        left = memoryview(data)
+        try:
+            async with asyncio.timeout(timeout_s), self._writing:
+                while left := left[self._send(left) :]:
+                    await self._writable()
+        except TimeoutError:
+            if self._port:
+                self._port.discard_output()
+            detail = (
+                f"takes no data: {len(left)} of {len(data)} bytes left after {timeout_s:g} s; is flow control right?"
+            )
+            raise DeviceError(DeviceErrorKind.TIMEOUT, self._settings.port, detail) from None
+
+    async def close(self) -> None:
+        """Closes the port; harmless when it is not open."""
+        if self._port is None:
+            return
+        if self._pause:
+            self._pause.cancel()
+        self._fail("closed")
+        asyncio.get_running_loop().remove_writer(self._fd)
+        if self._writer and not self._writer.done():
+            self._writer.set_result(None)
+        port, self._port, self._fd = self._port, None, -1
+        port.close()
+
+    def _take_unread(self) -> bytes:
+        data, self._unread = self._unread, b""
+        if not self._watched and self._pause is None:
+            self._watch()
+        return data
+
+    def _watch(self) -> None:
+        self._pause = None
+        if self._fd >= 0 and not self._lost:
+            asyncio.get_running_loop().add_reader(self._fd, self._readable)
+            self._watched = True
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self._watched = False
+
+    def _readable(self) -> None:
+        self._receive()
+        if self._settings.coalesce_s and not self._lost:
+            self._unwatch()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._pause = asyncio.get_running_loop().call_later(self._settings.coalesce_s, self._after_rest)
+
+    def _after_rest(self) -> None:
+        """Reads on without asking the kernel first, as long as something comes; then it asks again."""
+        if len(self._unread) < _MOST_UNREAD and self._receive() and not self._lost:
+            self._rest()
+        else:
+            self._watch()
+
+    def _receive(self) -> bool:
+        try:
+            data = os.read(self._fd, _READ_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._fail(f"unplugged ({error.strerror})")
+            return False
+        if not data:
+            self._fail("unplugged (end of file)")
+            return False
+        self._unread = self._unread + data if self._unread else data
+        if len(self._unread) >= _MOST_UNREAD:
+            self._unwatch()
+        self._wake()
+        return True
+
+    def _fail(self, detail: str) -> None:
+        self._lost = self._lost or DeviceError(DeviceErrorKind.GONE, self._settings.port, detail)
+        self._ended.set()
+        self._unwatch()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reader and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _send(self, data: memoryview) -> int:
+        if self._lost:
+            raise self._lost
+        if self._fd < 0:
+            raise DeviceError(DeviceErrorKind.GONE, self._settings.port, "is not open")
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            detail = f"unplugged ({error.strerror})"
+            raise DeviceError(DeviceErrorKind.GONE, self._settings.port, detail) from None
+
+    async def _writable(self) -> None:
+        loop, fd = asyncio.get_running_loop(), self._fd
+        ready = self._writer = loop.create_future()
+        loop.add_writer(fd, lambda: None if ready.done() else ready.set_result(None))
+        try:
+            await ready
+        finally:
+            if fd == self._fd:  # closed meanwhile: its number may be another file's by now
+                loop.remove_writer(fd)
+
+
+def _close_unwanted(opening: asyncio.Future[OpenPort]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

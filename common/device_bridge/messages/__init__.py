@@ -1,0 +1,25 @@
+"""Readings and results become ioMessages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .maker import MessageMaker
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "clock": ("Clock",),
+            "maker": ("MessageMaker",),
+        },
+    )
+
+__all__ = [
+    "Clock",
+    "MessageMaker",
+    "senml",
+]

@@ -1,0 +1,31 @@
+"""What waits between device and node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .delivery import Delivery, Way
+    from .durable import Outbox
+    from .inbound import Incoming
+    from .sqlite_store import Entry
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "delivery": ("Delivery", "Way"),
+            "durable": ("Outbox",),
+            "inbound": ("Incoming",),
+            "sqlite_store": ("Entry",),
+        },
+    )
+
+__all__ = [
+    "Delivery",
+    "Entry",
+    "Incoming",
+    "Outbox",
+    "Way",
+]

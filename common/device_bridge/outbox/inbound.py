@@ -1,0 +1,85 @@
+"""Messages of other microservices for a service that passes them on, kept until it has."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from iofog_sdk import IoMessage, MessageError
+
+from ..service_settings import OutboxSettings
+from .durable import Outbox
+
+log = logging.getLogger("device_bridge")
+
+_REMEMBERED = 1000
+
+
+class Incoming(Outbox):
+    """An outbox the other way round: from the node to the device. It counts messages, not readings.
+
+    Parameters:
+        settings: bounds and durability, those of the outbox.
+        file: where messages are kept on disk; None keeps all in memory.
+        publisher: the microservice's own, whose messages are not passed on when they come back.
+        group: `groupid` of this run.
+    """
+
+    def __init__(self, settings: OutboxSettings, file: Path | None, publisher: str, group: str) -> None:
+        super().__init__(settings, file)
+        self._publisher, self._group = publisher, group
+        self._known: dict[str, None] = {}
+        self._given_up = ""
+        self.outgoing: Outbox | None = None
+        """The way back: where what the service says waits, and who tells that it is written."""
+        self.ignored: Counter[str] = Counter()
+        """Messages that were not put in, by reason."""
+
+    async def accept(self, message: IoMessage) -> None:
+        """Puts a message in, unless it is one of our own or has come before.
+
+        Returns when it is as safe as the settings ask for: whoever has sent it may be told then.
+        """
+        if message.groupid == self._group or (message.publisher and message.publisher == self._publisher):
+            self.ignored["own"] += 1
+            return
+        if message.id:
+            if message.id in self._known:
+                self.ignored["again"] += 1
+                return
+            self._known[message.id] = None
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        await self.wait_room()
+        try:
+            self.put(message.to_bytes(), 1)
+        except MessageError as error:
+            log.warning("message %s cannot be kept: %s", message.id, error)
+            self.refuse(1, "not encodable")
+        await self.wait_written()
+
+    def give_up(self, reason: str) -> None:
+        """The acknowledgement that comes next is none: its message is dropped for this reason."""
+        self._given_up = reason
+
+    def acknowledge(self, refused: str = "") -> None:
+        reason, self._given_up = self._given_up or refused, ""
+        super().acknowledge(reason)
+
+
+class _Command(msgspec.Struct):
+    command: str
+    ok: bool | None = None
+
+
+def is_command(message: IoMessage) -> bool:
+    """Whether a message says what to do, `{"command": …}`, and not what became of that."""
+    if message.contentdata.lstrip()[:1] != b"{":
+        return False
+    try:
+        return msgspec.json.decode(message.contentdata, type=_Command).ok is None
+    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
+        return False

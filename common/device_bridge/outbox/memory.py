@@ -1,0 +1,196 @@
+"""Messages waiting in memory: in order, bounded, accounted for.
+
+At any moment `read = delivered + buffered + dropped`, counted in readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from ..service_settings import OutboxSettings
+from .sqlite_store import Entry
+
+OVERHEAD_BYTES = 200
+"""What an entry costs beside its body: two Python objects and a place in a deque, or a row."""
+
+
+def size_of(entry: Entry) -> int:
+    """Bytes an entry counts for."""
+    return len(entry.body) + OVERHEAD_BYTES
+
+
+class Backlog:
+    """A queue whose head stays until the node has taken it.
+
+    From the oldest to the newest, entries are sent (waiting for their receipts) or ready (to be sent next).
+
+    Parameters:
+        settings: bounds, and what to give up when they are reached.
+    """
+
+    def __init__(self, settings: OutboxSettings) -> None:
+        self.settings = settings
+        self.read = 0
+        """Readings put in, found from an earlier run, or dropped on the way in."""
+        self.delivered = 0
+        """Readings the node has given a receipt for."""
+        self.dropped: Counter[str] = Counter()
+        """Readings given up, by reason."""
+        self.buffered = 0
+        """Readings waiting, sent or not."""
+        self._sent: deque[Entry] = deque()
+        self._ready: deque[Entry] = deque()
+        self._to_tell: deque[tuple[int, Callable[[], None]]] = deque()
+        self._number = 0
+        self._messages = self._bytes = self._memory_bytes = 0
+        self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._has_room.set()
+
+    def put(self, body: bytes, readings: int, clock: str = "") -> None:
+        """Takes one message. When there is no room, messages are given up as the settings say.
+
+        Parameters:
+            body: the binary ioMessage.
+            readings: how many readings it holds.
+            clock: the clock's mark; "" when the times in the body are right.
+        """
+        self.read += readings
+        size = len(body) + OVERHEAD_BYTES
+        if not self._make_room(size):
+            self.dropped["outbox full"] += readings
+            return
+        self._number += 1
+        self.buffered += readings
+        self._messages += 1
+        self._bytes += size
+        self._memory_bytes += size
+        self._admit(Entry(self._number, body, readings, time.time(), clock))
+        if self.settings.on_full == "block_device" and self._is_full(0):
+            self._has_room.clear()
+
+    def refuse(self, readings: int, reason: str) -> None:
+        """Counts readings that could not become a message."""
+        self.read += readings
+        self.dropped[reason] += readings
+
+    def take(self) -> Entry | None:
+        """The next unsent message, from now on counted as sent."""
+        if not self._ready:
+            self._filled.clear()
+            return None
+        entry = self._ready.popleft()
+        self._sent.append(entry)
+        return entry
+
+    def acknowledge(self, refused: str = "") -> None:
+        """The oldest message sent has its receipt; or it never can have one, for this reason."""
+        entry = self._sent.popleft()
+        if refused:
+            self.dropped[refused] += entry.readings
+        else:
+            self.delivered += entry.readings
+        self._remove(entry)
+
+    def rewind(self) -> None:
+        """Nothing that was sent has a receipt coming: all of it is unsent again, in its old order."""
+        self._ready.extendleft(reversed(self._sent))
+        self._sent.clear()
+        if self._ready:
+            self._filled.set()
+
+    def when_written(self, done: Callable[[], None]) -> None:
+        """Calls `done` once a crash loses nothing of what has been put in so far, or would not be kept from it.
+
+        Those who ask are told in the order of asking, at once where nothing is to be on disk.
+        """
+        self._to_tell.append((self._number, done))
+        self._tell_written()
+
+    async def wait_written(self) -> None:
+        """Returns when `when_written` would tell."""
+        written = asyncio.Event()
+        self.when_written(written.set)
+        await written.wait()
+
+    async def wait_unsent(self) -> None:
+        """Returns when there is something to send."""
+        await self._filled.wait()
+
+    async def wait_room(self) -> None:
+        """Returns when the next sample may be read: waits while a full outbox is to `block_device`."""
+        await self._has_room.wait()
+
+    async def wait_empty(self) -> None:
+        """Returns when everything has been delivered or given up."""
+        while not self.is_empty:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything has been delivered."""
+        return not self._messages
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """Estimated memory of the entries."""
+        return self._memory_bytes
+
+    def oldest_age_s(self) -> float:
+        """Seconds the oldest message has waited; 0 when none does."""
+        oldest = next(itertools.chain(self._sent, self._ready), None)
+        return max(0.0, time.time() - oldest.put_at) if oldest else 0.0
+
+    def _safe_to(self) -> int:
+        """The last number that need not be written any more."""
+        return self._number
+
+    def _tell_written(self) -> None:
+        while self._to_tell and self._to_tell[0][0] <= self._safe_to():
+            self._to_tell.popleft()[1]()
+
+    def _admit(self, entry: Entry) -> None:
+        self._append_ready(entry)
+
+    def _append_ready(self, entry: Entry) -> None:
+        self._ready.append(entry)
+        self._filled.set()
+
+    def _remove(self, entry: Entry) -> None:
+        size = size_of(entry)
+        self._messages -= 1
+        self._bytes -= size
+        self._memory_bytes -= size
+        self.buffered -= entry.readings
+        if not self._messages:
+            self._emptied.set()
+        if not self._has_room.is_set() and not self._is_full(0):
+            self._has_room.set()
+
+    def _is_full(self, size: int) -> bool:
+        return self._messages >= self.settings.max_messages or self._bytes + size > self.settings.max_bytes
+
+    def _make_room(self, size: int) -> bool:
+        while self._is_full(size):
+            if self.settings.on_full == "block_device":
+                return True  # the one sample that was already read
+            if self.settings.on_full == "drop_newest":
+                return False
+            if not self._ready:
+                return self._may_overflow()
+            self._drop_oldest()
+        return True
+
+    def _drop_oldest(self) -> Entry:
+        oldest = self._ready.popleft()
+        self._remove(oldest)
+        self.dropped["outbox full"] += oldest.readings
+        return oldest
+
+    def _may_overflow(self) -> bool:
+        """Whether one more is taken although the oldest cannot be dropped: here, all of them are under way."""
+        return False

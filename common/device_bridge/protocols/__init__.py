@@ -1,0 +1,66 @@
+"""The author's tools for bytes. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .checksums import Checksum, ChecksumSettings
+    from .fields import FieldSettings, Raw, RecordField, at_path, is_finite
+    from .framing import (
+        CobsFraming,
+        DelimiterFraming,
+        FixedFraming,
+        Framer,
+        Framing,
+        IdleFraming,
+        LengthFraming,
+        LineFraming,
+        MarksFraming,
+        SlipFraming,
+        framer_for,
+    )
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "checksums": ("Checksum", "ChecksumSettings"),
+            "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "is_finite"),
+            "framing": (
+                "CobsFraming",
+                "DelimiterFraming",
+                "FixedFraming",
+                "Framer",
+                "Framing",
+                "IdleFraming",
+                "LengthFraming",
+                "LineFraming",
+                "MarksFraming",
+                "SlipFraming",
+                "framer_for",
+            ),
+        },
+    )
+
+__all__ = [
+    "Checksum",
+    "ChecksumSettings",
+    "CobsFraming",
+    "DelimiterFraming",
+    "FieldSettings",
+    "FixedFraming",
+    "Framer",
+    "Framing",
+    "IdleFraming",
+    "LengthFraming",
+    "LineFraming",
+    "MarksFraming",
+    "Raw",
+    "RecordField",
+    "SlipFraming",
+    "at_path",
+    "framer_for",
+    "is_finite",
+]

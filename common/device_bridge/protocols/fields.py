@@ -1,0 +1,124 @@
+"""Readings out of raw values, as settings describe them: unit, scale, and the values that mean none. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta
+
+from ..reading import Quality, Quantity, Reading, Value
+from ..settings.base import Settings
+
+Raw: TypeAlias = "str | int | float | bool | None"
+
+MAX_TEXT = 1000
+_TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
+
+
+def is_finite(number: float) -> bool:
+    """Whether a number can be calculated with: an integer can have more digits than any float."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+class FieldSettings(Settings, frozen=True, kw_only=True):
+    """One value of a device, and what it means. A service adds where it is found."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$", max_length=100, description="in readings")]
+    unit: Annotated[str, Meta(max_length=20, description="SenML unit")] = ""
+    scale: Annotated[float, Meta(description="what a number is multiplied with")] = 1.0
+    offset: Annotated[float, Meta(description="what is added then")] = 0.0
+    values: Annotated[dict[str, Value], Meta(description="meaning of each raw value, where only these can come")] = {}
+    missing: Annotated[tuple[str | float, ...], Meta(description="raw values that mean: no value")] = ()
+    valid: Annotated[tuple[float, float] | None, Meta(description="least and greatest value it can have")] = None
+    description: str = ""
+
+    @property
+    def quantity(self) -> Quantity:
+        """What it measures."""
+        return Quantity(self.name, self.unit, self.valid, self.description)
+
+    def reading(self, raw: Raw) -> Reading:
+        """What a raw value says; one that says nothing is bad, with the reason."""
+        if isinstance(raw, str):
+            raw = raw.strip()
+        elif isinstance(raw, int) and not is_finite(raw):
+            return self.bad("a number that is too large")
+        if raw is None or raw == "":
+            return self.bad("no value")
+        if self._is_missing(raw):
+            return self.bad(f"no value ({raw})")
+        if self.values:
+            value = self.values.get(str(raw))
+            return self.good(value) if value is not None else self.bad(f"unknown value {str(raw)[:50]!r}")
+        return self.interpreted(raw)
+
+    def interpreted(self, raw: str | float | bool) -> Reading:
+        """The reading of a raw value that is neither missing nor one of a few."""
+        try:
+            number = float(raw) if isinstance(raw, str) else raw
+        except ValueError:
+            number = math.nan
+        if isinstance(number, bool):
+            return self.good(number)
+        if not is_finite(number):
+            return self.bad(f"not a number ({str(raw)[:50]!r})")
+        value = number if self.scale == 1 and not self.offset else number * self.scale + self.offset
+        return self.good(value) if is_finite(value) else self.bad(f"too large ({str(raw)[:50]})")
+
+    def good(self, value: Value) -> Reading:
+        """A reading of good quality."""
+        return Reading(self.name, value, self.unit)
+
+    def bad(self, reason: str) -> Reading:
+        """No value, and why."""
+        return Reading(self.name, None, self.unit, quality=Quality.BAD, reason=reason)
+
+    def _is_missing(self, raw: Raw) -> bool:
+        if not self.missing:
+            return False
+        if raw in self.missing or str(raw) in self.missing:
+            return True
+        try:
+            return float(str(raw)) in self.missing
+        except ValueError:
+            return False
+
+
+class RecordField(FieldSettings, frozen=True, kw_only=True):
+    """One value of a record."""
+
+    key: Annotated[str | int, Meta(description="where it stands in the record; by default its name")] = ""
+    kind: Literal["number", "text", "boolean"] = "number"
+    decimal: Annotated[Literal[".", ","], Meta(description="decimal mark of numbers in text")] = "."
+
+    @property
+    def place(self) -> str | int:
+        """Its key in the record."""
+        return self.name if self.key == "" else self.key
+
+    def interpreted(self, raw: str | float | bool) -> Reading:
+        if self.kind == "text":
+            return self.good(str(raw)[:MAX_TEXT])
+        if self.kind == "boolean":
+            word = str(raw).lower()
+            return self.good(word in _TRUE) if word in (*_TRUE, *_FALSE) else self.bad(f"not a state ({word[:50]!r})")
+        if isinstance(raw, bool):
+            return self.bad(f"not a number ({raw})")
+        return super().interpreted(raw.replace(self.decimal, ".").replace(" ", "") if isinstance(raw, str) else raw)
+
+
+def at_path(members: Any, path: str) -> Raw:
+    """What stands in JSON at a path as `imu.acceleration.0`, None where no single value does."""
+    for part in path.split("."):
+        if isinstance(members, Mapping):
+            members = members.get(part)
+        elif isinstance(members, list) and part.isdecimal() and int(part) < len(members):
+            members = members[int(part)]
+        else:
+            return None
+    return None if isinstance(members, Mapping | list) else members

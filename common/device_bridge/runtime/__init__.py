@@ -1,0 +1,28 @@
+"""Runs services as processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .cli import run
+    from .process import Runtime
+    from .supervisor import Bridge, DeviceState
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "cli": ("run",),
+            "process": ("Runtime",),
+            "supervisor": ("Bridge", "DeviceState"),
+        },
+    )
+
+__all__ = [
+    "Bridge",
+    "DeviceState",
+    "Runtime",
+    "run",
+]

@@ -1,0 +1,168 @@
+"""What a device is told: commands out of ioMessages, executed in order, each answered by one result."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from iofog_sdk import IoMessage, address_of
+
+from ..command import Command, CommandError, Result
+from ..messages import senml
+
+if TYPE_CHECKING:
+    from ..service_settings import CommandedSettings
+
+log = logging.getLogger("device_bridge")
+
+MAX_BYTES = 64 * 1024
+MAX_COMMANDS = 100
+"""In one message."""
+MAX_WAITING = 100
+_REMEMBERED_MESSAGES = 1000
+_ABSOLUTE_TIME = 2**28
+"""A smaller time in SenML is relative to now (RFC 8428 section 4.5.3)."""
+_REMEDY = 'Send {"command": "name", "value": …} or a SenML pack.'
+
+
+def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
+    """The commands of a message.
+
+    `{"command": "tare"}`, `{"command": "set_range", "value": 2000, "id": "42", "time": 1795472104}`, any other
+    members being parameters; or a SenML pack, each record being a name and the value to set (RFC 8428 section 3).
+
+    Parameters:
+        message: as it came; its timestamp is the time of commands without their own.
+        base_name: the service's own, which is taken off the names of a pack.
+
+    Raises CommandError.
+    """
+    sent_at, via = message.timestamp / 1000, address_of(message.tag).via
+    if len(message.contentdata) > MAX_BYTES:
+        raise CommandError(f"{len(message.contentdata)} bytes of commands, at most {MAX_BYTES} are read")
+    try:
+        content = msgspec.json.decode(message.contentdata)
+    except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeDecodeError through
+        raise CommandError(f"not JSON: {error}. {_REMEDY}") from None
+    try:
+        if isinstance(content, dict):
+            return [_from_object(content, message.id, sent_at, via)]
+        settings = senml.decode(message.contentdata)
+    except senml.SenmlError as error:
+        raise CommandError(f"{error}. {_REMEDY}") from None
+    except OverflowError:
+        raise CommandError(f"a number is too large. {_REMEDY}") from None
+    if not 0 < len(settings) <= MAX_COMMANDS:
+        raise CommandError(f"{len(settings)} values to set in a message, 1 to {MAX_COMMANDS} can be")
+    return [
+        Command(
+            name=reading.name.removeprefix(base_name),
+            parameters={} if reading.value is None else {"value": reading.value},
+            id=message.id,
+            time=reading.time if reading.time >= _ABSOLUTE_TIME else sent_at + reading.time,
+            via=via,
+        )
+        for reading in settings
+    ]
+
+
+def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: tuple[str, ...]) -> Command:
+    name, given_id, given_time = (
+        content.pop("command", None),
+        content.pop("id", message_id),
+        content.pop("time", sent_at),
+    )
+    if not isinstance(name, str) or not name:
+        raise CommandError(f"`command` = {name!r} is no name. {_REMEDY}")
+    if not isinstance(given_id, str | int):
+        raise CommandError(f"`id` = {given_id!r} is neither text nor a number")
+    if not isinstance(given_time, int | float) or not math.isfinite(given_time):
+        raise CommandError(f"`time` = {given_time!r} is not in seconds since 1970-01-01")
+    for parameter, value in content.items():
+        if not isinstance(value, str | int | float | bool):
+            raise CommandError(f"`{parameter}` = {value!r} is neither text, number, true nor false")
+    return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
+
+
+class CommandRunner:
+    """Executes commands one after another and reports each result.
+
+    A message that comes again, as ioFog delivers at least once, is not executed again.
+
+    Parameters:
+        execute: does it.
+        report: takes the command, its result, and the seconds it took.
+        settings: age and time limits; may be replaced while running.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[Command], Awaitable[Result]],
+        report: Callable[[Command, Result, float], None],
+        settings: CommandedSettings,
+    ) -> None:
+        self._execute, self._report, self.settings = execute, report, settings
+        self._queue: deque[Command] = deque()
+        self._come = asyncio.Event()
+        self._known: dict[str, None] = {}
+        self.executed = 0
+        self.failed = 0
+
+    def take(self, message: IoMessage, base_name: str) -> None:
+        """Queues the commands of a message; what cannot be queued has failed at once."""
+        if message.id:
+            if message.id in self._known:
+                log.info("message %s has come again and is not executed again", message.id)
+                return
+            self._known[message.id] = None
+            if len(self._known) > _REMEMBERED_MESSAGES:
+                del self._known[next(iter(self._known))]
+        try:
+            commands = parse_commands(message, base_name)
+        except CommandError as error:
+            self._done(Command(name="", id=message.id), Result(ok=False, detail=str(error)), 0.0)
+            return
+        for command in commands:
+            if len(self._queue) < MAX_WAITING:
+                self._queue.append(command)
+            else:
+                self._done(command, Result(ok=False, detail=f"{MAX_WAITING} commands are waiting already"), 0.0)
+        self._come.set()
+
+    async def run(self) -> None:
+        """Executes what is queued, for ever."""
+        while True:
+            while self._queue:
+                command = self._queue.popleft()
+                started = time.monotonic()
+                self._done(command, await self._result(command), time.monotonic() - started)
+            self._come.clear()
+            await self._come.wait()
+
+    async def _result(self, command: Command) -> Result:
+        age_s, limit_s = time.time() - command.time, self.settings.max_command_age
+        if abs(age_s) > limit_s:
+            when = f"{age_s:.1f} s ago" if age_s > 0 else f"{-age_s:.1f} s ahead of this node's clock"
+            return Result(ok=False, detail=f"given {when}, more than max_command_age = {limit_s:g} s")
+        try:
+            async with asyncio.timeout(self.settings.command_timeout):
+                return await self._execute(command)
+        except TimeoutError:
+            return Result(ok=False, detail=f"took longer than command_timeout = {self.settings.command_timeout:g} s")
+        except Exception as error:
+            log.exception("command %s failed", command.name)
+            return Result(ok=False, detail=f"{type(error).__name__}: {error}")
+
+    def _done(self, command: Command, result: Result, took_s: float) -> None:
+        self.executed += result.ok
+        self.failed += not result.ok
+        level = logging.INFO if result.ok else logging.WARNING
+        log.log(level, "command %s %s: %s", command.name, "done" if result.ok else "failed", result.detail)
+        self._report(command, result, took_s)

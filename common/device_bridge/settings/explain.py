@@ -1,0 +1,147 @@
+"""Explains settings to people: schema, tables, and errors that name field, value, rule and remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from .base import Settings
+
+Layers = list[tuple[str, dict[str, Any]]]
+"""Sources by name, with what each says, in the order in which later ones win."""
+
+
+def json_schema(model: type[Settings]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a settings model."""
+    return msgspec.json.schema(model)
+
+
+def settings_table(model: type[Settings]) -> str:
+    """A Markdown table of every setting: name, type, default, meaning."""
+    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    for path, field in fields(model):
+        given = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        default = "**required**" if field.required else f"`{msgspec.json.encode(given).decode()}`"
+        kind, meaning = _kind_and_meaning(field.type)
+        rows.append(f"| `{path}` | {kind} | {default} | {meaning} |")
+    return "\n".join(rows)
+
+
+def fields(model: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting of a model by its dotted path, with msgspec's description of it."""
+    from msgspec import inspect  # noqa: PLC0415 - 2 ms that a service without errors or variables does not pay
+
+    info = inspect.type_info(model)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - a Settings model is a Struct
+    for field in info.fields:
+        path = prefix + field.encode_name
+        inner = plain_type(field.type)
+        if isinstance(inner, inspect.StructType):
+            yield from fields(inner.cls, path + ".")
+        else:
+            yield path, field
+
+
+def plain_type(kind: Any) -> Any:
+    """The type inside its annotations and beside its `None`."""
+    while True:
+        if type(kind).__name__ == "Metadata":
+            kind = kind.type
+        elif type(kind).__name__ == "UnionType":
+            some = [t for t in kind.types if type(t).__name__ != "NoneType"]
+            if len(some) != 1:
+                return kind
+            kind = some[0]
+        else:
+            return kind
+
+
+def _kind_and_meaning(kind: Any) -> tuple[str, str]:
+    meaning = ""
+    if type(kind).__name__ == "Metadata":
+        meaning = (kind.extra_json_schema or {}).get("description", "")
+    plain = plain_type(kind)
+    names = {
+        "StrType": "text",
+        "IntType": "integer",
+        "FloatType": "number",
+        "BoolType": "true or false",
+        "VarTupleType": "list",
+        "TupleType": "list",
+        "DictType": "object",
+        "UnionType": "object",
+    }
+    if type(plain).__name__ == "LiteralType":
+        return " or ".join(f"`{value}`" for value in plain.values), meaning
+    text = names.get(type(plain).__name__, type(plain).__name__.removesuffix("Type").lower())
+    low, high = getattr(plain, "ge", None), getattr(plain, "le", None)
+    if low is not None and high is not None:
+        text += f", {low} to {high}"
+    elif low is not None:
+        text += f", at least {low}"
+    return text, meaning
+
+
+_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
+
+
+def explain(
+    error: msgspec.ValidationError, model: type[Settings], merged: dict[str, Any], layers: Layers
+) -> SettingsError:
+    """What msgspec found wrong, as an error that says where the value came from and what to write instead."""
+    text = str(error)
+    at = _AT.search(text)
+    path = (at.group(1) if at else "").lstrip(".")
+    rule = text[: at.start()] if at else text
+    known = dict(fields(model))
+    named = _NAMED.match(rule)
+    if named:
+        path = f"{path}.{named.group(2)}".lstrip(".")
+        parent = path.rpartition(".")[0]
+        siblings = _members_below(known, parent)
+        if named.group(1) == "contains unknown":
+            import difflib  # noqa: PLC0415 - needed to help once, not to run
+
+            close = difflib.get_close_matches(named.group(2), siblings, n=1)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            remedy = f"{hint}Known here: {', '.join(siblings)}."
+            return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
+        return SettingsError(path, None, "is required", _remedy(known, path))
+    return SettingsError(path, _at(merged, path), rule.lower(), _remedy(known, path), source=_source(layers, path))
+
+
+def _members_below(known: Mapping[str, Any], parent: str) -> list[str]:
+    prefix = f"{parent}." if parent else ""
+    return sorted({path[len(prefix) :].split(".")[0] for path in known if path.startswith(prefix)})
+
+
+def _remedy(known: Mapping[str, Any], path: str) -> str:
+    field = known.get(path)
+    if field is None:
+        inside = _members_below(known, path)
+        return f"Write an object with {', '.join(inside)}." if inside else "See the service's README."
+    kind, meaning = _kind_and_meaning(field.type)
+    examples = (getattr(field.type, "extra_json_schema", None) or {}).get("examples")
+    example = f", for example {msgspec.json.encode(examples[0]).decode()}" if examples else ""
+    about = f" ({meaning})" if meaning else ""
+    return f"Write {kind}{about}{example}."
+
+
+def _at(members: Any, path: str) -> Any:
+    for part in path.split("."):
+        members = members.get(part) if isinstance(members, Mapping) else None
+    return members
+
+
+def _source(layers: Layers, path: str) -> str:
+    for name, layer in reversed(layers):
+        if _at(layer, path) is not None:
+            return name
+    return ""

@@ -1,0 +1,147 @@
+"""What a service can be told: models, sources and errors.
+
+A later source wins over an earlier one, member by member:
+
+1. the defaults in the model,
+2. the configuration that ioFog keeps for the microservice (a JSON object),
+3. the file given with `--settings` (JSON or TOML),
+4. environment variables: `SETTING_` and the path in capitals, `__` between levels (`SETTING_SERIAL__PORT`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import SettingsError
+from .base import Settings
+from .profiles import read_profile
+
+ENVIRONMENT_PREFIX = "SETTING_"
+_MAX_SOURCE_BYTES = 1024 * 1024
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class SettingsSources:
+    """The places settings come from, and their merged result.
+
+    Parameters:
+        model: the settings model of the service.
+        file: a JSON or TOML file, or None.
+        environment: variables to look through.
+
+    Raises SettingsError when the file cannot be read.
+    """
+
+    def __init__(self, model: type[S], *, file: Path | None, environment: Mapping[str, str]) -> None:
+        self.model: type[Settings] = model
+        self._file = file
+        self._environment = environment
+        self._config: dict[str, Any] = {}
+        self.reread_file()
+
+    def reread_file(self) -> None:
+        """Reads the file again. Raises SettingsError; the old content then stays."""
+        self._from_file = _read_file(self._file) if self._file else {}
+
+    def resolve(self, config: str | None) -> Any:
+        """The settings with this configuration text from ioFog in place. Raises SettingsError."""
+        layers = [
+            ("ioFog config", _config_members(config)),
+            (f"file {self._file}", self._from_file),
+            ("environment", self._from_environment()),
+        ]
+        merged = _merged(layers)
+        if "profile" in self.model.__struct_fields__:
+            name = merged.get("profile", self.model.default_profile)
+            layers = [(f"profile {name}", read_profile(self.model.profiles, name)), *layers]
+            merged = _merged(layers)
+        try:
+            return msgspec.convert(merged, self.model)
+        except msgspec.ValidationError as error:
+            from .explain import explain  # noqa: PLC0415 - needed to help, not to run
+
+            raise explain(error, self.model, merged, layers) from None
+
+    def _from_environment(self) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for name, text in sorted(self._environment.items()):
+            if not name.startswith(ENVIRONMENT_PREFIX):
+                continue
+            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            target = members
+            for part in path[:-1]:
+                target = target.setdefault(part, {})
+                if not isinstance(target, dict):
+                    raise SettingsError(
+                        ".".join(path), text, f"{name} goes below a variable that is a value", "Keep one of the two."
+                    )
+            target[path[-1]] = _typed(text, self.model, path)
+        return members
+
+
+def _merged(layers: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        _merge(merged, layer)
+    return merged
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    remedy = "Give a .json or .toml file."
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError("file", str(file), error.strerror or str(error), remedy) from None
+    if len(data) > _MAX_SOURCE_BYTES:
+        raise SettingsError("file", str(file), f"is larger than {_MAX_SOURCE_BYTES} bytes", remedy)
+    try:
+        members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
+    if not isinstance(members, dict):
+        raise SettingsError("file", str(file), "holds no object", remedy)
+    return members
+
+
+def _config_members(config: str | None) -> dict[str, Any]:
+    if config is None or not config.strip():
+        return {}
+    remedy = "Write a JSON object into the microservice's config."
+    try:
+        members = msgspec.json.decode(config)
+    except msgspec.DecodeError as error:
+        raise SettingsError("config", config, f"is not JSON: {error}", remedy, source="ioFog config") from None
+    if not isinstance(members, dict):
+        raise SettingsError("config", config, "is not a JSON object", remedy, source="ioFog config")
+    return members
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for name, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(target.get(name), dict):
+            _merge(target[name], value)
+        elif isinstance(value, Mapping):
+            target[name] = {}
+            _merge(target[name], value)
+        else:
+            target[name] = value
+
+
+def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
+    """A variable's text is taken as JSON unless its setting is text."""
+    from .explain import fields, plain_type  # noqa: PLC0415 - needed only where there are variables
+
+    field = dict(fields(model)).get(".".join(path))
+    if field is not None and plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,1 @@
+"""Local API v2 of the Java ioFog agents."""

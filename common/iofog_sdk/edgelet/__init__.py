@@ -1,0 +1,1 @@
+"""EdgeletAPI v1, which newer nodes serve to containers."""

@@ -1,0 +1,139 @@
+"""EdgeletAPI v1, which ioFog nodes from 3.8 serve to containers: configuration and control; messages go over NATS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..agent.control import Control
+from ..errors import ConnectionLost, RequestRefused
+from ..http import frames
+from ..http.hosts import DEFAULT_PORT, EDGELET_HOST
+from ..http.reconnecting_websocket import ReconnectingSocket
+from ..http.rest_client import RestClient
+from ..http.service_account import ServiceAccount
+
+log = logging.getLogger("iofog_sdk")
+
+_CONFIG = "/v1/microservices/config"
+_CONTROL = "/v1/microservices/control"
+_NOT_FOUND, _FORBIDDEN = 404, 403
+_LACKS = "its role lacks microservices/{}/self"
+_LIMITS_CHANGED = 0x0F
+"""Of the node's resources; of the Java agents this number means edge resources."""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error = _Error()
+
+
+class EdgeletClient:
+    """One microservice's view of its node.
+
+    Parameters:
+        account: token and certificate authority.
+        host, port: where the node listens.
+        timeout_s: for each request.
+    """
+
+    def __init__(
+        self, account: ServiceAccount, host: str = EDGELET_HOST, port: int = DEFAULT_PORT, *, timeout_s: float = 15.0
+    ) -> None:
+        self.account, self.host, self.port = account, host, port
+        self._rest = RestClient(host, port, timeout_s=timeout_s, account=account)
+
+    async def get_config(self) -> str | None:
+        """The configuration as text; None when there is none, as always where Edgelet is alone. Raises IoFogError."""
+        try:
+            reply = await self._rest.request("GET", _CONFIG)
+        except RequestRefused as refusal:
+            error = _error_of(refusal.text)
+            if refusal.status == _NOT_FOUND:
+                return None
+            remedy = f"; {_LACKS.format('config')}" if refusal.status == _FORBIDDEN else ""
+            raise RequestRefused(_CONFIG, refusal.status, f"{error.code} {error.message}{remedy}".strip()) from None
+        try:
+            config = reply["data"]["config"]
+        except (KeyError, TypeError):
+            raise ConnectionLost(f"{_CONFIG}: the node's reply has no data.config") from None
+        return config if isinstance(config, str) else msgspec.json.encode(config).decode()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._rest.close()
+
+
+class EdgeletControlSocket(ReconnectingSocket):
+    """Receives the node's signals.
+
+    Parameters:
+        client: which node.
+        on_config_changed: also called after every connect.
+        options: passed on to ReconnectingSocket.
+    """
+
+    def __init__(self, client: EdgeletClient, on_config_changed: Callable[[], None], **options: Any) -> None:
+        super().__init__(
+            client.host,
+            client.port,
+            _CONTROL,
+            name="control socket",
+            account=client.account,
+            remedies={_FORBIDDEN: _LACKS.format("control")},
+            **options,
+        )
+        self._on_config_changed = on_config_changed
+
+    def _on_up(self) -> None:
+        self._on_config_changed()
+
+    def _on_binary(self, payload: bytes) -> None:
+        opcode = payload[0] if payload else None
+        if opcode == frames.CONFIG_CHANGED:
+            if self._connection is not None:
+                self._connection.send_binary(frames.ACK)
+            self._on_config_changed()
+        elif opcode == _LIMITS_CHANGED:
+            log.info("the node's resource limits have changed")
+
+
+class EdgeletControl(Control):
+    """Configuration by EdgeletAPI v1.
+
+    Parameters:
+        client: which node, as whom.
+        microservice_id: the platform's.
+        socket_options: passed on to the control socket.
+    """
+
+    def __init__(self, client: EdgeletClient, microservice_id: str, **socket_options: Any) -> None:
+        super().__init__()
+        self.client, self.microservice_id = client, microservice_id
+        self.description = f"Edgelet at {client.host}:{client.port}, EdgeletAPI v1"
+        self._socket = EdgeletControlSocket(client, self.refresh, **socket_options)
+
+    @property
+    def socket(self) -> ReconnectingSocket:
+        return self._socket
+
+    async def get_config(self) -> str | None:
+        return await self.client.get_config()
+
+    async def close(self) -> None:
+        await super().close()
+        await self.client.close()
+
+
+def _error_of(text: str) -> _Error:
+    try:
+        return msgspec.json.decode(text, type=_Refusal).error
+    except msgspec.DecodeError:
+        return _Error(message=text)  # of something on the way that is no Edgelet

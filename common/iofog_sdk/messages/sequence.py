@@ -1,0 +1,81 @@
+"""For receivers: finds gaps and duplicates in what senders number.
+
+A sender gives each of its runs a `groupid` and counts its messages from 1 in `sequencenumber`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from .iomessage import IoMessage
+
+
+class SequenceTracker:
+    """Follows the sequences of any number of senders.
+
+    Parameters:
+        from_start: whether the messages before the first one seen count as missing; false for a receiver that
+            may join late.
+        window: how many numbers below the highest are told apart one by one; an older late one counts as a
+            duplicate.
+        max_groups: sequences remembered; the longest unused is forgotten first.
+    """
+
+    def __init__(self, *, from_start: bool = False, window: int = 4096, max_groups: int = 1024) -> None:
+        self._from_start = from_start
+        self._window = window
+        self._max_groups = max_groups
+        self._groups: OrderedDict[str, _Group] = OrderedDict()
+        self.received = 0
+        """Messages seen for the first time."""
+        self.duplicates = 0
+        """Messages seen before."""
+        self.reordered = 0
+        """Messages that came after one with a higher number."""
+        self.missing = 0
+        """Numbers passed over that have not come since."""
+
+    def is_new(self, message: IoMessage) -> bool:
+        """Takes note of a message; false when it is a duplicate. Messages without a number are always new."""
+        number = message.sequencenumber
+        if number > 0 and message.groupid and not self._is_new(self._group(message.groupid, number), number):
+            self.duplicates += 1
+            return False
+        self.received += 1
+        return True
+
+    def _group(self, name: str, number: int) -> _Group:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = _Group(0 if self._from_start else number - 1)
+            if len(self._groups) > self._max_groups:
+                self._groups.popitem(last=False)
+        else:
+            self._groups.move_to_end(name)
+        return group
+
+    def _is_new(self, group: _Group, number: int) -> bool:
+        gaps = group.gaps
+        if number > group.highest:
+            self.missing += number - group.highest - 1
+            gaps.update(dict.fromkeys(range(max(group.highest + 1, number - self._window), number)))
+            group.highest = number
+            while gaps and (oldest := next(iter(gaps))) <= number - self._window:
+                del gaps[oldest]
+            return True
+        if number not in gaps:
+            return False
+        del gaps[number]
+        self.missing -= 1
+        self.reordered += 1
+        return True
+
+
+class _Group:
+    """`gaps` is an ordered set: numbers passed over, lowest first."""
+
+    __slots__ = ("gaps", "highest")
+
+    def __init__(self, highest: int) -> None:
+        self.highest = highest
+        self.gaps: dict[int, None] = {}
