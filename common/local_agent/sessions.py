@@ -25,7 +25,7 @@ log = logging.getLogger("local_agent")
 
 PING, PONG, ACK, CONFIG_CHANGED, MSG, EDGE_RESOURCES_CHANGED = (bytes((n,)) for n in (9, 10, 11, 12, 13, 15))
 _MSG_PREFIX = 5
-_RECEIPT = struct.Struct(">BBB32sq")
+RECEIPT = struct.Struct(">BBB32sq")
 _RESEND_AFTER_S = 20
 _MAX_SENDS = 10
 
@@ -178,7 +178,7 @@ class MessageSockets(Sockets):
                 log.debug("%s: message without receipt: %s", session.microservice_id, error)
                 return
             published = self._bus.publish(message)
-            receipt = _RECEIPT.pack(14, 32, 8, published.id.encode(), published.timestamp)
+            receipt = RECEIPT.pack(14, 32, 8, published.id.encode(), published.timestamp)
             if self._faults.garbage:
                 session.send_binary(self._faults.garbage)
             elif self._faults.delay_s and not self._faults.drop_receipts:

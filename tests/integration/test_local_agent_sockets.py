@@ -33,8 +33,8 @@ class Client:
     async def handshake(self) -> str:
         return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode()
 
-    def send(self, opcode, payload, *, masked=True):
-        self.writer.write(encode_frame(opcode, payload, masked=masked))
+    def send(self, opcode, payload):
+        self.writer.write(encode_frame(opcode, payload))
 
     def send_message(self, **fields):
         self.send(Opcode.BINARY, frames.msg_frame(IoMessage(**fields).to_bytes()))
@@ -184,11 +184,11 @@ async def test_only_the_right_ping_gets_a_pong(connect, payload):
 @pytest.mark.parametrize(
     "wire",
     [
-        encode_frame(Opcode.TEXT, b"text", masked=True),
-        encode_frame(Opcode.BINARY, b"", masked=True),
-        encode_frame(Opcode.BINARY, b"\x0d", masked=True),
-        encode_frame(Opcode.BINARY, b"\x0d\x00\x00\x01\x00abc", masked=True),
-        encode_frame(Opcode.BINARY, frames.msg_frame(b"\x00\x05" + bytes(31)), masked=True),
+        encode_frame(Opcode.TEXT, b"text"),
+        encode_frame(Opcode.BINARY, b""),
+        encode_frame(Opcode.BINARY, b"\x0d"),
+        encode_frame(Opcode.BINARY, b"\x0d\x00\x00\x01\x00abc"),
+        encode_frame(Opcode.BINARY, frames.msg_frame(b"\x00\x05" + bytes(31))),
         FrameProtocol(client=True, extensions=[]).send_data(frames.msg_frame(bytes(33)), fin=False),
     ],
     ids=["text", "empty", "opcode alone", "length beyond data", "version 5", "first fragment"],
@@ -218,7 +218,6 @@ async def test_frames_of_all_header_lengths_pass_however_they_are_cut(agent, con
         wire = encode_frame(
             Opcode.BINARY,
             frames.msg_frame(IoMessage(publisher="p", contentdata=content).to_bytes()),
-            masked=True,
         )
         device.writer.write(wire[:end])
         await asyncio.sleep(0.001)
@@ -228,7 +227,7 @@ async def test_frames_of_all_header_lengths_pass_however_they_are_cut(agent, con
 
 async def test_an_unmasked_frame_is_answered_by_a_close_with_text(connect):
     client = await connect()
-    client.send(Opcode.PING, frames.PING, masked=False)
+    client.writer.write(b"\x89\x01" + frames.PING)
     opcode, (code, reason) = await client.next()
     assert (opcode, int(code)) == (Opcode.CLOSE, 1002)
     assert reason
