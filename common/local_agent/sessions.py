@@ -10,11 +10,13 @@ import abc
 import asyncio
 import contextlib
 import logging
+import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
-from aiohttp import ClientConnectionResetError, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from iofog_sdk import IoMessage, MessageError
 
@@ -54,10 +56,10 @@ class Session:
         self._sends = 0
 
     @contextlib.asynccontextmanager
-    async def writing_to(self, socket: web.WebSocketResponse) -> AsyncIterator[None]:
+    async def writing_to(self, response: web.WebSocketResponse) -> AsyncIterator[None]:
         """While this lasts the session is open, and what is sent goes to this socket."""
         self._open = True
-        writer = asyncio.get_running_loop().create_task(self._write_to(socket))
+        writer = asyncio.get_running_loop().create_task(self._write_to(response))
         try:
             yield
         finally:
@@ -100,14 +102,23 @@ class Session:
             self._counters["dropped"] += self._out.append((kind, payload))
             self._more.set()
 
-    async def _write_to(self, socket: web.WebSocketResponse) -> None:
-        with contextlib.suppress(ClientConnectionResetError):
+    async def _write_to(self, response: web.WebSocketResponse) -> None:
+        with contextlib.suppress(OSError):  # the connection has ended
             while True:
                 await self._more.wait()
                 self._more.clear()
+                _cork(response, True)
                 while self._out:
                     kind, payload = self._out.popleft()
-                    await socket.send_frame(payload, kind)
+                    await response.send_frame(payload, kind)
+                _cork(response, False)
+
+
+def _cork(response: web.WebSocketResponse, on: bool) -> None:
+    """aiohttp writes each frame by itself; so they leave together, and wake the receiver once."""
+    raw = response.get_extra_info("socket")
+    if raw is not None and sys.platform == "linux":
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 class Sockets(abc.ABC):
