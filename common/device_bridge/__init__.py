@@ -1,24 +1,32 @@
 """Runs a service that bridges one physical device into ioFog messages."""
 
-from .command import Command, CommandError, Result
-from .errors import BridgeError, DeviceError, DeviceErrorKind, SettingsError
-from .reading import Passed, Quality, Quantity, Reading, Sample, Value
+from .command import Command, CommandError, CommandSpec, Parameter, Result
+from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
+from .node_state import NodeState
+from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value
 from .runtime.cli import run
 from .service import DeviceService, every
 from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
-from .settings.base import Port, Seconds, Settings
+from .settings.base import Interval, Name, OptionalName, Port, Seconds, Settings, require_unique
 
 __all__ = [
     "BridgeError",
     "Command",
     "CommandError",
+    "CommandSpec",
     "CommandedSettings",
+    "ContractError",
     "DeviceError",
     "DeviceErrorKind",
     "DeviceService",
+    "Forwarded",
     "HttpSettings",
+    "Interval",
+    "Name",
+    "OptionalName",
+    "NodeState",
     "OutboxSettings",
-    "Passed",
+    "Parameter",
     "Port",
     "Quality",
     "Quantity",
@@ -31,5 +39,6 @@ __all__ = [
     "SettingsError",
     "Value",
     "every",
+    "require_unique",
     "run",
 ]

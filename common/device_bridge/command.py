@@ -1,13 +1,20 @@
-"""Commands to a device, and their results."""
+"""Commands to a device: as they are declared, as they come, and their results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from .errors import BridgeError
 from .reading import Sample, Value
+
+MAX_TEXT = 1000
+"""Characters of a text parameter."""
+_BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_KINDS: dict[str, tuple[type, ...]] = {"number": (int, float), "integer": (int,), "text": (str,)}
 
 
 class CommandError(BridgeError, ValueError):
@@ -38,7 +45,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a command.
+    """How a command ended.
 
     Parameters:
         ok: whether the device did it.
@@ -49,3 +56,111 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     readings: Sample = ()
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a declared command.
+
+    Parameters:
+        name: as in the message.
+        kind: `boolean` also takes 1, 0 and the texts on, off, true, false.
+        range: least and greatest number.
+        choices: the values it can have; any when empty.
+        required: whether a command without it is refused.
+        unit: of a number, a SenML unit code.
+        description: one line for people.
+    """
+
+    name: str
+    kind: Literal["number", "integer", "boolean", "text"] = "number"
+    range: tuple[float, float] | None = None
+    choices: tuple[Value, ...] = ()
+    required: bool = True
+    unit: str = ""
+    description: str = ""
+
+    def check(self, value: Value) -> Value:
+        """The value, of the declared kind. Raises CommandError."""
+        if self.kind == "boolean":
+            state = (
+                _BOOLEANS.get(str(value).lower())
+                if not isinstance(value, float)
+                else {1.0: True, 0.0: False}.get(value)
+            )
+            if state is None:
+                raise self._error(value)
+            return state
+        kinds = _KINDS[self.kind]
+        if self.kind == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise self._error(value)
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT:
+                raise self._error(value)
+        elif not math.isfinite(value) or (self.range and not self.range[0] <= value <= self.range[1]):
+            raise self._error(value)
+        if self.choices and value not in self.choices:
+            raise self._error(value)
+        return value
+
+    @property
+    def expected(self) -> str:
+        """What it can be, for people."""
+        if self.choices:
+            return f"one of {', '.join(str(choice) for choice in self.choices)}"
+        if self.kind == "boolean":
+            return "true or false"
+        if self.kind == "text":
+            return f"text of at most {MAX_TEXT} characters"
+        kind = "a whole number" if self.kind == "integer" else "a number"
+        span = f" from {self.range[0]:g} to {self.range[1]:g}" if self.range else ""
+        return f"{kind}{span}{f' ({self.unit})' if self.unit else ''}"
+
+    def _error(self, value: Value) -> CommandError:
+        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        return CommandError(f"`{self.name}` = {shown} is not {self.expected}")
+
+
+class CommandSpec(msgspec.Struct, frozen=True):
+    """A command that a device takes: what checks, documentation, schemas and pages are made from.
+
+    Parameters:
+        name: as in the message.
+        parameters: what goes with it.
+        description: one line for people.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    description: str = ""
+
+    def check(self, command: Command) -> Command:
+        """The command with parameters of the declared kinds. Raises CommandError."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in command.parameters:
+            if name not in known:
+                takes = f"it takes {', '.join(f'`{one}`' for one in known)}" if known else "it takes none"
+                raise CommandError(f"parameter `{name}` is unknown to {self.name}; {takes}")
+        values: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.name in command.parameters:
+                values[parameter.name] = parameter.check(command.parameters[parameter.name])
+            elif parameter.required:
+                raise CommandError(f"{self.name} needs `{parameter.name}`: {parameter.expected}")
+        return msgspec.structs.replace(command, parameters=values)
+
+
+def check_command(specs: Sequence[CommandSpec], command: Command) -> Command:
+    """The command as its declaration wants it. Raises CommandError, with the nearest name for an unknown one."""
+    for spec in specs:
+        if spec.name == command.name:
+            return spec.check(command)
+    if not specs:
+        raise CommandError(f"{command.name!r}: this device takes no commands")
+    import difflib  # noqa: PLC0415 - needed to help once, not to run
+
+    names = [spec.name for spec in specs]
+    close = difflib.get_close_matches(command.name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise CommandError(f"unknown command {command.name!r}; {hint}known are {', '.join(names)}")

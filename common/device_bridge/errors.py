@@ -2,6 +2,7 @@
 
 BridgeError
 ├── SettingsError       the operator: a setting is missing, unknown or wrong
+├── ContractError       the author of a service: its class is not as the runtime needs it
 └── DeviceError         the device or the way to it; retried, never ends a service
 """
 
@@ -33,6 +34,10 @@ class SettingsError(BridgeError, ValueError):
         shown = "" if value is None else f" = {_shorten(value)}"
         origin = f" (from {source})" if source else ""
         super().__init__(f"setting {field or repr(field)}{shown}{origin}: {rule}. {remedy}")
+
+
+class ContractError(BridgeError, TypeError):
+    """A service's class, or what it does, breaks what DeviceService asks of its author."""
 
 
 class DeviceErrorKind(enum.Enum):

@@ -48,8 +48,8 @@ Sample: TypeAlias = Sequence[Reading]
 """Readings taken together, at one moment. They travel in one message."""
 
 
-class Passed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service passes on from elsewhere, beside readings of a device of its own.
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service forwards from elsewhere, beside readings of a device of its own.
 
     Parameters:
         content: readings to be named and stamped as its own, or the whole content of a message.
@@ -77,3 +77,15 @@ class Quantity(msgspec.Struct, frozen=True):
     unit: str = ""
     valid: tuple[float, float] | None = None
     description: str = ""
+
+    def good(self, value: Value, *, time: float = 0.0) -> Reading:
+        """A reading of good quality; `time` as in Reading."""
+        return Reading(self.name, value, self.unit, time)
+
+    def uncertain(self, value: Value, reason: str) -> Reading:
+        """A value that may be wrong, and why."""
+        return Reading(self.name, value, self.unit, quality=Quality.UNCERTAIN, reason=reason)
+
+    def bad(self, reason: str) -> Reading:
+        """No value, and why."""
+        return Reading(self.name, None, self.unit, quality=Quality.BAD, reason=reason)

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
-from .command import Command, CommandError, Result
+from .command import Command, CommandError, CommandSpec, Result
+from .control.totals import Totals
+from .errors import ContractError
 from .node_state import NodeState
-from .reading import Passed, Quality, Quantity, Reading, Sample
+from .reading import Forwarded, Quantity, Reading, Sample
 from .service_settings import CommandedSettings, ServiceSettings
 
 if TYPE_CHECKING:
-    from .outbox.inbound import Incoming
+    from .control.members import Member
+    from .outbox.inbound import Inbound
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Poll = Callable[[Any], Awaitable[Sample]]
 PollT = TypeVar("PollT", bound=Poll)
+
+
+class Bus(Protocol):
+    """What a service owns for as long as its device is open."""
+
+    async def open(self) -> None:
+        """Raises DeviceError."""
+
+    async def close(self) -> None:
+        """Also called when it could not be opened."""
+
+    def counters(self) -> dict[str, int]:
+        """Counts worth exporting."""
+
+
+BusT = TypeVar("BusT", bound=Bus)
 
 
 def every(setting: str) -> Callable[[PollT], PollT]:
@@ -36,35 +56,67 @@ def every(setting: str) -> Callable[[PollT], PollT]:
 class DeviceService(Generic[SettingsT]):
     """One device and what it measures.
 
-    A subclass names its settings model in its base (`DeviceService[GpsSettings]`) and its `quantities`, opens the
-    device in `open`, and then either yields samples from `stream` or returns them from methods marked with
-    `@every("interval")`. A device that can be told something has settings derived from CommandedSettings, and
-    `execute`. It raises DeviceError when the device fails: the runtime then closes it, reports every
-    quantity as bad once, and opens it again with back-off. A new instance is made for each attempt and for each
-    change of settings, so nothing needs to be reset.
+    A subclass names its settings model in its base (`DeviceService[GpsSettings]`) and its `quantities`, owns its bus
+    (`self.bus = self.own(SerialBus(settings.serial))`), and then either yields samples from `stream` or returns them
+    from methods marked with `@every("interval")`. A device that takes commands has settings derived from
+    CommandedSettings, its `commands`, and `execute`. It raises DeviceError when the device fails: the runtime then
+    closes it, reports every quantity as bad once, and opens it again with back-off. A new instance is made for each
+    attempt and for each change of its settings, so nothing needs to be reset; what has to survive that is kept in
+    `totals`. `__init__` has no effects outside the instance.
 
     Parameters:
-        settings: complete and valid.
+        settings: complete, valid, and passed by `check_settings`.
     """
 
     quantities: ClassVar[tuple[Quantity, ...]] = ()
+    commands: ClassVar[tuple[CommandSpec, ...]] = ()
     settings_type: ClassVar[type[ServiceSettings]] = ServiceSettings
-    passes_messages_on: ClassVar[bool] = False
-    """Whether messages of other microservices go to the device: they then wait in `incoming`."""
+    _names_settings: ClassVar[bool] = False
+    forwards_messages: ClassVar[bool] = False
+    """Whether messages of other microservices go to the device: they then wait in `inbound`."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self.node = NodeState()
-        """How it stands with the node; the runtime puts the real one here before `open`."""
-        self.incoming: Incoming | None = None
-        """Messages for the device, where `passes_messages_on`; the runtime puts it here before `open`."""
+        """The state of the link to the node; the runtime puts the real one here before `open`."""
+        self.totals = Totals(None)
+        """Totals of the process; the runtime puts the real ones here before `open`."""
+        self.inbound: Inbound | None = None
+        """Messages for the device, where `forwards_messages`; the runtime puts it here before `open`."""
+        self.members: Sequence[Member] = ()
+        """Devices behind this service that have a health of their own."""
         self.log = logging.getLogger(self.name())
+        self._owned: list[Bus] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in getattr(cls, "__orig_bases__", ()):
-            if get_origin(base) is DeviceService:
-                cls.settings_type = get_args(base)[0]
+            origin, arguments = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, DeviceService) and isinstance(arguments[0], type):
+                cls.settings_type, cls._names_settings = arguments[0], True
+        if not cls._names_settings:
+            return  # a base of services; checked with the settings of its subclasses
+        known = cls.settings_type.__struct_fields__
+        for method, setting in cls.polls():
+            if setting not in known:
+                close = difflib.get_close_matches(setting, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"its settings are {', '.join(known)}"
+                marked = f"{cls.__name__}.{method}: @every({setting!r})"
+                raise ContractError(f"{marked} names no setting of {cls.settings_type.__name__}; {hint}")
+
+    @classmethod
+    def check_contract(cls) -> None:
+        """Raises ContractError when the runtime could not run this class."""
+        if not cls.streams() and not cls.polls():
+            raise ContractError(
+                f"{cls.__name__} has neither `stream` nor a method marked with @every: it would never send a reading"
+            )
+        executes = cls.execute is not DeviceService.execute
+        if executes and not cls.takes_commands():
+            settings = cls.settings_type.__name__
+            raise ContractError(f"{cls.__name__} has `execute`, but {settings} is no CommandedSettings")
+        if not executes and cls.takes_commands():
+            raise ContractError(f"{cls.__name__} has CommandedSettings, but no `execute`")
 
     @classmethod
     def name(cls) -> str:
@@ -72,28 +124,53 @@ class DeviceService(Generic[SettingsT]):
         return cls.__module__.split(".", maxsplit=1)[0]
 
     @classmethod
+    def check_settings(cls, settings: SettingsT) -> None:
+        """Raises SettingsError for settings that are wrong together; what is wrong alone, the model says."""
+
+    @classmethod
     def quantities_of(cls, settings: SettingsT) -> tuple[Quantity, ...]:
         """What is measured with these settings; a service whose settings say what it measures overrides this."""
         return cls.quantities
 
     @classmethod
+    def commands_of(cls, settings: SettingsT) -> tuple[CommandSpec, ...]:
+        """The commands with these settings; a service whose settings say what it can do overrides this."""
+        return cls.commands
+
+    @classmethod
     def takes_commands(cls) -> bool:
-        """Whether the device can be told something: then the settings model is a CommandedSettings."""
+        """Whether the device takes commands: then the settings model is a CommandedSettings."""
         return issubclass(cls.settings_type, CommandedSettings)
 
     @classmethod
     def polls(cls) -> list[tuple[str, str]]:
-        """Methods marked with `every`, each with the settings field of its interval."""
-        marked = ((name, getattr(member, "_interval_setting", None)) for name, member in vars(cls).items())
-        return [(name, setting) for name, setting in marked if setting is not None]
+        """Methods marked with `every`, inherited ones included, each with the settings field of its interval."""
+        marked: dict[str, str] = {}
+        for parent in reversed(cls.__mro__):
+            for name, member in vars(parent).items():
+                if (setting := getattr(member, "_interval_setting", None)) is not None:
+                    marked[name] = setting
+        return list(marked.items())
+
+    def own(self, bus: BusT) -> BusT:
+        """Has `open` and `close` open and close this bus too; returns it."""
+        self._owned.append(bus)
+        return bus
 
     async def open(self) -> None:
         """Opens the device. Raises DeviceError, or SettingsError when retrying cannot help."""
+        for bus in self._owned:
+            await bus.open()
 
     async def close(self) -> None:
-        """Closes the device; called after every `open`, even a failed one."""
+        """Closes the device; called after every `open`, even a failed one, and given a few seconds."""
+        for bus in reversed(self._owned):
+            try:
+                await bus.close()
+            except Exception as error:
+                self.log.warning("closing: %s: %s", type(error).__name__, error)
 
-    def stream(self) -> AsyncIterator[Sample | Passed]:
+    def stream(self) -> AsyncIterator[Sample | Forwarded]:
         """Yields samples as the device sends them, until it fails.
 
         May be cancelled at any `await`; a sample that was read before is to be yielded before the next `await`.
@@ -108,21 +185,19 @@ class DeviceService(Generic[SettingsT]):
     async def execute(self, command: Command) -> Result:
         """Does what a command asks for, one command at a time, while readings go on.
 
-        Raises CommandError when it cannot be done as it is asked, DeviceError when the device does not do it; both
-        become a failed result. May be cancelled at any `await` when it takes longer than `command_timeout`.
+        The command is one of `commands_of` its settings, with parameters of the declared kinds. Raises CommandError
+        when it cannot be done as it is asked, DeviceError when the device does not do it; both become a failed
+        result. May be cancelled at any `await` when it takes longer than `command_timeout`, or the device is closed.
         """
         raise CommandError(f"{self.name()} takes no commands")
 
     def counters(self) -> dict[str, int]:
         """Counts worth exporting that the runtime cannot know, such as checksum errors."""
-        return {}
+        return {name: count for bus in self._owned for name, count in bus.counters().items()}
 
     def all_bad(self, reason: str) -> list[Reading]:
         """Every quantity without a value, for this reason."""
-        return [
-            Reading(q.name, None, q.unit, quality=Quality.BAD, reason=reason)
-            for q in self.quantities_of(self.settings)
-        ]
+        return [quantity.bad(reason) for quantity in self.quantities_of(self.settings)]
 
 
 async def _no_samples() -> AsyncIterator[Sample]:

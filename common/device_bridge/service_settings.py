@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -19,6 +20,9 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
 
 class OutboxSettings(Settings, frozen=True, kw_only=True):
     """What is kept until the node has taken it, and where."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"spill_after_s": "spill_after"}
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"on_full": {"block_device": "pause_reading"}}
 
     durability: Annotated[
         Literal["memory", "spill", "always"],
@@ -39,41 +43,56 @@ class OutboxSettings(Settings, frozen=True, kw_only=True):
     memory_bytes: Annotated[int, Meta(ge=4096, description="bytes waiting in memory that send all to disk")] = (
         1024 * 1024
     )
-    spill_after_s: Annotated[Seconds, Meta(description="wait of the oldest message that sends all to disk")] = 2.0
+    spill_after: Annotated[
+        Seconds, Meta(description="seconds the oldest message may wait before all are written to disk")
+    ] = 2.0
     on_full: Annotated[
-        Literal["drop_oldest", "drop_newest", "block_device"],
-        Meta(description="what gives way when it is full; `block_device` stops reading"),
+        Literal["drop_oldest", "drop_newest", "pause_reading"],
+        Meta(
+            description="overflow policy: what is dropped when it is full; `pause_reading` stops reading the device"
+        ),
     ] = "drop_oldest"
 
 
 class ServiceSettings(Settings, frozen=True, kw_only=True):
-    """What every service can be told. A service adds its own fields in a subclass."""
+    """Settings of every service. A service adds its own fields in a subclass."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"silent_after": "stale_after"}
 
     source: Annotated[
         str,
         Meta(description="name of this device in messages (SenML base name)", pattern="^[A-Za-z0-9:_./-]*$"),
     ] = ""
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="least level of log lines")
-    ] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="minimum log level")] = "info"
     trust_clock: Annotated[
-        bool, Meta(description="take the system's clock for right even where nothing vouches for it")
+        bool, Meta(description="take the system's clock as correct even without a real-time clock or time server")
     ] = False
     filters: Annotated[
         tuple[AnyFilter, ...],
-        Meta(description="what readings go through, in this order; see device_bridge's README"),
+        Meta(description="filters that readings pass, in this order; see device_bridge's README"),
     ] = ()
-    silent_after: Annotated[
-        Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
+    stale_after: Annotated[
+        Seconds,
+        Meta(
+            description="seconds without a reading after which a quantity's last value is marked stale; 0 for never"
+        ),
     ] = 0.0
     http: HttpSettings = HttpSettings()
     outbox: OutboxSettings = OutboxSettings()
 
 
 class CommandedSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What a service that takes commands can be told besides."""
+    """Settings of every service that takes commands."""
 
     max_command_age: Annotated[Seconds, Meta(description="an older command is refused, not executed late")] = 60.0
     command_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="seconds a command may take before it has failed")
     ] = 10.0
+
+
+_SHARED = frozenset(CommandedSettings.__struct_fields__)
+
+
+def device_settings_differ(one: ServiceSettings, other: ServiceSettings) -> bool:
+    """Whether settings differ in what a service has of its own, so that its device has to be opened again."""
+    return any(getattr(one, name) != getattr(other, name) for name in one.__struct_fields__ if name not in _SHARED)

@@ -13,10 +13,9 @@ from msgspec import Meta
 
 from device_bridge import DeviceError, DeviceErrorKind, Quantity, Reading
 from device_bridge.buses import Bias, EdgeBatch, GpioBus, GpioLine, GpioLines, LineConfig
-from device_bridge.control import Debounce, Put
+from device_bridge.control import Debounce, Put, Totals
 
 from .edges import RISING, FrequencyMeter, Quadrature
-from .totals import Totals
 
 log = logging.getLogger("digital_inputs")
 

@@ -13,10 +13,9 @@ from msgspec import Meta
 
 from device_bridge import DeviceService, Quantity, Sample, ServiceSettings, SettingsError, run
 from device_bridge.buses import GpioBus, GpioSettings
-from device_bridge.control import Put, merged
+from device_bridge.control import Put, Totals, merged
 
 from .kinds import AnyInput, Counter, Input
-from .totals import Totals
 
 _SAVE_S = 10.0
 

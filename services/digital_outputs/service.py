@@ -20,9 +20,8 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import GpioBus
-from device_bridge.control import LastWill, Put, merged
+from device_bridge.control import Put, SafeStateGuard, Totals, merged
 from digital_inputs.kinds import Input
-from digital_inputs.totals import Totals
 
 from .output import Output
 from .settings import OutputsSettings, check
@@ -46,7 +45,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         self.outputs: dict[str, Output] = {}
         self.inputs: list[Input] = []
         self.told = asyncio.Queue[Output]()
-        self.will = LastWill(())
+        self.will = SafeStateGuard(())
         self.held_safe = ""
         """Why outputs were brought into their safe state, "" while they are free."""
         self.trips = 0
@@ -69,9 +68,9 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         for output in self._offs_first():
             await output.open(self.bus)
         if self.settings.guard:
-            self.will = LastWill([output.last_will for output in self.outputs.values()])
+            self.will = SafeStateGuard([output.last_will for output in self.outputs.values()])
             try:
-                await self.will.deposit()
+                await self.will.start()
             except OSError as error:
                 log.error("nobody brings outputs into their safe state if this process is killed: %s", error)
         totals = Totals(None) if self.settings.inputs else None
@@ -86,7 +85,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
                     await output.safe()
             except (DeviceError, TimeoutError) as error:
                 self.log.error("%s could not be brought into its safe state: %s", output.name, error)
-        await self.will.revoke()
+        await self.will.stop()
         for output in self.outputs.values():
             await output.close()
         for one in self.inputs:
@@ -152,7 +151,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
     def _reason_for_safety(self) -> str:
         if self.node.settings_refused:
             return f"settings were refused: {self.node.settings_refused}"
-        if self.settings.hold and self.node.link_lost_s > self.settings.hold:
+        if self.settings.hold and self.node.disconnected_s > self.settings.hold:
             return f"the node has not been reached for {self.settings.hold:g} s"
         return ""
 

@@ -17,7 +17,7 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
     """What this service can be told beside the settings every service has."""
 
     serial: SerialSettings
-    silent_after: Annotated[
+    stale_after: Annotated[
         Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
     ] = 10.0
     require_checksum: Annotated[

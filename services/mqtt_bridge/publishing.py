@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from device_bridge.outbox import Incoming
+from device_bridge.outbox import Inbound
 from iofog_sdk import ConnectionLost, IoMessage, LinkError, MessageError, Outcome, Receipt
 from iofog_sdk.links import InFlight, Sent, too_large
 from iofog_sdk.mqtt import MqttConnection
@@ -39,7 +39,7 @@ class Publisher:
         connection: MqttConnection,
         lost: asyncio.Future[LinkError],
         to_topics: ToTopics,
-        incoming: Incoming,
+        incoming: Inbound,
         said: Said,
     ) -> None:
         self._connection, self._lost, self._to_topics = connection, lost, to_topics

@@ -13,7 +13,7 @@ from device_bridge import (
     DeviceError,
     DeviceErrorKind,
     DeviceService,
-    Passed,
+    Forwarded,
     Quality,
     Reading,
     Result,
@@ -43,7 +43,7 @@ _MOST_NAMES = 1000
 class MqttBridge(DeviceService[MqttBridgeSettings]):
     """Maps ioFog messages to MQTT topics and topics to ioFog messages, both ways."""
 
-    passes_messages_on = True
+    forwards_messages = True
     _recent = Recent()
     """Of this process: it has one broker, however often it connects."""
     _said = Said()
@@ -86,13 +86,13 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
                 await asyncio.wait_for(outgoing.wait_written(), _CLOSE_S)
         await self._connection.close()
 
-    async def stream(self) -> AsyncIterator[Passed]:
+    async def stream(self) -> AsyncIterator[Forwarded]:
         loop = asyncio.get_running_loop()
         work: list[asyncio.Task[None]] = []
-        if self.incoming is not None:
-            way = Publisher(self._connection, self._lost, self._to_topics, self.incoming, self._said)
+        if self.inbound is not None:
+            way = Publisher(self._connection, self._lost, self._to_topics, self.inbound, self._said)
             self._publisher = way
-            sending = Delivery(self.incoming, way, lambda entry: entry.body, self.options.window)
+            sending = Delivery(self.inbound, way, lambda entry: entry.body, self.options.window)
             work.append(loop.create_task(sending.run()))
         work.append(loop.create_task(self._tick()))
         for task in work:
@@ -147,7 +147,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
 
     @property
     def _outgoing(self) -> Outbox | None:
-        return None if self.incoming is None else self.incoming.outgoing
+        return None if self.inbound is None else self.inbound.outgoing
 
     def _take(self, received: Delivered) -> None:
         if received.topic == self._status:
@@ -179,7 +179,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         self._came.leave()
         self._any.set()
 
-    def _passed(self, received: Delivered) -> list[Passed]:
+    def _passed(self, received: Delivered) -> list[Forwarded]:
         found = self._from_topics.passed(received)
         for passed in found:
             if not isinstance(passed.content, bytes):

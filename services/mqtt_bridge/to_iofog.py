@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from device_bridge import Passed, Quality, Reading, Sample, SettingsError
+from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError
 from device_bridge.messages import senml as packs
 from device_bridge.protocols import RecordField, at_path, is_finite
 from iofog_sdk import Address
@@ -48,7 +48,7 @@ class FromTopics:
         self._rules, self._name, self._malformed = rules, name, malformed
         self.counts: Counter[str] = Counter()
 
-    def passed(self, received: Delivered) -> list[Passed]:
+    def passed(self, received: Delivered) -> list[Forwarded]:
         """What a message becomes, in the order of the rules; nothing for one that cannot be used."""
         via = via_of(received.notes)
         if goes_round(via, self._name):
@@ -71,13 +71,13 @@ class FromTopics:
 
     def _by_rule(
         self, rule: ToIofog, received: Delivered, parts: Mapping[str, str], via: tuple[str, ...]
-    ) -> Passed | None:
+    ) -> Forwarded | None:
         if rule.becomes == "readings":
             if rule.payload == "senml":
                 _check_pack(received.payload)
                 return _message(received.payload, packs.INFO_TYPE, "utf-8", Address("", via))
             sample = _readings(rule, received, parts)
-            return Passed(content=sample, tag=Address("", via).tag()) if sample else None
+            return Forwarded(content=sample, tag=Address("", via).tag()) if sample else None
         if received.retained:  # it would be executed again after each reconnect
             self.counts["retained"] += 1
             return None
@@ -153,8 +153,8 @@ def _command(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> by
     return msgspec.json.encode(command)
 
 
-def _message(content: bytes, infotype: str, infoformat: str, address: Address) -> Passed:
-    return Passed(content=content, infotype=infotype, infoformat=infoformat, tag=address.tag())
+def _message(content: bytes, infotype: str, infoformat: str, address: Address) -> Forwarded:
+    return Forwarded(content=content, infotype=infotype, infoformat=infoformat, tag=address.tag())
 
 
 def _last(topic: str) -> str:

@@ -113,7 +113,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
                 if error.kind is not DeviceErrorKind.TIMEOUT:
                     raise
                 self._unanswered += 1
-                if answered and not self.settings.silent_after:
+                if answered and not self.settings.stale_after:
                     answered = False
                     yield self.all_bad(error.detail)
             else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from device_bridge import Quality, Sample
-from device_bridge.runtime.supervisor import Bridge
+from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.settings.sources import SettingsSources
 from register_sensor.service import RegisterSensor, RegisterSettings
 
@@ -67,7 +67,7 @@ async def _watched(settings: dict[str, Any], seconds: float) -> tuple[float, flo
         return None
 
     sources = SettingsSources(RegisterSettings, file=None, environment={})
-    bridge = Bridge(RegisterSensor, sources.resolve(json.dumps(settings)), take, room)
+    bridge = Supervisor(RegisterSensor, sources.resolve(json.dumps(settings)), take, room)
     running = asyncio.ensure_future(bridge.run())
     await asyncio.sleep(3 * _INTERVAL_S)  # all at once at first, in turns then
     stall_s, end = 0.0, time.monotonic() + seconds

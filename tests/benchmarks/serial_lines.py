@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from device_bridge import Quality, Sample
-from device_bridge.runtime.supervisor import Bridge
+from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.settings.sources import SettingsSources
 from modbus_meter.service import ModbusMeter, ModbusSettings
 from serial_instrument.emulator import ArduinoJson
@@ -133,7 +133,7 @@ async def _modbus_interval(rounds: int) -> Row:
         settings |= {"interval": _INTERVAL_S, "timeout_s": 0.2}
         settings["serial"]["baud"] = 115_200
         sources = SettingsSources(ModbusSettings, file=None, environment={})
-        bridge = Bridge(ModbusMeter, sources.resolve(msgspec.json.encode(settings).decode()), take, room)
+        bridge = Supervisor(ModbusMeter, sources.resolve(msgspec.json.encode(settings).decode()), take, room)
         running = asyncio.ensure_future(bridge.run())
         await asyncio.sleep((rounds + 4) * _INTERVAL_S)
         running.cancel()
@@ -165,7 +165,7 @@ async def _replug(times: int) -> Row:
     with tempfile.TemporaryDirectory() as folder, SimulatedSerialLine(Path(folder) / "tty") as line:
         settings = {"profile": "arduino_json", "serial": {"port": str(line.path)}}
         sources = SettingsSources(InstrumentSettings, file=None, environment={})
-        bridge = Bridge(SerialInstrument, sources.resolve(msgspec.json.encode(settings).decode()), take, room)
+        bridge = Supervisor(SerialInstrument, sources.resolve(msgspec.json.encode(settings).decode()), take, room)
         work = [asyncio.ensure_future(PlayedDevice(device, line).run()), asyncio.ensure_future(bridge.run())]
         await good.wait()
         for absence_s in itertools.islice(itertools.cycle((0.2, 3.1, 7.3)), times):

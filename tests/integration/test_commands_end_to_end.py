@@ -53,7 +53,7 @@ class Operator:
 async def test_tare_over_iofog(both_ways, start, tmp_path):
     scale = DEVICES["bench_scale"](clock=lambda: 0.0)
     settings = {"profile": "bench_scale", "serial": {"port": str(tmp_path / "tty")}}
-    settings |= {"poll": {"interval": 0.02, "timeout_s": 0.1}, "silent_after": 0.3, "max_command_age": 30}
+    settings |= {"poll": {"interval": 0.02, "timeout_s": 0.1}, "stale_after": 0.3, "max_command_age": 30}
     settings |= {"commands": {"tare": {"timeout_s": 0.2}}}
     port = free_port()
     settings |= {"http": {"port": port}}

@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from device_bridge.filters import FilterChain
 from device_bridge.messages.clock import Clock
 from device_bridge.messages.maker import MessageMaker
 from device_bridge.outbox.delivery import Delivery
@@ -31,11 +32,11 @@ async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
         pytest.skip(f"{kind} is not installed")
     async with NODES[kind](tmp_path) as node, node.receiving() as receiver:
         link = connect(node.variables())
-        settings = OutboxSettings(on_full="block_device", max_bytes=4 * 1024 * 1024)
+        settings = OutboxSettings(on_full="pause_reading", max_bytes=4 * 1024 * 1024)
         outbox = Outbox(settings, tmp_path / "outbox.db")
         await outbox.open()
         maker = MessageMaker(link.microservice_id, Clock(trusted=True), outbox)
-        maker.base_name = "bench:"
+        maker.use("bench", FilterChain(()))
         breaks = 0
 
         async def fail():
@@ -46,7 +47,7 @@ async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
                 breaks += 1
 
         async with link:
-            delivery = Delivery(outbox, link, maker.body)
+            delivery = Delivery(outbox, link, lambda entry: entry.body)
             work = [asyncio.ensure_future(delivery.run()), asyncio.ensure_future(fail())]
             for number in range(READINGS // PER_MESSAGE):
                 await outbox.wait_room()

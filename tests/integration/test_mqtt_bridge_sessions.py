@@ -6,8 +6,8 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind
-from device_bridge.outbox.inbound import Incoming
-from device_bridge.runtime.supervisor import Bridge
+from device_bridge.outbox.inbound import Inbound
+from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import IoMessage
 from iofog_sdk.mqtt.messages import Publication, Recent
@@ -144,10 +144,10 @@ async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_pa
         settings = bridge_settings(node.relay.port, node.version)
 
         async def some(count, *, write):
-            box = Incoming(OutboxSettings(), None, "bridge", "run")
+            box = Inbound(OutboxSettings(), None, "bridge", "run")
             box.outgoing = Outgoing()
             service = MqttBridge(settings)
-            service.incoming = box
+            service.inbound = box
             await service.open()
             samples = service.stream()
             values = [value(await asyncio.wait_for(anext(samples), 10)) for _ in range(count)]
@@ -211,15 +211,15 @@ async def test_a_broker_that_ends_each_connection_is_asked_less_and_less():
     emitted = []
     async with Closing() as server:
         settings = bridge_settings(server.port, "3.1.1", to_mqtt=[{"topic": "plant/x", "messages": "other"}])
-        box = Incoming(OutboxSettings(), None, "bridge", "run")
+        box = Inbound(OutboxSettings(), None, "bridge", "run")
         await box.accept(IoMessage(infotype="text/plain", contentdata=b"x"))
         backoff = Steps()
 
         async def room():
             return None
 
-        bridge = Bridge(MqttBridge, settings, emitted.append, room, backoff)
-        bridge.incoming = box
+        bridge = Supervisor(MqttBridge, settings, emitted.append, room, backoff)
+        bridge.inbound = box
         running = asyncio.ensure_future(bridge.run())
         await until(lambda: len(backoff.taken) >= 5)
         running.cancel()

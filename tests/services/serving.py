@@ -5,8 +5,9 @@ import contextlib
 import json
 import sys
 
-from device_bridge.runtime import Bridge
-from device_bridge.settings import SettingsSources
+from device_bridge import NodeState
+from device_bridge.runtime import Supervisor
+from device_bridge.settings import SettingsSources, SettingsStatus
 from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
 
 
@@ -19,9 +20,14 @@ def settings_of(service_type, **members):
 class Bridged:
     """A running bridge, and what it emits."""
 
-    def __init__(self, service_type, settings):
+    def __init__(self, service_type, settings, totals=None):
         self.samples = asyncio.Queue()
-        self.bridge = Bridge(service_type, settings, self.samples.put_nowait, self._room)
+        self.is_connected = True
+        self.settings = SettingsStatus()
+        self.node = NodeState(lambda: self.is_connected, self.settings)
+        self.bridge = Supervisor(
+            service_type, settings, self.samples.put_nowait, self._room, node=self.node, totals=totals
+        )
 
     async def _room(self):
         return None
@@ -35,9 +41,9 @@ class Bridged:
 
 
 @contextlib.asynccontextmanager
-async def bridging(service_type, settings):
+async def bridging(service_type, settings, totals=None):
     """Runs a bridge within the block."""
-    bridged = Bridged(service_type, settings)
+    bridged = Bridged(service_type, settings, totals)
     task = asyncio.ensure_future(bridged.bridge.run())
     try:
         async with asyncio.timeout(30):

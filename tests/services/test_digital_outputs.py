@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_bridge import Command, DeviceError, Quality, SettingsError
+from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
+from device_bridge.settings import SettingsStatus
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.service import DigitalOutputs
 from digital_outputs.switchboard import Limits, Switchboard
@@ -219,6 +220,9 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 await asyncio.gather(task, return_exceptions=True)
                 await service.close()
 
+            refused = SettingsStatus()
+            refused.refuse("given", "x")
+
             async def do(kind, name, value):
                 service = running[0]
                 parameters = {
@@ -233,9 +237,9 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                     elif kind == "safe":
                         await service.execute(Command(name="all_safe"))
                     elif kind in ("lost", "found"):
-                        service.node.is_reached = lambda: kind == "found"
+                        service.node.is_connected = lambda: kind == "found"
                     elif kind in ("refused", "accepted"):
-                        service.node.settings_refused = "x" if kind == "refused" else ""
+                        service.node = NodeState(service.node.is_connected, refused if kind == "refused" else None)
                     elif kind == "contact":
                         gpio.drive("GPIO4", value)
                     elif kind == "unplug":
@@ -295,12 +299,12 @@ async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path
         gpio.drive("GPIO4", 1)
         await until(lambda: gpio.level("GPIO17") == 1)
         await tell(bridged, "lamp", value=True)
-        bridged.bridge.node.is_reached = lambda: False
+        bridged.is_connected = False
         await until(lambda: gpio.level("GPIO22") == 0)
         assert gpio.level("GPIO17") == 1
         gpio.drive("GPIO4", 0)
         await until(lambda: gpio.level("GPIO17") == 0)
-        bridged.bridge.node.is_reached = lambda: True
+        bridged.is_connected = True
         assert (await tell(bridged, "lamp", value=True)).ok
 
 
@@ -314,19 +318,19 @@ async def test_a_rule_that_has_to_wait_is_followed_later(tmp_path):
         async with driving(gpio, LAMP | {"min_off": 0.3}, **members) as bridged:
             assert gpio.level("GPIO22") == 0
             await until(lambda: gpio.level("GPIO22") == 1)
-            bridged.bridge.node.settings_refused = "outputs: is missing"
+            bridged.settings.refuse("given", "outputs: is missing")
             await until(lambda: gpio.level("GPIO22") == 0)
-            bridged.bridge.node.settings_refused = ""
+            bridged.settings.clear("given")
             await until(lambda: gpio.level("GPIO22") == 1)
 
 
 async def test_settings_that_are_refused_bring_the_safe_state(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         await tell(bridged, "lamp", value=True)
-        bridged.bridge.node.settings_refused = "outputs: is missing"
+        bridged.settings.refuse("given", "outputs: is missing")
         await until(lambda: gpio.level("GPIO22") == 0)
         assert "until settings are good again" in (await tell(bridged, "lamp", value=True)).detail
-        bridged.bridge.node.settings_refused = ""
+        bridged.settings.clear("given")
         assert (await tell(bridged, "lamp", value=True)).ok
 
 

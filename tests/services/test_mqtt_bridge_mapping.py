@@ -8,7 +8,7 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from device_bridge import Command, CommandError, Passed, Quality, Reading, SettingsError
+from device_bridge import Command, CommandError, Forwarded, Quality, Reading, SettingsError
 from device_bridge.messages import senml
 from device_bridge.protocols import RecordField
 from iofog_sdk import Address, IoMessage, address_of
@@ -406,7 +406,7 @@ def test_any_payload_becomes_something_or_is_counted(payload, becomes, form, lev
     found, counts = taken(rule, came("t/" + level.replace("\0", ""), payload))
     assert counts["taken" if found else "unused"] == 1
     for passed in found:
-        assert isinstance(passed, Passed)
+        assert isinstance(passed, Forwarded)
         if not isinstance(passed.content, bytes):
             assert senml.decode(senml.encode([*passed.content], "b:"))
 

@@ -83,10 +83,10 @@ async def test_a_silent_device_is_stale_and_a_lost_one_bad(tmp_path):
     device = DEVICES["arduino_json"]()
     device.interval_s = 0.01
     async with playing(device, tmp_path / "tty") as played:
-        async with bridging(SerialInstrument, profile("arduino_json", tmp_path / "tty", silent_after=0.2)) as bridged:
+        async with bridging(SerialInstrument, profile("arduino_json", tmp_path / "tty", stale_after=0.2)) as bridged:
             await bridged.sample()
             played.obey("silent on")
-            stale = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.SILENT)
+            stale = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.STALE)
             while stale["temperature"].quality is not Quality.STALE:
                 stale = await bridged.sample()
             assert stale["temperature"].value is not None
@@ -101,7 +101,7 @@ async def test_a_wrong_rate_is_garbage_and_the_right_one_is_read_again(tmp_path)
     device = DEVICES["pms5003"]()
     device.interval_s = 0.01
     async with playing(device, tmp_path / "tty") as played:
-        async with bridging(SerialInstrument, profile("pms5003", tmp_path / "tty", silent_after=0.2)) as bridged:
+        async with bridging(SerialInstrument, profile("pms5003", tmp_path / "tty", stale_after=0.2)) as bridged:
             await bridged.sample()
             played.obey("baud 4800")
             await bridged.sample(lambda found: found["pm1"].quality is Quality.STALE)
@@ -156,7 +156,7 @@ async def test_a_command_without_an_answer_fails_in_time_and_the_next_one_works(
 
 
 async def test_a_poll_without_an_answer_is_told_once(tmp_path):
-    async with scale(tmp_path, silent_after=0) as (_, played, bridged):
+    async with scale(tmp_path, stale_after=0) as (_, played, bridged):
         played.obey("silent on")
         bad = await bridged.sample(lambda found: found["weight"].value is None)
         assert bad["weight"].reason == "no answer within 0.1 s"

@@ -17,7 +17,7 @@ from device_bridge import (
     Reading,
     Result,
 )
-from device_bridge.runtime.supervisor import Bridge, DeviceState
+from device_bridge.runtime.supervisor import DeviceState, Supervisor
 
 
 class Probe(DeviceService[CommandedSettings]):
@@ -57,7 +57,7 @@ async def bridged(**settings):
     async def room():
         return None
 
-    bridge = Bridge(Probe, CommandedSettings(**settings), emitted.put_nowait, room)
+    bridge = Supervisor(Probe, CommandedSettings(**settings), emitted.put_nowait, room)
     task = asyncio.ensure_future(bridge.run())
     async with asyncio.timeout(20):
         yield bridge, emitted
@@ -70,7 +70,7 @@ def reading(name="a", value=1.0):
 
 
 async def test_silence_marks_the_last_values_stale_once_and_keeps_the_device_open():
-    async with bridged(silent_after=0.05) as (bridge, emitted):
+    async with bridged(stale_after=0.05) as (bridge, emitted):
         Probe.given.put_nowait([reading(value=1.0), Reading("b", None, quality=Quality.BAD, reason="no fix")])
         Probe.given.put_nowait([reading(value=2.0)])
         assert (await emitted.get())[0].value == 1.0
@@ -78,7 +78,7 @@ async def test_silence_marks_the_last_values_stale_once_and_keeps_the_device_ope
         (stale,) = await emitted.get()
         assert (stale.name, stale.value, stale.quality) == ("a", 2.0, Quality.STALE)
         assert "no reading for 0.05 s" in stale.reason
-        assert bridge.state is DeviceState.SILENT
+        assert bridge.state is DeviceState.STALE
         await asyncio.sleep(0.15)
         assert emitted.empty(), "told once"
         Probe.given.put_nowait([reading(value=3.0)])
@@ -97,7 +97,7 @@ async def test_without_the_setting_silence_is_nothing():
 
 
 async def test_a_lost_device_is_bad_not_stale():
-    async with bridged(silent_after=30) as (bridge, emitted):
+    async with bridged(stale_after=30) as (bridge, emitted):
         Probe.given.put_nowait([reading()])
         await emitted.get()
         Probe.given.put_nowait(DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged"))

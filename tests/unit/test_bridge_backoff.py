@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Reading, ServiceSettings
-from device_bridge.runtime.supervisor import Bridge
+from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Quantity, Reading, ServiceSettings
+from device_bridge.runtime.supervisor import Supervisor
 
 from ..integration.conftest import Steps
 
@@ -14,10 +14,13 @@ from ..integration.conftest import Steps
 class Flapping(DeviceService[ServiceSettings]):
     """Says one thing and fails."""
 
+    quantities = (Quantity("a"),)
     kind = DeviceErrorKind.UNREACHABLE
+    lasts_s = 0.0
 
     async def stream(self):
         yield [Reading("a", 1)]
+        await asyncio.sleep(self.lasts_s)
         raise DeviceError(self.kind, "tcp", "closed")
 
 
@@ -26,7 +29,7 @@ async def bridging(backoff):
     async def room():
         return None
 
-    bridge = Bridge(Flapping, ServiceSettings(), lambda _: None, room, backoff)
+    bridge = Supervisor(Flapping, ServiceSettings(), lambda _: None, room, backoff)
     task = asyncio.ensure_future(bridge.run())
     async with asyncio.timeout(20):
         yield bridge
@@ -34,20 +37,18 @@ async def bridging(backoff):
     await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize(
-    ("kind", "steps"), [(DeviceErrorKind.UNREACHABLE, [1, 2, 4, 8, 16]), (DeviceErrorKind.GARBLED, [1, 1, 1, 1, 1])]
-)
-async def test_readings_of_short_sessions_over_a_network_do_not_shorten_the_waits(monkeypatch, kind, steps):
+@pytest.mark.parametrize("kind", [DeviceErrorKind.UNREACHABLE, DeviceErrorKind.GARBLED])
+async def test_readings_of_short_lives_do_not_shorten_the_waits(monkeypatch, kind):
     monkeypatch.setattr(Flapping, "kind", kind)
     backoff = Steps()
     async with bridging(backoff):
-        while len(backoff.taken) < len(steps):
+        while len(backoff.taken) < 5:
             await asyncio.sleep(0.001)
-    assert backoff.taken[: len(steps)] == steps
+    assert backoff.taken[:5] == [1, 2, 4, 8, 16]
 
 
-async def test_a_session_that_lasts_begins_anew(monkeypatch):
-    monkeypatch.setattr("device_bridge.runtime.supervisor._STEADY_AFTER_S", -1.0)
+async def test_a_life_that_outlasts_the_wait_before_it_begins_the_waits_again(monkeypatch):
+    monkeypatch.setattr(Flapping, "lasts_s", 0.02)
     backoff = Steps()
     async with bridging(backoff):
         while len(backoff.taken) < 4:

@@ -8,6 +8,7 @@ from device_bridge import OutboxSettings, Reading
 from device_bridge.messages import senml
 from device_bridge.messages.clock import Clock
 from device_bridge.messages.maker import MessageMaker
+from device_bridge.messages.time_correction import TimeCorrection
 from device_bridge.outbox.durable import Outbox
 from iofog_sdk import IoMessage
 
@@ -56,7 +57,7 @@ def test_readings_before_the_clock_was_set_are_corrected_before_they_are_sent():
     maker = MessageMaker("p", clock, box)
     maker.put([Reading("t", 1.0), Reading("h", 2.0)])
     early = box.take()
-    pack = IoMessage.from_bytes(maker.body(early)).contentdata
+    pack = IoMessage.from_bytes(TimeCorrection(clock).body(early)).contentdata
     assert not senml.clock_was_set(pack)
     board.passes(10)
     board.wall = RIGHT + 10
@@ -64,7 +65,7 @@ def test_readings_before_the_clock_was_set_are_corrected_before_they_are_sent():
     maker.put([Reading("t", 3.0)])
     late = box.take()
     for entry, when in ((early, RIGHT), (late, RIGHT + 10)):
-        pack = IoMessage.from_bytes(maker.body(entry)).contentdata
+        pack = IoMessage.from_bytes(TimeCorrection(clock).body(entry)).contentdata
         assert senml.clock_was_set(pack)
         assert {r.time for r in senml.decode(pack)} == {when}
 

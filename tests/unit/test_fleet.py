@@ -65,7 +65,7 @@ def configured(**config):
         (kit(SERVICE, defaults={"gid-serial": 5}), "value 'gid-serial' is the manifests'"),
         (kit(SERVICE, defaults={"speed": 5}), "value 'speed' is not used by kit k"),
         (configured(intervall=5), "gps: setting intervall = 5"),
-        (configured(silent_after="high"), "setting silent_after = 'high'"),
+        (configured(stale_after="high"), "setting stale_after = 'high'"),
         (configured(serial="fast"), "config.serial = 'fast' is no mapping"),
         (configured(source="truck-$node"), r"\$node is replaced as a whole value only"),
         (configured(source="$Node"), r"\$node is replaced as a whole value only, in lower case"),

@@ -2,14 +2,14 @@
 
 import pytest
 
-from device_bridge import Passed, Quality, Reading
+from device_bridge import Forwarded, Quality, Reading
 from device_bridge.filters import FilterChain, MovingAverage
 from device_bridge.messages import senml
 from device_bridge.messages.clock import Clock
 from device_bridge.messages.maker import MessageMaker
 from device_bridge.outbox.delivery import Delivery
 from device_bridge.outbox.durable import Outbox
-from device_bridge.outbox.inbound import Incoming, is_command
+from device_bridge.outbox.inbound import Inbound, is_command
 from device_bridge.runtime.commands import CommandRunner
 from device_bridge.service_settings import CommandedSettings, OutboxSettings
 from iofog_sdk import Address, IoMessage, MessageError, Receipt
@@ -21,7 +21,7 @@ def message(number=1, **more):
 
 
 def incoming(file=None, **settings):
-    return Incoming(OutboxSettings(**settings), file, "bridge", "run")
+    return Inbound(OutboxSettings(**settings), file, "bridge", "run", outgoing=Outbox(OutboxSettings()))
 
 
 async def test_messages_are_kept_in_order_and_counted_one_by_one():
@@ -117,10 +117,10 @@ async def test_what_can_never_be_sent_is_given_up_and_the_rest_goes_on():
 def test_what_is_passed_on_keeps_its_content_and_says_where_it_has_been():
     box = Outbox(OutboxSettings(durability="memory"))
     maker = MessageMaker("uuid", Clock(trusted=True), box)
-    maker.base_name = "bridge:"
-    maker.put(Passed(content=b"\xff", infotype="image/jpeg", infoformat="binary", tag="via:a"))
-    maker.put(Passed(content=[Reading("level", 7, "l")], tag="via:a"))
-    maker.put(Passed(content=b"x", infotype="x" * 300))
+    maker.use("bridge", FilterChain(()))
+    maker.put(Forwarded(content=b"\xff", infotype="image/jpeg", infoformat="binary", tag="via:a"))
+    maker.put(Forwarded(content=[Reading("level", 7, "l")], tag="via:a"))
+    maker.put(Forwarded(content=b"x", infotype="x" * 300))
     maker.put([Reading("own", 1)])
     found = [IoMessage.from_bytes(box.take().body) for _ in range(3)]
     assert [(m.sequencenumber, m.infotype, m.tag) for m in found] == [
@@ -138,7 +138,7 @@ def test_many_kinds_of_messages_need_no_more_memory():
     box = Outbox(OutboxSettings(durability="memory"))
     maker = MessageMaker("uuid", Clock(trusted=True), box)
     for number in range(1000):
-        maker.put(Passed(content=b"x", infotype="a/b", infoformat="binary", tag=f"for:m{number}"))
+        maker.put(Forwarded(content=b"x", infotype="a/b", infoformat="binary", tag=f"for:m{number}"))
     assert len(maker._templates) <= 64
     assert maker.made == 1000
 
@@ -176,7 +176,7 @@ async def test_a_command_says_which_bridges_it_has_been_through():
 def test_a_number_that_no_filter_can_calculate_with_is_counted_and_stops_nothing():
     box = Outbox(OutboxSettings(durability="memory"))
     maker = MessageMaker("uuid", Clock(trusted=True), box)
-    maker.base_name, maker.filters = "bridge:", FilterChain([MovingAverage()])
+    maker.use("bridge", FilterChain([MovingAverage()]))
     maker.put([Reading("a", 10**400), Reading("b", 1)])
     maker.put([Reading("b", 1)])
     assert (box.read, box.buffered, dict(box.dropped)) == (3, 1, {"not encodable": 2})

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from device_bridge import OutboxSettings, Quality, Quantity, Reading
+from device_bridge import OutboxSettings, Quality, Reading
 from device_bridge.filters import Deadband, FilterChain
 from device_bridge.messages import senml
 from device_bridge.messages.clock import Clock
@@ -20,7 +20,7 @@ def box():
 
 @pytest.fixture
 def maker(box):
-    return MessageMaker("publisher", Clock(trusted=True), box, (Quantity("t", "Cel", (-40, 85)),))
+    return MessageMaker("publisher", Clock(trusted=True), box)
 
 
 def readings(box):
@@ -37,22 +37,6 @@ def test_messages_of_a_run_are_numbered_from_one(maker, box):
     assert {m.infotype for m in messages} == {"application/senml+json"}
 
 
-@pytest.mark.parametrize(
-    ("value", "quality", "reason"),
-    [
-        (-40, Quality.GOOD, ""),
-        (85.0, Quality.GOOD, ""),
-        (85.1, Quality.UNCERTAIN, "outside -40 to 85"),
-        (-300, Quality.UNCERTAIN, "outside -40 to 85"),
-        ("text", Quality.GOOD, ""),
-    ],
-)
-def test_a_value_outside_its_range_is_marked_and_kept(maker, box, value, quality, reason):
-    maker.put([Reading("t", value)])
-    (reading,) = readings(box)
-    assert (reading.value, reading.quality, reading.reason) == (value, quality, reason)
-
-
 def test_a_mark_of_the_service_stays(maker, box):
     maker.put([Reading("t", 500.0, quality=Quality.STALE, reason="silent"), Reading("other", math.inf)])
     first, second = readings(box)
@@ -66,7 +50,7 @@ def test_a_time_of_the_device_stays(maker, box):
 
 
 def test_what_a_filter_holds_back_is_counted(maker, box):
-    maker.filters = FilterChain([Deadband(absolute=1.0)])
+    maker.use("m", FilterChain([Deadband(absolute=1.0)]))
     for value in (20.0, 20.5, 22.0):
         maker.put([Reading("t", value)])
     assert [readings(box)[0].value for _ in range(2)] == [20.0, 22.0]

@@ -128,7 +128,7 @@ async def test_bytes_are_bounded_too(make):
 
 
 async def test_block_device_holds_the_reader_instead_of_dropping(make):
-    box = await make(file=None, max_messages=2, on_full="block_device")
+    box = await make(file=None, max_messages=2, on_full="pause_reading")
     fill(box, 1, 2)
     waiting = asyncio.ensure_future(box.wait_room())
     await asyncio.sleep(0)
@@ -157,7 +157,7 @@ async def test_a_crash_sends_again_only_what_was_not_yet_forgotten(make):
     for _ in range(20):
         box.take()
         box.acknowledge()
-    await until(lambda: not box._unforgotten)  # receipts reach the disk by themselves
+    await until(lambda: not box._unflushed_acks)  # receipts reach the disk by themselves
     await asyncio.get_running_loop().run_in_executor(box._worker, lambda: None)
     await crash(box)
     again = await make(durability="always")
@@ -165,7 +165,7 @@ async def test_a_crash_sends_again_only_what_was_not_yet_forgotten(make):
 
 
 async def test_waiting_messages_spill_and_memory_stays_flat(make):
-    box = await make(memory_bytes=20_000, spill_after_s=60)
+    box = await make(memory_bytes=20_000, spill_after=60)
     for n in range(1, 20_001):
         box.put(b"%06d" % n + b"x" * 100, 1)
         if n % 500 == 0:
@@ -178,7 +178,7 @@ async def test_waiting_messages_spill_and_memory_stays_flat(make):
 
 
 async def test_one_old_message_is_enough_to_spill(make):
-    box = await make(spill_after_s=0.01)
+    box = await make(spill_after=0.01)
     box.put(b"1", 1)
     await until(lambda: box._on_disk and box._written_to == 1)
     await crash(box)
@@ -187,7 +187,7 @@ async def test_one_old_message_is_enough_to_spill(make):
 
 
 async def test_an_orderly_end_keeps_what_was_only_in_memory(make):
-    box = await make(spill_after_s=60)
+    box = await make(spill_after=60)
     fill(box, 1, 2500)
     box.take()
     box.take()
@@ -348,7 +348,7 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
 async def test_what_is_delivered_while_it_is_written_is_not_found_again(make, monkeypatch):
     monkeypatch.setattr("device_bridge.outbox.durable.Store", SlowDisk)
     monkeypatch.setattr(SlowDisk, "allowed", threading.Event())
-    box = await make(spill_after_s=60)
+    box = await make(spill_after=60)
     fill(box, 1, 5)
     box.spill()
     await until(lambda: not box._disk_due.is_set())  # the commit is under way
@@ -387,7 +387,7 @@ def test_any_history_keeps_order_and_accounts_for_everything(tmp_path_factory, h
 
 
 async def run_history(folder, history, durability):
-    options = OutboxSettings(durability=durability, memory_bytes=4096, spill_after_s=0.0)
+    options = OutboxSettings(durability=durability, memory_bytes=4096, spill_after=0.0)
 
     async def begin():
         opened = Outbox(options, folder / "box.db")

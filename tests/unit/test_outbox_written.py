@@ -1,13 +1,14 @@
 """When the outbox tells that a crash loses nothing any more: who has sent a message may forget it then."""
 
 import asyncio
+import functools
 import threading
 
 import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
-from device_bridge.outbox.inbound import Incoming
+from device_bridge.outbox.inbound import Inbound
 from device_bridge.outbox.sqlite_store import Store, StoreError
 from iofog_sdk import IoMessage
 
@@ -112,7 +113,9 @@ async def test_what_is_dropped_need_not_be_written(make, disk):
 
 
 async def test_a_message_of_the_node_is_accepted_once_it_is_written(make, disk):
-    box = await make(Incoming, "bridge", "run", durability="always")
+    box = await make(
+        functools.partial(Inbound, outgoing=Outbox(OutboxSettings())), "bridge", "run", durability="always"
+    )
     accepting = asyncio.ensure_future(box.accept(IoMessage(id="m1", contentdata=b"x")))
     await until(lambda: box.read == 1 and not box._disk_due.is_set())
     assert not accepting.done()

@@ -7,27 +7,39 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .change_reporter import ChangeReporter
     from .debounce import Debounce
+    from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import LastWill
+    from .safe_state_guard import SafeStateGuard
+    from .ticker import Ticker
+    from .totals import Totals
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
+            "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("LastWill",),
+            "safe_state_guard": ("SafeStateGuard",),
+            "ticker": ("Ticker",),
+            "totals": ("Totals",),
         },
     )
 
 __all__ = [
+    "ChangeReporter",
     "Debounce",
-    "LastWill",
+    "Member",
     "Put",
     "RuleSettings",
     "Rules",
+    "SafeStateGuard",
     "Source",
+    "Ticker",
+    "Totals",
     "merged",
 ]

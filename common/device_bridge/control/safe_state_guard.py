@@ -20,7 +20,7 @@ _BYE = b"bye\n"
 _END_S = 2.0
 
 
-class LastWill:
+class SafeStateGuard:
     """What is to be done if this process dies.
 
     Parameters:
@@ -31,7 +31,7 @@ class LastWill:
         self._acts = acts
         self._process: asyncio.subprocess.Process | None = None
 
-    async def deposit(self) -> None:
+    async def start(self) -> None:
         """Starts the process. Raises OSError."""
         acts = json.dumps([(fd, request, data.hex()) for fd, request, data in self._acts])
         self._process = await asyncio.create_subprocess_exec(
@@ -41,7 +41,7 @@ class LastWill:
             start_new_session=True,  # Ctrl-C in a terminal is for the parent
         )
 
-    async def revoke(self) -> None:
+    async def stop(self) -> None:
         """Ends the process without its doing anything: the parent has done it itself."""
         process, self._process = self._process, None
         if process is None or process.stdin is None:

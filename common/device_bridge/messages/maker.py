@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
 
 import msgspec
 
@@ -13,15 +12,14 @@ from iofog_sdk import IoMessage, MessageError, MessageTemplate
 from ..command import Command, Result
 from ..filters import FilterChain
 from ..outbox.durable import Outbox
-from ..outbox.sqlite_store import Entry
-from ..reading import Passed, Quality, Quantity, Reading, Sample
+from ..reading import Forwarded, Reading, Sample
 from . import senml
 from .clock import Clock
 
 log = logging.getLogger("device_bridge")
 
 RESULT_TYPE = "application/json"
-"""What became of a command: an object of `command`, `id`, `ok`, `detail`, `took_s`, and a SenML pack `readings`."""
+"""The result of a command: an object of `command`, `id`, `ok`, `detail`, `took_s`, and a SenML pack `readings`."""
 MAX_DETAIL = 1000
 _MAX_TEMPLATES = 64
 
@@ -42,19 +40,15 @@ class MessageMaker:
         publisher: UUID of the microservice.
         clock: for readings without a time of their own.
         outbox: where messages go.
-        quantities: what the device measures; a value outside its range is marked uncertain, not left out.
     """
 
-    def __init__(self, publisher: str, clock: Clock, outbox: Outbox, quantities: Sequence[Quantity] = ()) -> None:
+    def __init__(self, publisher: str, clock: Clock, outbox: Outbox) -> None:
         self._clock, self._outbox = clock, outbox
-        self.set_quantities(quantities)
         self.group, self._publisher = uuid.uuid4().hex, publisher
         self._templates: dict[tuple[str, str, str], MessageTemplate] = {}
         self._template, self._result_template = (self._with(kind) for kind in (senml.INFO_TYPE, RESULT_TYPE))
         self.base_name = ""
-        """Put before the name of every reading."""
-        self.filters = FilterChain(())
-        """What readings go through."""
+        self._filters = FilterChain(())
         self.made = 0
         """Messages made so far."""
 
@@ -70,12 +64,13 @@ class MessageMaker:
             found = self._templates[header] = MessageTemplate(message)
         return found
 
-    def set_quantities(self, quantities: Sequence[Quantity]) -> None:
-        """What the device measures from now on."""
-        self._valid = {quantity.name: quantity.valid for quantity in quantities if quantity.valid}
+    def use(self, source: str, filters: FilterChain) -> None:
+        """Names readings after this source and passes them through these filters from now on."""
+        self.base_name = source if source[-1] in ":/." else f"{source}:"
+        self._filters = filters
 
     def put_result(self, command: Command, result: Result, took_s: float) -> None:
-        """Puts what became of a command into the outbox, as one message."""
+        """Puts the result of a command into the outbox, as one message."""
         now, mark = self._clock.now(), self._clock.mark
         readings = [_stamped(r, now) for r in result.readings]
         pack = senml.encode(readings, self.base_name, clock_set=not mark) if readings else b"[]"
@@ -90,9 +85,9 @@ class MessageMaker:
         self.made += 1
         self._outbox.put(self._result_template.encode(self.made, msgspec.json.encode(answer)), len(readings), mark)
 
-    def put(self, sample: Sample | Passed) -> None:
-        """Puts a sample, or what is passed on, into the outbox, as one message."""
-        if not isinstance(sample, Passed):
+    def put(self, sample: Sample | Forwarded) -> None:
+        """Puts a sample, or what is forwarded, into the outbox, as one message."""
+        if not isinstance(sample, Forwarded):
             self._put_readings(sample, self._template)
         elif not isinstance(sample.content, bytes):
             self._put_readings(sample.content, self._with(senml.INFO_TYPE, tag=sample.tag))
@@ -113,7 +108,7 @@ class MessageMaker:
     def _put_readings(self, sample: Sample, template: MessageTemplate) -> None:
         now, mark = self._clock.now(), self._clock.mark
         try:
-            stamped = [passed for r in sample if (passed := self.filters.apply(self._checked(_stamped(r, now))))]
+            stamped = [kept for r in sample if (kept := self._filters.apply(_stamped(r, now)))]
         except (ValueError, TypeError, OverflowError) as error:
             self._not_encodable(len(sample), error)
             return
@@ -128,27 +123,6 @@ class MessageMaker:
             return
         self.made += 1
         self._outbox.put(body, len(stamped), mark)
-
-    def _checked(self, reading: Reading) -> Reading:
-        valid = self._valid.get(reading.name)
-        value = reading.value
-        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
-            return reading
-        if valid[0] <= value <= valid[1]:
-            return reading
-        reason = f"outside {valid[0]:g} to {valid[1]:g}"
-        return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)
-
-    def body(self, entry: Entry) -> bytes:
-        """What is sent for an entry: itself, or with its time corrected when that has become possible."""
-        correction_s = self._clock.correction_s(entry.clock) if entry.clock else None
-        if correction_s is None:
-            return entry.body
-        message = IoMessage.from_bytes(entry.body)
-        if message.infotype != senml.INFO_TYPE:
-            return entry.body
-        message.contentdata = senml.shift_time(message.contentdata, correction_s)
-        return message.to_bytes()
 
 
 def _stamped(reading: Reading, now: float) -> Reading:

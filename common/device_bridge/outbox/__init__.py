@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .delivery import Delivery, Way
+    from .delivery import Delivery, Transport
     from .durable import Outbox
-    from .inbound import Incoming
+    from .inbound import Inbound
     from .sqlite_store import Entry
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "delivery": ("Delivery", "Way"),
+            "delivery": ("Delivery", "Transport"),
             "durable": ("Outbox",),
-            "inbound": ("Incoming",),
+            "inbound": ("Inbound",),
             "sqlite_store": ("Entry",),
         },
     )
@@ -25,7 +25,7 @@ else:
 __all__ = [
     "Delivery",
     "Entry",
-    "Incoming",
+    "Inbound",
     "Outbox",
-    "Way",
+    "Transport",
 ]

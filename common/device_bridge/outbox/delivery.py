@@ -1,4 +1,4 @@
-"""Moves messages from the outbox over the link, many under way at once, and takes them off when receipts come."""
+"""Moves messages from the outbox over the link, many in flight at once, and takes them off when receipts come."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .sqlite_store import Entry
 log = logging.getLogger("device_bridge")
 
 WINDOW = 256
-"""Messages under way without a receipt. Enough to fill a slow link, few enough to send again after a loss."""
+"""Messages in flight without a receipt. Enough to fill a slow link, few enough to send again after a loss."""
 
 
-class Way(Protocol):
+class Transport(Protocol):
     """Where messages go: a link, or anything else that acknowledges them in order."""
 
     @property
@@ -40,45 +40,47 @@ class Delivery:
 
     Parameters:
         outbox: where messages come from.
-        way: where they go.
+        transport: where they go.
         body: what to send for an entry.
-        window: messages under way at most.
+        window: messages in flight at most.
     """
 
-    def __init__(self, outbox: Outbox, way: Way, body: Callable[[Entry], bytes], window: int = WINDOW) -> None:
-        self._outbox, self._way, self._body, self._window = outbox, way, body, window
-        self._under_way = 0
+    def __init__(
+        self, outbox: Outbox, transport: Transport, body: Callable[[Entry], bytes], window: int = WINDOW
+    ) -> None:
+        self._outbox, self._transport, self._body, self._window = outbox, transport, body, window
+        self._in_flight = 0
         self._rewinding = False
         self._progress = asyncio.Event()
 
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
-            await self._way.wait_connected()
+            await self._transport.wait_connected()
             await self._outbox.wait_unsent()
             self._progress.clear()
             self._send()
-            await self._way.wait_for_room()
-            if self._under_way >= self._window or self._rewinding:
+            await self._transport.wait_for_room()
+            if self._in_flight >= self._window or self._rewinding:
                 await self._progress.wait()
 
     def _send(self) -> None:
-        while self._under_way < self._window and self._way.connected and not self._rewinding:
+        while self._in_flight < self._window and self._transport.connected and not self._rewinding:
             entry = self._outbox.take()
             if entry is None:
                 return
-            self._under_way += 1
-            self._way.post(self._body(entry), self._done)
+            self._in_flight += 1
+            self._transport.post(self._body(entry), self._done)
 
     def _done(self, outcome: Outcome) -> None:
-        self._under_way -= 1
+        self._in_flight -= 1
         if isinstance(outcome, LinkError):
             self._rewinding = True
         else:
             if refused := isinstance(outcome, MessageError):
                 log.error("a message is given up: %s", outcome)
             self._outbox.acknowledge("not sendable" if refused else "")
-        if self._rewinding and not self._under_way:
+        if self._rewinding and not self._in_flight:
             self._outbox.rewind()
             self._rewinding = False
         self._progress.set()

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..service_settings import OutboxSettings
+from ..telemetry.metrics import Metric
 from .memory import OVERHEAD_BYTES, Backlog, size_of
 from .sqlite_store import Entry, Store, StoreDamaged, StoreError
 
@@ -26,8 +27,8 @@ _GROUP = 1000
 """Messages written in one commit at most, so that one commit never takes long."""
 _PAGE = 256
 """Messages loaded from disk at once."""
-_FORGET_AFTER_S = 0.5
-_FORGET_AFTER = 256
+_FLUSH_AFTER_S = 0.5
+_FLUSH_AFTER = 256
 """Receipts reach the disk with the next commit, or after this time or number: what a crash sends again at most."""
 _RETRY_S = 10.0
 NO_DISK_BYTES = 8 * 1024 * 1024
@@ -54,13 +55,13 @@ class Outbox(Backlog):
         self._unloaded = 0
         self._loaded_to = self._written_to = self._acknowledged = 0
         self._oldest_on_disk = 0.0
-        self._forgotten: list[tuple[int, int]] = []
-        self._unforgotten = 0
+        self._pending_deletes: list[tuple[int, int]] = []
+        self._unflushed_acks = 0
         self._on_disk = settings.durability == "always"
         self._disk_due = asyncio.Event()
         self._disk_task: asyncio.Task[None] | None = None
         self._spill_timer: asyncio.TimerHandle | None = None
-        self._forget_timer: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Finds what an earlier run has left. A file that cannot be used leaves the outbox in memory."""
@@ -89,7 +90,7 @@ class Outbox(Backlog):
 
         What can be kept nowhere is counted as dropped.
         """
-        for timer in (self._spill_timer, self._forget_timer):
+        for timer in (self._spill_timer, self._flush_timer):
             if timer is not None:
                 timer.cancel()
         if self._disk_task is not None:
@@ -100,7 +101,7 @@ class Outbox(Backlog):
             self._on_disk = True
             try:
                 await self._commit()  # at least once: one that was cut short above may have written what is delivered
-                while any(self._unwritten()) or self._unforgotten or self._forgotten:
+                while any(self._unwritten()) or self._unflushed_acks or self._pending_deletes:
                     await self._commit()
             except StoreError as error:
                 self._fail(error)
@@ -114,6 +115,20 @@ class Outbox(Backlog):
             self.buffered -= lost
             self.dropped["stopped"] += lost
 
+    def metrics(self) -> Iterator[Metric]:
+        """For `/metrics`."""
+        yield Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", self.read)
+        yield Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", self.delivered)
+        for reason, count in (self.dropped or {"outbox full": 0}).items():
+            yield Metric("bridge_readings_dropped_total", "counter", "Readings dropped.", count, {"reason": reason})
+        text = "Of those read: from an earlier run."
+        yield Metric("bridge_readings_recovered_total", "counter", text, self.recovered)
+        text = "1 while the outbox cannot use its disk."
+        yield Metric("bridge_disk_failed", "gauge", text, self.problem != "")
+        yield Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", self.buffered)
+        text = "Age of the oldest waiting one."
+        yield Metric("bridge_oldest_buffered_seconds", "gauge", text, self.oldest_age_s())
+
     def take(self) -> Entry | None:
         entry = super().take()
         if self._unloaded and len(self._ready) < _PAGE // 2:
@@ -124,11 +139,11 @@ class Outbox(Backlog):
         number = self._acknowledged = self._sent[0].number
         super().acknowledge(refused)
         if number <= self._written_to:
-            self._unforgotten += 1
-            if self._unforgotten >= _FORGET_AFTER:
+            self._unflushed_acks += 1
+            if self._unflushed_acks >= _FLUSH_AFTER:
                 self._disk_due.set()
-            elif self._forget_timer is None:
-                self._forget_timer = asyncio.get_running_loop().call_later(_FORGET_AFTER_S, self._forget_now)
+            elif self._flush_timer is None:
+                self._flush_timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
         self._tell_written()
 
     def oldest_age_s(self) -> float:
@@ -163,7 +178,7 @@ class Outbox(Backlog):
     def _drop_oldest(self) -> Entry:
         oldest = super()._drop_oldest()
         if oldest.number <= self._written_to:
-            self._forget_later(oldest.number)
+            self._delete_later(oldest.number)
         return oldest
 
     def _may_overflow(self) -> bool:
@@ -191,23 +206,23 @@ class Outbox(Backlog):
         if self._memory_bytes > self.settings.memory_bytes:
             self.spill()
         elif self._spill_timer is None:
-            self._spill_timer = asyncio.get_running_loop().call_later(self.settings.spill_after_s, self._spill_old)
+            self._spill_timer = asyncio.get_running_loop().call_later(self.settings.spill_after, self._spill_old)
 
     def _spill_old(self) -> None:
         self._spill_timer = None
         if not self._on_disk and self._messages:
-            is_due = self.oldest_age_s() >= self.settings.spill_after_s
+            is_due = self.oldest_age_s() >= self.settings.spill_after
             (self.spill if is_due else self._watch_spill)()
 
-    def _forget_later(self, number: int) -> None:
-        if self._forgotten and self._forgotten[-1][1] == number - 1:
-            self._forgotten[-1] = (self._forgotten[-1][0], number)
+    def _delete_later(self, number: int) -> None:
+        if self._pending_deletes and self._pending_deletes[-1][1] == number - 1:
+            self._pending_deletes[-1] = (self._pending_deletes[-1][0], number)
         else:
-            self._forgotten.append((number, number))
+            self._pending_deletes.append((number, number))
         self._disk_due.set()
 
-    def _forget_now(self) -> None:
-        self._forget_timer = None
+    def _flush_now(self) -> None:
+        self._flush_timer = None
         self._disk_due.set()
 
     def _unwritten(self) -> Iterator[Entry]:
@@ -221,7 +236,7 @@ class Outbox(Backlog):
             try:
                 while self._on_disk and (self._fresh or self._last_in_memory() > self._written_to):
                     await self._commit()
-                if self._unforgotten or self._forgotten:
+                if self._unflushed_acks or self._pending_deletes:
                     await self._commit()
                 if self._unloaded and len(self._ready) < _PAGE // 2:
                     await self._load()
@@ -244,16 +259,16 @@ class Outbox(Backlog):
         assert self._store is not None  # noqa: S101 - called only with a store
         fresh_only = self._last_in_memory() <= self._written_to
         group = list(itertools.islice(self._fresh if fresh_only else self._unwritten(), _GROUP))
-        forgotten, self._forgotten = self._forgotten, []
-        unforgotten, self._unforgotten = self._unforgotten, 0
+        pending_deletes, self._pending_deletes = self._pending_deletes, []
+        unflushed_acks, self._unflushed_acks = self._unflushed_acks, 0
         acknowledged = self._acknowledged
         live = [entry for entry in group if entry.number > acknowledged]
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._worker, self._store.commit, live, acknowledged, forgotten)
+            await loop.run_in_executor(self._worker, self._store.commit, live, acknowledged, pending_deletes)
         except BaseException:
-            self._forgotten = forgotten + self._forgotten
-            self._unforgotten += unforgotten
+            self._pending_deletes = pending_deletes + self._pending_deletes
+            self._unflushed_acks += unflushed_acks
             raise
         if self.problem:
             log.info("disk usable again: %s", self._store.file)
@@ -268,9 +283,9 @@ class Outbox(Backlog):
             else:
                 self._append_ready(entry)
         if group and self._acknowledged > acknowledged:  # delivered while it was written: not to be found again
-            self._unforgotten += 1
+            self._unflushed_acks += 1
             self._disk_due.set()
-        if not self._fresh and not (self.settings.on_full == "block_device" and self._is_full(0)):
+        if not self._fresh and not (self.settings.on_full == "pause_reading" and self._is_full(0)):
             self._has_room.set()
 
     def _unload(self, entry: Entry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from iofog_sdk import IoMessage, MessageError
 
 from ..service_settings import OutboxSettings
+from ..telemetry.metrics import Metric
 from .durable import Outbox
 
 log = logging.getLogger("device_bridge")
@@ -18,7 +20,7 @@ log = logging.getLogger("device_bridge")
 _REMEMBERED = 1000
 
 
-class Incoming(Outbox):
+class Inbound(Outbox):
     """An outbox the other way round: from the node to the device. It counts messages, not readings.
 
     Parameters:
@@ -26,15 +28,17 @@ class Incoming(Outbox):
         file: where messages are kept on disk; None keeps all in memory.
         publisher: the microservice's own, whose messages are not passed on when they come back.
         group: `groupid` of this run.
+        outgoing: the other direction: where what the service says waits, and which says when it is written.
     """
 
-    def __init__(self, settings: OutboxSettings, file: Path | None, publisher: str, group: str) -> None:
+    def __init__(
+        self, settings: OutboxSettings, file: Path | None, publisher: str, group: str, *, outgoing: Outbox
+    ) -> None:
         super().__init__(settings, file)
         self._publisher, self._group = publisher, group
         self._known: dict[str, None] = {}
         self._given_up = ""
-        self.outgoing: Outbox | None = None
-        """The way back: where what the service says waits, and who tells that it is written."""
+        self.outgoing = outgoing
         self.ignored: Counter[str] = Counter()
         """Messages that were not put in, by reason."""
 
@@ -68,6 +72,16 @@ class Incoming(Outbox):
     def acknowledge(self, refused: str = "") -> None:
         reason, self._given_up = self._given_up or refused, ""
         super().acknowledge(reason)
+
+    def metrics(self) -> Iterator[Metric]:
+        yield Metric("bridge_incoming_received_total", "counter", "Messages taken from the node.", self.read)
+        yield Metric("bridge_incoming_delivered_total", "counter", "Messages the device has taken.", self.delivered)
+        yield Metric("bridge_incoming_buffered", "gauge", "Messages waiting for the device.", self.buffered)
+        for name, text, counts in (
+            ("bridge_incoming_dropped_total", "Messages dropped.", self.dropped or {"outbox full": 0}),
+            ("bridge_incoming_ignored_total", "Messages that need not go on.", self.ignored or {"own": 0}),
+        ):
+            yield from (Metric(name, "counter", text, count, {"reason": reason}) for reason, count in counts.items())
 
 
 class _Command(msgspec.Struct):

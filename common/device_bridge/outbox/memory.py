@@ -50,6 +50,12 @@ class Backlog:
         self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._has_room.set()
 
+    def configure(self, settings: OutboxSettings) -> None:
+        """Other bounds and another overflow policy, from now on."""
+        self.settings = settings
+        if settings.on_full != "pause_reading" or not self._is_full(0):
+            self._has_room.set()
+
     def put(self, body: bytes, readings: int, clock: str = "") -> None:
         """Takes one message. When there is no room, messages are given up as the settings say.
 
@@ -69,7 +75,7 @@ class Backlog:
         self._bytes += size
         self._memory_bytes += size
         self._admit(Entry(self._number, body, readings, time.time(), clock))
-        if self.settings.on_full == "block_device" and self._is_full(0):
+        if self.settings.on_full == "pause_reading" and self._is_full(0):
             self._has_room.clear()
 
     def refuse(self, readings: int, reason: str) -> None:
@@ -121,7 +127,7 @@ class Backlog:
         await self._filled.wait()
 
     async def wait_room(self) -> None:
-        """Returns when the next sample may be read: waits while a full outbox is to `block_device`."""
+        """Returns when the next sample may be read: waits while a full outbox is to `pause_reading`."""
         await self._has_room.wait()
 
     async def wait_empty(self) -> None:
@@ -176,7 +182,7 @@ class Backlog:
 
     def _make_room(self, size: int) -> bool:
         while self._is_full(size):
-            if self.settings.on_full == "block_device":
+            if self.settings.on_full == "pause_reading":
                 return True  # the one sample that was already read
             if self.settings.on_full == "drop_newest":
                 return False

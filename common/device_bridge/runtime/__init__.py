@@ -9,20 +9,20 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .cli import run
     from .process import Runtime
-    from .supervisor import Bridge, DeviceState
+    from .supervisor import DeviceState, Supervisor
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "cli": ("run",),
             "process": ("Runtime",),
-            "supervisor": ("Bridge", "DeviceState"),
+            "supervisor": ("DeviceState", "Supervisor"),
         },
     )
 
 __all__ = [
-    "Bridge",
     "DeviceState",
     "Runtime",
+    "Supervisor",
     "run",
 ]

@@ -14,7 +14,7 @@ import msgspec
 
 from iofog_sdk import NodeNotFound, connect
 
-from ..errors import SettingsError
+from ..errors import ContractError, SettingsError
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
 from . import logs
@@ -23,6 +23,8 @@ from .process import Runtime
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
+EXIT_CONTRACT = 70
+"""EX_SOFTWARE of sysexits.h."""
 
 log = logging.getLogger("device_bridge")
 
@@ -30,17 +32,21 @@ log = logging.getLogger("device_bridge")
 def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = None) -> None:
     """Runs a service as this process until SIGTERM or SIGINT, then exits.
 
-    Exit status: 0 after an orderly end, 78 when a setting is missing or wrong.
+    Exit status: 0 after an orderly end, 78 when a setting is missing or wrong, 70 when the service's class is.
     """
     given = sys.argv[1:] if arguments is None else arguments
     logs.configure()
     try:
-        file = _obey(service_type, given) if given else None
+        service_type.check_contract()
+        file = _handle(service_type, given) if given else None
         sources = SettingsSources(service_type.settings_type, file=file, environment=os.environ)
         asyncio.run(_run(service_type, sources))
     except (SettingsError, NodeNotFound) as error:
         log.error("%s", error)
         sys.exit(EXIT_SETTINGS)
+    except ContractError as error:
+        log.error("%s", error)
+        sys.exit(EXIT_CONTRACT)
 
 
 async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources) -> None:
@@ -58,7 +64,7 @@ async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources)
             heartbeat.cancel()
 
 
-def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path | None:
+def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path | None:
     """Does what the arguments ask for and exits, or returns the settings file to run with.
 
     Everything needed for that is imported here: a container starts without arguments, and a small board pays for
@@ -67,6 +73,7 @@ def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path 
     import argparse  # noqa: PLC0415
 
     from ..settings.explain import json_schema  # noqa: PLC0415
+    from .command_docs import commands_schema  # noqa: PLC0415
     from .readme import write_readme  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
@@ -84,13 +91,13 @@ def _obey(service_type: type[DeviceService[Any]], arguments: list[str]) -> Path 
     )
     options = parser.parse_args(arguments)
     if options.schema:
-        _print(json_schema(service_type.settings_type))
+        _print(json_schema(service_type.settings_type) | commands_schema(service_type.commands))
     elif options.write_readme:
         write_readme(service_type, options.write_readme)
     elif options.check:
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
         settings = sources.resolve(None)
-        service_type(settings)  # what is wrong with them together shows here
+        service_type.check_settings(settings)
         _print(settings)
     else:
         file: Path | None = options.settings

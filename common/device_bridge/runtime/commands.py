@@ -1,4 +1,4 @@
-"""What a device is told: commands out of ioMessages, executed in order, each answered by one result."""
+"""Commands out of ioMessages: executed in order, each answered by one result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +16,7 @@ from iofog_sdk import IoMessage, address_of
 
 from ..command import Command, CommandError, Result
 from ..messages import senml
+from ..telemetry.metrics import Metric
 
 if TYPE_CHECKING:
     from ..service_settings import CommandedSettings
@@ -112,6 +113,7 @@ class CommandRunner:
         self._queue: deque[Command] = deque()
         self._come = asyncio.Event()
         self._known: dict[str, None] = {}
+        self._refusal = ""
         self.executed = 0
         self.failed = 0
 
@@ -130,14 +132,28 @@ class CommandRunner:
             self._done(Command(name="", id=message.id), Result(ok=False, detail=str(error)), 0.0)
             return
         for command in commands:
-            if len(self._queue) < MAX_WAITING:
+            if self._refusal:
+                self._done(command, Result(ok=False, detail=self._refusal), 0.0)
+            elif len(self._queue) < MAX_WAITING:
                 self._queue.append(command)
             else:
                 self._done(command, Result(ok=False, detail=f"{MAX_WAITING} commands are waiting already"), 0.0)
         self._come.set()
 
+    def refuse_waiting(self, reason: str) -> None:
+        """Every command that has not been begun, now or later, fails for this reason."""
+        self._refusal = reason
+        while self._queue:
+            self._done(self._queue.popleft(), Result(ok=False, detail=reason), 0.0)
+
+    def metrics(self) -> Iterator[Metric]:
+        """For `/metrics`."""
+        name, text = "bridge_commands_total", "Commands by result."
+        yield Metric(name, "counter", text, self.executed, {"result": "done"})
+        yield Metric(name, "counter", text, self.failed, {"result": "failed"})
+
     async def run(self) -> None:
-        """Executes what is queued, for ever."""
+        """Executes what is queued, until cancelled."""
         while True:
             while self._queue:
                 command = self._queue.popleft()

@@ -8,6 +8,7 @@ from typing import Any
 from ..service import DeviceService
 from ..settings.explain import settings_table
 from ..settings.profiles import about_profile, profile_names, read_profile
+from .command_docs import commands_table
 
 
 def write_readme(service_type: type[DeviceService[Any]], file: Path) -> None:
@@ -21,6 +22,7 @@ def with_tables(service_type: type[DeviceService[Any]], text: str) -> str:
         "quantities": quantities_table(service_type),
         "settings": settings_table(service_type.settings_type),
         "profiles": profiles_table(service_type),
+        "commands": commands_table(service_type.commands),
     }.items():
         start, found, rest = text.partition(f"<!-- {mark} -->\n")
         if found:

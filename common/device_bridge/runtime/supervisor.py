@@ -1,4 +1,12 @@
-"""Keeps one device going: open, read, and after a failure close, wait and open again."""
+"""Keeps one device going: opens and reads it; after a failure closes it, waits and opens it again.
+
+States and what leads from one to the next; commands are admitted while the device is open, in no other state:
+
+    STARTING ──▶ OPENING ──▶ OPEN ──▶ READING ◀──▶ STALE
+                   ▲  │        └────────┴────────────┤ failure, other settings, end
+                   │  ▼                              ▼
+                   FAILED ◀────────────────────── CLOSING ──▶ STOPPED
+"""
 
 from __future__ import annotations
 
@@ -6,47 +14,55 @@ import asyncio
 import contextlib
 import enum
 import logging
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from iofog_sdk import Backoff
 
-from ..command import Command, CommandError, Result
-from ..errors import DeviceError, DeviceErrorKind, SettingsError
+from ..command import Command, CommandError, CommandSpec, Result, check_command
+from ..control.ticker import Ticker
+from ..control.totals import Totals
+from ..declared import DeclaredQuantities
+from ..errors import ContractError, DeviceError, DeviceErrorKind, SettingsError
 from ..node_state import NodeState
-from ..reading import Passed, Quality, Reading, Sample
+from ..reading import Forwarded, Sample
 from ..service import DeviceService
-from ..service_settings import ServiceSettings
+from ..service_settings import ServiceSettings, device_settings_differ
+from ..telemetry.metrics import Metric
+from .staleness import Staleness
 
 if TYPE_CHECKING:
-    from ..outbox.inbound import Incoming
+    from ..outbox.inbound import Inbound
 
 log = logging.getLogger("device_bridge")
 
-_SHORTEST_INTERVAL_S = 0.001
-_STEADY_AFTER_S = 10.0
-_REMEMBERED = 1000
+CLOSE_S = 3.0
+"""Seconds a service is given to close its device; the process has ten to end in."""
+_ABANDON_S = 0.5
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
 """Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
 
 
 class DeviceState(enum.Enum):
-    """How it stands with the device."""
+    """The state of the device."""
 
     STARTING = "starting"
+    OPENING = "opening"
     OPEN = "open"
     """Opened; nothing has come yet."""
     READING = "reading"
-    SILENT = "silent"
-    """Open, but without a reading for longer than `silent_after`."""
+    STALE = "stale"
+    """Open, but without a reading for longer than `stale_after`."""
+    CLOSING = "closing"
     FAILED = "failed"
     """Not usable now; will be tried again."""
+    STOPPED = "stopped"
 
 
-class Bridge:
+USABLE = (DeviceState.OPEN, DeviceState.READING, DeviceState.STALE)
+
+
+class Supervisor:
     """Runs a service's instances, one after another.
 
     Parameters:
@@ -55,106 +71,162 @@ class Bridge:
         emit: takes each sample.
         wait_room: returns when another sample may be read.
         backoff: waiting times between attempts.
+        node: what the service can know of the node.
+        totals: the process's.
+        inbound: messages for the device.
+        on_adopted: called with settings once a device has been opened with them, or has failed for another reason
+            than its settings.
+        on_refused: called with settings that turn out to be unusable, and why; the device goes on with the old ones.
     """
 
     def __init__(
         self,
         service_type: type[DeviceService[Any]],
         settings: ServiceSettings,
-        emit: Callable[[Sample | Passed], None],
+        emit: Callable[[Sample | Forwarded], None],
         wait_room: Callable[[], Awaitable[None]],
         backoff: Backoff | None = None,
+        *,
+        node: NodeState | None = None,
+        totals: Totals | None = None,
+        inbound: Inbound | None = None,
+        on_adopted: Callable[[ServiceSettings], None] = lambda _: None,
+        on_refused: Callable[[ServiceSettings, SettingsError], None] = lambda _, __: None,
     ) -> None:
+        service_type.check_contract()
         self._service_type = service_type
-        self._settings = settings
-        self._proven: ServiceSettings | None = None
-        self._emit = emit
-        self._wait_room = wait_room
+        self._wanted = settings
+        self._in_force: ServiceSettings | None = None
+        self._emit_to, self._wait_room = emit, wait_room
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._absence = Backoff(0.25, 1.0)
+        self._node, self._totals, self._inbound = node or NodeState(), totals or Totals(None), inbound
+        self._on_adopted, self._on_refused = on_adopted, on_refused
         self._changed = asyncio.Event()
+        self._stale_after_changed = asyncio.Event()
+        self._waited_s = 0.0
         self._service: DeviceService[Any] | None = None
-        self._told_bad = ""
-        self._latest: dict[str, Reading] = {}
-        self._heard_at = 0.0
-        self._holding_back = False
-        self._unreachable = False
+        self._declared = DeclaredQuantities(service_type.quantities_of(settings))
+        self._staleness = Staleness()
+        self._executing: set[asyncio.Task[Result]] = set()
+        self._reported_bad = ""
         self.state = DeviceState.STARTING
         self.reason = ""
         """Why the device is not usable; "" while it is."""
         self.failures = 0
-        self.node = NodeState()
-        self.incoming: Incoming | None = None
-        self.on_refused: Callable[[SettingsError], None] | None = None
-        """Called when new settings turn out to be unusable; the bridge goes on with the old ones."""
-
-    def apply(self, settings: ServiceSettings) -> None:
-        """Closes the device and opens it with new settings."""
-        self._settings = settings
-        self._changed.set()
 
     @property
     def is_usable(self) -> bool:
         """Whether the device is open."""
-        return self.state not in (DeviceState.STARTING, DeviceState.FAILED)
+        return self.state in USABLE
 
-    def counters(self) -> dict[str, int]:
-        """The running instance's own counts."""
-        return self._service.counters() if self._service else {}
+    @property
+    def is_up(self) -> bool:
+        """Whether the device is open and not stale."""
+        return self.state in (DeviceState.OPEN, DeviceState.READING)
+
+    @property
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """The commands of the running instance's settings."""
+        return self._service_type.commands_of(self._in_force or self._wanted)
+
+    def apply(self, settings: ServiceSettings) -> None:
+        """Goes over to these settings: the device is closed and opened with them if it is concerned."""
+        before = self._wanted
+        self._wanted = settings
+        if self._service is None or device_settings_differ(before, settings) or before is not self._in_force:
+            self._changed.set()
+            return
+        self._service.settings = settings
+        self._adopt(settings)
 
     async def execute(self, command: Command) -> Result:
         """Has the running instance execute a command; a device that cannot be used now is a failed result."""
         service = self._service
         if service is None or not self.is_usable:
-            return Result(ok=False, detail=f"the device cannot be used now: {self.reason or 'it is being opened'}")
+            return Result(ok=False, detail=f"the device cannot be used now: {self.reason or self.state.value}")
         try:
-            return await service.execute(command)
+            if self.commands:
+                command = check_command(self.commands, command)
+        except CommandError as error:
+            return Result(ok=False, detail=str(error))
+        task = asyncio.get_running_loop().create_task(service.execute(command))
+        self._executing.add(task)
+        task.add_done_callback(self._executing.discard)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.cancelled():
+            return Result(ok=False, detail="the device was closed before it had done it")
+        try:
+            result = task.result()
         except (DeviceError, CommandError) as error:
             return Result(ok=False, detail=str(error))
+        readings = self._declared.check(result.readings)
+        return Result(ok=result.ok, detail=result.detail, readings=readings)
 
     async def run(self) -> None:
         """Runs until cancelled. Raises SettingsError when the first settings turn out to be unusable."""
-        while True:
-            self._changed.clear()
-            settings = self._settings
-            try:
-                await self._until_changed(settings)
-                continue
-            except SettingsError as error:
-                if self._proven is None:
-                    raise
-                self._settings = self._proven
-                if self.on_refused:
-                    self.on_refused(error)
-                continue
-            except DeviceError as error:
-                self._failed(str(error))
-                wait = self._absence if error.kind in _ABSENT else self._backoff
-                self._unreachable = error.kind is DeviceErrorKind.UNREACHABLE
-            except Exception as error:
-                log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
-                self._failed(f"{type(error).__name__}: {error}")
-                wait = self._backoff
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait.next_s())
+        try:
+            while True:
+                self._changed.clear()
+                settings = self._wanted
+                wait = await self._live(settings)
+                if wait is not None:
+                    self._waited_s = wait.next_s()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), self._waited_s)
+        finally:
+            self.state, self.reason = DeviceState.STOPPED, "the service is stopping"
+
+    async def _live(self, settings: ServiceSettings) -> Backoff | None:
+        """One life of the service; returns what to wait for before the next one, None for nothing."""
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        try:
+            await self._until_changed(settings)
+            return None
+        except SettingsError as error:
+            if self._in_force is None:
+                raise
+            if device_settings_differ(settings, self._in_force):
+                self._on_refused(settings, error)
+                if self._wanted is settings:
+                    self._wanted = self._in_force
+                return None
+            self._fail(str(error))  # good when they came into force: the device has changed since
+            wait = self._backoff
+        except DeviceError as error:
+            self._adopt(settings)
+            self._fail(str(error))
+            wait = self._absence if error.kind in _ABSENT else self._backoff
+        except ContractError:
+            raise
+        except Exception as error:
+            log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
+            self._adopt(settings)
+            self._fail(f"{type(error).__name__}: {error}")
+            wait = self._backoff
+        if loop.time() - began_at > self._waited_s:  # a life that outlasted the wait before it
+            wait.reset()
+        return wait
 
     async def _until_changed(self, settings: ServiceSettings) -> None:
-        """One life of the service: returns when the settings have changed, raises what ended it."""
+        """Opens and reads the device until the settings have changed; raises what ended it."""
         loop = asyncio.get_running_loop()
-        opened_at = math.inf
-        service = self._service = self._service_type(settings)
-        service.node, service.incoming = self.node, self.incoming
+        self.state, self.reason = DeviceState.OPENING, self.reason or "it is being opened"
+        service = self._service_type(settings)
+        service.node, service.totals, service.inbound = self._node, self._totals, self._inbound
         tasks: list[asyncio.Task[Any]] = []
         try:
             await service.open()
-            opened_at = loop.time()
-            self._proven = settings
+            self._service = service
+            self._adopt(settings)
             self.state, self.reason = DeviceState.OPEN, ""
-            changed = loop.create_task(self._changed.wait())
-            tasks = [changed]
-            self._heard_at = opened_at
-            if settings.silent_after:
-                tasks.append(loop.create_task(self._watch_silence(settings.silent_after)))
+            self._staleness.restart(loop.time())
+            tasks = [loop.create_task(self._changed.wait()), loop.create_task(self._watch_staleness())]
             if service.streams():
                 tasks.append(loop.create_task(self._stream(service)))
             tasks += [loop.create_task(self._poll(service, name, field)) for name, field in service.polls()]
@@ -162,13 +234,31 @@ class Bridge:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.gather(*tasks, return_exceptions=True)
-            await service.close()
-            if loop.time() - opened_at > _STEADY_AFTER_S:
-                self._backoff.reset()
+            await self._close(service, tasks)
+
+    async def _close(self, service: DeviceService[Any], tasks: list[asyncio.Task[Any]]) -> None:
+        """Admits no command from here on; ends those under way, then the reading, then closes the device."""
+        self.state, self.reason = DeviceState.CLOSING, "it is being closed"
+        for task in (*self._executing, *tasks):
+            task.cancel()
+        closing = asyncio.get_running_loop().create_task(_close_service(service, [*self._executing, *tasks]))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing  # it is bounded in time, and outputs may be on
+            raise
+        finally:
+            self._service = None
+
+    def _adopt(self, settings: ServiceSettings) -> None:
+        if settings is self._in_force:
+            return
+        self._in_force = settings
+        self._declared = DeclaredQuantities(self._service_type.quantities_of(settings))
+        if settings.stale_after != self._staleness.after_s:
+            self._staleness.after_s = settings.stale_after
+            self._stale_after_changed.set()
+        self._on_adopted(settings)
 
     async def _stream(self, service: DeviceService[Any]) -> None:
         samples = service.stream()
@@ -182,67 +272,91 @@ class Bridge:
         raise DeviceError(DeviceErrorKind.GONE, service.name(), "the stream of samples ended")
 
     async def _poll(self, service: DeviceService[Any], method: str, interval_field: str) -> None:
-        loop = asyncio.get_running_loop()
-        interval_s = max(getattr(service.settings, interval_field), _SHORTEST_INTERVAL_S)
-        due = loop.time()
+        ticker = Ticker(getattr(service.settings, interval_field))
         while True:
             self._take(await getattr(service, method)())
             await self._room()
-            late_s = loop.time() - due
-            due += interval_s * (1 + max(0, math.floor(late_s / interval_s)))
-            await asyncio.sleep(due - loop.time())
+            await ticker.wait()
 
     async def _room(self) -> None:
-        self._holding_back = True
+        began_at = asyncio.get_running_loop().time()
         await self._wait_room()
-        self._holding_back = False
+        self._staleness.held_back(began_at, asyncio.get_running_loop().time())
 
-    async def _watch_silence(self, silent_after_s: float) -> None:
+    async def _watch_staleness(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(self._heard_at + silent_after_s - loop.time(), _SHORTEST_INTERVAL_S))
-            if loop.time() < self._heard_at + silent_after_s:
-                continue
-            if not self._holding_back and self.state is not DeviceState.SILENT:
-                self._silent(f"no reading for {silent_after_s:g} s")
-            self._heard_at = loop.time()
+            self._stale_after_changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stale_after_changed.wait(), self._staleness.next_check_s(loop.time()))
+            if stale := self._staleness.newly_stale(loop.time()):
+                self._emit_to(stale)
+            if self._staleness.is_silent(loop.time()) and self.state is not DeviceState.STALE:
+                reason = f"no reading for {self._staleness.after_s:g} s"
+                log.warning("%s: %s; the device stays open", self._service_type.name(), reason)
+                self.state, self.reason = DeviceState.STALE, reason
 
-    def _silent(self, reason: str) -> None:
-        log.warning("%s: %s; the device stays open", self._service_type.name(), reason)
-        self.state, self.reason = DeviceState.SILENT, reason
-        stale = [
-            msgspec.structs.replace(reading, quality=Quality.STALE, reason=reason, time=0.0)
-            for reading in self._latest.values()
-            if reading.value is not None
-        ]
-        if stale:
-            self._emit(stale)
-
-    def _take(self, sample: Sample | Passed) -> None:
+    def _take(self, sample: Sample | Forwarded) -> None:
         if not sample:
             return
         if self.state is not DeviceState.READING:
-            if self._told_bad or self.state is DeviceState.SILENT:
+            if self._reported_bad or self.state is DeviceState.STALE:
                 log.info("%s: readings come again", self._service_type.name())
-                self._absence.reset()
-                if not self._unreachable:  # over a network, readings that come do not say that the connection lasts
-                    self._backoff.reset()
-            self.state, self.reason, self._told_bad = DeviceState.READING, "", ""
-        if self._settings.silent_after:
-            self._heard_at = asyncio.get_running_loop().time()
-            for reading in () if isinstance(sample, Passed) else sample:
-                if reading.name in self._latest or len(self._latest) < _REMEMBERED:
-                    self._latest[reading.name] = reading
-        self._emit(sample)
+            self.state, self.reason, self._reported_bad = DeviceState.READING, "", ""
+        if isinstance(sample, Forwarded):
+            self._staleness.heard(asyncio.get_running_loop().time(), ())
+            self._emit_to(sample)
+            return
+        sample = self._declared.check(sample)
+        self._staleness.heard(asyncio.get_running_loop().time(), sample)
+        self._emit_to(sample)
 
-    def _failed(self, reason: str) -> None:
+    def _fail(self, reason: str) -> None:
         self.failures += 1
-        self._latest.clear()
-        if not self._told_bad:
+        self._staleness.forget()
+        if not self._reported_bad:
             log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
-            bad = self._service.all_bad(reason) if self._service else []
+            bad = [q.bad(reason) for q in self._service_type.quantities_of(self._in_force or self._wanted)]
             if bad:
-                self._emit(bad)
-        elif reason != self._told_bad:
+                self._emit_to(bad)
+        elif reason != self._reported_bad:
             log.warning("%s: still not usable: %s", self._service_type.name(), reason)
-        self.state, self.reason, self._told_bad = DeviceState.FAILED, reason, reason
+        self.state, self.reason, self._reported_bad = DeviceState.FAILED, reason, reason
+
+    def counters(self) -> dict[str, int]:
+        """The running instance's own counts."""
+        return self._service.counters() if self._service else {}
+
+    def metrics(self) -> Iterator[Metric]:
+        """The device's health, its counters, and those of the members behind it."""
+        yield Metric("bridge_device_up", "gauge", "1 while the device can be read.", self.is_up)
+        yield Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", self.failures)
+        text = "Readings that were not as the service has declared them."
+        yield Metric("bridge_undeclared_readings_total", "counter", text, self._declared.violations)
+        for name, count in self.counters().items():
+            yield Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
+        members = self._service.members if self._service else ()
+        for member in members:
+            labels = {"member": member.label}
+            yield Metric("bridge_member_up", "gauge", "1 while it works.", not member.is_failing, labels)
+        for member in members:
+            labels = {"member": member.label}
+            yield Metric("bridge_member_failures_total", "counter", "Failed attempts.", member.failures, labels)
+        for name in sorted({name for member in members for name in member.counters}):
+            for member in members:
+                text, labels = f"The member's {name.replace('_', ' ')}.", {"member": member.label}
+                yield Metric(f"bridge_member_{name}_total", "counter", text, member.counters[name], labels)
+
+
+async def _close_service(service: DeviceService[Any], tasks: list[asyncio.Task[Any]]) -> None:
+    """Waits for the end of tasks that were cancelled, then closes the device; takes so long and no longer."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSE_S / 2)
+    closing = asyncio.get_running_loop().create_task(service.close())
+    await asyncio.wait((closing,), timeout=CLOSE_S)
+    if not closing.done():
+        log.error("%s: closing the device takes longer than %g s and is given up", service.name(), CLOSE_S)
+        closing.cancel()
+        await asyncio.wait((closing,), timeout=_ABANDON_S)
+    elif not closing.cancelled() and (error := closing.exception()) is not None:
+        log.error("%s: closing the device failed: %s: %s", service.name(), type(error).__name__, error)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .base import Port, Seconds, Settings
     from .profiles import profile_names, read_profile
     from .sources import SettingsSources
+    from .status import SettingsStatus
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -17,6 +18,7 @@ else:
             "base": ("Port", "Seconds", "Settings"),
             "profiles": ("profile_names", "read_profile"),
             "sources": ("SettingsSources",),
+            "status": ("SettingsStatus",),
         },
     )
 
@@ -25,6 +27,7 @@ __all__ = [
     "Seconds",
     "Settings",
     "SettingsSources",
+    "SettingsStatus",
     "profile_names",
     "read_profile",
 ]

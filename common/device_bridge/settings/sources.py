@@ -10,6 +10,7 @@ A later source wins over an earlier one, member by member:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ from ..errors import SettingsError
 from .base import Settings
 from .profiles import read_profile
 
+log = logging.getLogger("device_bridge")
+
+Layers = list[tuple[str, dict[str, Any]]]
 ENVIRONMENT_PREFIX = "SETTING_"
 _MAX_SOURCE_BYTES = 1024 * 1024
 
@@ -42,7 +46,7 @@ class SettingsSources:
         self.model: type[Settings] = model
         self._file = file
         self._environment = environment
-        self._config: dict[str, Any] = {}
+        self._warned: set[str] = set()
         self.reread_file()
 
     def reread_file(self) -> None:
@@ -56,6 +60,25 @@ class SettingsSources:
             (f"file {self._file}", self._from_file),
             ("environment", self._from_environment()),
         ]
+        try:
+            return self._convert(layers)
+        except SettingsError:
+            renamed = self._with_new_names(layers)
+            if renamed == layers:
+                raise
+            return self._convert(renamed)
+
+    def _with_new_names(self, layers: Layers) -> Layers:
+        from .renames import with_new_names  # noqa: PLC0415 - needed for old settings only
+
+        def warn(text: str) -> None:
+            if text not in self._warned:
+                self._warned.add(text)
+                log.warning("%s", text)
+
+        return [(name, with_new_names(layer, self.model, warn)) for name, layer in layers]
+
+    def _convert(self, layers: Layers) -> Any:
         merged = _merged(layers)
         if "profile" in self.model.__struct_fields__:
             name = merged.get("profile", self.model.default_profile)

@@ -32,13 +32,14 @@ class HttpServer:
     def __init__(self, pages: Mapping[str, Callable[[], Page]]) -> None:
         self._pages = pages
         self._server: asyncio.Server | None = None
+        self.host, self.port = "", 0
         self._open = 0
 
     async def start(self, host: str, port: int) -> int:
         """Listens; returns the port, which matters when 0 asked for any. Raises OSError."""
         self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD_BYTES)
-        taken: int = self._server.sockets[0].getsockname()[1]
-        return taken
+        self.host, self.port = host, self._server.sockets[0].getsockname()[1]
+        return self.port
 
     async def close(self) -> None:
         """Stops listening."""

@@ -1,0 +1,67 @@
+"""Holds readings against what the service has declared."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from .errors import ContractError
+from .reading import Quality, Quantity, Reading, Sample
+
+log = logging.getLogger("device_bridge")
+
+STRICT = "DEVICE_BRIDGE_STRICT"
+"""Environment variable: with `1`, as in tests, a reading that breaks the declaration is an error."""
+_MAX_REPORTED = 100
+
+
+class DeclaredQuantities:
+    """What a service measures, as it has declared it.
+
+    A value outside its declared range is marked uncertain. A reading that was not declared, or in another unit, is
+    marked uncertain and counted; it is logged once by name.
+
+    Parameters:
+        quantities: the declaration.
+    """
+
+    def __init__(self, quantities: Sequence[Quantity]) -> None:
+        self._quantities = {quantity.name: quantity for quantity in quantities}
+        self._strict = os.environ.get(STRICT) == "1"
+        self._reported: set[str] = set()
+        self.violations = 0
+        """Readings that were not as declared."""
+
+    def check(self, sample: Sample) -> Sample:
+        """The readings as they may go on. Raises ContractError for undeclared ones in strict mode."""
+        return [self._checked(reading) for reading in sample]
+
+    def _checked(self, reading: Reading) -> Reading:
+        quantity = self._quantities.get(reading.name)
+        if quantity is None:
+            return self._violation(reading, f"{reading.name} is not among the declared quantities")
+        if reading.unit != quantity.unit:
+            units = f"{reading.unit or 'no unit'} instead of {quantity.unit or 'no unit'}"
+            return self._violation(reading, f"{reading.name} is not in its declared unit: {units}")
+        value, valid = reading.value, quantity.valid
+        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
+            return reading
+        if valid[0] <= value <= valid[1]:
+            return reading
+        return _uncertain(reading, f"outside {valid[0]:g} to {valid[1]:g}")
+
+    def _violation(self, reading: Reading, problem: str) -> Reading:
+        if self._strict:
+            raise ContractError(f"{problem}; declare it in `quantities`, or send what is declared")
+        self.violations += 1
+        if reading.name not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(reading.name)
+            log.error("%s; its readings are marked uncertain", problem)
+        return _uncertain(reading, problem) if reading.quality is Quality.GOOD else reading
+
+
+def _uncertain(reading: Reading, reason: str) -> Reading:
+    return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)

@@ -1,0 +1,31 @@
+"""Corrects the times of messages that were made before the clock was right, when they are sent at last."""
+
+from __future__ import annotations
+
+from iofog_sdk import IoMessage
+
+from ..outbox.sqlite_store import Entry
+from . import senml
+from .clock import Clock
+
+
+class TimeCorrection:
+    """What is sent for an entry of the outbox.
+
+    Parameters:
+        clock: that has stamped the messages of this boot.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def body(self, entry: Entry) -> bytes:
+        """The message itself, or with its time corrected when that has become possible."""
+        correction_s = self._clock.correction_s(entry.clock) if entry.clock else None
+        if correction_s is None:
+            return entry.body
+        message = IoMessage.from_bytes(entry.body)
+        if message.infotype != senml.INFO_TYPE:
+            return entry.body
+        message.contentdata = senml.shift_time(message.contentdata, correction_s)
+        return message.to_bytes()

@@ -1,0 +1,218 @@
+"""One device's way to the node: its supervisor, messages, outbox, delivery, and commands back to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import Any
+
+from iofog_sdk import IoMessage, Link
+
+from ..control.totals import Totals
+from ..errors import SettingsError
+from ..filters import FilterChain
+from ..messages.clock import Clock
+from ..messages.maker import MessageMaker
+from ..messages.time_correction import TimeCorrection
+from ..node_state import NodeState
+from ..outbox.delivery import Delivery
+from ..outbox.durable import Outbox
+from ..outbox.inbound import Inbound, is_command
+from ..service import DeviceService
+from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..telemetry.metrics import Metric
+from .commands import CommandRunner
+from .settings_follower import SettingsFollower
+from .supervisor import Supervisor
+
+log = logging.getLogger("device_bridge")
+
+_HOUSEKEEPING_S = 5.0
+_DRAIN_S = 3.5
+_DRAIN_INBOUND_S = 1.0
+"""Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+_KEPT = ("directory", "durability", "sync")
+
+
+class Pipeline:
+    """Everything between one device and a link; several can share a link.
+
+    Parameters:
+        service_type: the device's service.
+        settings: the first.
+        follower: of its settings; told which are in force and which are not.
+        link: to the node.
+
+    Raises SettingsError when the settings of the outbox cannot be used.
+    """
+
+    def __init__(
+        self,
+        service_type: type[DeviceService[Any]],
+        settings: ServiceSettings,
+        follower: SettingsFollower,
+        link: Link,
+    ) -> None:
+        self._service_type, self._follower, self._link = service_type, follower, link
+        self._settings = settings
+        self.name = service_type.name()
+        folder = _state_folder(settings)
+        self.clock = Clock(trusted=settings.trust_clock)
+        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox.db" if folder else None)
+        self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
+        self._totals = Totals(folder / f"{self.name}.totals.json" if folder else None)
+        self._inbound: Inbound | None = None
+        if service_type.forwards_messages:
+            file = folder / f"{self.name}.incoming.db" if folder else None
+            self._inbound = Inbound(
+                settings.outbox, file, link.microservice_id, self._maker.group, outgoing=self.outbox
+            )
+        self.supervisor = Supervisor(
+            service_type,
+            settings,
+            self._maker.put,
+            self.outbox.wait_room,
+            node=NodeState(lambda: link.connected, follower.status),
+            totals=self._totals,
+            inbound=self._inbound,
+            on_adopted=self._adopt,
+            on_refused=follower.refuse_proposed,
+        )
+        self._commands: CommandRunner | None = None
+        if isinstance(settings, CommandedSettings):
+            self._commands = CommandRunner(self.supervisor.execute, self._maker.put_result, settings)
+        self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
+        self._use(settings)
+
+    def apply(self, settings: ServiceSettings) -> None:
+        """Goes over to these settings, which are in force once the device has been opened with them."""
+        self.supervisor.apply(settings)
+
+    async def take(self, message: IoMessage) -> None:
+        """A message for this microservice: commands for the device, or what is to be forwarded to it.
+
+        Returns when it is as safe as the settings ask for.
+        """
+        if self._inbound is not None and not (self._commands and is_command(message)):
+            await self._inbound.accept(message)
+        elif self._commands:
+            self._commands.take(message, self._maker.base_name)
+        else:
+            log.warning("message %s ignored: %s takes no commands", message.id, self.name)
+
+    async def open(self) -> None:
+        """Takes up what an earlier run has left."""
+        await self.outbox.open()
+        if self._inbound is not None:
+            await self._inbound.open()
+
+    async def close(self) -> None:
+        """Ends what `open` began, when it is not run."""
+        await self.outbox.close()
+        if self._inbound is not None:
+            await self._inbound.close()
+
+    async def run(self) -> None:
+        """Runs until cancelled, then ends in order: commands, device, what waits. Raises SettingsError at start."""
+        loop = asyncio.get_running_loop()
+        supervising = loop.create_task(self.supervisor.run())
+        others = [loop.create_task(self._keep_house()), loop.create_task(self._delivery.run())]
+        if self._commands:
+            others.append(loop.create_task(self._commands.run()))
+        try:
+            done, _ = await asyncio.wait([supervising, *others], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            # What has been begun is brought to its end even if the one who waits for it gives up.
+            ending = loop.create_task(self._end(supervising, others))
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(ending)
+            await ending
+
+    async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
+        if self._commands:
+            self._commands.refuse_waiting("the service is stopping")
+        if self._inbound is not None and self.supervisor.is_usable:
+            await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
+        await _cancel([supervising])
+        if self._inbound is not None:
+            await self._inbound.close()
+        self._totals.save()
+        await _within(_DRAIN_S, self.outbox.wait_empty())
+        await _cancel(others)
+        await self.outbox.close()
+        box = self.outbox
+        counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
+        counts |= {"dropped": box.dropped.total(), "messages": self._maker.made}
+        text = ", ".join(f"{name} {count}" for name, count in counts.items())
+        log.info("%s stopped: %s", self.name, text, extra={"data": counts})
+
+    def _adopt(self, settings: ServiceSettings) -> None:
+        before, self._settings = self._settings, settings
+        if any(getattr(settings.outbox, name) != getattr(before.outbox, name) for name in _KEPT):
+            log.warning("outbox: a changed %s takes effect at the next start", ", ".join(_KEPT))
+        self._use(settings)
+        self._follower.adopt(settings)
+
+    def _use(self, settings: ServiceSettings) -> None:
+        self.outbox.configure(settings.outbox)
+        if self._inbound is not None:
+            self._inbound.configure(settings.outbox)
+        if self._commands and isinstance(settings, CommandedSettings):
+            self._commands.settings = settings
+        self._maker.use(settings.source or self.name, FilterChain(settings.filters))
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            self.clock.check()
+            if self._totals.has_changed:
+                await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+
+    def readiness(self) -> dict[str, Any]:
+        """For `/readyz`."""
+        return {
+            "device": {"state": self.supervisor.state.value, "reason": self.supervisor.reason},
+            "settings": {"since": self._follower.status.since, "refused": self._follower.status.refused},
+            "outbox": {"problem": self.outbox.problem},
+            "clock": {"trusted": self.clock.trusted},
+        }
+
+    def metrics(self) -> Iterator[Metric]:
+        """For `/metrics`."""
+        yield from self.outbox.metrics()
+        yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
+        yield from self.supervisor.metrics()
+        refusals = self._follower.status.refusals
+        yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
+        if self._commands:
+            yield from self._commands.metrics()
+        if self._inbound is not None:
+            yield from self._inbound.metrics()
+
+
+def _state_folder(settings: ServiceSettings) -> Path | None:
+    outbox: OutboxSettings = settings.outbox
+    directory = outbox.directory or os.environ.get("STATE_DIRECTORY", "")
+    if not directory and outbox.durability == "always":
+        remedy = "Name a folder that outlives the process, or set STATE_DIRECTORY."
+        raise SettingsError("outbox.directory", None, "is needed for durability `always`", remedy)
+    if not directory and outbox.durability == "spill":
+        log.info("messages wait in memory only; name a folder in outbox.directory or STATE_DIRECTORY to keep them")
+    return Path(directory) if directory else None
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
