@@ -3,7 +3,7 @@
 from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
 from .node_state import NodeState
-from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value
+from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, is_finite
 from .runtime.cli import run
 from .service import DeviceService, every
 from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
@@ -39,6 +39,7 @@ __all__ = [
     "SettingsError",
     "Value",
     "every",
+    "is_finite",
     "require_unique",
     "run",
 ]

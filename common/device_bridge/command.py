@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from .errors import BridgeError
-from .reading import Sample, Value
+from .reading import Sample, Value, is_finite
 
 MAX_TEXT = 1000
 """Characters of a text parameter."""
-_BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
-_KINDS: dict[str, tuple[type, ...]] = {"number": (int, float), "integer": (int,), "text": (str,)}
+_MAX_SHOWN = 60
+_STATES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_NUMBERS: Mapping[float, bool] = {1: True, 0: False}
+
+
+def _to_boolean(value: Value) -> bool | None:
+    return _STATES.get(value.lower()) if isinstance(value, str) else _NUMBERS.get(value)
+
+
+def _to_number(value: Value) -> float | None:
+    return value if not isinstance(value, bool | str) and is_finite(value) else None
+
+
+def _to_integer(value: Value) -> int | None:
+    number = _to_number(value)
+    return int(number) if number is not None and int(number) == number else None
+
+
+def _to_text(value: Value) -> str | None:
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
+
+
+_CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
+    "boolean": _to_boolean,
+    "number": _to_number,
+    "integer": _to_integer,
+    "text": _to_text,
+}
 
 
 class CommandError(BridgeError, ValueError):
-    """A command cannot be executed as it was asked; the text says what is wrong and what would be right."""
+    """A command cannot be executed as it was asked; the text says what is wrong and what would be accepted."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,32 +106,16 @@ class Parameter(msgspec.Struct, frozen=True):
 
     def check(self, value: Value) -> Value:
         """The value, of the declared kind. Raises CommandError."""
-        if self.kind == "boolean":
-            state = (
-                _BOOLEANS.get(str(value).lower())
-                if not isinstance(value, float)
-                else {1.0: True, 0.0: False}.get(value)
-            )
-            if state is None:
-                raise self._error(value)
-            return state
-        kinds = _KINDS[self.kind]
-        if self.kind == "integer" and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        checked = _CONVERTERS[self.kind](value)
+        if checked is None or (self.choices and checked not in self.choices):
             raise self._error(value)
-        if isinstance(value, str):
-            if len(value) > MAX_TEXT:
-                raise self._error(value)
-        elif not math.isfinite(value) or (self.range and not self.range[0] <= value <= self.range[1]):
+        if self.range and not isinstance(checked, bool | str) and not self.range[0] <= checked <= self.range[1]:
             raise self._error(value)
-        if self.choices and value not in self.choices:
-            raise self._error(value)
-        return value
+        return checked
 
     @property
     def expected(self) -> str:
-        """What it can be, for people."""
+        """The accepted values, for people."""
         if self.choices:
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
         if self.kind == "boolean":
@@ -118,7 +127,11 @@ class Parameter(msgspec.Struct, frozen=True):
         return f"{kind}{span}{f' ({self.unit})' if self.unit else ''}"
 
     def _error(self, value: Value) -> CommandError:
-        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        try:
+            shown = repr(value)
+        except ValueError:  # Python writes no integer of more than 4300 digits
+            shown = "a number of very many digits"
+        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."
         return CommandError(f"`{self.name}` = {shown} is not {self.expected}")
 
 

@@ -37,7 +37,7 @@ class SettingsError(BridgeError, ValueError):
 
 
 class ContractError(BridgeError, TypeError):
-    """A service's class, or what it does, breaks what DeviceService asks of its author."""
+    """A service's class or its readings break the contract of DeviceService."""
 
 
 class DeviceErrorKind(enum.Enum):
@@ -60,7 +60,7 @@ class DeviceError(BridgeError, OSError):
     Parameters:
         kind: what went wrong.
         device: the path or address concerned.
-        detail: what happened, and what probably mends it.
+        detail: what happened, and what probably fixes it.
     """
 
     def __init__(self, kind: DeviceErrorKind, device: str, detail: str) -> None:

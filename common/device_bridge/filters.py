@@ -1,27 +1,29 @@
 """What happens to readings between device and outbox: a chain of small filters, in the order of the settings.
 
-Only good numbers are filtered. A reading of any other quality always passes, and the next good one after it does too:
-a change of quality is never held back. What a filter holds back is counted as dropped for the reason `filtered`.
+Only good, finite numbers are filtered. A reading of any other quality always passes, and so does the next good one
+after it: a change of quality is never held back. What a filter holds back is counted as dropped for the reason
+`filtered`.
 """
 
 from __future__ import annotations
 
 import abc
 from collections import deque
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from .reading import Quality, Reading
+from .reading import Quality, Reading, is_finite
 from .settings.base import Settings
 
+_MAX_NAMES = 1000
 Count = Annotated[int, Meta(ge=2, le=1000, description="readings looked at")]
 
 
 class FilterSettings(Settings, frozen=True, kw_only=True, tag_field="type"):
-    """One filter, for one quantity or for all; `start` gives it with nothing remembered."""
+    """One filter, for one quantity or for all; `start` makes one with empty state."""
 
     quantity: Annotated[str, Meta(description="which quantity; all by default")] = ""
 
@@ -63,11 +65,13 @@ class Clamp(FilterSettings, frozen=True, kw_only=True, tag="clamp"):
 
 
 class Deadband(FilterSettings, frozen=True, kw_only=True, tag="deadband"):
-    """Holds back what differs too little from the last that passed, but not for ever."""
+    """Holds back what differs too little from the last that passed, for a heartbeat at most."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"heartbeat_s": "heartbeat"}
 
     absolute: Annotated[float, Meta(ge=0, description="least difference, in the quantity's unit")] = 0.0
     relative: Annotated[float, Meta(ge=0, le=1, description="least difference, as a share of the last value")] = 0.0
-    heartbeat_s: Annotated[float, Meta(gt=0, description="seconds after which an unchanged value passes")] = 60.0
+    heartbeat: Annotated[float, Meta(gt=0, description="seconds after which an unchanged value passes")] = 60.0
 
     def start(self) -> Filter:
         return _Deadband(self)
@@ -76,10 +80,11 @@ class Deadband(FilterSettings, frozen=True, kw_only=True, tag="deadband"):
 class RateLimit(FilterSettings, frozen=True, kw_only=True, tag="rate_limit"):
     """Lets at most one reading pass in an interval."""
 
-    interval_s: Annotated[float, Meta(gt=0, description="seconds between readings at least")] = 1.0
+    renamed: ClassVar[Mapping[str, str]] = {"interval_s": "interval"}
+    interval: Annotated[float, Meta(gt=0, description="seconds between readings at least")] = 1.0
 
     def start(self) -> Filter:
-        return _Deadband(Deadband(absolute=float("inf"), heartbeat_s=self.interval_s))
+        return _Deadband(Deadband(absolute=float("inf"), heartbeat=self.interval))
 
 
 class Median(FilterSettings, frozen=True, kw_only=True, tag="median"):
@@ -129,19 +134,28 @@ class FilterChain:
         if not self._settings:
             return reading
         value = reading.value
-        if reading.quality is not Quality.GOOD or isinstance(value, str | bool) or value is None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
+        if reading.quality is not Quality.GOOD or not is_number:
             self._filters.pop(reading.name, None)
             return reading
         filters = self._filters.get(reading.name)
         if filters is None:
-            chosen = [each for each in self._settings if each.quantity in ("", reading.name)]
-            filters = self._filters[reading.name] = [each.start() for each in chosen]
-        passing: Reading | None = reading
-        for each in filters:
-            if passing is None or passing.quality is not Quality.GOOD:
+            if len(self._filters) >= _MAX_NAMES:
+                del self._filters[next(iter(self._filters))]
+            filters = self._filters[reading.name] = self._begin(reading.name)
+        passing = reading
+        for at, each in enumerate(filters, 1):
+            passed = each.apply(passing)
+            if passed is None:
+                return None
+            passing = passed
+            if passing.quality is not Quality.GOOD:  # marked just now: the filters behind begin again
+                filters[at:] = self._begin(reading.name)[at:]
                 break
-            passing = each.apply(passing)
         return passing
+
+    def _begin(self, name: str) -> list[Filter]:
+        return [each.start() for each in self._settings if each.quantity in ("", name)]
 
 
 class _Deadband(Filter):
@@ -153,8 +167,9 @@ class _Deadband(Filter):
         value, now = float(reading.value or 0), reading.time
         if self._last is not None:
             last, at = self._last
-            least = max(self._settings.absolute, self._settings.relative * abs(last))
-            if abs(value - last) <= least and now - at < self._settings.heartbeat_s:
+            least, difference = max(self._settings.absolute, self._settings.relative * abs(last)), abs(value - last)
+            changed = difference >= least and difference > 0
+            if not changed and 0 <= now - at < self._settings.heartbeat:  # a clock that was set back holds nothing up
                 return None
         self._last = value, now
         return reading

@@ -1,8 +1,9 @@
-"""What a device told us: readings, and how far to trust them."""
+"""Readings of a device, and how far to trust them."""
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -11,8 +12,16 @@ import msgspec
 Value: TypeAlias = float | int | str | bool
 
 
+def is_finite(number: float) -> bool:
+    """Whether a number can be calculated with: an integer can have more digits than any float."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 class Quality(enum.Enum):
-    """How far a reading can be trusted. A device that cannot tell is never silently good."""
+    """How far a reading can be trusted."""
 
     GOOD = "good"
     UNCERTAIN = "uncertain"

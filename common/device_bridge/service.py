@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
@@ -99,6 +98,8 @@ class DeviceService(Generic[SettingsT]):
         known = cls.settings_type.__struct_fields__
         for method, setting in cls.polls():
             if setting not in known:
+                import difflib  # noqa: PLC0415 - needed to help once, not to run
+
                 close = difflib.get_close_matches(setting, known, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"its settings are {', '.join(known)}"
                 marked = f"{cls.__name__}.{method}: @every({setting!r})"
@@ -125,7 +126,7 @@ class DeviceService(Generic[SettingsT]):
 
     @classmethod
     def check_settings(cls, settings: SettingsT) -> None:
-        """Raises SettingsError for settings that are wrong together; what is wrong alone, the model says."""
+        """Raises SettingsError for settings that are valid one by one, but not together."""
 
     @classmethod
     def quantities_of(cls, settings: SettingsT) -> tuple[Quantity, ...]:

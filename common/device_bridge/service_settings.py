@@ -19,7 +19,7 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
 
 
 class OutboxSettings(Settings, frozen=True, kw_only=True):
-    """What is kept until the node has taken it, and where."""
+    """Messages that wait for the node: how many, and where."""
 
     renamed: ClassVar[Mapping[str, str]] = {"spill_after_s": "spill_after"}
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"on_full": {"block_device": "pause_reading"}}

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError
+from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError, is_finite
 from device_bridge.messages import senml as packs
-from device_bridge.protocols import RecordField, at_path, is_finite
+from device_bridge.protocols import RecordField, at_path
 from iofog_sdk import Address
 from iofog_sdk.mqtt import Delivered
 

@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bridge import Quality
-from device_bridge.protocols.fields import FieldSettings, RecordField, is_finite
+from device_bridge import Quality, is_finite
+from device_bridge.protocols.fields import FieldSettings, RecordField
 
 RAW = st.one_of(
     st.none(),

@@ -36,17 +36,46 @@ def test_an_absolute_deadband_compares_with_the_last_that_passed():
     assert run(chain({"type": "deadband", "absolute": 1}), 10, 10.9, 11.1, 11.9, 12.2) == [10, None, 11.1, None, 12.2]
 
 
+def test_a_difference_as_large_as_the_least_one_passes():
+    assert run(chain({"type": "deadband", "absolute": 0.5}), 10, 10.5, 10.75, 11) == [10, 10.5, None, 11]
+    assert run(chain({"type": "deadband"}), 10, 10, 10.001) == [10, None, 10.001]
+
+
+def test_what_comes_after_an_outlier_is_not_held_back():
+    filters = chain({"type": "outlier_gate", "distance": 5}, {"type": "deadband", "absolute": 1})
+    assert run(filters, 20, 20.1, 85, 20.1, 20.2) == [20, None, 85, 20.1, None]
+
+
+def test_what_is_no_number_spoils_no_average():
+    passed = run(chain({"type": "moving_average", "size": 3}), 10, 20, float("nan"), 30, 50)
+    assert passed[:2] + passed[3:] == [10, 15, 30, 40]
+
+
+@pytest.mark.parametrize("kind", [{"type": "deadband", "heartbeat": 60}, {"type": "rate_limit", "interval": 60}])
+def test_a_clock_that_is_set_back_holds_nothing_up(kind):
+    filters = chain(kind)
+    times = [1000.0, 1001.0, -2000.0, -1999.0]
+    assert [filters.apply(Reading("t", 1.0, time=at)) is not None for at in times] == [True, False, True, False]
+
+
+def test_names_without_bound_are_not_remembered():
+    filters = chain({"type": "deadband"})
+    for number in range(5000):
+        filters.apply(Reading(f"q{number}", 1.0))
+    assert len(filters._filters) == 1000
+
+
 def test_a_relative_deadband():
     assert run(chain({"type": "deadband", "relative": 0.1}), 100, 109, 111, 90) == [100, None, 111, 90]
 
 
 def test_an_unchanged_value_passes_with_the_heartbeat():
-    out = run(chain({"type": "deadband", "heartbeat_s": 3}), *[5] * 8)
+    out = run(chain({"type": "deadband", "heartbeat": 3}), *[5] * 8)
     assert out == [5, None, None, 5, None, None, 5, None]
 
 
 def test_a_rate_limit_lets_one_pass_in_an_interval():
-    out = run(chain({"type": "rate_limit", "interval_s": 1}), 1, 2, 3, 4, 5, step_s=0.4)
+    out = run(chain({"type": "rate_limit", "interval": 1}), 1, 2, 3, 4, 5, step_s=0.4)
     assert out == [1, None, None, 4, None]
 
 
@@ -70,7 +99,7 @@ def test_quantities_have_their_own_state_and_filters():
 
 @pytest.mark.parametrize("quality", [Quality.BAD, Quality.STALE, Quality.UNCERTAIN])
 def test_a_change_of_quality_always_passes(quality):
-    filters = chain({"type": "deadband", "absolute": 100, "heartbeat_s": 1000})
+    filters = chain({"type": "deadband", "absolute": 100, "heartbeat": 1000})
     assert filters.apply(Reading("t", 1.0)) is not None
     assert filters.apply(Reading("t", 1.0)) is None
     assert filters.apply(Reading("t", None, quality=quality, reason="x")) is not None
@@ -81,9 +110,9 @@ def test_a_change_of_quality_always_passes(quality):
 def test_what_a_deadband_holds_back_is_near_what_passed(values, band):
     last = None
     for value, passed in zip(
-        values, run(chain({"type": "deadband", "absolute": band, "heartbeat_s": 1e6}), *values), strict=True
+        values, run(chain({"type": "deadband", "absolute": band, "heartbeat": 1e6}), *values), strict=True
     ):
         if passed is None:
-            assert abs(value - last) <= band
+            assert abs(value - last) < band or value == last
         else:
             last = value

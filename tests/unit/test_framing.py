@@ -121,7 +121,7 @@ def test_arbitrary_bytes_never_raise_and_memory_is_bounded(name, chunks):
 
 
 def test_silence_ends_a_frame():
-    framer = framer_for(IdleFraming(gap_s=0.05))
+    framer = framer_for(IdleFraming(gap=0.05))
     assert framer.feed(b"ab", 1.00) == []
     assert framer.feed(b"cd", 1.04) == []
     assert framer.feed(b"ef", 1.20) == [b"abcd"]

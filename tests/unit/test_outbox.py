@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
-from device_bridge.outbox.sqlite_store import Entry, Store, StoreError
+from device_bridge.outbox.entry import Entry, StoreError
+from device_bridge.outbox.sqlite_store import Store
 
 
 def accounted(box: Outbox) -> bool:
@@ -291,7 +292,7 @@ class FullDisk(Store):
 
 
 async def test_a_full_disk_goes_on_in_memory_and_comes_back(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", FullDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", FullDisk)
     monkeypatch.setattr("device_bridge.outbox.durable._RETRY_S", 0.01)
     box = await make(durability="always")
     fill(box, 1, 10)
@@ -307,7 +308,7 @@ async def test_a_full_disk_goes_on_in_memory_and_comes_back(make, tmp_path, monk
 
 
 async def test_a_full_disk_does_not_fill_the_memory(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", FullDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", FullDisk)
     monkeypatch.setattr("device_bridge.outbox.durable.NO_DISK_BYTES", 10_000)
     box = await make(durability="always")
     box._store.full = True
@@ -331,7 +332,7 @@ class SlowDisk(Store):
 
 
 async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", SlowDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", SlowDisk)
     box = await make(durability="always", memory_bytes=10_000)
     while box._has_room.is_set():
         box.put(bytes(100), 1)
@@ -346,7 +347,7 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
 
 
 async def test_what_is_delivered_while_it_is_written_is_not_found_again(make, monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", SlowDisk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", SlowDisk)
     monkeypatch.setattr(SlowDisk, "allowed", threading.Event())
     box = await make(spill_after=60)
     fill(box, 1, 5)

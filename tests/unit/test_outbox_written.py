@@ -8,8 +8,9 @@ import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.entry import StoreError
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.outbox.sqlite_store import Store, StoreError
+from device_bridge.outbox.sqlite_store import Store
 from iofog_sdk import IoMessage
 
 
@@ -34,7 +35,7 @@ class Disk(Store):
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.durable.Store", Disk)
+    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", Disk)
     monkeypatch.setattr(Disk, "allowed", threading.Event())
     monkeypatch.setattr(Disk, "broken", False)
     yield Disk

@@ -18,7 +18,7 @@ class Debounce:
         self._changed_at: dict[int, float] = {}
 
     def update(self, levels: int, now: float) -> int:
-        """What has settled, after a look at the lines at a time in seconds; from time to time, changed or not."""
+        """The settled levels after the lines were read at `now`, in seconds; call it regularly, changed or not."""
         self._settle(now)  # what was seen before lasted until now
         changed = levels ^ self.seen
         self.seen = levels

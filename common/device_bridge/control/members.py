@@ -139,7 +139,7 @@ class Member:
         """Runs what watches it, again after each failure with back-off, until cancelled.
 
         Parameters:
-            watch: reports by the function it is given, which also tells that it works; raises DeviceError.
+            watch: reports by the function it is given, whose first call counts as recovery; raises DeviceError.
             put: takes the samples.
         """
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..reading import Sample
 
 Put = Callable[[Sample], Awaitable[None]]
-"""Hands a sample over; waits while nobody takes them."""
+"""Hands a sample over; waits until there is room for it."""
 Source = Callable[[Put], Coroutine[Any, Any, None]]
 
 
@@ -17,7 +17,7 @@ async def merged(sources: Iterable[Source]) -> AsyncIterator[Sample]:
     """Runs all sources and yields their samples as they come.
 
     Parameters:
-        sources: each runs for ever; what one of them raises ends all.
+        sources: each runs until cancelled; an exception of one ends all.
     """
     waiting = list(sources)
     found: asyncio.Queue[Sample | Exception] = asyncio.Queue(maxsize=len(waiting))

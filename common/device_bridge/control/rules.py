@@ -30,7 +30,7 @@ class Rules:
     Parameters:
         settings: each of them.
 
-    Raises SettingsError for one that says nothing, or two things.
+    Raises SettingsError for a rule with no condition, or with two.
     """
 
     def __init__(self, settings: Sequence[RuleSettings]) -> None:
@@ -39,15 +39,15 @@ class Rules:
         for rule in settings:
             _check(rule)
             if rule.output in self._last:
-                remedy = "Keep one: what two rules would do together is nobody's guess."
-                raise SettingsError("rules.output", rule.output, "stands in two rules", remedy)
+                remedy = "Keep one rule for each output."
+                raise SettingsError("rules.output", rule.output, "is used by two rules", remedy)
             self._by_reading.setdefault(rule.reading, []).append(rule)
             self._last[rule.output] = None
         self.readings = frozenset(self._by_reading)
         self.outputs = frozenset(self._last)
 
     def feed(self, readings: Iterable[Reading]) -> Iterator[tuple[str, bool | None]]:
-        """What outputs are to do now, told once: on, off, or None for their safe state, as the reading is bad."""
+        """New decisions for outputs: on, off, or None for the safe state, as the reading is bad."""
         for reading in readings:
             for rule in self._by_reading.get(reading.name, ()):
                 before = self._last[rule.output]
@@ -81,15 +81,15 @@ def _hysteresis(value: float, on_from: float, off_to: float, before: bool | None
 def _check(rule: RuleSettings) -> None:
     above = (rule.on_above, rule.off_below)
     below = (rule.on_below, rule.off_above)
-    said = [any(part is not None for part in pair) for pair in (above, below, (rule.on_when,))]
+    given = [any(part is not None for part in pair) for pair in (above, below, (rule.on_when,))]
     remedy = "Write on_above and off_below, or on_below and off_above, or on_when."
-    if sum(said) != 1:
+    if sum(given) != 1:
         raise SettingsError("rules", rule.output, "has no condition, or several", remedy)
-    pair = above if said[0] else below
-    if said[2]:
+    pair = above if given[0] else below
+    if given[2]:
         return
     if None in pair:
         raise SettingsError("rules", rule.output, "has only one of its two thresholds", remedy)
-    high, low = (above[0], above[1]) if said[0] else (below[1], below[0])
+    high, low = (above[0], above[1]) if given[0] else (below[1], below[0])
     if high is not None and low is not None and high < low:
         raise SettingsError("rules", rule.output, f"has its thresholds crossed, {low:g} and {high:g}", remedy)

@@ -77,11 +77,11 @@ class Clock:
 
     @property
     def mark(self) -> str:
-        """What has to be remembered beside a time to correct it later; "" when it is right."""
+        """Kept beside a time so that it can be corrected later; "" when it is right."""
         return "" if self.trusted else f"{self._boot}:{self._offset_s!r}"
 
     def correction_s(self, mark: str) -> float | None:
-        """Seconds to add to a time with this mark; None while, or for ever when, that is not known."""
+        """Seconds to add to a time with this mark; None while that is not known."""
         boot, _, offset = mark.rpartition(":")
         if not self.trusted or boot != self._boot:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iofog_sdk import IoMessage
 
-from ..outbox.sqlite_store import Entry
+from ..outbox.entry import Entry
 from . import senml
 from .clock import Clock
 

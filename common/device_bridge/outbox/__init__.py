@@ -9,8 +9,8 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .delivery import Delivery, Transport
     from .durable import Outbox
+    from .entry import Entry
     from .inbound import Inbound
-    from .sqlite_store import Entry
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -18,7 +18,7 @@ else:
             "delivery": ("Delivery", "Transport"),
             "durable": ("Outbox",),
             "inbound": ("Inbound",),
-            "sqlite_store": ("Entry",),
+            "entry": ("Entry",),
         },
     )
 

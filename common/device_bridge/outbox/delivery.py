@@ -10,7 +10,7 @@ from typing import Protocol
 from iofog_sdk import LinkError, MessageError, Outcome
 
 from .durable import Outbox
-from .sqlite_store import Entry
+from .entry import Entry
 
 log = logging.getLogger("device_bridge")
 
@@ -78,7 +78,7 @@ class Delivery:
             self._rewinding = True
         else:
             if refused := isinstance(outcome, MessageError):
-                log.error("a message is given up: %s", outcome)
+                log.error("a message is dropped: %s", outcome)
             self._outbox.acknowledge("not sendable" if refused else "")
         if self._rewinding and not self._in_flight:
             self._outbox.rewind()

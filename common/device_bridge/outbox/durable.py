@@ -15,11 +15,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..service_settings import OutboxSettings
 from ..telemetry.metrics import Metric
+from .entry import Entry, StoreDamaged, StoreError
 from .memory import OVERHEAD_BYTES, Backlog, size_of
-from .sqlite_store import Entry, Store, StoreDamaged, StoreError
+
+if TYPE_CHECKING:
+    from .sqlite_store import Store
 
 log = logging.getLogger("device_bridge")
 
@@ -39,7 +43,7 @@ class Outbox(Backlog):
     """A backlog that outgrows the memory and outlives the process.
 
     Parameters:
-        settings: bounds, durability, and what to give up when it is full.
+        settings: bounds, durability, and the overflow policy.
         file: where entries are kept on disk; None keeps all in memory.
     """
 
@@ -49,7 +53,11 @@ class Outbox(Backlog):
         """Readings found from an earlier run; part of `read`."""
         self.problem = ""
         """Why the disk cannot be used; "" while it can, or need not."""
-        self._store = Store(file, settings.sync) if file and settings.durability != "memory" else None
+        self._store: Store | None = None
+        if file and settings.durability != "memory":
+            from . import sqlite_store  # noqa: PLC0415 - a megabyte that an outbox in memory does not pay
+
+            self._store = sqlite_store.Store(file, settings.sync)
         self._worker = ThreadPoolExecutor(1, "outbox") if self._store else None
         self._fresh: deque[Entry] = deque()
         self._unloaded = 0
@@ -144,7 +152,7 @@ class Outbox(Backlog):
                 self._disk_due.set()
             elif self._flush_timer is None:
                 self._flush_timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
-        self._tell_written()
+        self._notify_written()
 
     def oldest_age_s(self) -> float:
         if self._messages and not self._sent and not self._ready:
@@ -275,7 +283,7 @@ class Outbox(Backlog):
             self.problem = ""
         if group:
             self._written_to = max(self._written_to, group[-1].number)
-            self._tell_written()
+            self._notify_written()
         while self._fresh and self._fresh[0].number <= self._written_to:
             entry = self._fresh.popleft()
             if self._unloaded or self._memory_bytes > self.settings.memory_bytes:

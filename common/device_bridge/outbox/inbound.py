@@ -28,7 +28,7 @@ class Inbound(Outbox):
         file: where messages are kept on disk; None keeps all in memory.
         publisher: the microservice's own, whose messages are not passed on when they come back.
         group: `groupid` of this run.
-        outgoing: the other direction: where what the service says waits, and which says when it is written.
+        outgoing: the outbox of this service's own messages, which knows when they are written.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Inbound(Outbox):
     async def accept(self, message: IoMessage) -> None:
         """Puts a message in, unless it is one of our own or has come before.
 
-        Returns when it is as safe as the settings ask for: whoever has sent it may be told then.
+        Returns when it is as safe as the settings ask for: it may be acknowledged then.
         """
         if message.groupid == self._group or (message.publisher and message.publisher == self._publisher):
             self.ignored["own"] += 1
@@ -90,7 +90,7 @@ class _Command(msgspec.Struct):
 
 
 def is_command(message: IoMessage) -> bool:
-    """Whether a message says what to do, `{"command": …}`, and not what became of that."""
+    """Whether a message says what to do, `{"command": …}`, and is not the result of one."""
     if message.contentdata.lstrip()[:1] != b"{":
         return False
     try:

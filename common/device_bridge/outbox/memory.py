@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from ..service_settings import OutboxSettings
-from .sqlite_store import Entry
+from .entry import Entry
 
 OVERHEAD_BYTES = 200
 """What an entry costs beside its body: two Python objects and a place in a deque, or a row."""
@@ -29,7 +29,7 @@ class Backlog:
     From the oldest to the newest, entries are sent (waiting for their receipts) or ready (to be sent next).
 
     Parameters:
-        settings: bounds, and what to give up when they are reached.
+        settings: bounds, and the overflow policy.
     """
 
     def __init__(self, settings: OutboxSettings) -> None:
@@ -39,12 +39,12 @@ class Backlog:
         self.delivered = 0
         """Readings the node has given a receipt for."""
         self.dropped: Counter[str] = Counter()
-        """Readings given up, by reason."""
+        """Readings dropped, by reason."""
         self.buffered = 0
         """Readings waiting, sent or not."""
         self._sent: deque[Entry] = deque()
         self._ready: deque[Entry] = deque()
-        self._to_tell: deque[tuple[int, Callable[[], None]]] = deque()
+        self._to_notify: deque[tuple[int, Callable[[], None]]] = deque()
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
         self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -57,7 +57,7 @@ class Backlog:
             self._has_room.set()
 
     def put(self, body: bytes, readings: int, clock: str = "") -> None:
-        """Takes one message. When there is no room, messages are given up as the settings say.
+        """Takes one message. When there is no room, messages are dropped as the settings say.
 
         Parameters:
             body: the binary ioMessage.
@@ -109,15 +109,15 @@ class Backlog:
             self._filled.set()
 
     def when_written(self, done: Callable[[], None]) -> None:
-        """Calls `done` once a crash loses nothing of what has been put in so far, or would not be kept from it.
+        """Calls `done` once everything put in so far is on disk, or need not be.
 
-        Those who ask are told in the order of asking, at once where nothing is to be on disk.
+        Callbacks are called in the order they were given, at once where nothing is to be on disk.
         """
-        self._to_tell.append((self._number, done))
-        self._tell_written()
+        self._to_notify.append((self._number, done))
+        self._notify_written()
 
     async def wait_written(self) -> None:
-        """Returns when `when_written` would tell."""
+        """Returns when `when_written` would call."""
         written = asyncio.Event()
         self.when_written(written.set)
         await written.wait()
@@ -131,7 +131,7 @@ class Backlog:
         await self._has_room.wait()
 
     async def wait_empty(self) -> None:
-        """Returns when everything has been delivered or given up."""
+        """Returns when everything has been delivered or dropped."""
         while not self.is_empty:
             self._emptied.clear()
             await self._emptied.wait()
@@ -155,9 +155,9 @@ class Backlog:
         """The last number that need not be written any more."""
         return self._number
 
-    def _tell_written(self) -> None:
-        while self._to_tell and self._to_tell[0][0] <= self._safe_to():
-            self._to_tell.popleft()[1]()
+    def _notify_written(self) -> None:
+        while self._to_notify and self._to_notify[0][0] <= self._safe_to():
+            self._to_notify.popleft()[1]()
 
     def _admit(self, entry: Entry) -> None:
         self._append_ready(entry)
@@ -198,5 +198,5 @@ class Backlog:
         return oldest
 
     def _may_overflow(self) -> bool:
-        """Whether one more is taken although the oldest cannot be dropped: here, all of them are under way."""
+        """Whether one more is taken although the oldest cannot be dropped: here, all of them are in flight."""
         return False

@@ -17,34 +17,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
+from .entry import Entry, StoreDamaged, StoreError
 
 log = logging.getLogger("device_bridge")
 
 _APPLICATION_ID = 0x494F4246
-"""`IOBF`: tells our file from any other SQLite database."""
+"""`IOBF`: marks our file among SQLite databases."""
 _LAYOUT = 1
 _PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 256
 """1 MiB of log before it is folded into the database: each fold writes and syncs, a longer log only takes space."""
-
-
-class Entry(msgspec.Struct, gc=False):
-    """One encoded message on its way to the node.
-
-    Parameters:
-        number: position in the outbox, for ever increasing.
-        body: the binary ioMessage.
-        readings: how many readings it holds.
-        put_at: when it was put in, seconds since 1970-01-01 UTC.
-        clock: the clock's mark; "" when the times in the body are right.
-    """
-
-    number: int
-    body: bytes
-    readings: int
-    put_at: float
-    clock: str = ""
 
 
 class Stored(NamedTuple):
@@ -72,23 +54,15 @@ _PASSING = frozenset(
         sqlite3.SQLITE_NOMEM,
     )
 )
-"""What says nothing against the file itself. Anything else means that it is damaged, or is not ours."""
+"""Failures that say nothing about the file itself. Any other means that it is damaged, or is not ours."""
 
 
 def _may_pass(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING
 
 
-class StoreError(Exception):
-    """The file cannot be used now: disk full, read-only, permission lost, input/output error."""
-
-
-class StoreDamaged(StoreError):  # noqa: N818 - the name says what happened
-    """The file turned out to be damaged and was set aside; what was only in it is out of reach."""
-
-
 class Page(NamedTuple):
-    """Some entries in order, and what was damaged among them."""
+    """Some entries in order, and how many among them were damaged."""
 
     entries: list[Entry]
     last: int
@@ -112,7 +86,7 @@ class Store:
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> Stored:
-        """Opens or makes the file and says what it holds from earlier runs."""
+        """Opens or creates the file; returns what it holds from earlier runs."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             return self._open()

@@ -8,7 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .checksums import Checksum, ChecksumSettings
-    from .fields import FieldSettings, Raw, RecordField, at_path, is_finite
+    from .fields import FieldSettings, Raw, RecordField, at_path
     from .framing import (
         CobsFraming,
         DelimiterFraming,
@@ -27,7 +27,7 @@ else:
         __name__,
         {
             "checksums": ("Checksum", "ChecksumSettings"),
-            "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "is_finite"),
+            "fields": ("FieldSettings", "Raw", "RecordField", "at_path"),
             "framing": (
                 "CobsFraming",
                 "DelimiterFraming",
@@ -62,5 +62,4 @@ __all__ = [
     "SlipFraming",
     "at_path",
     "framer_for",
-    "is_finite",
 ]

@@ -8,21 +8,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from ..reading import Quality, Quantity, Reading, Value
+from ..reading import Quality, Quantity, Reading, Value, is_finite
 from ..settings.base import Settings
 
 Raw: TypeAlias = "str | int | float | bool | None"
 
 MAX_TEXT = 1000
 _TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
-
-
-def is_finite(number: float) -> bool:
-    """Whether a number can be calculated with: an integer can have more digits than any float."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
 
 
 class FieldSettings(Settings, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -62,7 +62,8 @@ class MarksFraming(_FramingSettings, frozen=True, kw_only=True, tag="marks"):
 class IdleFraming(_FramingSettings, frozen=True, kw_only=True, tag="idle"):
     """Frames with silence between them."""
 
-    gap_s: Annotated[float, Meta(gt=0, le=60, description="seconds of silence that end a frame")] = 0.05
+    renamed: ClassVar[Mapping[str, str]] = {"gap_s": "gap"}
+    gap: Annotated[float, Meta(gt=0, le=60, description="seconds of silence that end a frame")] = 0.05
 
 
 class SlipFraming(_FramingSettings, frozen=True, kw_only=True, tag="slip"):
@@ -247,7 +248,7 @@ class _Sliding(Framer):
 class _Idle(Framer):
     def __init__(self, settings: IdleFraming) -> None:
         super().__init__(settings)
-        self._gap_s = settings.gap_s
+        self._gap_s = settings.gap
         self._last = 0.0
         self._longest = settings.max_length + (self._checksum.size if self._checksum else 0)
         self._overlong = False

@@ -95,7 +95,7 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
 class CommandRunner:
     """Executes commands one after another and reports each result.
 
-    A message that comes again, as ioFog delivers at least once, is not executed again.
+    A message that is delivered again, as ioFog delivers at least once, is not executed again.
 
     Parameters:
         execute: does it.
@@ -121,7 +121,7 @@ class CommandRunner:
         """Queues the commands of a message; what cannot be queued has failed at once."""
         if message.id:
             if message.id in self._known:
-                log.info("message %s has come again and is not executed again", message.id)
+                log.info("message %s was delivered again and is not executed again", message.id)
                 return
             self._known[message.id] = None
             if len(self._known) > _REMEMBERED_MESSAGES:

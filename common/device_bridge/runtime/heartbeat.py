@@ -1,4 +1,4 @@
-"""Tells a container's health check that the event loop turns: seconds since boot, in a file, again and again.
+"""A heartbeat for a container's health check: seconds since boot, written to a file while the event loop turns.
 
 The check compares them with `/proc/uptime`. A file in memory (`/dev/shm`) wears no flash, and a shell reads it in a
 millisecond, where an HTTP request would start an interpreter on a small board every time.

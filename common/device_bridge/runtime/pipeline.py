@@ -44,7 +44,7 @@ class Pipeline:
     Parameters:
         service_type: the device's service.
         settings: the first.
-        follower: of its settings; told which are in force and which are not.
+        follower: of its settings; learns which are in force and which were refused.
         link: to the node.
 
     Raises SettingsError when the settings of the outbox cannot be used.
@@ -93,7 +93,7 @@ class Pipeline:
         self.supervisor.apply(settings)
 
     async def take(self, message: IoMessage) -> None:
-        """A message for this microservice: commands for the device, or what is to be forwarded to it.
+        """A message for this microservice: commands for the device, or content to forward to it.
 
         Returns when it is as safe as the settings ask for.
         """
@@ -128,7 +128,7 @@ class Pipeline:
             for task in done:
                 task.result()
         finally:
-            # What has been begun is brought to its end even if the one who waits for it gives up.
+            # An orderly end is not cut short by a second cancellation.
             ending = loop.create_task(self._end(supervising, others))
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(ending)

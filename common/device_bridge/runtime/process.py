@@ -39,7 +39,7 @@ class Runtime:
         self._follower = SettingsFollower(service_type, sources, self._report)
         self._stop = asyncio.Event()
         self._http: HealthServer | None = None
-        self._wanted_http = HttpSettings()
+        self._wanted_http = self._served_http = HttpSettings()
         self._http_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
         link.on_config = self._follower.take_config
@@ -71,9 +71,8 @@ class Runtime:
 
         def apply(changed: ServiceSettings) -> None:
             logs.set_level(changed.log_level)
-            if changed.http != self._wanted_http:
-                self._wanted_http = changed.http
-                self._http_changed.set()
+            self._wanted_http = changed.http
+            self._http_changed.set()
             pipeline.apply(changed)
 
         logs.set_level(settings.log_level)
@@ -113,9 +112,11 @@ class Runtime:
                 self._follower.status.clear("http")
 
     async def _serve_http(self, pipeline: Pipeline) -> SettingsError | None:
-        """Serves where it is wanted now; where that is not possible it goes on as before, and says why not."""
+        """Serves the pages where the settings say; if that fails it goes on as before and returns the reason."""
         wanted, before = self._wanted_http, self._http
         server = None
+        if wanted == self._served_http:
+            return None
         if wanted.port is not None:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
@@ -132,7 +133,7 @@ class Runtime:
             log.info("health and metrics at http://%s:%d", server.host, server.port)
         if before is not None:
             await before.close()
-        self._http = server
+        self._http, self._served_http = server, wanted
         return None
 
     def _report(self, text: str) -> None:

@@ -25,7 +25,7 @@ class SettingsFollower:
     Parameters:
         service_type: whose settings these are.
         sources: where they come from, besides the node.
-        report: tells the node of a refusal.
+        report: sends the node a warning about a refusal.
     """
 
     def __init__(

@@ -237,7 +237,7 @@ class Supervisor:
             await self._close(service, tasks)
 
     async def _close(self, service: DeviceService[Any], tasks: list[asyncio.Task[Any]]) -> None:
-        """Admits no command from here on; ends those under way, then the reading, then closes the device."""
+        """Admits no command from here on; cancels those in flight, then the reading, then closes the device."""
         self.state, self.reason = DeviceState.CLOSING, "it is being closed"
         for task in (*self._executing, *tasks):
             task.cancel()
@@ -355,7 +355,7 @@ async def _close_service(service: DeviceService[Any], tasks: list[asyncio.Task[A
     closing = asyncio.get_running_loop().create_task(service.close())
     await asyncio.wait((closing,), timeout=CLOSE_S)
     if not closing.done():
-        log.error("%s: closing the device takes longer than %g s and is given up", service.name(), CLOSE_S)
+        log.error("%s: closing the device takes longer than %g s and was abandoned", service.name(), CLOSE_S)
         closing.cancel()
         await asyncio.wait((closing,), timeout=_ABANDON_S)
     elif not closing.cancelled() and (error := closing.exception()) is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .base import Settings
 
 Layers = list[tuple[str, dict[str, Any]]]
-"""Sources by name, with what each says, in the order in which later ones win."""
+"""Sources by name with their members, later ones winning."""
 
 
 def json_schema(model: type[Settings]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 def explain(
     error: msgspec.ValidationError, model: type[Settings], merged: dict[str, Any], layers: Layers
 ) -> SettingsError:
-    """What msgspec found wrong, as an error that says where the value came from and what to write instead."""
+    """msgspec's finding as an error that names the source of the value and what to write instead."""
     text = str(error)
     at = _AT.search(text)
     path = (at.group(1) if at else "").lstrip(".")

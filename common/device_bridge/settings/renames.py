@@ -54,7 +54,7 @@ def _renewed(value: Any, kind: inspect.Type | None, warn: Callable[[str], None],
 
 
 def _models(kind: inspect.Type | None, value: Mapping[str, Any]) -> list[type[Settings]]:
-    """The model of an object; of several that are told apart by a tag, the one whose tag it has."""
+    """The model of an object; of several with a tag field, the one whose tag it has."""
     if isinstance(kind, inspect.Metadata):
         return _models(kind.type, value)
     if isinstance(kind, inspect.UnionType):

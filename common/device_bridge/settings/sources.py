@@ -1,4 +1,4 @@
-"""What a service can be told: models, sources and errors.
+"""Sources of settings, and how they are merged.
 
 A later source wins over an earlier one, member by member:
 

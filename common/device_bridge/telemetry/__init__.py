@@ -1,1 +1,1 @@
-"""What a service says about itself over HTTP."""
+"""Health and metrics over HTTP."""

@@ -32,7 +32,7 @@ class FramedLine:
         self._settings, self._keep = port, keep
         self._bus = SerialBus(port)
         self._framer = framer_for(framing)
-        self._gap_s = framing.gap_s if isinstance(framing, IdleFraming) else None
+        self._gap_s = framing.gap if isinstance(framing, IdleFraming) else None
         self._frames: asyncio.Queue[list[bytes] | DeviceError] = asyncio.Queue(_MOST_UNREAD)
         self._question: _Question | None = None
         self._asking = asyncio.Lock()
