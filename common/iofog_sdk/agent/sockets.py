@@ -101,6 +101,7 @@ class MessageSocket(ReconnectingSocket):
                     log.warning("receipt %s for nothing that was sent", receipt.id)
             elif opcode == frames.MSG:
                 message = IoMessage.from_bytes(frames.msg_body(payload))
+                self._was_useful = True
                 if self._on_message is not None:
                     self._on_message(message)
                 self._acknowledge()
