@@ -13,6 +13,8 @@ import errno
 from collections.abc import Mapping
 from pathlib import Path
 
+from .secrets import shown
+
 
 class BridgeError(Exception):
     """Base of everything this package raises on purpose."""
@@ -23,7 +25,7 @@ class SettingsError(BridgeError, ValueError):
 
     Parameters:
         field: dotted path of the setting (`serial.baud`).
-        value: what was given; shown shortened.
+        value: what was given; shown shortened, and not at all where it may be a secret.
         rule: what is wrong with it.
         remedy: what to write instead.
         source: where it came from (`file gps.toml`, `environment`), "" when it is known from context.
@@ -31,9 +33,9 @@ class SettingsError(BridgeError, ValueError):
 
     def __init__(self, field: str, value: object, rule: str, remedy: str, *, source: str = "") -> None:
         self.field, self.value, self.rule, self.remedy, self.source = field, value, rule, remedy, source
-        shown = "" if value is None else f" = {_shorten(value)}"
+        given = "" if value is None else f" = {shown(value, field)}"
         origin = f" (from {source})" if source else ""
-        super().__init__(f"setting {field or repr(field)}{shown}{origin}: {rule}. {remedy}")
+        super().__init__(f"setting {field or repr(field)}{given}{origin}: {rule}. {remedy}")
 
 
 class ContractError(BridgeError, TypeError):
@@ -94,9 +96,3 @@ def permission_hint(path: str, number: int) -> str:
     except OSError:
         return "access denied"
     return f"access denied; give the service group {gid}, which owns the device"
-
-
-def _shorten(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    half = limit // 2 - 2
-    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"

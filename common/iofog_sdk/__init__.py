@@ -54,6 +54,9 @@ else:
         },
     )
 
+__version__ = "0.1.0"
+"""Of every package and service of the project: their pyproject.toml files read it from here."""
+
 __all__ = [
     "Address",
     "AgentLink",

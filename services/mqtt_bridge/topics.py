@@ -74,10 +74,12 @@ def overlap(one: str, other: str) -> bool:
 
 def covers(one: str, other: str) -> bool:
     """Whether every topic that matches the other filter matches the first."""
+    if one.startswith("$") != other.startswith("$"):
+        return False
     left, right = one.split("/"), other.split("/")
     for at, level in enumerate(left):
         if level == "#":
-            return not other.startswith("$") or at > 0
+            return True
         if at >= len(right) or right[at] == "#" or (level not in ("+", right[at])):
             return False
     return len(left) == len(right)

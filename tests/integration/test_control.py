@@ -120,7 +120,7 @@ async def test_what_comes_after_the_end_is_not_told(late, caplog):
     await asyncio.sleep(0)  # it is waiting now
     fetching = control._refresh
     await control.close()
-    await asyncio.wait((fetching,), timeout=5)
+    await asyncio.wait((fetching,), timeout=60)
     control.refresh()
     assert control._refresh is fetching
     assert fetching.done()

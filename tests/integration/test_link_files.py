@@ -19,7 +19,7 @@ def has_ipv6():
     return True
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.skipif(not has_ipv6(), reason="IPv6 on the loopback interface: sysctl net.ipv6.conf.lo.disable_ipv6=0")
 @pytest.mark.parametrize(
     ("scheme", "greeting", "first"), [("nats", b"INFO {}\r\n", b"CONNECT"), ("mqtt", b"", b"\x10")]
 )

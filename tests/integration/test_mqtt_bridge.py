@@ -19,7 +19,7 @@ from mqtt_bridge.emulator import MqttPlug, settings_for
 
 from .conftest import environment, free_port, until, until_page
 from .nodes import MosquittoNode, MqttNode, is_here
-from .test_mqtt_link import needs_mosquitto, seen
+from .test_mqtt_link import MOSQUITTO, needs_mosquitto, seen
 
 BROKERS = {"nats": MqttNode, "mosquitto": MosquittoNode}
 RULES = {
@@ -31,7 +31,7 @@ RULES = {
 @contextlib.asynccontextmanager
 async def broker(kind, folder):
     if not is_here(kind):
-        pytest.skip(f"{kind} is not installed")
+        pytest.skip(MOSQUITTO)
     folder.mkdir()
     async with BROKERS[kind](folder) as node:
         yield node
@@ -120,7 +120,7 @@ async def client(node, name="client", take=lambda received: received.taken()):
 async def published(connection, *publications):
     answered = asyncio.get_running_loop().create_future()
     connection.publish(publications, answered.set_result)
-    return await asyncio.wait_for(answered, 10)
+    return await asyncio.wait_for(answered, 60)
 
 
 def pack(number, source="gps"):

@@ -55,6 +55,12 @@ class SettingsSources:
 
     def resolve(self, config: str | None) -> Any:
         """The settings with this configuration text from ioFog in place. Raises SettingsError."""
+        try:
+            return self._resolve(config)
+        except RecursionError:
+            raise SettingsError("", None, "settings are nested too deeply", "Write flat objects.") from None
+
+    def _resolve(self, config: str | None) -> Any:
         layers = [
             ("ioFog config", _config_members(config)),
             (f"file {self._file}", self._from_file),
@@ -126,7 +132,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError("file", str(file), f"is larger than {_MAX_SOURCE_BYTES} bytes", remedy)
     try:
         members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
     if not isinstance(members, dict):
         raise SettingsError("file", str(file), "holds no object", remedy)
@@ -137,12 +143,15 @@ def _config_members(config: str | None) -> dict[str, Any]:
     if config is None or not config.strip():
         return {}
     remedy = "Write a JSON object into the microservice's config."
+    if len(config) > _MAX_SOURCE_BYTES:
+        problem = f"is longer than {_MAX_SOURCE_BYTES} characters"
+        raise SettingsError("config", None, problem, remedy, source="ioFog config")
     try:
         members = msgspec.json.decode(config)
-    except msgspec.DecodeError as error:
-        raise SettingsError("config", config, f"is not JSON: {error}", remedy, source="ioFog config") from None
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+        raise SettingsError("config", None, f"is not JSON: {error}", remedy, source="ioFog config") from None
     if not isinstance(members, dict):
-        raise SettingsError("config", config, "is not a JSON object", remedy, source="ioFog config")
+        raise SettingsError("config", None, "is not a JSON object", remedy, source="ioFog config")
     return members
 
 
@@ -166,5 +175,5 @@ def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
         return text
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (ValueError, msgspec.DecodeError):
         return text
