@@ -10,7 +10,7 @@ from device_bridge.outbox.inbound import Inbound
 from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import IoMessage
-from iofog_sdk.mqtt.messages import Publication, Recent
+from iofog_sdk.mqtt.messages import DuplicateFilter, Publication
 from mqtt_bridge.service import MqttBridge
 
 from ..services.serving import settings_of
@@ -26,7 +26,7 @@ WINDOW = 1024
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch):
-    monkeypatch.setattr(MqttBridge, "_recent", Recent())
+    monkeypatch.setattr(MqttBridge, "_duplicates", DuplicateFilter())
 
 
 def bridge_settings(port, version, **more):

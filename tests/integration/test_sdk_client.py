@@ -294,8 +294,8 @@ async def test_a_link_brings_config_and_messages_and_holds_a_fast_sender_back(ag
         ({}, "neither SELFNAME nor EDGELET_MICROSERVICE_UID is set"),
         ({"IOFOG_LINK": "agent://host"}, "needs SELFNAME"),
         ({"IOFOG_LINK": "ftp://host", "SELFNAME": "x"}, "agent://host:54321, nats://host:4222"),
-        ({"IOFOG_LINK": "agent://host:port", "SELFNAME": "x"}, "agent://host:54321, nats://host:4222"),
-        ({"IOFOG_LINK": "agent://host", "SELFNAME": "a/b"}, "a UUID is needed"),
+        ({"IOFOG_LINK": "agent://host:port", "SELFNAME": "x"}, "write agent://host:54321"),
+        ({"IOFOG_LINK": "agent://host", "SELFNAME": "a/b"}, "is not a UUID"),
     ],
 )
 def test_an_environment_without_a_node_says_what_to_set(variables, text):
