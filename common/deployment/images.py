@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DOCKERFILE = "deploy/images/Dockerfile"
-PYTHON = "docker.io/library/python:3.12-slim-bookworm"
+PYTHON = "docker.io/library/python:3.13-slim-trixie"
 OUT = Path("build/images")
 BUILDERS = ("docker", "buildah", "podman")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployment.image_report import facts_of
-from deployment.images import architecture
+from deployment.images import PYTHON, architecture
 
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman
 
@@ -36,6 +36,14 @@ def test_an_image_is_small_and_is_mostly_what_all_share(service, platform):
     assert facts.packed < 20_000_000
     assert facts.layers[-1].packed < 1_000_000
     assert facts.user == "10001:10001"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_its_interpreter_is_the_one_that_images_ship(platform):
+    image = f"{IMAGES.format(ON_ARM[0])}-{architecture(platform)}"
+    ask = ("-c", "import platform; print(*platform.python_version_tuple()[:2], sep='.')")
+    version = podman("run", "--rm", "--network=none", "--no-healthcheck", "--entrypoint=python3", image, *ask).stdout
+    assert f":{version.strip()}-" in PYTHON
 
 
 def counted(text):
