@@ -21,12 +21,12 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup demo run test test-image-python hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
 	@echo
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 	@echo
 	@echo "  SERVICE=name     one of: $(SERVICES)"
 
@@ -34,7 +34,7 @@ setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found. Try: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
 	@echo "setup: creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python came without its venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
@@ -54,6 +54,9 @@ run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
 
 test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-image-python: $(STAMP) ## run the unit, service and conformance tests under the interpreter that images ship (root, podman)
+	@$(BIN)/python -m tests.containers.image_python $(ARGS)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C: builds User Mode Linux once (x86-64, Debian 12)
 	@$(BIN)/python -m tests.hil $(ARGS)
@@ -77,7 +80,7 @@ push: $(STAMP) ## build images for all three architectures and publish them to R
 image-test: $(STAMP) ## build every image and run it as a node does (root, podman, buildah; no registry needed)
 	@$(BIN)/python -m tests.containers $(ARGS)
 
-image-test-arm: $(STAMP) ## the same for one service on both ARM platforms, under emulation
+image-test-arm: $(STAMP) ## the same for one service on both ARM platforms, under emulation (also qemu-user-static)
 	@$(BIN)/python -m tests.containers --arm $(ARGS)
 
 image-report: $(STAMP) ## size, layers, user and import time of built images: the same options
