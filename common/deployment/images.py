@@ -80,6 +80,16 @@ def architecture(platform: str) -> str:
     return platform.removeprefix("linux/").replace("/", "")
 
 
+def run_options(platform: str) -> list[str]:
+    """What docker and podman are told for a container of a platform, if need be under emulation.
+
+    Programs of trixie for arm64 use pointer authentication, which QEMU by default computes in software: Python starts
+    four times as slowly. No processor up to the Raspberry Pi 5's has it, so the one that is emulated has not either.
+    """
+    cpu = ["--env=QEMU_CPU=cortex-a72"] if platform == "linux/arm64" else []
+    return [f"--platform={platform}", *cpu]
+
+
 def choose_builder(wanted: str = "", works: Callable[[Command], bool] | None = None) -> str:
     """A name of BUILDERS that works here. Raises ImageError.
 

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from deployment.images import run_options
+
 AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
 PORT = 8080
 IMAGES = os.environ.get("IMAGES", "")
@@ -130,7 +132,7 @@ class Container:
 def container(service, settings, *options, platform="linux/amd64", user="10001:10001"):
     """A container of a service with the least rights within the block, and an agent that has its settings, if any."""
     suffix = platform.removeprefix("linux/").replace("/", "")
-    node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", f"--platform={platform}", f"--user={user}")
+    node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", *run_options(platform), f"--user={user}")
     image = f"{IMAGES.format(service)}-{suffix}"
     network = () if any(option.startswith("--network=") for option in options) else ("--network=none",)
     identity = podman("run", "--detach", *LEAST, *network, *node, *options, image).stdout.strip()
