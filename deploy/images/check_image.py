@@ -10,6 +10,8 @@ from pathlib import Path
 
 WRITABLE = ("/tmp", "/var/lib/bridge")  # noqa: S108 - the image's own
 SIGNATURE_BYTES = 64
+NOT_IMPORTED = (".__main__", ".gpiozero_factory")
+"""One runs the service; the other is for people at a prompt, and its library is not in images."""
 NOT_THE_IMAGES = ("/proc", "/sys", "/dev", "/run", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
 
 
@@ -19,7 +21,7 @@ def problems() -> list[str]:
     sys.path.insert(0, "/app/service")
     for package in (service, "device_bridge", "iofog_sdk"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if not module.name.endswith("gpiozero_factory"):  # for people at a prompt, without its library here
+            if not module.name.endswith(NOT_IMPORTED):
                 importlib.import_module(module.name)
     for name in ("sqlite3", "ssl", "ctypes", "zoneinfo"):
         importlib.import_module(name)
