@@ -117,8 +117,8 @@ class Container:
         done = podman("logs", self.identity)
         return done.stdout + done.stderr
 
-    def messages(self):
-        return [json.loads(line)["message"] for line in self.log.splitlines() if line.startswith("{")]
+    def records(self):
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
     def terminate(self):
         """SIGTERM; returns seconds until its end, and exit status."""
