@@ -73,7 +73,8 @@ def _make(platform_: str, name: str) -> None:
     debian = _DEBIAN[platform_]
     file = OUT / f"base-{debian}.tar"
     OUT.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["bash", str(_SCRIPT), _VERSION, _SUITE, debian, str(file)], check=True)
+    if subprocess.run(["bash", str(_SCRIPT), _VERSION, _SUITE, debian, str(file)], check=False).returncode:
+        sys.exit(f"the stand-in for {PYTHON} could not be made, as said above")
     _, arch, *variant = platform_.split("/")
     told = [f"--arch={arch}", *(f"--variant={each}" for each in variant)]
     subprocess.run(["podman", "import", "--quiet", *told, str(file), name], check=True)

@@ -10,6 +10,7 @@ if [ "$arch" = "$(dpkg --print-architecture)" ]; then # what Dockerfile installs
   packages+=,gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross
 fi
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+: "${mirror:?is unknown: this machine has no Debian package source}"
 in_root() { printf -- '--extract-hook=cd "$1"; %s' "$1"; }
 mmdebstrap --quiet --variant=extract --architectures="$arch" --include="$packages" --format=tar \
   "$(in_root 'cp usr/share/base-passwd/passwd.master etc/passwd; cp usr/share/base-passwd/group.master etc/group')" \
