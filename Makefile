@@ -21,16 +21,21 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-image-python hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
 	@echo
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^#: (.*)/\t  \1/p' $(MAKEFILE_LIST) | expand -t 25
 	@echo
-	@echo "  SERVICE=name     one of: $(SERVICES)"
+	@echo "SERVICE=name is one of: $(SERVICES)" | fold -s -w 78
 
 setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
+
+lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
+	@$(BIN)/python common/deployment/workspace.py --before-lock
+	@$(UV) lock --quiet
+	@$(MAKE) --no-print-directory docs
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,61 +46,81 @@ $(UV):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
+	@$(BIN)/python common/deployment/workspace.py
+	@$(UV) lock --quiet --check --python $(BIN)/python 2>$(VENV)/lock.log || \
+	  { if grep -q "needs to be updated" $(VENV)/lock.log; then echo "uv.lock is older than a pyproject.toml. Run: make lock"; \
+	    else cat $(VENV)/lock.log; fi; exit 1; }
 	@echo "setup: installing the locked dependencies"
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
 	@touch $@
 
-demo: $(STAMP) ## run a service on a simulated device: [SERVICE=name] [LINK=agent|edgelet|nats|mqtt] [PROFILE=name] [COMMAND=json] [SECONDS=n]
+demo: $(STAMP) ## run a service on a simulated device
+#: [SERVICE=name] [LINK=agent|edgelet|nats|mqtt]
+#: [PROFILE=name] [COMMAND=json] [SECONDS=n]
 	@$(BIN)/python -m demo $(SERVICE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
 	  $(if $(LINK),--link $(LINK)) $(if $(SECONDS),--seconds $(SECONDS))
 
-run: $(STAMP) ## run a service on a real device: SERVICE=name [SETTINGS=file]
+run: $(STAMP) ## run a service on a real device
+#: SERVICE=name [SETTINGS=file]
 	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
 
-test: $(STAMP) ## run the tests (no hardware, root, network or Docker needed)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests (no hardware, root or network needed)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-image-python: $(STAMP) ## run the unit, service and conformance tests under the interpreter that images ship (root, podman)
-	@$(BIN)/python -m tests.containers.image_python $(ARGS)
+test-image-python: $(STAMP) ## the fast tests, on the Python that images ship
+#: root and podman; no registry needed
+	@$(BIN)/python -m tests.containers.image_python -n auto --dist worksteal $(ARGS)
 
-hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C: builds User Mode Linux once (x86-64, Debian 12)
+fuzz: $(STAMP) ## search for faults with random examples
+#: [MINUTES=n]
+	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
+
+hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
+#: builds User Mode Linux once (x86-64, Debian 12)
 	@$(BIN)/python -m tests.hil $(ARGS)
 
-static: $(STAMP) ## check format, lint and strict types
+static: $(STAMP) ## check services, format, lint and strict types
+	@echo "static: services"; $(BIN)/python -m deployment services
 	@echo "static: format"; $(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@echo "static: lint";   $(BIN)/ruff check --quiet .
 	@echo "static: types";  $(BIN)/mypy
 
-check: static test ## everything that must pass before a commit: static and test
+check: static test ## what must pass before a commit: static and test
 
-build: $(STAMP) ## build images for this machine: [SERVICE=name|all] [REGISTRY=host/folder] [TAG=tag] [PLATFORMS=a,b] [BASE=image]
+build: $(STAMP) ## build images for this machine
+#: [SERVICE=name|all] [REGISTRY=host/folder] [TAG=tag]
+#: [PLATFORMS=a,b] [BASE=image]
 	@$(BIN)/python -m deployment build $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
-build-arm: $(STAMP) ## build images for linux/arm64 and linux/arm/v7: the same options
+build-arm: $(STAMP) ## the same for linux/arm64 and linux/arm/v7
 	@$(BIN)/python -m deployment build $(SERVICE) $(IMAGES) --platforms $(or $(PLATFORMS),$(ARM))
 
-push: $(STAMP) ## build images for all three architectures and publish them to REGISTRY: the same options
+push: $(STAMP) ## the same for all three, and publish to REGISTRY
 	@$(BIN)/python -m deployment push $(SERVICE) $(IMAGES) --platforms $(or $(PLATFORMS),linux/amd64,$(ARM))
 
-image-test: $(STAMP) ## build every image and run it as a node does (root, podman, buildah; no registry needed)
+image-test: $(STAMP) ## build every image and run it as a node does
+#: root, podman and buildah; no registry needed
 	@$(BIN)/python -m tests.containers $(ARGS)
 
-image-test-arm: $(STAMP) ## the same for one service on both ARM platforms, under emulation (also qemu-user-static)
+image-test-arm: $(STAMP) ## the same for one service on emulated ARM
+#: qemu-user-static as well
 	@$(BIN)/python -m tests.containers --arm $(ARGS)
 
-image-report: $(STAMP) ## size, layers, user and import time of built images: the same options
+image-report: $(STAMP) ## size, layers, user and import time of images
 	@$(BIN)/python -m deployment image-report $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
-deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file GENERATION=3.0|3.6|3.7|3.8|edgelet
+deploy-render: $(STAMP) ## make the manifests of a fleet
+#: FLEET=file GENERATION=3.0|3.6|3.7|3.8|edgelet
 	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
 	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
 	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)
 
-deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=3.0|3.6|3.7|3.8|edgelet]
+deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=…]
 	$(call need,FILE,FILE=deploy/iofog-3.8/gps_receiver.yaml GENERATION=3.8)
 	@$(BIN)/python -m deployment check $(FILE) $(if $(GENERATION),--generation $(GENERATION))
 
-deploy: $(STAMP) ## render a fleet and hand it to iofogctl or potctl: FLEET=file GENERATION=… [NODES="a b"] [NAMESPACE=name]
+deploy: $(STAMP) ## render a fleet, hand it to iofogctl or potctl
+#: FLEET=file GENERATION=… [NODES="a b"] [NAMESPACE=…]
 	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
 	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
 	@$(BIN)/python -m deployment deploy $(FLEET) --generation $(GENERATION) $(if $(NODES),--nodes $(NODES)) \
@@ -104,9 +129,8 @@ deploy: $(STAMP) ## render a fleet and hand it to iofogctl or potctl: FLEET=file
 bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-docs: $(STAMP) ## write the tables of the services' READMEs, and the manifests in deploy/
-	@for service in $(SERVICES); do $(BIN)/python -m $$service --write-readme services/$$service/README.md; done
-	@$(BIN)/python -m deployment samples
+docs: $(STAMP) ## write tables of READMEs and manifests in deploy/
+	@$(BIN)/python -m deployment generate
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

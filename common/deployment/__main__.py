@@ -11,12 +11,13 @@ from .deploy import deploy, find_tool
 from .documents import Document, ManifestError, load, parse
 from .fleet import Fleet, FleetError
 from .fleet_file import read_fleet
+from .generated import outdated, write_generated
 from .generations import GENERATIONS
 from .image_options import add_image_options, images_of
 from .image_report import report
 from .images import ImageError, build, choose_builder
 from .render import render
-from .samples import write_samples
+from .workspace import notes, problems
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--out", type=Path, help="folder; by default build/deploy/GENERATION")
     verb.add_argument("--nodes", nargs="*", default=(), help="only these")
     verb.add_argument("--namespace", default="", help="of the command line tool")
-    verbs.add_parser("samples", help="bring the manifests in deploy/ up to date").set_defaults(act=_samples)
+    generate = verbs.add_parser("generate", help="write the tables of READMEs and the manifests in deploy/")
+    generate.set_defaults(act=_generate)
+    complete = verbs.add_parser("services", help="check that services are complete and that they are up to date")
+    complete.set_defaults(act=_services)
     return parser
 
 
@@ -77,9 +81,18 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _samples(options: argparse.Namespace) -> int:
-    write_samples(Path("deploy"))
+def _generate(_: argparse.Namespace) -> int:
+    write_generated(Path())
     return 0
+
+
+def _services(_: argparse.Namespace) -> int:
+    wrong = list(problems(Path())) or [f"{file}: not up to date. Run: make docs" for file in outdated(Path())]
+    for line in wrong:
+        _say(line)
+    for line in () if wrong else notes(Path()):
+        _say(f"note: {line}")
+    return 1 if wrong else 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -167,7 +167,7 @@ class _FleetCheck:
 @functools.cache
 def _refused(service: str, config: str) -> str:
     """Why a service would not start on its config; "" if it would."""
-    service_type = _service_type(service)
+    service_type = service_type_of(service)
     try:
         service_type(SettingsSources(service_type.settings_type, file=None, environment={}).resolve(config))
     except SettingsError as error:
@@ -176,7 +176,8 @@ def _refused(service: str, config: str) -> str:
 
 
 @functools.cache
-def _service_type(service: str) -> type[DeviceService[Any]]:
+def service_type_of(service: str) -> type[DeviceService[Any]]:
+    """The class in a service's `service.py`. Raises FleetError where there is none."""
     module = import_module(f"{service}.service")
     for _, found in inspect.getmembers(module, inspect.isclass):
         if issubclass(found, DeviceService) and found.__module__ == module.__name__:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from .images import BUILDERS, PYTHON, ImageError, Images, native_platform
+from .workspace import service_names
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 def images_of(options: argparse.Namespace) -> Images:
     """What these options ask for. Raises ImageError."""
-    known = sorted(file.parent.name for file in Path("services").glob("*/pyproject.toml"))
+    known = service_names(Path())
     services = known if options.services == ["all"] else options.services
     for service in services:
         if service not in known:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iofog_sdk import __version__
+
 DOCKERFILE = "deploy/images/Dockerfile"
 PYTHON = "docker.io/library/python:3.13-slim-trixie"
 OUT = Path("build/images")
@@ -229,7 +231,7 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
     if builder == "docker":
         (OUT / "bake.json").write_text(bake(images, push=push))
     for service in images.services:
-        (OUT / f"{service}.cdx.json").write_text(_bill_of_materials(service))
+        (OUT / f"{service}.cdx.json").write_text(bill_of_materials(service))
     # Without it, buildx from 0.19 asks on a terminal whether the certificates outside this folder may be read.
     environment = os.environ | {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
     for command in build_commands(images, builder, push=push):
@@ -239,11 +241,14 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
             raise ImageError(f"failed, and said why above: {' '.join(command)}")
 
 
-def _bill_of_materials(service: str) -> str:
+def bill_of_materials(service: str) -> str:
     """What the image of a service is made of, as CycloneDX."""
     uv = Path(".venv/bin/uv")
     command = [str(uv), "export", "--quiet", "--locked", "--no-dev", "--format=cyclonedx1.5", "--preview"]
-    return _output([*command, "--package", service.replace("_", "-")])
+    bill = json.loads(_output([*command, "--package", service.replace("_", "-")]))
+    for component in (bill["metadata"]["component"], *bill["components"]):
+        component.setdefault("version", __version__)  # uv.lock holds that of dependencies only
+    return json.dumps(bill, indent=2) + "\n"
 
 
 def _works(command: Command) -> bool:

@@ -6,7 +6,6 @@ They come from each service's `deploy.toml`, by the same code as those of a flee
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .fleet import Bus, KitService
@@ -74,15 +73,6 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
     yield "compose.yaml", _COMPOSE_HEAD + text([_compose(services)]).removeprefix("---\n")
 
 
-def write_samples(folder: Path) -> None:
-    """Brings `deploy/` up to date."""
-    services = sorted(file.parent.name for file in folder.parent.glob("services/*/deploy.toml"))
-    for name, content in samples(services):
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-
-
 def _placed(service: str) -> Placed:
     example = needs(service).example
     one = KitService(name=example.name, service=service, device=example.device, config=example.config)
@@ -122,7 +112,7 @@ def _compose(services: list[str]) -> dict[str, Any]:
     return {
         "name": "iofog-devices",
         "services": {service: _compose_service(_placed(service)) for service in services},
-        "volumes": {f"{needs(service).example.name}-state": {} for service in services},
+        "volumes": {f"{service}-state": {} for service in services},
     }
 
 
@@ -140,7 +130,7 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": [f"/tmp:size={TMP_MIB}m"],  # noqa: S108 - the container's own
         "mem_limit": f"{MEMORY_MIB}m",
-        "volumes": [f"{placed.service.name}-state:{STATE}"],
+        "volumes": [f"{service}-state:{STATE}"],
         "environment": {
             "IOFOG_LINK": "${IOFOG_LINK:-console:}",
             "SELFNAME": "${SELFNAME:-}",

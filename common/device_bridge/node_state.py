@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable
 
 from .settings.status import SettingsStatus
@@ -34,7 +34,7 @@ class NodeState:
         if self.is_connected():
             self._lost_at = None
             return 0.0
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if self._lost_at is None:
             self._lost_at = now
         return now - self._lost_at

@@ -17,12 +17,13 @@ from .i2c_bus import SimulatedI2cBus
 from .i2c_chip import I2cChip, NoAcknowledge, RegisterChip
 from .i2c_command import add_bus_options, bus_of, serve_until_stopped
 from .serial_device import PlayedDevice, SerialDevice
-from .serial_line import SimulatedSerialLine
+from .serial_line import InProcessSerialLine, SimulatedSerialLine
 from .surroundings import Clock, Surroundings
 
 __all__ = [
     "Clock",
     "I2cChip",
+    "InProcessSerialLine",
     "NoAcknowledge",
     "Obedient",
     "PlayedDevice",

@@ -79,8 +79,7 @@ class SimulatedGpio:
                     self.drive(line, 1 if left % 2 == 0 else 0, edge_ns)
                     edge_ns += half_ns
                     left -= 1
-                await asyncio.sleep(min(_TRAIN_STEP_S, half_ns / 1e9))
-            await asyncio.sleep(max(0.0, (edge_ns - self._now_ns()) / 1e9))
+                await asyncio.sleep(max(_TRAIN_STEP_S, (edge_ns - self._now_ns()) / 1e9))
 
         task = asyncio.ensure_future(train())
         self._work.add(task)

@@ -59,6 +59,7 @@ class SimulatedI2cBus:
         self.places: dict[str, Place] = {}
         self.transfers = 0
         self.corrupted = 0
+        self.disconnects = 0
         self.stuck = False
         """Whether SDA is held low: every transfer fails."""
         self._multiplexers: dict[int, Multiplexer] = {}
@@ -101,6 +102,7 @@ class SimulatedI2cBus:
 
     def disconnect(self) -> None:
         """Drops everybody's connection, as when an adapter is unplugged; they may come again."""
+        self.disconnects += 1
         self._server.disconnect()
 
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
@@ -175,9 +177,10 @@ class SimulatedI2cBus:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             address, messages, timeout_s = await read_message(reader, tuple[int, list[Message], float])
-            await write_message(writer, await self._answer(address, messages, timeout_s))
+            await write_message(writer, await self.answer(address, messages, timeout_s))
 
-    async def _answer(self, address: int, messages: list[Message], timeout_s: float) -> list[bytes] | int:
+    async def answer(self, address: int, messages: Sequence[Message], timeout_s: float) -> list[bytes] | int:
+        """Does one transfer, in the time that it takes: what was read, or an error number."""
         async with self._busy:
             stretch_s = max((place.stretch_s for place in self._at(address)), default=0.0)
             if stretch_s:

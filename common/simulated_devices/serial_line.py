@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -49,17 +50,24 @@ class SimulatedSerialLine:
             return
         if self.path.exists() and not self.path.is_symlink():
             raise FileExistsError(f"{self.path} exists and is not a link")
-        self._device, self._held = os.openpty()
+        self._device, self._held = self._made()
         try:
-            tty.setraw(self._held)  # held open too: without a reader the kernel would throw away what is written
             os.set_blocking(self._device, False)
-            fresh = self.path.with_name(self.path.name + ".new")
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(os.ttyname(self._held))
-            fresh.replace(self.path)
+            self._name()
         except OSError:
             self._close()
             raise
+
+    def _made(self) -> tuple[int, int]:
+        """Our end, and the service's, held open too: without a reader the kernel would throw away what is written."""
+        return os.openpty()
+
+    def _name(self) -> None:
+        tty.setraw(self._held)
+        fresh = self.path.with_name(self.path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(os.ttyname(self._held))
+        fresh.replace(self.path)
 
     def unplug(self) -> None:
         """Takes the line away: whoever has it open sees a hang-up, and its name is gone."""
@@ -132,3 +140,25 @@ class SimulatedSerialLine:
         os.close(self._held)
         os.close(self._device)
         self._device = self._held = -1
+
+
+class InProcessSerialLine(SimulatedSerialLine):
+    """A line to a service in this process: bytes are there as soon as they are sent, on whatever clock the loop has.
+
+    `device_bridge.buses.attached(line.path, line)` lets the service open it as `sim:` and its path.
+    """
+
+    def open_service_end(self) -> int:
+        """A new descriptor of the service's end. Raises FileNotFoundError while the line is unplugged."""
+        if self._held < 0:
+            raise FileNotFoundError(self.path)
+        end = os.dup(self._held)
+        os.set_blocking(end, False)
+        return end
+
+    def _made(self) -> tuple[int, int]:
+        ours, theirs = socket.socketpair()
+        return ours.detach(), theirs.detach()
+
+    def _name(self) -> None:
+        """It has none in the file system."""

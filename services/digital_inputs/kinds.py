@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -105,9 +104,10 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
         lines = await input_.request()
         debounce = Debounce(await lines.get(), self.debounce if input_.software_debounce else 0.0)
         told: int | None = None
-        tell_at = time.monotonic()
+        loop = asyncio.get_running_loop()
+        tell_at = loop.time()
         while True:
-            now = time.monotonic()
+            now = loop.time()
             if debounce.levels != told or now >= tell_at:
                 told, tell_at = debounce.levels, now + self.heartbeat
                 await put([Reading(self.name, bool(told))])
@@ -117,12 +117,12 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
                 debounce.update(int(kind == RISING), time_ns / 1e9)
                 if debounce.levels != told:
                     told = debounce.levels
-                    ago_s = max(0.0, (time.monotonic_ns() - time_ns) / 1e9)
+                    ago_s = max(0.0, loop.time() - time_ns / 1e9)
                     await put([Reading(self.name, bool(told), time=-ago_s)])
             if batch is None or batch.lost:
                 # Nothing says that no edge was missed: look.
                 level, before = await lines.get(), debounce.seen
-                debounce.update(level, time.monotonic())
+                debounce.update(level, loop.time())
                 input_.healed += level != before
 
 
@@ -143,10 +143,11 @@ class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
     async def watch(self, input_: Input, put: Put) -> None:
         """Counts; edges that the kernel had to drop are counted too, for it numbers them all."""
         await input_.request(falling=False)
-        counted, since = 0, time.monotonic()
+        loop = asyncio.get_running_loop()
+        counted, since = 0, loop.time()
         due = since
         while True:
-            now = time.monotonic()
+            now = loop.time()
             if now >= due:
                 total = input_.totals.get(self.name)
                 rate = counted / (now - since) * self.per_pulse * self.rate_scale if now > since else 0.0
@@ -157,7 +158,7 @@ class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
                     ]
                 )
                 counted, since, due = 0, now, max(due + self.interval, now)
-            batch = await input_.read(due - time.monotonic())
+            batch = await input_.read(due - loop.time())
             if batch is not None:
                 count = len(batch) + batch.lost
                 counted += count
@@ -177,15 +178,16 @@ class Frequency(InputSettings, frozen=True, kw_only=True, tag="frequency"):
     async def watch(self, input_: Input, put: Put) -> None:
         """Measures by the kernel's own times."""
         lines = await input_.request()
-        since = time.monotonic_ns()
+        loop = asyncio.get_running_loop()
+        since = round(loop.time() * 1e9)
         meter = FrequencyMeter(bool(await lines.get()), since)
         while True:
             due = since + round(self.interval * 1e9)
-            while (left := due - time.monotonic_ns()) > 0:
+            while (left := due - round(loop.time() * 1e9)) > 0:
                 batch = await input_.read(left / 1e9)
                 if batch is not None:
                     meter.feed(batch)
-            now = time.monotonic_ns()
+            now = round(loop.time() * 1e9)
             hertz, duty = meter.report(since, now)
             await put([Reading(self.name, hertz, "Hz"), Reading(f"{self.name}/duty", duty, "/")])
             since = now
@@ -209,17 +211,18 @@ class Encoder(InputSettings, frozen=True, kw_only=True, tag="encoder"):
         lines = await input_.request(self.line_b)
         quadrature = Quadrature(lines.offsets[0], await lines.get())
         units = [quantity.unit for quantity in self.quantities()]
-        before, since = 0, time.monotonic()
+        loop = asyncio.get_running_loop()
+        before, since = 0, loop.time()
         due = since
         while True:
-            now = time.monotonic()
+            now = loop.time()
             if now >= due:
                 moved = (quadrature.position - before) * self.per_step
                 speed = moved / (now - since) if now > since else 0.0
                 position = quadrature.position * self.per_step
                 await put([Reading(self.name, position, units[0]), Reading(f"{self.name}/speed", speed, units[1])])
                 before, since, due = quadrature.position, now, max(due + self.interval, now)
-            batch = await input_.read(due - time.monotonic())
+            batch = await input_.read(due - loop.time())
             if batch is not None:
                 quadrature.feed(batch)
                 if batch.lost:

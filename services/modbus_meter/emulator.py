@@ -1,4 +1,4 @@
-"""Meters on a Modbus line: pymodbus's own server behind a real tty, with damage and silence on demand."""
+"""Meters on a Modbus line: pymodbus's own server on a serial line, with damage and silence on demand."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import argparse
 import asyncio
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 from pymodbus.constants import ExcCodes
@@ -20,7 +18,6 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from device_bridge.settings import profile_names, read_profile
 from simulated_devices import (
     PlayedDevice,
-    SimulatedSerialLine,
     add_line_options,
     emulator_parser,
     line_of,
@@ -119,19 +116,38 @@ class Meter:
         return register.encode(self.value(register.name))
 
 
+class _Answers(asyncio.Transport):
+    """What pymodbus's server writes to, in place of a serial port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes an answer."""
+        self._queue.put_nowait(bytes(data))
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+    async def send(self, played: PlayedDevice) -> None:
+        """Sends answers as they come, for ever."""
+        while True:
+            await played.send([await self._queue.get()])
+
+
 class MeterLine:
     """Meters on one line, as a serial device: requests go to pymodbus's server, its answers come back damaged.
 
     Parameters:
         meters: on the line.
-        server_line: where the server listens.
     """
 
     interval_s = 0.0
 
-    def __init__(self, meters: Sequence[Meter], server_line: SimulatedSerialLine) -> None:
+    def __init__(self, meters: Sequence[Meter]) -> None:
         self.meters = {meter.address: meter for meter in meters}
-        self._server_line = server_line
+        self._requests: asyncio.Queue[bytes] = asyncio.Queue()
 
     def set(self, quantity: str, value: float | str) -> None:
         """`ADDRESS/quantity` in its unit, or `ADDRESS/silent` to 1 or 0."""
@@ -152,7 +168,7 @@ class MeterLine:
         """Passes a request on; the answer comes later."""
         meter = self.meters.get(data[0]) if data else None
         if meter is None or not meter.silent:
-            self._server_line.write(data)
+            self._requests.put_nowait(data)
         return []
 
     async def serve(self, played: PlayedDevice) -> None:
@@ -160,15 +176,19 @@ class MeterLine:
         server = ModbusSerialServer(
             [meter.device() for meter in self.meters.values()],
             framer=FramerType.RTU,
-            port=str(self._server_line.path),
             ignore_missing_devices=True,
         )
-        await server.serve_forever(background=True)
+        answers = _Answers()
+        handler = server.callback_new_connection()  # type: ignore[no-untyped-call]
+        handler.connection_made(answers)
+        answering = asyncio.ensure_future(answers.send(played))
         try:
             while True:
-                await played.send([await self._server_line.receive()])
+                handler.data_received(await self._requests.get())
         finally:
-            await server.shutdown()  # type: ignore[no-untyped-call]
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            handler.close()
 
 
 def _typical(quantity: str) -> float:
@@ -181,13 +201,9 @@ def registers_of(profile: str) -> list[RegisterSettings]:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    with (
-        line_of(options) as (line, faults),
-        tempfile.TemporaryDirectory(prefix="modbus-") as folder,
-        SimulatedSerialLine(Path(folder) / "server") as server_line,
-    ):
+    with line_of(options) as (line, faults):
         registers = registers_of(options.profile)
-        meters = MeterLine([Meter(address, registers) for address in range(1, options.units + 1)], server_line)
+        meters = MeterLine([Meter(address, registers) for address in range(1, options.units + 1)])
         for address in options.silent:
             meters.set(f"{address}/silent", 1)
         played = PlayedDevice(meters, line, faults)

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from device_bridge.buses.i2c.adapter import open_adapter
+from device_bridge.buses.i2c.adapter import open_adapter, run_blocking
 from register_sensor.service import chip_of
 
 
@@ -17,6 +17,10 @@ def main() -> None:
     """Prints `ready`, polls, and prints the processor seconds it took."""
     settings, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
     bus = open_adapter(settings["bus"]["path"], 1.0)
+
+    def transfer(address: int, *messages: bytes | int) -> list[bytes]:
+        return run_blocking(bus.transfer(address, messages))
+
     chips = [(sensor, chip_of(sensor["profile"])) for sensor in settings["sensors"]]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -26,11 +30,11 @@ def main() -> None:
         readings = {}
         for sensor, chip in chips:
             mux, conversion = sensor["mux"], chip.reads[0]
-            bus.transfer(mux["address"], [bytes([1 << mux["channel"]])])
-            bus.transfer(chip.address, [bytes(conversion.start)])
+            transfer(mux["address"], bytes([1 << mux["channel"]]))
+            transfer(chip.address, bytes(conversion.start))
             time.sleep(conversion.wait_s)
-            body = conversion.read.strip(bus.transfer(chip.address, [conversion.read.read])[0])
-            bus.transfer(mux["address"], [b"\0"])
+            body = conversion.read.strip(transfer(chip.address, conversion.read.read)[0])
+            transfer(mux["address"], b"\0")
             for field in conversion.fields:
                 readings[f"{sensor['name']}/{field.name}"] = field.raw(body) * field.scale + field.offset
         sys.stderr.write(json.dumps(readings) + "\n")

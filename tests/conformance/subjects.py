@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
-
 from climate_sensor import chip as climate
 from climate_sensor.emulator import ClimateChip
 from climate_sensor.service import ClimateSensor
 from device_bridge import DeviceService
 from device_bridge.buses import number_of
 from device_bridge.settings import profile_names
-from register_sensor.chip import ChipSettings
 from register_sensor.emulator import ProfileChip
 from register_sensor.service import RegisterSensor, chip_of
+
+from ..movable_clock import now
 
 
 class Measured(NamedTuple):
@@ -42,30 +41,12 @@ class Subject(NamedTuple):
     checked: bool = False
     """Whether it sends checksums."""
     crops: frozenset[str] = frozenset()
-
-
-def hurried(chip: ChipSettings) -> ChipSettings:
-    """The chip with a fraction of its waiting times, for the driver and the emulated chip alike."""
-
-    def faster(settings):
-        changes = {
-            name: value / (50 if name == "update_s" else 10) if isinstance(value, float) else faster(value)
-            for name in settings.__struct_fields__
-            if (value := getattr(settings, name)) is not None
-            and (
-                (isinstance(value, float) and name in ("wait_s", "pause_s", "update_s", "ready_timeout_s"))
-                or (isinstance(value, msgspec.Struct) and not isinstance(value, type))
-            )
-        }
-        return msgspec.structs.replace(settings, **changes)
-
-    return msgspec.structs.replace(
-        chip, init=tuple(faster(step) for step in chip.init), reads=tuple(faster(read) for read in chip.reads)
-    )
+    on_sockets: bool = False
+    """Whether it is also run in real time on a bus behind a socket: it is quick, and differs from the others."""
 
 
 def _of_profile(name: str) -> Subject:
-    chip = hurried(chip_of(name))
+    chip = chip_of(name)
     measured, sentinel = {}, None
     for field in chip.fields:
         if field.coding != "binary":
@@ -74,22 +55,21 @@ def _of_profile(name: str) -> Subject:
         if field.missing:
             sentinel = (field.name, lambda chip, field=field: chip.set_raw(field.name, int(field.missing[0])))
     reads = [conversion.read for conversion in chip.reads]
-    builtins = msgspec.to_builtins(chip)
     return Subject(
         name,
         RegisterSensor,
         lambda address: {
-            "chips": {name: builtins},
             "sensors": [{"profile": name, "address": address}],
             "longest_absence": 1,
         },
-        lambda: ProfileChip(chip, wall_clock=lambda: 1_700_000_000.0),
+        lambda: ProfileChip(chip, now, wall_clock=lambda: 1_700_000_000.0),
         number_of(chip.address),
         measured,
         sentinel,
         identified=any(step.identify or step.kept for step in chip.init) or all(read.checksum for read in reads),
         checked=all(read.checksum for read in reads),
         crops=frozenset(field.name for field in chip.fields if field.crop),
+        on_sockets=name == "sht40",
     )
 
 
@@ -109,10 +89,11 @@ def _climate(identity: int, name: str, address: int) -> Subject:
         name,
         ClimateSensor,
         lambda address: {"address": address},
-        lambda: ClimateChip(identity),
+        lambda: ClimateChip(identity, clock=now),
         address,
         measured,
         ("pressure", skip),
+        on_sockets=name == "bme280",
     )
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from deployment.image_report import facts_of
 from deployment.images import PYTHON, architecture
+from deployment.workspace import service_names
 
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman
 
-SERVICES = sorted(file.parent.name for file in Path(__file__).parents[2].glob("services/*/pyproject.toml"))
+SERVICES = service_names(Path(__file__).parents[2])
 ON_ARM = ["gps_receiver"]
 CASES = [(service, each) for each in PLATFORMS for service in (SERVICES if each == "linux/amd64" else ON_ARM)]
 natively = pytest.mark.skipif("linux/amd64" not in PLATFORMS, reason="shown once, natively")

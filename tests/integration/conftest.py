@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -16,8 +15,10 @@ import pytest
 
 from device_bridge.messages import senml
 from iofog_sdk import Backoff, SequenceTracker, connect
-from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
+from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route, nats_server
 from simulated_devices import SimulatedSerialLine
+
+from ..ports import free_port
 
 
 def agent_config(*, port: int = 0, **configs) -> AgentConfig:
@@ -29,13 +30,19 @@ def agent_config(*, port: int = 0, **configs) -> AgentConfig:
     )
 
 
+@pytest.fixture(autouse=True)
+def ports_of_nats_servers(monkeypatch):
+    """Its own way to a free port may find one that a client of another test is given next."""
+    monkeypatch.setattr(nats_server, "_free_port", free_port)
+
+
 @pytest.fixture
 async def agent():
     async with LocalAgent(agent_config()) as running:
         yield running
 
 
-async def until(condition, timeout_s: float = 20.0):
+async def until(condition, timeout_s: float = 60.0):
     """Waits for what a test expects; the time limit is only for tests that fail."""
     async with asyncio.timeout(timeout_s):
         while not (result := condition()):
@@ -78,7 +85,7 @@ class ServiceProcess:
         return await self.wait()
 
     async def wait(self) -> int:
-        status = await asyncio.wait_for(self.process.wait(), 20)
+        status = await asyncio.wait_for(self.process.wait(), 60)
         await self._reading
         return status
 
@@ -159,12 +166,6 @@ def line(tmp_path):
         yield simulated
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 async def page(port: int, path: str) -> tuple[int, str]:
     def get():
         try:
@@ -181,7 +182,7 @@ async def page(port: int, path: str) -> tuple[int, str]:
 
 async def until_page(port: int, path: str, wanted) -> str:
     """Asks until the page is as wanted; the page."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not wanted(*(answer := await page(port, path))):
             await asyncio.sleep(0.02)
     return answer[1]

@@ -19,7 +19,6 @@ async def received_by(link):
     receiver = Receiver()
     async with link:
         await link.wait_connected()
-        await asyncio.sleep(0.1)  # a subscription is sent after the connection is up, and MQTT's is not waited for
         task = asyncio.ensure_future(receiver.run(link))
         try:
             yield receiver
@@ -204,7 +203,7 @@ class MosquittoNode(MqttNode):
         self._process = await asyncio.create_subprocess_exec(
             *("mosquitto", "-c", str(config)), stderr=asyncio.subprocess.DEVNULL
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     (await asyncio.open_connection("127.0.0.1", self._port))[1].close()

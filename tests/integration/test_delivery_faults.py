@@ -16,6 +16,7 @@ from local_agent import LocalAgent
 
 from .conftest import agent_config, environment, free_port, opened, page, receiving, until, until_page
 from .nodes import NODES, is_here
+from .test_mqtt_link import MOSQUITTO
 
 OPTIONS = "?receipt_timeout_s=0.3&ping_interval_s=0.2&answer_timeout_s=0.5"
 SENTENCES = 400
@@ -40,7 +41,7 @@ CASES = [
 @pytest.mark.parametrize(("kind", "fault", "durability"), CASES)
 async def test_nothing_is_lost_and_order_kept(start, line, tmp_path, kind, fault, durability):
     if not is_here(kind):
-        pytest.skip(f"{kind} is not installed")
+        pytest.skip(MOSQUITTO)
     settings = {
         "SETTING_SERIAL__PORT": str(line.path),
         "SETTING_SILENT_AFTER": "0",

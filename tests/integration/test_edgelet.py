@@ -8,7 +8,7 @@ import pytest
 
 from iofog_sdk import NodeNotFound, NodeUnreachable, RequestRefused, connect
 from iofog_sdk.edgelet.control import EdgeletClient, EdgeletControl
-from iofog_sdk.http.hosts import AGENT_HOST, EDGELET_HOST, found
+from iofog_sdk.http.hosts import AGENT_HOST, EDGELET_HOST, resolve_host
 from iofog_sdk.http.service_account import ServiceAccount
 from iofog_sdk.links.backoff import Backoff
 from local_agent import LocalAgent
@@ -154,7 +154,7 @@ async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api
     assert caplog.text.count(f"configuration not fetched: /v1/microservices/config answered {status}: WAIT") == 1
 
 
-@pytest.mark.parametrize(("token", "words"), [(b"", "token is empty"), (b"a\nb", "token holds more than a token")])
+@pytest.mark.parametrize(("token", "words"), [(b"", "token is empty"), (b"a\nb", "token is not a bearer token")])
 async def test_a_token_that_is_being_replaced_is_waited_for(agent, api, nats, caplog, token, words):
     agent.set_config("device", {"n": 1})
     folder = api.accounts.folder_of(agent.id_of("device"))
@@ -168,27 +168,27 @@ async def test_a_token_that_is_being_replaced_is_waited_for(agent, api, nats, ca
     assert caplog.text.count(words) == 1
 
 
-async def test_an_unforeseen_error_ends_an_attempt_and_not_the_socket(agent, api, nats, caplog, monkeypatch):
+async def test_an_unexpected_error_ends_an_attempt_and_not_the_socket(agent, api, nats, caplog, monkeypatch):
     tried = []
 
     def broken(account):
         tried.append(account)
-        raise ZeroDivisionError("unforeseen")
+        raise ZeroDivisionError("unexpected")
 
     agent.set_config("device", {"n": 1})
-    monkeypatch.setattr(ServiceAccount, "context", broken)
+    monkeypatch.setattr(ServiceAccount, "tls", broken)
     async with linked(api, nats) as (_, configs):
         await until(lambda: len(tried) >= 4)
         monkeypatch.undo()
         await until(lambda: configs)
-        monkeypatch.setattr(ServiceAccount, "context", broken)
+        monkeypatch.setattr(ServiceAccount, "tls", broken)
         api.drop_connections()
         await until(lambda: len(tried) >= 6)
-    assert [record.exc_info is None for record in caplog.records if "unforeseen" in record.message] == [
+    assert [record.exc_info is None for record in caplog.records if "unexpected" in record.message] == [
         False,
         True,
     ] * 2
-    assert "control socket is down: control socket: ZeroDivisionError: unforeseen" in caplog.text
+    assert "control socket is down: control socket: ZeroDivisionError: unexpected" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -240,8 +240,8 @@ async def test_an_agent_that_answers_late_is_waited_for(start, line, unused_tcp_
 
 @pytest.mark.parametrize("host", [AGENT_HOST, EDGELET_HOST])
 async def test_a_container_on_the_host_s_network_finds_its_node_there(host):
-    assert await found(host) == "127.0.0.1"
-    assert await found("localhost") == "localhost"
+    assert await resolve_host(host) == "127.0.0.1"
+    assert await resolve_host("localhost") == "localhost"
 
 
 async def test_a_service_on_edgelet_gets_settings_there_and_delivers_over_nats(

@@ -167,7 +167,7 @@ BAD = [
     ({"serial": {"port": "/dev/null", "bauds": 1}}, "setting serial.bauds = 1 (from ioFog config): unknown setting."),
     ({"serial": {"port": "/dev/null", "baud": "fast"}}, "setting serial.baud = 'fast' (from ioFog config): expected"),
     ({"serial": {"port": "/dev"}}, "setting serial.port = '/dev': is a directory."),
-    ("[", "setting config = '[' (from ioFog config): is not JSON"),
+    ("[", "setting config (from ioFog config): is not JSON"),
 ]
 
 
@@ -183,7 +183,7 @@ async def test_bad_settings_are_one_clear_line_and_status_78(agent, start, confi
 
 async def test_no_permission_names_the_group_and_is_tried_again(agent, start, tmp_path):
     if os.geteuid() == 0:
-        pytest.skip("root may open everything: run the tests as another user to see this one")
+        pytest.skip("another user than root, who may open everything")
     denied = tmp_path / "tty"
     with SimulatedSerialLine(denied) as simulated:
         simulated.path.chmod(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="the kernel's interface to /dev/i2c-N is imitated on x86-64 only"
+    platform.machine() != "x86_64", reason="an x86-64 machine, where the kernel's interface to /dev/i2c-N is imitated"
 )
 
 PLAIN, SMBUS_ONLY = "0eff0009", "0eff0008"
@@ -34,11 +34,11 @@ async def readings_of(service, node, functions, **settings):
         return {record["n"]: record for record in json.loads(await process.stdout.readline())["content"]}
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             yield fetch
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 @pytest.mark.parametrize("functions", [PLAIN, SMBUS_ONLY])

@@ -18,11 +18,11 @@ async def emulated_bus():
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         yield told["settings"]["bus"]["path"]
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def work_together(path, *lock_directories):
@@ -38,8 +38,8 @@ async def work_together(path, *lock_directories):
             )
         )
     for process in processes:
-        assert await asyncio.wait_for(process.stdout.readline(), 20) == b"ready\n"
-    told = await asyncio.gather(*(asyncio.wait_for(process.communicate(b"go\n"), 30) for process in processes))
+        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
+    told = await asyncio.gather(*(asyncio.wait_for(process.communicate(b"go\n"), 60) for process in processes))
     assert [process.returncode for process in processes] == [0] * len(processes)
     return [[int(word) for word in out.split()] for out, _ in told]
 

@@ -19,7 +19,7 @@ def has_ipv6():
     return True
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.skipif(not has_ipv6(), reason="IPv6 on the loopback interface: sysctl net.ipv6.conf.lo.disable_ipv6=0")
 @pytest.mark.parametrize(
     ("scheme", "greeting", "first"), [("nats", b"INFO {}\r\n", b"CONNECT"), ("mqtt", b"", b"\x10")]
 )
@@ -43,12 +43,12 @@ async def test_a_server_at_an_ipv6_address_is_reached(scheme, greeting, first):
     ("url", "option", "words"),
     [
         ("nats://u@127.0.0.1:{}", "password_file", "No such file or directory"),
-        ("nats://u@127.0.0.1:{}", "password_file", "is no text"),
+        ("nats://u@127.0.0.1:{}", "password_file", "is not UTF-8 text"),
         ("nats://127.0.0.1:{}", "credentials", "No such file or directory"),
         ("nats://127.0.0.1:{}", "ca", "No such file or directory"),
         ("tls://127.0.0.1:{}", "ca", "holds no certificate in PEM form"),
         ("mqtt://u@127.0.0.1:{}", "password_file", "No such file or directory"),
-        ("mqtt://u@127.0.0.1:{}", "password_file", "is no text"),
+        ("mqtt://u@127.0.0.1:{}", "password_file", "is not UTF-8 text"),
         ("mqtts://127.0.0.1:{}", "ca", "No such file or directory"),
         ("mqtts://127.0.0.1:{}", "ca", "holds no certificate in PEM form"),
         ("mqtts://127.0.0.1:{}", "certificate", "holds no certificate in PEM form"),

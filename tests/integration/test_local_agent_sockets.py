@@ -31,7 +31,7 @@ class Client:
         return cls(reader, writer)
 
     async def handshake(self) -> str:
-        return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode()
+        return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 60)).decode()
 
     def send(self, opcode, payload, *, masked=True):
         self.writer.write(encode_frame(opcode, payload, masked=masked))
@@ -41,7 +41,7 @@ class Client:
 
     async def next(self):
         while not self.received:
-            data = await asyncio.wait_for(self.reader.read(65536), 5)
+            data = await asyncio.wait_for(self.reader.read(65536), 60)
             if not data:
                 raise EOFError
             self.frames.receive_bytes(data)

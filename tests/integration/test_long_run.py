@@ -19,6 +19,7 @@ from iofog_sdk import connect
 
 from .conftest import until
 from .nodes import NODES, is_here
+from .test_mqtt_link import MOSQUITTO
 
 READINGS = int(os.environ.get("READINGS", "30000"))
 PER_MESSAGE = 10
@@ -29,7 +30,7 @@ FAILURES_EVERY_S = float(os.environ.get("FAILURES_EVERY_S", "0.4"))
 @pytest.mark.parametrize("kind", NODES)
 async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
     if not is_here(kind):
-        pytest.skip(f"{kind} is not installed")
+        pytest.skip(MOSQUITTO)
     async with NODES[kind](tmp_path) as node, node.receiving() as receiver:
         link = connect(node.variables())
         settings = OutboxSettings(on_full="pause_reading", max_bytes=4 * 1024 * 1024)

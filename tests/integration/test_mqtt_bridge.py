@@ -19,7 +19,7 @@ from mqtt_bridge.emulator import MqttPlug, settings_for
 
 from .conftest import environment, free_port, until, until_page
 from .nodes import MosquittoNode, MqttNode, is_here
-from .test_mqtt_link import needs_mosquitto, seen
+from .test_mqtt_link import MOSQUITTO, needs_mosquitto, seen
 
 BROKERS = {"nats": MqttNode, "mosquitto": MosquittoNode}
 RULES = {
@@ -31,7 +31,7 @@ RULES = {
 @contextlib.asynccontextmanager
 async def broker(kind, folder):
     if not is_here(kind):
-        pytest.skip(f"{kind} is not installed")
+        pytest.skip(MOSQUITTO)
     folder.mkdir()
     async with BROKERS[kind](folder) as node:
         yield node
@@ -105,7 +105,7 @@ def speaker(node, topic):
 
 
 @contextlib.asynccontextmanager
-async def client(node, name="client", take=lambda received: received.taken()):
+async def client(node, name="client", take=lambda received: received.acknowledge()):
     """A connection of whoever else uses the broker."""
     where = {"server": "mqtt://broker", "port": node.server_port, "version": node.version}
     options = MqttOptions(client_id=name, status="", session_s=0, **where)
@@ -120,7 +120,7 @@ async def client(node, name="client", take=lambda received: received.taken()):
 async def published(connection, *publications):
     answered = asyncio.get_running_loop().create_future()
     connection.publish(publications, answered.set_result)
-    return await asyncio.wait_for(answered, 10)
+    return await asyncio.wait_for(answered, 60)
 
 
 def pack(number, source="gps"):
@@ -415,7 +415,7 @@ async def test_nothing_that_anybody_publishes_stops_what_follows(start, tmp_path
             await published(
                 peer,
                 *(
-                    Publication("tele/tank/level", b"1", notes=(("iofog-via", name),))
+                    Publication("tele/tank/level", b"1", user_properties=(("iofog-via", name),))
                     for name in ("my bridge", "a:b", "x" * 200, "")
                 ),
                 *(Publication(f"set/{level}/lamp", b"ON") for level in ("a:b", "a:b", "x" * 200)),

@@ -10,7 +10,7 @@ from device_bridge.outbox.inbound import Inbound
 from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.service_settings import OutboxSettings
 from iofog_sdk import IoMessage
-from iofog_sdk.mqtt.messages import Publication, Recent
+from iofog_sdk.mqtt.messages import DuplicateFilter, Publication
 from mqtt_bridge.service import MqttBridge
 
 from ..services.serving import settings_of
@@ -26,7 +26,7 @@ WINDOW = 1024
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch):
-    monkeypatch.setattr(MqttBridge, "_recent", Recent())
+    monkeypatch.setattr(MqttBridge, "_duplicates", DuplicateFilter())
 
 
 def bridge_settings(port, version, **more):
@@ -58,7 +58,7 @@ async def rest(samples, values, last):
     """Takes values until the last one has come, or the connection is lost."""
     with contextlib.suppress(DeviceError):
         while len(values) < last:
-            values.append(value(await asyncio.wait_for(anext(samples), 10)))
+            values.append(value(await asyncio.wait_for(anext(samples), 60)))
     await samples.aclose()
 
 
@@ -150,7 +150,7 @@ async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_pa
             service.inbound = box
             await service.open()
             samples = service.stream()
-            values = [value(await asyncio.wait_for(anext(samples), 10)) for _ in range(count)]
+            values = [value(await asyncio.wait_for(anext(samples), 60)) for _ in range(count)]
             resumed = asyncio.ensure_future(anext(samples))
             await until(lambda: len(box.outgoing.waiting) == count)
             for done in box.outgoing.waiting if write else ():

@@ -16,7 +16,7 @@ from .conftest import environment, until
 FOLDER = Path(__file__).parents[1] / "nodejs"
 pytestmark = pytest.mark.skipif(
     not shutil.which("node") or not (FOLDER / "node_modules").is_dir(),
-    reason="needs node and the official SDK: npm ci --prefix tests/nodejs",
+    reason="apt-get install npm && npm ci --prefix tests/nodejs (the official Node.js SDK)",
 )
 
 
@@ -43,7 +43,7 @@ async def test_config_signals_and_messages_both_ways(agent):
         async with connect(environment(agent, "viewer")) as link:
             await link.wait_connected()
             inbox = aiter(link.messages())
-            received = await asyncio.wait_for(anext(inbox), 20)
+            received = await asyncio.wait_for(anext(inbox), 60)
             assert received.publisher == device
             assert (received.tag, received.groupid, received.sequencenumber) == ("from node", "g", 1)
             assert (received.priority, received.infotype) == (5, "greeting")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 
 import pytest
 
@@ -25,6 +24,7 @@ from iofog_sdk import (
 from iofog_sdk.http import frames
 from local_agent import LocalAgent
 
+from ..ports import free_port
 from .conftest import Steps, agent_config, environment, until
 
 QUICK = {"backoff": Backoff(0.05, 0.1), "ping_interval_s": 0.2, "answer_timeout_s": 1.0}
@@ -112,9 +112,7 @@ async def test_nobody_listening_is_named(unused_port):
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 async def test_messages_over_the_socket_in_order_with_receipts(agent, client, sockets):
@@ -172,7 +170,7 @@ async def test_a_restarted_agent_is_found_again(agent, client, sockets):
     await agent.close()
     await until(lambda: not sending.connected)
     async with LocalAgent(agent_config(port=port)):
-        await asyncio.wait_for(sending.wait_connected(), 10)
+        await asyncio.wait_for(sending.wait_connected(), 60)
         await sending.send(message(agent))
 
 
@@ -194,7 +192,7 @@ async def test_a_silent_death_is_found_by_pings(agent, client, sockets):
     agent.faults.hang = True  # the TCP connection stays open
     await until(lambda: not sending.connected)
     agent.faults.hang = False
-    await asyncio.wait_for(sending.wait_connected(), 10)
+    await asyncio.wait_for(sending.wait_connected(), 60)
 
 
 async def test_being_forgotten_by_the_agent_is_found_by_pings(agent, client, sockets):
@@ -202,7 +200,7 @@ async def test_being_forgotten_by_the_agent_is_found_by_pings(agent, client, soc
     await sending.wait_connected()
     agent.message_sockets.remove(agent.message_sockets.sessions[agent.id_of("device")])
     await until(lambda: not sending.connected)
-    await asyncio.wait_for(sending.wait_connected(), 10)
+    await asyncio.wait_for(sending.wait_connected(), 60)
 
 
 @pytest.mark.parametrize("garbage", [b"\x0e", b"\x0e\x20\x08short", b"\xff\xff", b"\x00"])
@@ -211,7 +209,7 @@ async def test_garbage_in_place_of_a_receipt_never_hangs_a_sender(agent, client,
     sending = sockets(client.message_socket(receipt_timeout_s=0.3, **QUICK))
     await sending.wait_connected()
     with pytest.raises(LinkError):
-        await asyncio.wait_for(sending.send(message(agent)), 10)
+        await asyncio.wait_for(sending.send(message(agent)), 60)
 
 
 async def test_an_agent_that_opens_and_closes_is_not_hammered(agent, client, sockets):
@@ -254,7 +252,7 @@ async def test_a_link_brings_config_and_messages_and_holds_a_fast_sender_back(ag
     link = connect(environment(agent, "viewer"))
     link.on_config = texts.append
     async with link:
-        await asyncio.wait_for(link.wait_connected(), 5)
+        await asyncio.wait_for(link.wait_connected(), 60)
         await until(lambda: texts == [None])
         agent.set_config("viewer", {"b": 2})
         await until(lambda: texts[-1] == '{"b":2}')
@@ -280,8 +278,8 @@ async def test_a_link_brings_config_and_messages_and_holds_a_fast_sender_back(ag
         ({}, "neither SELFNAME nor EDGELET_MICROSERVICE_UID is set"),
         ({"IOFOG_LINK": "agent://host"}, "needs SELFNAME"),
         ({"IOFOG_LINK": "ftp://host", "SELFNAME": "x"}, "agent://host:54321, nats://host:4222"),
-        ({"IOFOG_LINK": "agent://host:port", "SELFNAME": "x"}, "agent://host:54321, nats://host:4222"),
-        ({"IOFOG_LINK": "agent://host", "SELFNAME": "a/b"}, "a UUID is needed"),
+        ({"IOFOG_LINK": "agent://host:port", "SELFNAME": "x"}, "write agent://host:54321"),
+        ({"IOFOG_LINK": "agent://host", "SELFNAME": "a/b"}, "is not a UUID"),
     ],
 )
 def test_an_environment_without_a_node_says_what_to_set(variables, text):

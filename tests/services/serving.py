@@ -6,9 +6,12 @@ import json
 import sys
 
 from device_bridge import NodeState
+from device_bridge.buses import attached
 from device_bridge.runtime import Supervisor
 from device_bridge.settings import SettingsSources, SettingsStatus
-from simulated_devices import PlayedDevice, SerialFaults, SimulatedSerialLine
+from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
+
+from ..movable_clock import is_movable
 
 
 def settings_of(service_type, **members):
@@ -46,7 +49,7 @@ async def bridging(service_type, settings, totals=None):
     bridged = Bridged(service_type, settings, totals)
     task = asyncio.ensure_future(bridged.bridge.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600 if is_movable() else 60):  # of no matter but to a test that fails
             yield bridged
     finally:
         task.cancel()
@@ -54,9 +57,20 @@ async def bridging(service_type, settings, totals=None):
 
 
 @contextlib.asynccontextmanager
+async def reachable(bus):
+    """An emulated I2C bus within the block: in this process on a movable clock, else behind its socket."""
+    async with contextlib.AsyncExitStack() as stack:
+        if is_movable():
+            stack.enter_context(attached(str(bus.path), bus))
+        else:
+            await stack.enter_async_context(bus.serving())
+        yield bus
+
+
+@contextlib.asynccontextmanager
 async def playing(device, path, **faults):
-    """A device on a line of its own within the block."""
-    with SimulatedSerialLine(path) as line:
+    """A device on a line of its own within the block: in this process on a movable clock, else a terminal."""
+    with (InProcessSerialLine if is_movable() else SimulatedSerialLine)(path) as line, attached(str(path), line):
         played = PlayedDevice(device, line, SerialFaults(**faults))
         task = asyncio.ensure_future(played.run())
         try:
@@ -64,6 +78,11 @@ async def playing(device, path, **faults):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def port_of(path):
+    """The service's name for the line that `playing` makes."""
+    return f"sim:{path}" if is_movable() else str(path)
 
 
 class Emulator:
@@ -75,7 +94,7 @@ class Emulator:
     async def tell(self, line):
         """What became of a line of its control input."""
         self._process.stdin.write(f"{line}\n".encode())
-        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))["result"]
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60))["result"]
 
 
 @contextlib.asynccontextmanager
@@ -87,8 +106,8 @@ async def emulated(module, *arguments):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         yield Emulator(process, told["settings"])
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

@@ -13,7 +13,10 @@ from climate_sensor.service import ClimateSensor
 from device_bridge import Quality
 from simulated_devices import SimulatedI2cBus
 
-from .serving import bridging, emulated, settings_of
+from ..movable_clock import now
+from .serving import bridging, emulated, reachable, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 SHEET = Raw(pressure=415148, temperature=519888, humidity=30000)
 """The example of BST-BMP280-DS001, section 3.12; its calibration is that of the emulator."""
@@ -105,9 +108,9 @@ def test_the_emulated_chip_takes_its_time():
 @contextlib.asynccontextmanager
 async def climate(folder, identity=chip.BME280_ID, emulated=None, **members):
     bus = SimulatedI2cBus(folder / "bus")
-    bus.add("climate", 0x76, emulated or ClimateChip(identity))
+    bus.add("climate", 0x76, emulated or ClimateChip(identity, clock=now))
     settings = settings_of(ClimateSensor, bus={"path": f"sim:{bus.path}"}, **{"interval": 0.05} | members)
-    async with bus.serving(), bridging(ClimateSensor, settings) as bridged:
+    async with reachable(bus), bridging(ClimateSensor, settings) as bridged:
         yield bus, bridged
 
 
@@ -157,7 +160,7 @@ async def test_a_chip_that_measures_before_it_is_ready_gives_no_value(tmp_path):
         def _measured(self):
             return Raw(chip.SKIPPED_20, chip.SKIPPED_20, chip.SKIPPED_16)
 
-    async with climate(tmp_path, emulated=Unready()) as (_, bridged):
+    async with climate(tmp_path, emulated=Unready(clock=now)) as (_, bridged):
         found = await bridged.sample()
         assert {(r.value, r.quality, r.reason) for r in found.values()} == {(None, Quality.BAD, "not measured yet")}
 
@@ -170,7 +173,7 @@ async def test_a_chip_that_measures_before_it_is_ready_gives_no_value(tmp_path):
     ],
 )
 async def test_a_wrong_chip_is_told(tmp_path, damage, words):
-    emulated = ClimateChip()
+    emulated = ClimateChip(clock=now)
     damage(emulated)
     emulated.reset()
     async with climate(tmp_path, emulated=emulated) as (_, bridged):
@@ -190,7 +193,7 @@ async def test_a_wrong_bit_in_the_calibration_is_noticed(tmp_path):
                     return bytes([data[0] ^ 0x10]) + data[1:]
             return data
 
-    async with climate(tmp_path, emulated=Noisy()) as (_, bridged):
+    async with climate(tmp_path, emulated=Noisy(clock=now)) as (_, bridged):
         found = await bridged.sample()
         assert "two reads of its calibration differ" in found["temperature"].reason
         assert (await bridged.sample())["temperature"].quality is Quality.GOOD
@@ -205,6 +208,7 @@ async def test_a_lost_setting_is_noticed_and_made_good(tmp_path):
         await bridged.sample(lambda found: found["temperature"].value is not None)
 
 
+@pytest.mark.clock("real")
 @pytest.mark.parametrize("profile", ["bme280", "bmp280"])
 async def test_the_emulators_process_says_how_to_reach_it(profile):
     async with emulated("climate_sensor", "--profile", profile, "--address", "0x77") as emulator:

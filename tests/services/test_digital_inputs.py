@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -16,14 +15,17 @@ from digital_inputs.emulator import PI_LINES, World, settings_for
 from digital_inputs.service import DigitalInputs
 from simulated_devices import SimulatedGpio
 
+from ..movable_clock import now_ns
 from .serving import bridging, emulated, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 S = 1_000_000_000
 
 
 @contextlib.asynccontextmanager
 async def world_of(folder):
-    gpio = SimulatedGpio(folder / "gpio")
+    gpio = SimulatedGpio(folder / "gpio", now_ns)
     gpio.add("pinctrl-bcm2711", PI_LINES)
     async with gpio.serving():
         yield gpio
@@ -60,7 +62,7 @@ async def test_a_short_pulse_is_not_missed(tmp_path):
 async def test_a_change_has_the_kernels_time_of_its_edge(tmp_path):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
         await bridged.sample()
-        gpio.chips["gpiochip0"].drive("GPIO17", 1, time.monotonic_ns() - 2 * S)  # told two seconds late
+        gpio.chips["gpiochip0"].drive("GPIO17", 1, now_ns() - 2 * S)  # told two seconds late
         found = (await bridged.sample())["door"]
         assert found.value is True
         assert -3 < found.time <= -2
@@ -287,6 +289,7 @@ def test_wrong_settings_name_the_field(inputs, field):
     assert field in caught.value.field
 
 
+@pytest.mark.clock("real")
 async def test_the_emulated_world_is_seen():
     async with emulated("digital_inputs") as emulator:
         assert emulator.settings["inputs"] == settings_for(SimulatedGpio(None))["inputs"]

@@ -20,14 +20,17 @@ from digital_outputs.service import DigitalOutputs
 from digital_outputs.switchboard import Limits, Switchboard
 from simulated_devices import SimulatedGpio
 
+from ..movable_clock import now_ns, run
 from .serving import bridging, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 LAMP = {"name": "lamp", "line": "GPIO22"}
 
 
 @contextlib.asynccontextmanager
 async def world_of(folder, **chip):
-    gpio = SimulatedGpio(folder / "gpio")
+    gpio = SimulatedGpio(folder / "gpio", now_ns)
     gpio.add("pinctrl-bcm2711", LINES, **chip)
     async with gpio.serving():
         yield gpio
@@ -46,7 +49,7 @@ async def tell(bridged, name, **parameters):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):  # of no matter but to a test that fails
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -143,7 +146,7 @@ async def test_least_and_longest_times(tmp_path):
     pump = {"name": "pump", "line": "GPIO17", "min_on": 0.2, "min_off": 0.2, "max_on": 0.5}
     async with world_of(tmp_path) as gpio, driving(gpio, pump) as bridged:
         assert "has to stay off for another" in (await tell(bridged, "pump", value=True)).detail
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (await tell(bridged, "pump", value=True)).ok:
                 await asyncio.sleep(0.01)
         assert "has to stay on for another" in (await tell(bridged, "pump", value=False)).detail
@@ -264,7 +267,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
             finally:
                 await stop()
 
-    asyncio.run(check())
+    run(check())
     assert worst <= 1
 
 
@@ -366,12 +369,14 @@ async def service_process(gpio, **members):
         await process.wait()
 
 
+@pytest.mark.clock("real")
 async def test_a_killed_service_leaves_its_outputs_safe(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
         process.send_signal(signal.SIGKILL)
         await until(lambda: gpio.level("GPIO22") == 0)
 
 
+@pytest.mark.clock("real")
 async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio, guard=False) as process:
         process.send_signal(signal.SIGKILL)
@@ -379,6 +384,7 @@ async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path
         assert gpio.level("GPIO22") == 1, "else the test above could not fail"
 
 
+@pytest.mark.clock("real")
 async def test_an_orderly_end_leaves_outputs_safe_and_no_process(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
         guard = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())

@@ -161,7 +161,7 @@ async def running(*arguments):
         *(sys.executable, "-m", "gps_receiver.emulator", *map(str, arguments)), stdout=asyncio.subprocess.PIPE
     )
     try:
-        settings = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))["settings"]
+        settings = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
         assert set(settings) == {"serial"}
         yield process, settings["serial"]
     finally:
@@ -175,7 +175,7 @@ async def sent(path, until):
     fd, data = os.open(path, os.O_RDONLY | os.O_NOCTTY), b""
     try:
         while not until(data):
-            data += await asyncio.wait_for(asyncio.to_thread(os.read, fd, 65_536), 10)
+            data += await asyncio.wait_for(asyncio.to_thread(os.read, fd, 65_536), 60)
     finally:
         os.close(fd)
     return data
@@ -187,7 +187,7 @@ async def test_the_process_says_how_to_reach_it_and_ends_in_order(tmp_path, numb
         assert reached == {"port": str(tmp_path / "tty"), "baud": 9600}
         assert SentenceReader().feed(await sent(reached["port"], lambda data: len(data) > 2000))
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert await process.stdout.read() == b""
     assert not (tmp_path / "tty").exists()
 
@@ -196,7 +196,7 @@ async def test_its_own_folder_is_gone_afterwards_even_when_nobody_reads():
     async with running("--rate", 100) as (process, reached):
         assert Path(reached["port"]).is_char_device()
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     assert not Path(reached["port"]).parent.exists()
 
 
@@ -245,7 +245,7 @@ async def test_bad_arguments_are_one_clear_line(arguments, named):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    printed, text = await asyncio.wait_for(process.communicate(), 10)
+    printed, text = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, printed) == (2, b"")
     assert named in text.decode().splitlines()[-1]
     assert b"Traceback" not in text

@@ -14,7 +14,7 @@ JSON = re.compile(r"\{").match
 FOLDER = os.environ.get("NMEA_RECORDINGS", "")
 pytestmark = pytest.mark.skipif(
     not FOLDER,
-    reason="needs recordings of real receivers: set NMEA_RECORDINGS to a folder of .log and .log.chk files",
+    reason="NMEA_RECORDINGS=folder, with gpsd's test/daemon/*.log and .log.chk (apt-get source gpsd)",
 )
 
 

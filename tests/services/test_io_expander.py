@@ -11,7 +11,10 @@ from io_expander.emulator import CHIPS, Mcp23017Chip, Pcf8574Chip
 from io_expander.service import IoExpander
 from simulated_devices import SimulatedGpio, SimulatedI2cBus
 
-from .serving import bridging, emulated, settings_of
+from ..movable_clock import now_ns
+from .serving import bridging, emulated, reachable, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 
 class Watched(Mcp23017Chip):
@@ -36,7 +39,7 @@ async def expander(folder, chip="mcp23017", emulated=None, **members):
         "outputs": [{"line": out, "name": "pump"}],
     }
     members = {"chip": chip, "interval": 0.01, "bus": {"path": f"sim:{bus.path}"}} | lines | members
-    async with bus.serving():
+    async with reachable(bus):
         async with bridging(IoExpander, settings_of(IoExpander, **members)) as bridged:
             yield bus, bridged, bus.places["x"].chip
 
@@ -83,7 +86,7 @@ async def test_a_bounce_is_not_told(tmp_path):
 
 @BOTH
 async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chip, tmp_path):
-    gpio = SimulatedGpio(tmp_path / "gpio")
+    gpio = SimulatedGpio(tmp_path / "gpio", now_ns)
     gpio.add("pinctrl-bcm2711", ["", "INT"])
     emulated = CHIPS[chip]()
     emulated.on_interrupt = lambda level: gpio.drive("INT", level)
@@ -252,6 +255,7 @@ def test_the_emulated_mcp23017_is_the_data_sheets():
         chip.set("C0", 1)
 
 
+@pytest.mark.clock("real")
 @BOTH
 async def test_the_emulators_process_says_how_to_reach_it(chip):
     async with emulated("io_expander", "--profile", chip) as emulator:

@@ -15,9 +15,10 @@ from device_bridge.settings import profile_names
 from modbus_meter.emulator import Meter, MeterLine, registers_of
 from modbus_meter.registers import RegisterSettings, grouped
 from modbus_meter.service import ModbusMeter
-from simulated_devices import SimulatedSerialLine
 
-from .serving import bridging, playing, settings_of
+from .serving import bridging, playing, port_of, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 TYPES = {"u16": (0, 2**16 - 1), "i16": (-(2**15), 2**15 - 1), "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1)}
 TYPES |= {"u64": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}
@@ -114,24 +115,22 @@ def good(readings):
 
 @contextlib.asynccontextmanager
 async def meters(tmp_path, count=2, profile="sdm120", silent=(), faults=None, **members):
-    with SimulatedSerialLine(tmp_path / "server") as server_line:
-        registers = registers_of(profile)
-        line = MeterLine([Meter(n, registers, clock=lambda: 0.0) for n in range(1, count + 1)], server_line)
-        for address in silent:
-            line.set(f"{address}/silent", 1)
-        units = [{"address": n, "name": f"m{n}"} for n in line.meters]
-        members = {"interval": 0.05, "timeout_s": 0.2, "longest_absence": 1, "units": units} | members
-        settings = settings_of(
-            ModbusMeter, profile=profile, serial={"port": str(tmp_path / "tty"), "baud": 115_200}, **members
-        )
-        async with playing(line, tmp_path / "tty", **(faults or {})) as played:
-            serving = asyncio.ensure_future(line.serve(played))
-            try:
-                async with bridging(ModbusMeter, settings) as bridged:
-                    yield Bed(played, line, bridged)
-            finally:
-                serving.cancel()
-                await asyncio.gather(serving, return_exceptions=True)
+    registers = registers_of(profile)
+    line = MeterLine([Meter(n, registers, clock=lambda: 0.0) for n in range(1, count + 1)])
+    for address in silent:
+        line.set(f"{address}/silent", 1)
+    units = [{"address": n, "name": f"m{n}"} for n in line.meters]
+    members = {"interval": 0.05, "timeout_s": 0.2, "longest_absence": 1, "units": units} | members
+    port = {"port": port_of(tmp_path / "tty"), "baud": 115_200}
+    settings = settings_of(ModbusMeter, profile=profile, serial=port, **members)
+    async with playing(line, tmp_path / "tty", **(faults or {})) as played:
+        serving = asyncio.ensure_future(line.serve(played))
+        try:
+            async with bridging(ModbusMeter, settings) as bridged:
+                yield Bed(played, line, bridged)
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
 
 
 @pytest.mark.parametrize("profile", profile_names("modbus_meter"))
@@ -270,17 +269,18 @@ def test_a_unit_can_have_a_profile_of_its_own():
     assert {"a/voltage", "b/voltage_l1"} <= names
 
 
+@pytest.mark.clock("real")
 async def test_the_emulators_process_says_how_to_reach_it(tmp_path):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "modbus_meter.emulator", "--units", "3", "--silent", "2"),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
         settings = settings_of(ModbusMeter, **{**told, "interval": 0.1, "timeout_s": 0.2})
         async with bridging(ModbusMeter, settings) as bridged:
             await bridged.sample(lambda found: "meter3/voltage" in found and good(found.values()))
             await bridged.sample(lambda found: "meter2/voltage" in found or good(found.values()))
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

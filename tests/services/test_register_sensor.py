@@ -20,7 +20,10 @@ from register_sensor.emulator import ProfileChip
 from register_sensor.service import RegisterSensor, chip_of
 from simulated_devices import NoAcknowledge, SimulatedI2cBus
 
-from .serving import bridging, emulated, settings_of
+from ..movable_clock import now
+from .serving import bridging, emulated, reachable, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 PROFILES = profile_names("register_sensor")
 README = Path(register_sensor.__path__[0]) / "README.md"
@@ -46,7 +49,7 @@ class Scripted:
 async def driving(folder, chip_settings, chip):
     bus = SimulatedI2cBus(folder / "bus")
     bus.add("it", number_of(chip_settings.address), chip)
-    async with bus.serving():
+    async with reachable(bus):
         way = I2cBus(I2cSettings(path=f"sim:{bus.path}"))
         await way.open()
         try:
@@ -315,10 +318,10 @@ async def sensing(folder, *sensors, **members):
     for sensor in sensors:
         chip, mux = chip_of(sensor["profile"]), sensor.get("mux")
         behind = (mux["address"], mux["channel"]) if mux else None
-        bus.add(sensor["name"], sensor.get("address") or number_of(chip.address), ProfileChip(chip), behind)
+        bus.add(sensor["name"], sensor.get("address") or number_of(chip.address), ProfileChip(chip, now), behind)
     members = {"interval": 0.05, "longest_absence": 1, "sensors": list(sensors)} | members
     settings = settings_of(RegisterSensor, bus={"path": f"sim:{bus.path}"}, **members)
-    async with bus.serving(), bridging(RegisterSensor, settings) as bridged:
+    async with reachable(bus), bridging(RegisterSensor, settings) as bridged:
         yield bus, bridged
 
 
@@ -407,15 +410,16 @@ async def test_a_chip_is_added_as_the_readme_says(tmp_path):
 
     chip = msgspec.convert({k: v for k, v in tomllib.loads(profile).items() if k != "about"}, ChipSettings)
     bus = SimulatedI2cBus(tmp_path / "bus")
-    bus.add(name, number_of(chip.address), ProfileChip(checked(chip, name)))
+    bus.add(name, number_of(chip.address), ProfileChip(checked(chip, name), now))
     settings |= {"chips": {name: msgspec.to_builtins(chip)}, "bus": {"path": f"sim:{bus.path}"}, "interval": 0.05}
-    async with bus.serving(), bridging(RegisterSensor, settings_of(RegisterSensor, **settings)) as bridged:
+    async with reachable(bus), bridging(RegisterSensor, settings_of(RegisterSensor, **settings)) as bridged:
         assert bus.obey(f"set {command[0]} {command[1]}") == "ok"
         quantity, value, unit = wanted
         found = await bridged.sample(lambda found: abs(found[quantity].value - float(value)) < 0.01)
         assert found[quantity].unit == unit
 
 
+@pytest.mark.clock("real")
 @pytest.mark.parametrize("profile", [(), ("--profile", "scd40", "--profile", "ds3231")])
 async def test_the_emulators_process_says_how_to_reach_it(profile):
     async with emulated("register_sensor", *profile) as emulator:

@@ -19,11 +19,14 @@ from serial_instrument.emulator import DEVICES
 from serial_instrument.records import taker_for
 from serial_instrument.service import SerialInstrument
 
-from .serving import bridging, playing, settings_of
+from .serving import bridging, playing, port_of, settings_of
+
+pytestmark = pytest.mark.clock("movable")
 
 
 def profile(name, path="/dev/x", **members):
-    return settings_of(SerialInstrument, profile=name, serial={"port": str(path)}, **members)
+    port = path if isinstance(path, str) else port_of(path)
+    return settings_of(SerialInstrument, profile=name, serial={"port": port}, **members)
 
 
 def test_every_profile_has_an_emulated_device():
@@ -59,6 +62,7 @@ def test_what_is_set_is_read_within_the_resolution(name, quantity, read_as, low,
     assert readings[read_as].quality is Quality.GOOD
 
 
+@pytest.mark.clock("movable", "real")
 @pytest.mark.parametrize("name", DEVICES)
 async def test_readings_come_and_survive_damage_garbage_and_unplugging(name, tmp_path):
     device = DEVICES[name]()
@@ -297,9 +301,10 @@ def test_what_a_raw_value_means(field, raw, value, reason):
 
 async def control(process, text):
     process.stdin.write(text.encode() + b"\n")
-    return json.loads(await asyncio.wait_for(process.stdout.readline(), 10))["result"]
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["result"]
 
 
+@pytest.mark.clock("real")
 async def test_the_emulators_process_obeys_its_control_input(tmp_path):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "serial_instrument.emulator", "--profile", "mhz19", "--link", str(tmp_path / "tty")),
@@ -307,7 +312,7 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["settings"]
+        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["settings"]
         settings = settings_of(SerialInstrument, **first, poll={"interval": 0.02, "timeout_s": 0.2})
         async with bridging(SerialInstrument, settings) as bridged:
             assert await control(process, "set co2 1234") == "ok"
@@ -329,10 +334,11 @@ async def test_the_emulators_process_obeys_its_control_input(tmp_path):
             assert said in await control(process, text)
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     assert not (tmp_path / "tty").exists()
 
 
+@pytest.mark.clock("real")
 async def test_a_device_that_comes_back_under_another_name_is_found_by_what_it_is(tmp_path, monkeypatch):
     present = [tmp_path / "ttyUSB0"]
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,18 @@ def test_no_import_goes_upwards_and_none_in_a_circle() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
+
+
+def test_the_page_on_architecture_shows_the_floors_as_they_are() -> None:
+    text = (ROOT / "common/README.md").read_text()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    for contract in contracts:
+        for library in contract.get("containers", ()):
+            table = text.split(f"| `{library}` | holds |\n|---|---|\n")[1].split("\n\n")[0]
+            shown = [sorted(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.splitlines()]
+            floors = [sorted(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+            names = [name for floor in shown for name in floor]
+            assert names == [name for floor in floors for name in floor], "write them into common/README.md, Floors"
 
 
 def test_every_module_behind_a_package_is_banned_for_services() -> None:

@@ -19,6 +19,8 @@ from device_bridge import (
 )
 from device_bridge.runtime.supervisor import DeviceState, Supervisor
 
+pytestmark = pytest.mark.clock("movable")
+
 
 class Probe(DeviceService[CommandedSettings]):
     """Yields what the test puts in; raises what the test puts in."""
@@ -59,7 +61,7 @@ async def bridged(**settings):
 
     bridge = Supervisor(Probe, CommandedSettings(**settings), emitted.put_nowait, room)
     task = asyncio.ensure_future(bridge.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         yield bridge, emitted
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

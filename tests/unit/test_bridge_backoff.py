@@ -10,6 +10,8 @@ from device_bridge.runtime.supervisor import Supervisor
 
 from ..integration.conftest import Steps
 
+pytestmark = pytest.mark.clock("movable")
+
 
 class Flapping(DeviceService[ServiceSettings]):
     """Says one thing and fails."""
@@ -31,7 +33,7 @@ async def bridging(backoff):
 
     bridge = Supervisor(Flapping, ServiceSettings(), lambda _: None, room, backoff)
     task = asyncio.ensure_future(bridge.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         yield bridge
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

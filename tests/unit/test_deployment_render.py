@@ -1,6 +1,5 @@
 """Fleets: manifests that pass the check, say what was written, and are the same each time."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -11,15 +10,16 @@ from deployment.__main__ import main
 from deployment.check import check_documents
 from deployment.documents import parse
 from deployment.fleet import FleetError, needs_of
-from deployment.fleet_file import read_fleet
+from deployment.fleet_file import read_fleet, service_type_of
 from deployment.generations import GENERATIONS
 from deployment.render import render
-from deployment.samples import FOLDERS, samples
+from deployment.samples import FOLDERS
+from deployment.workspace import service_names
 from device_bridge.settings.sources import SettingsSources
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "deploy" / "fleet.example.yaml"
-SERVICES = sorted(path.parent.name for path in (PROJECT / "services").glob("*/service.py"))
+SERVICES = service_names(PROJECT)
 
 
 def fleet_file(folder, **changes):
@@ -46,22 +46,8 @@ def test_the_example_passes_the_check_in_every_generation(generation):
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_it_needs(service):
     needs = needs_of(service)
-    model = importlib.import_module(f"{service}.service")
-    settings_type = next(
-        value.settings_type
-        for value in vars(model).values()
-        if isinstance(value, type) and hasattr(value, "settings_type") and value.__module__ == model.__name__
-    )
     if needs.device_setting:
-        assert needs.device_setting.split(".")[0] in settings_type.__struct_fields__
-
-
-def settings_type_of(service):
-    module = importlib.import_module(f"{service}.service")
-    for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "settings_type"):
-            return value.settings_type
-    raise AssertionError(service)
+        assert needs.device_setting.split(".")[0] in service_type_of(service).settings_type.__struct_fields__
 
 
 def filled(value, variables):
@@ -83,7 +69,7 @@ def settings_from_controller(files, node):
     for written in template["application"]["microservices"]:
         service = filled(written, values)
         name = service["images"]["arm"].rsplit("/", 1)[1].split(":")[0]
-        sources = SettingsSources(settings_type_of(name), file=None, environment={})
+        sources = SettingsSources(service_type_of(name).settings_type, file=None, environment={})
         yield service["name"], sources.resolve(json.dumps(service["config"])), service
 
 
@@ -104,7 +90,9 @@ def test_edgelet_alone_is_told_the_same_by_variables():
     for document in manifests(files["nodes/pi-02.yaml"]):
         environment = {variable["key"]: variable["value"] for variable in document["spec"]["container"]["env"]}
         name = document["spec"]["image"].rsplit("/", 1)[1].split(":")[0]
-        settings = SettingsSources(settings_type_of(name), file=None, environment=environment).resolve(None)
+        settings = SettingsSources(service_type_of(name).settings_type, file=None, environment=environment).resolve(
+            None
+        )
         if name == "climate_sensor":
             assert (settings.source, settings.interval, settings.bus.path) == ("south", 60, "/dev/i2c-1")
         elif name == "digital_inputs":
@@ -211,9 +199,7 @@ def test_pot_has_an_api_version_of_its_own(tmp_path):
     assert {doc["apiVersion"] for doc in written} == {"datasance.com/v3"}
 
 
-def test_the_manifests_in_deploy_are_up_to_date_and_pass_the_check():
-    for name, text in samples(SERVICES):
-        assert (PROJECT / "deploy" / name).read_text() == text, f"{name}: run make docs"
+def test_the_manifests_in_deploy_pass_the_check():
     for generation, folder in FOLDERS.items():
         for file in (PROJECT / "deploy" / folder).rglob("*.yaml"):
             found = check_documents(parse(file.read_text(), file.name), GENERATIONS[generation])
@@ -229,7 +215,7 @@ def test_services_understand_their_manifests_in_deploy(service):
             environment = {one["key"]: one["value"] for one in manifest["spec"]["container"]["env"]}
         else:
             config = json.dumps(manifest["spec"]["microservices"][0]["config"])
-        sources = SettingsSources(settings_type_of(service), file=None, environment=environment)
+        sources = SettingsSources(service_type_of(service).settings_type, file=None, environment=environment)
         assert sources.resolve(config)
 
 
@@ -241,7 +227,7 @@ def test_compose_gives_a_service_its_device_and_no_more():
         assert service["cap_drop"] == ["ALL"]
         assert "privileged" not in service
         environment = {key: value for key, value in service["environment"].items() if key.startswith("SETTING_")}
-        assert SettingsSources(settings_type_of(name), file=None, environment=environment).resolve(None)
+        assert SettingsSources(service_type_of(name).settings_type, file=None, environment=environment).resolve(None)
         assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
 
 

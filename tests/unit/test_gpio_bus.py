@@ -71,6 +71,20 @@ async def test_outputs_and_drive(tmp_path):
         assert await lines.get() == 1
 
 
+async def test_after_a_cancellation_an_answer_is_not_taken_for_another_ones(tmp_path):
+    async with lines_of(tmp_path, "GPIO17", config=LineConfig(output=True)) as (world, _, lines):
+        for steps in range(6):
+            cancelled = asyncio.ensure_future(lines.get())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            cancelled.cancel()
+            await asyncio.wait((cancelled,))
+            level = steps % 2
+            await lines.set(level)
+            assert world.level("GPIO17") == level, "it is set when `set` returns"
+            assert await lines.get() == level
+
+
 async def test_edges_that_nobody_read_are_counted(tmp_path):
     async with lines_of(tmp_path, "GPIO17", events=16) as (world, _, lines):
         for n in range(1000):
@@ -89,7 +103,7 @@ async def test_a_line_has_one_user_who_is_named(tmp_path):
             await bus.request([GpioLine(line="GPIO17")], BOTH)
         assert caught.value.kind is DeviceErrorKind.BUSY
         await lines.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(DeviceError):
                     await (await bus.request([GpioLine(line="GPIO17")], BOTH)).close()

@@ -22,7 +22,7 @@ def is_healthy(file: Path) -> bool:
 
 async def beaten(file: Path, until: Callable[[], bool]) -> None:
     task = asyncio.create_task(beat(file, 0.005))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not until():
             await asyncio.sleep(0.005)
     task.cancel()

@@ -16,6 +16,10 @@ from device_bridge.buses.i2c import owner as i2c_owner
 from device_bridge.buses.i2c.locks import FileLock, Part, TaskLock
 from simulated_devices import NoAcknowledge, RegisterChip, SimulatedI2cBus
 
+from ..services.serving import reachable
+
+IN_PROCESS_TOO = pytest.mark.clock("movable", "real")
+
 
 class Recorder(RegisterChip):
     """Registers, and what was done to them."""
@@ -53,7 +57,7 @@ async def bus_with(folder, *chips, **settings):
     simulated = SimulatedI2cBus(folder / "bus")
     for n, (address, chip, *behind) in enumerate(chips):
         simulated.add(f"chip{n}", address, chip, *behind)
-    async with simulated.serving():
+    async with reachable(simulated):
         bus = I2cBus(I2cSettings(path=f"sim:{folder / 'bus'}", **settings))
         await bus.open()
         try:
@@ -62,6 +66,7 @@ async def bus_with(folder, *chips, **settings):
             await bus.close()
 
 
+@IN_PROCESS_TOO
 async def test_registers_are_read_and_written(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (_simulated, bus):
         device = bus.device(0x40)
@@ -96,6 +101,7 @@ def test_a_multiplexer_has_eight_channels(channel):
         I2cBus(I2cSettings()).channel(0x70, channel)
 
 
+@IN_PROCESS_TOO
 async def test_nobody_there_is_told_with_what_it_means(tmp_path):
     async with bus_with(tmp_path) as (_simulated, bus):
         with pytest.raises(DeviceError, match=r"0x40: no acknowledge: nothing answers; its power") as caught:
@@ -105,12 +111,14 @@ async def test_nobody_there_is_told_with_what_it_means(tmp_path):
         assert (counts["i2c_no_acknowledge"], counts["i2c_retries"], counts["i2c_transfers"]) == (2, 1, 2)
 
 
+@IN_PROCESS_TOO
 async def test_a_chip_that_was_busy_is_asked_again(tmp_path):
     async with bus_with(tmp_path, (0x40, Fails(1))) as (_, bus):
         assert await bus.device(0x40).read_byte(0) == 7
         assert bus.counters()["i2c_retries"] == 1
 
 
+@IN_PROCESS_TOO
 async def test_a_stuck_bus_is_a_timeout_and_recovers(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (simulated, bus):
         simulated.obey("stuck on")
@@ -121,8 +129,9 @@ async def test_a_stuck_bus_is_a_timeout_and_recovers(tmp_path):
         assert await bus.device(0x40).read_byte(0) == 0x12
 
 
+@IN_PROCESS_TOO
 async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_most(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout_s=0.1) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout_s=0.5) as (simulated, bus):
         simulated.obey("stretch chip0 30")
         slow = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         with pytest.raises(DeviceError) as caught:
@@ -133,6 +142,7 @@ async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_m
         assert await bus.device(0x40).read_byte(0) == 0x12, "and not a late answer to somebody else"
 
 
+@IN_PROCESS_TOO
 async def test_the_emulator_going_away_is_gone_and_its_absence_not_found(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (simulated, bus):
         assert await bus.device(0x40).read_byte(0) == 0x12
@@ -180,6 +190,7 @@ async def test_a_bus_that_is_not_open_says_so():
         await I2cBus(I2cSettings()).device(0x40).read(1)
 
 
+@IN_PROCESS_TOO
 async def test_an_exchange_is_not_interrupted_and_others_go_on(tmp_path):
     first, second = Recorder(), Recorder()
     async with bus_with(tmp_path, (0x40, first), (0x41, second)) as (_, bus):
@@ -232,13 +243,14 @@ async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_
         assert bus.counters()["i2c_lock_waits"] == 1
 
 
+@pytest.mark.clock("movable")
 async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_it_is_free(tmp_path):
     chip = Recorder()
     async with bus_with(tmp_path, (0x40, chip), timeout_s=1) as (simulated, bus):
         simulated.obey("stretch chip0 0.2")
         abandoned = asyncio.ensure_future(bus.device(0x40).write(b"\x01"))
         while not simulated._busy.locked():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         abandoned.cancel()
         await asyncio.wait((abandoned,))
         probe = FileLock(f"{tmp_path}/bus.lock", make=False)
@@ -258,6 +270,7 @@ async def test_the_least_gap_is_kept(tmp_path):
         await quick.read(1)
 
 
+@IN_PROCESS_TOO
 async def test_the_same_address_behind_two_channels_and_before_them(tmp_path):
     chips = [RegisterChip({0: n}) for n in (1, 2, 3)]
     placed = ((0x40, chips[0], (0x70, 0)), (0x40, chips[1], (0x70, 5)), (0x40, chips[2], (0x71, 5)))
@@ -273,6 +286,7 @@ async def test_the_same_address_behind_two_channels_and_before_them(tmp_path):
         assert [mux.channels for mux in simulated._multiplexers.values()] == [0, 0]
 
 
+@IN_PROCESS_TOO
 async def test_a_scan_finds_everybody_and_writes_to_nobody(tmp_path):
     chips = [Recorder(), Recorder(), Recorder()]
     placed = ((0x18, chips[0]), (0x77, chips[1]), (0x48, chips[2], (0x70, 1)))
@@ -288,7 +302,7 @@ async def test_the_loop_goes_on_while_a_transfer_lasts(tmp_path):
         reading = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         turns = 0
         while not reading.done():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             turns += 1
         assert turns > 5
         assert threading.current_thread() is threading.main_thread()
@@ -298,7 +312,7 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
     release = threading.Event()
 
     class Hangs:
-        def transfer(self, address, messages):
+        async def transfer(self, address, messages):
             release.wait(20)
             return [b"\0"]
 
@@ -306,8 +320,8 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
             pass
 
     monkeypatch.setattr(i2c_owner, "open_adapter", lambda path, timeout_s: Hangs())
-    monkeypatch.setattr(i2c_owner, "_GRACE_S", 0.05)
-    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout_s=0.02, lock_timeout_s=0.2))
+    monkeypatch.setattr(i2c_owner, "_GRACE_S", 0.6)
+    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout_s=0.1, lock_timeout_s=5))
     await bus.open()
     try:
         with pytest.raises(DeviceError, match="did not end within"):
@@ -315,7 +329,7 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
         with pytest.raises(DeviceError, match="has not ended an earlier transfer"):
             await bus.device(0x41).read(1)
         release.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(DeviceError):
                     assert await bus.device(0x41).read(1) == b"\0"
@@ -355,7 +369,7 @@ def test_parts_that_overlap_are_never_held_together_and_everybody_gets_his(wante
         survivors = {n for n, (_, leaves) in enumerate(wanted) if not leaves}
         assert survivors <= set(done)
 
-    asyncio.run(asyncio.wait_for(check(), 2))
+    asyncio.run(asyncio.wait_for(check(), 60))
 
 
 def test_locks_of_two_files_open_exclude_each_other_part_by_part(tmp_path):

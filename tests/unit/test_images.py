@@ -19,10 +19,12 @@ from deployment.images import (
     ImageError,
     Images,
     bake,
+    bill_of_materials,
     build_commands,
     check_emulation,
     choose_builder,
 )
+from iofog_sdk import __version__
 
 BOTH = Images(["gps_receiver"], ["linux/arm64", "linux/arm/v7"], "registry.example.com/iofog", "1.2")
 
@@ -168,3 +170,11 @@ def test_an_image_is_weighed_layer_by_layer(tmp_path: Path) -> None:
     assert [layer.digest for layer in facts.layers] == ["sha256:a", "sha256:b"]
     assert facts.size == 1_000_256
     assert facts.packed < 3_000
+
+
+def test_the_bill_of_materials_has_versions_of_everything(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    bill = json.loads(bill_of_materials("gps_receiver"))
+    versions = {one["name"]: one["version"] for one in (bill["metadata"]["component"], *bill["components"])}
+    assert versions["gps-receiver"] == versions["iofog-sdk"] == __version__
+    assert versions["msgspec"].startswith("0.22.")

@@ -1,6 +1,7 @@
 """The outbox: order, bounds, accounting, and what survives."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import threading
@@ -14,13 +15,15 @@ from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.entry import Entry, StoreError
 from device_bridge.outbox.sqlite_store import Store
 
+SEED = int(os.environ.get("SEED", "0"))
+
 
 def accounted(box: Outbox) -> bool:
     return box.read == box.delivered + box.buffered + box.dropped.total()
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -36,7 +39,7 @@ async def drain(box: Outbox) -> list[bytes]:
     """Delivers everything, as a node that answers at once would."""
     taken = []
     while not box.is_empty:
-        await asyncio.wait_for(box.wait_unsent(), 10)
+        await asyncio.wait_for(box.wait_unsent(), 60)
         entry = box.take()
         if entry is not None:
             taken.append(entry.body)
@@ -136,7 +139,7 @@ async def test_block_device_holds_the_reader_instead_of_dropping(make):
     assert not waiting.done()
     box.take()
     box.acknowledge()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 
@@ -231,7 +234,8 @@ def corrupt(file, seed):
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(SEED, SEED + 40))
 async def test_a_damaged_file_never_keeps_a_service_from_starting(make, tmp_path, seed):
     box = await make(durability="always")
     for n in range(200):
@@ -342,7 +346,7 @@ async def test_a_device_faster_than_the_disk_is_held_back(make, monkeypatch):
     await asyncio.sleep(0)
     assert not waiting.done()
     SlowDisk.allowed.set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert not box.dropped
 
 

@@ -15,7 +15,7 @@ from iofog_sdk import IoMessage
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -121,5 +121,5 @@ async def test_a_message_of_the_node_is_accepted_once_it_is_written(make, disk):
     await until(lambda: box.read == 1 and not box._disk_due.is_set())
     assert not accepting.done()
     disk.allowed.set()
-    await asyncio.wait_for(accepting, 10)
+    await asyncio.wait_for(accepting, 60)
     assert box.is_written

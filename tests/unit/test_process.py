@@ -12,7 +12,7 @@ from device_bridge.runtime import Runtime
 from device_bridge.runtime.pipeline import Pipeline
 from device_bridge.runtime.settings_follower import SettingsFollower
 from device_bridge.settings import SettingsSources
-from iofog_sdk import IoMessage, Link, Receipt
+from iofog_sdk import IoMessage, Link, Receipt, __version__
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -154,7 +154,9 @@ async def test_pages_move_with_the_settings_and_stay_where_they_are_when_they_ca
     async with running(file) as (runtime, link):
         await until(lambda: link.sent)
         assert json.loads(await get(first))["ready"] is True
-        assert "bridge_readings_delivered_total 1\n" in await get(first, "/metrics")
+        metrics = await get(first, "/metrics")
+        assert "bridge_readings_delivered_total 1\n" in metrics
+        assert f'\nbridge_build_info{{version="{__version__}",service="' in metrics
         with socket.socket() as busy:
             busy.bind(("127.0.0.1", second))
             busy.listen()

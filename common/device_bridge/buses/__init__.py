@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .gpio.uapi import LineConfig
     from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
     from .i2c.errors import I2cRetries
+    from .in_process import attached
     from .serial.bus import SerialBus
     from .serial.framed_line import FramedLine
     from .serial.port import Rs485Settings, SerialSettings
@@ -22,6 +23,7 @@ else:
             "gpio.uapi": ("LineConfig",),
             "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
             "i2c.errors": ("I2cRetries",),
+            "in_process": ("attached",),
             "serial.bus": ("SerialBus",),
             "serial.port": ("Rs485Settings", "SerialSettings"),
             "serial.framed_line": ("FramedLine",),
@@ -46,5 +48,6 @@ __all__ = [
     "Rs485Settings",
     "SerialBus",
     "SerialSettings",
+    "attached",
     "number_of",
 ]

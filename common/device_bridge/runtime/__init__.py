@@ -9,6 +9,7 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .cli import run
     from .process import Runtime
+    from .readme import with_tables
     from .supervisor import DeviceState, Supervisor
 else:
     __getattr__ = lazy_exports(
@@ -16,6 +17,7 @@ else:
         {
             "cli": ("run",),
             "process": ("Runtime",),
+            "readme": ("with_tables",),
             "supervisor": ("DeviceState", "Supervisor"),
         },
     )
@@ -25,4 +27,5 @@ __all__ = [
     "Runtime",
     "Supervisor",
     "run",
+    "with_tables",
 ]

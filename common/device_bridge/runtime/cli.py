@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from iofog_sdk import NodeNotFound, connect
+from iofog_sdk import NodeNotFound, __version__, connect
 
 from ..errors import ContractError, SettingsError
 from ..service import DeviceService
@@ -89,6 +89,7 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
     parser.add_argument(
         "--write-readme", type=Path, metavar="FILE", help="bring the tables of a README up to date and exit"
     )
+    parser.add_argument("--version", action="version", version=f"{service_type.name()} {__version__}")
     options = parser.parse_args(arguments)
     if options.schema:
         _print(json_schema(service_type.settings_type) | commands_schema(service_type.commands))

@@ -8,6 +8,7 @@ import msgspec
 
 from iofog_sdk import Link
 
+from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
 from .pipeline import Pipeline
@@ -37,5 +38,6 @@ class HealthServer(HttpServer):
         return Page(200, CONTENT_TYPE, render(self._all_metrics()))
 
     def _all_metrics(self) -> Iterator[Metric]:
+        yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
         yield from self._pipeline.metrics()

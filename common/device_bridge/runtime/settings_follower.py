@@ -77,6 +77,8 @@ class SettingsFollower:
 
     def adopt(self, settings: ServiceSettings) -> None:
         """The device works with these settings, which are in force from now on."""
+        if self.status.in_force not in (None, settings):
+            log.info("new settings applied")
         self.status.adopt(settings)
         if settings is self._proposed:
             self._accept(_DEVICE)
@@ -106,7 +108,6 @@ class SettingsFollower:
             return
         self._accept(_GIVEN)
         if settings != self._proposed:
-            log.info("new settings given")
             self._proposed = settings
             if self.on_settings is not None:
                 self.on_settings(settings)

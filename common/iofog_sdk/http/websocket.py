@@ -1,23 +1,27 @@
 """WebSocket frames (RFC 6455) and opening handshake, for both ends. No I/O.
 
-Own code rather than a library: the Java agent wants unfragmented messages, answers only one kind of ping and
-never echoes a close, so connection objects that insist on the full protocol get in the way; and on small boards
-the frame path is the hot path. Tests hold it against an independent implementation, both ways.
+Not a library: the Java agent needs unfragmented messages, answers one kind of ping only and never echoes a close,
+which libraries that enforce the whole protocol do not allow; and on small boards the frames are the hot path. Tests
+compare it with an independent implementation in both directions.
 """
 
 from __future__ import annotations
 
 import base64
 import enum
-import hashlib
 import os
 from typing import NamedTuple
 
 from ..errors import IoFogError
 
+try:
+    from _sha1 import sha1  # type: ignore[import-not-found]  # hashlib would load OpenSSL for it
+except ImportError:
+    from hashlib import sha1
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFAULT_MAX_PAYLOAD = 16 * 1024 * 1024
-"""Bytes. The agent itself takes up to 2 GiB, which no small node could hold."""
+"""Bytes. The agent accepts up to 2 GiB, more than the memory of a small node."""
 
 
 class Opcode(enum.IntEnum):
@@ -69,7 +73,7 @@ def encode_close(code: int, reason: str = "", *, masked: bool) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames.
+    """Splits a byte stream into frames.
 
     Parameters:
         masked: whether the peer has to mask: true at the server's end.
@@ -115,7 +119,7 @@ class FrameReader:
             size = int.from_bytes(buffer[at : at + width], "big")
             at += width
         if size > self._max_payload:
-            raise WebSocketError(1009, f"frame of {size} bytes, at most {self._max_payload} are taken")
+            raise WebSocketError(1009, f"frame of {size} bytes, at most {self._max_payload} are accepted")
         key_size = 4 if self._masked else 0
         end = at + key_size + size
         if len(buffer) < end:
@@ -136,7 +140,7 @@ def new_key() -> str:
 
 def accept_for(key: str) -> str:
     """The Sec-WebSocket-Accept that answers a key (section 4.2.2)."""
-    digest = hashlib.sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
+    digest = sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
 

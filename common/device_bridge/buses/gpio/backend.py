@@ -20,7 +20,7 @@ from .uapi import LineConfig
 SIMULATED = "sim:"
 """A path that begins so is the UNIX socket of emulated chips."""
 
-_LONGEST_ANSWER_S = 2.0
+_LONGEST_ANSWER_S = 10.0
 _MAX_ANSWER = 1 << 20
 
 
@@ -226,19 +226,34 @@ class _Connection:
         return cls(*await asyncio.open_unix_connection(path))
 
     async def ask(self, *message: object) -> Any:
-        """The answer. Raises OSError with the number that came, or ENODEV when the other side is gone."""
+        """The answer. Cancelling it leaves the exchange to end by itself: its answer is not the next one's.
+
+        Raises OSError with the number that came, or ENODEV when the other side is gone.
+        """
+        await self._turn.acquire()
+        exchange = asyncio.ensure_future(self._exchange(message))
+        exchange.add_done_callback(self._ended)
+        code, result = await asyncio.shield(exchange)
+        if code:
+            raise OSError(code, os.strerror(code))
+        return result
+
+    async def _exchange(self, message: object) -> Any:
         try:
-            async with asyncio.timeout(_LONGEST_ANSWER_S), self._turn:
+            async with asyncio.timeout(_LONGEST_ANSWER_S):
                 self._writer.write(frame(message))
                 length = int.from_bytes(await self._reader.readexactly(4), "big")
                 if length > _MAX_ANSWER:
                     raise ConnectionResetError(errno.ECONNRESET, f"an answer of {length} bytes")
-                code, result = msgspec.msgpack.decode(await self._reader.readexactly(length))
+                return msgspec.msgpack.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
+            self._writer.close()  # what may come later answers nothing that is asked from now on
             raise OSError(errno.ENODEV, f"the emulated chip went away: {error}") from None
-        if code:
-            raise OSError(code, os.strerror(code))
-        return result
+
+    def _ended(self, exchange: asyncio.Future[Any]) -> None:
+        self._turn.release()
+        if not exchange.cancelled():
+            exchange.exception()  # who asked may have left
 
     async def close(self) -> None:
         """Closes it."""

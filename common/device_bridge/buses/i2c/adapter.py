@@ -1,4 +1,4 @@
-"""Ways to an I2C bus: the kernel's i2c-dev through smbus2, or an emulated bus behind a UNIX socket. They block.
+"""Ways to an I2C bus: the kernel's i2c-dev through smbus2, an emulated bus behind a UNIX socket, one in this process.
 
 I2C-bus specification UM10204 (NXP, rev. 7.0) for the bus; the kernel's Documentation/i2c/ (dev-interface.rst,
 fault-codes.rst) for what i2c-dev answers.
@@ -10,18 +10,19 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from ..in_process import SIMULATED, attached_at
+
+T = TypeVar("T")
 Message: TypeAlias = "bytes | int"
 """Bytes to write, or how many to read. Several make one transfer, with repeated starts between them."""
 
 MAX_MESSAGE_BYTES = 8192
 """The most that i2c-dev takes in one message."""
-SIMULATED = "sim:"
-"""A path that begins so is the UNIX socket of an emulated bus."""
 
 _I2C_TIMEOUT = 0x0702
 _I2C_FUNCS = 0x0705
@@ -32,10 +33,13 @@ _GRACE_S = 0.2
 
 
 class I2cAdapter(Protocol):
-    """One bus, used by one thread."""
+    """One bus, used by one thread, or by one task on the event loop."""
 
-    def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
-        """Does one transfer and returns what each read gave. Raises OSError with the kernel's fault codes."""
+    async def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+        """Does one transfer and returns what each read gave. Raises OSError with the kernel's fault codes.
+
+        Blocks instead of awaiting, unless the bus is in this process: see `run_blocking`.
+        """
 
     def close(self) -> None:
         """Gives it back."""
@@ -65,7 +69,7 @@ class KernelAdapter:
             raise
         self._transfer = self._plain if int.from_bytes(functions, "little") & _FUNC_I2C else self._smbus
 
-    def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+    async def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer."""
         return self._transfer(address, messages)
 
@@ -125,7 +129,7 @@ class SimulatedAdapter:
         self._socket: socket.socket | None = None
         self._connect()
 
-    def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+    async def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer."""
         data = msgspec.msgpack.encode([address, messages, self._timeout_s])
         try:
@@ -173,8 +177,58 @@ class SimulatedAdapter:
         return data
 
 
+class InProcessBus(Protocol):
+    """An emulated bus on the event loop of the service that uses it."""
+
+    disconnects: int
+    """How often everybody's connection was dropped so far."""
+
+    async def answer(self, address: int, messages: Sequence[Message], timeout_s: float) -> list[bytes] | int:
+        """What was read, or an error number."""
+
+
+class InProcessAdapter:
+    """An emulated bus in this process: no socket and no thread, so that everything keeps to the event loop's clock.
+
+    Parameters:
+        bus: that answers.
+        timeout_s: how long a transfer may take.
+    """
+
+    def __init__(self, bus: InProcessBus, timeout_s: float) -> None:
+        self._bus, self._timeout_s = bus, timeout_s
+        self._disconnects = bus.disconnects
+
+    async def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+        """Does one transfer."""
+        if self._disconnects != self._bus.disconnects:
+            self._disconnects = self._bus.disconnects
+            raise OSError(errno.ENODEV, "the emulated bus went away: disconnected")
+        answer = await self._bus.answer(address, messages, self._timeout_s)
+        if isinstance(answer, int):
+            raise OSError(answer, os.strerror(answer))
+        return answer
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def run_blocking(work: Coroutine[Any, Any, T]) -> T:
+    """The result of work with an adapter that blocks, outside of any event loop. Raises what the work raises."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        work.close()
+    raise RuntimeError("this work awaits; it belongs on an event loop")
+
+
 def open_adapter(path: str, timeout_s: float) -> I2cAdapter:
     """The bus at a path. Raises OSError."""
+    if (bus := attached_at(path)) is not None:
+        return InProcessAdapter(bus, timeout_s)
     if path.startswith(SIMULATED):
         return SimulatedAdapter(path.removeprefix(SIMULATED), timeout_s)
     return KernelAdapter(path, timeout_s)

@@ -1,23 +1,23 @@
-"""The one owner of an I2C bus in this process: its thread, its locks, retries, and what went wrong in words."""
+"""The one owner of an I2C bus in this process: its worker, its locks, retries, and what went wrong in words."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import queue
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import DeviceError, DeviceErrorKind
-from .adapter import SIMULATED, I2cAdapter, Message, open_adapter
+from ..in_process import SIMULATED, attached_at
+from .adapter import I2cAdapter, Message, open_adapter
 from .errors import FAULTS, UNOPENED, I2cRetries
 from .locks import FileLock, Part, TaskLock
+from .workers import Job, LoopWorker, ThreadWorker
 
 T = TypeVar("T")
 Route = tuple[tuple[int, int], ...]
@@ -28,47 +28,6 @@ _MUX_PART = Part(1 << 60, (1 << 60) + 1)
 WHOLE_BUS = Part(0, 1 << 61)
 _GRACE_S = 1.0
 _LONGEST_LOCK_POLL_S = 0.01
-
-
-class _Thread:
-    """Does blocking calls one after another. A daemon: a call that never returns does not keep the process."""
-
-    def __init__(self, name: str) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def call(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        """The job's result, some time."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def tell(outcome: Callable[[Any], None], value: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(outcome, value)
-
-        def do() -> None:
-            try:
-                result = job()
-            except Exception as error:
-                tell(future.set_exception, error)
-            else:
-                tell(future.set_result, result)
-
-        self._jobs.put(do)
-        future.add_done_callback(lambda done: done.exception())  # who asked may have left
-        return future
-
-    def post(self, job: Callable[[], None]) -> None:
-        """Does the job after those before it; nobody waits for it."""
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-
-    def end(self) -> None:
-        """Ends after the jobs given so far."""
-        self._jobs.put(None)
 
 
 class BusOwner:
@@ -86,7 +45,7 @@ class BusOwner:
         self.users = 0
         self.counts: Counter[str] = Counter()
         self._timeout_s, self._lock_timeout_s, self._lock_file = timeout_s, lock_timeout_s, lock_file
-        self._thread = _Thread(f"i2c {path}")
+        self._worker = ThreadWorker(f"i2c {path}") if attached_at(path) is None else LoopWorker()
         self._turn = asyncio.Lock()
         self._tasks = TaskLock()
         self._adapter: I2cAdapter | None = None
@@ -116,10 +75,9 @@ class BusOwner:
             if self._lock is not None:
                 self._lock.close()
 
-        self._thread.post(close)
-        self._thread.end()
+        self._worker.end(close)
 
-    def _open(self) -> tuple[I2cAdapter, FileLock | None]:
+    async def _open(self) -> tuple[I2cAdapter, FileLock | None]:
         adapter = open_adapter(self.path, self._timeout_s)
         if self._lock_file is None:
             return adapter, None
@@ -134,7 +92,8 @@ class BusOwner:
     @contextlib.asynccontextmanager
     async def holding(self, part: Part) -> AsyncIterator[None]:
         """Holds a part of the bus within the block. Raises DeviceError (busy) when somebody else keeps it."""
-        start = time.monotonic()
+        loop = asyncio.get_running_loop()
+        start = loop.time()
         try:
             async with asyncio.timeout(self._lock_timeout_s):
                 await self._tasks.take(part)
@@ -145,7 +104,7 @@ class BusOwner:
         except BaseException:
             self._tasks.give(part)
             raise
-        self.waited_s += time.monotonic() - start
+        self.waited_s += loop.time() - start
         try:
             yield
         finally:
@@ -167,10 +126,11 @@ class BusOwner:
         if lock is None or lock.take(part):
             return
         self.counts["lock_waits"] += 1
-        deadline = time.monotonic() + self._lock_timeout_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._lock_timeout_s
         pause_s = 0.0005
         while not lock.take(part):
-            if time.monotonic() > deadline:
+            if loop.time() > deadline:
                 raise self._kept("another process")
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - not for secrets
             pause_s = min(pause_s * 2, _LONGEST_LOCK_POLL_S)
@@ -215,8 +175,8 @@ class BusOwner:
     async def _transfer(
         self, route: Route, address: int, messages: Sequence[Message], gap_s: float, whole: bool
     ) -> list[bytes]:
-        device = part_of(route, address).start
-        if gap_s and (rest_s := self._idle_since.get(device, 0.0) + gap_s - time.monotonic()) > 0:
+        loop, device = asyncio.get_running_loop(), part_of(route, address).start
+        if gap_s and (rest_s := self._idle_since.get(device, -gap_s) + gap_s - loop.time()) > 0:
             await asyncio.sleep(rest_s)
         self.counts["transfers"] += 1
         selecting = self.holding(_MUX_PART) if route and not whole else contextlib.nullcontext()
@@ -227,39 +187,40 @@ class BusOwner:
                 return await self._call(lambda: self._timed(address, messages))
         finally:
             if gap_s:
-                self._idle_since[device] = time.monotonic()
+                self._idle_since[device] = loop.time()
 
-    def _timed(self, address: int, messages: Sequence[Message]) -> list[bytes]:
+    async def _timed(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         if self._adapter is None:
             raise OSError(errno.ENODEV, "closed")
         start = time.monotonic()
         try:
-            return self._adapter.transfer(address, messages)
+            return await self._adapter.transfer(address, messages)
         finally:
             self.busy_s += time.monotonic() - start
 
-    def _routed(self, route: Route, address: int, messages: Sequence[Message]) -> list[bytes]:
+    async def _routed(self, route: Route, address: int, messages: Sequence[Message]) -> list[bytes]:
         for mux, channel in route:
-            self._timed(mux, [bytes([1 << channel])])
+            await self._timed(mux, [bytes([1 << channel])])
         try:
-            return self._timed(address, messages)
+            return await self._timed(address, messages)
         finally:
             # No channel stays open: the same address may be in use behind another multiplexer.
             for mux, _ in reversed(route):
                 try:
-                    self._timed(mux, [b"\0"])
+                    await self._timed(mux, [b"\0"])
                 except OSError:
                     self.counts["mux_faults"] += 1
 
-    async def _call(self, job: Callable[[], T]) -> T:
-        """Has the thread do it. Raises DeviceError (timeout) when it does not return in time."""
+    async def _call(self, job: Job[T]) -> T:
+        """Has the worker do it. Raises DeviceError (timeout) when it does not return in time."""
         if self._abandoned is not None and not self._abandoned.done():
             await asyncio.wait((self._abandoned,), timeout=self._timeout_s)
             if not self._abandoned.done():
                 detail = "the kernel has not ended an earlier transfer yet"
                 raise DeviceError(DeviceErrorKind.TIMEOUT, self.path, detail)
         limit_s = self._timeout_s * 4 + _GRACE_S
-        future = self._thread.call(job)
+        future = self._worker.call(job)
+        future.add_done_callback(_retrieve)
         try:
             done, _ = await asyncio.wait((future,), timeout=limit_s)
         except asyncio.CancelledError:
@@ -273,6 +234,11 @@ class BusOwner:
     def name(self, route: Route, address: int) -> str:
         """A device as people know it: `/dev/i2c-1 0x70.3 0x48`."""
         return " ".join([self.path, *(f"0x{mux:02x}.{channel}" for mux, channel in route), f"0x{address:02x}"])
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()  # who asked may have left
 
 
 def part_of(route: Route, address: int) -> Part:

@@ -7,7 +7,8 @@ import contextlib
 import os
 
 from ...errors import DeviceError, DeviceErrorKind
-from .port import OpenPort, Rs485Settings, SerialSettings
+from ..in_process import SIMULATED
+from .port import InProcessPort, OpenPort, Rs485Settings, SerialSettings
 
 __all__ = ["Rs485Settings", "SerialBus", "SerialSettings"]
 
@@ -27,7 +28,7 @@ class SerialBus:
 
     def __init__(self, settings: SerialSettings) -> None:
         self._settings = settings
-        self._port: OpenPort | None = None
+        self._port: OpenPort | InProcessPort | None = None
         self._fd = -1
         self._unread = b""
         self._lost: DeviceError | None = None
@@ -48,6 +49,8 @@ class SerialBus:
             except asyncio.CancelledError:
                 opening.add_done_callback(_close_unwanted)
                 raise
+        elif settings.port.startswith(SIMULATED):
+            self._port = InProcessPort(settings.port)
         else:
             self._port = OpenPort(settings)
         self._fd = self._port.fd

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from ...errors import DeviceError, DeviceErrorKind, SettingsError, permission_hint
 from ...settings.base import Seconds, Settings
+from ..in_process import attached_at
 from .address import find_tty
 
 _URL = re.compile(r"(socket|rfc2217)://(?:\[[0-9a-fA-F:]+\]|[^/:?#@\s]+):\d{1,5}")
@@ -170,6 +171,27 @@ class OpenPort:
         except (OSError, TypeError):
             pass
         _hang_up(end)
+
+
+class InProcessPort:
+    """The service's end of an emulated line in this process. Raises DeviceError (not found) while there is none."""
+
+    def __init__(self, port: str) -> None:
+        line = attached_at(port)
+        try:
+            self.fd: int = -1 if line is None else line.open_service_end()
+        except FileNotFoundError:
+            self.fd = -1
+        if self.fd < 0:
+            detail = "no such line in this process; is it plugged in?"
+            raise DeviceError(DeviceErrorKind.NOT_FOUND, port, detail)
+
+    def discard_output(self) -> None:
+        """There is no buffer of its own."""
+
+    def close(self) -> None:
+        """Closes it."""
+        os.close(self.fd)
 
 
 def _hang_up(end: socket.socket) -> None:

@@ -1,0 +1,50 @@
+"""Every file and table that is generated from the services: written by `make docs`, compared by `make static`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from device_bridge.runtime import with_tables
+
+from .fleet_file import service_type_of
+from .samples import samples
+from .workspace import service_names, with_services
+
+_SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml\.$", re.MULTILINE)
+
+
+def generated(root: Path) -> Iterator[tuple[Path, str]]:
+    """All of them below `root`: path and text."""
+    services = service_names(root)
+    for name, text in samples(services):
+        yield root / "deploy" / name, text
+    for service in services:
+        file = root / "services" / service / "README.md"
+        yield file, with_tables(service_type_of(service), file.read_text())
+    yield root / "README.md", with_services(root, (root / "README.md").read_text())
+
+
+def outdated(root: Path) -> Iterator[Path]:
+    """Those that are not as they would be generated, and manifests of services that are gone."""
+    for file, text in generated(root):
+        if not file.exists() or file.read_text() != text:
+            yield file
+    yield from _left_over(root)
+
+
+def write_generated(root: Path) -> None:
+    """Brings all of them up to date."""
+    for file, text in generated(root):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    for file in _left_over(root):
+        file.unlink()
+
+
+def _left_over(root: Path) -> list[Path]:
+    services = service_names(root)
+    files = sorted(root.glob("deploy/**/*.yaml"))
+    sources = ((file, _SOURCE.search(file.read_text())) for file in files)
+    return [file for file, source in sources if source and source[1] not in services]
