@@ -30,7 +30,7 @@ help: ## list the targets
 	@echo
 	@echo "SERVICE=name is one of: $(SERVICES)" | fold -s -w 78
 
-setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
+setup: $(STAMP) ## prepare .venv (needs only Python 3.11 or newer)
 
 lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
 	@$(BIN)/python common/deployment/workspace.py --before-lock
