@@ -34,6 +34,8 @@ _SLOWEST_DECAY = 0.95
 _FIRST_QUIET_S = 0.5
 """Most seconds of quiet before the first question: an earlier process may have asked."""
 _MAX_HEARD = 4096
+_RESOLUTION_S = 1e-6
+"""Timers of event loops may fire so much too soon."""
 
 
 def _never(_: bytes) -> bool:
@@ -156,7 +158,7 @@ class Exchange:
             same = question.repeatable and owed.question.data == question.data
             if owed.question.device == question.device and not same:
                 until = max(until, owed.expected_until)
-        return max(0.0, until - now)
+        return until - now if until - now > _RESOLUTION_S else 0.0
 
     def patience_s(self, question: Question) -> float:
         """Seconds after which waiting for quiet is given up."""
@@ -220,7 +222,7 @@ class Exchange:
         """How it is with the present question; every other verdict than PENDING ends it."""
         question = self._question
         assert question is not None, "nothing has been asked"  # noqa: S101 - misuse by a programmer
-        if now < self.check_at():
+        if self.check_at() - now > _RESOLUTION_S:
             return Verdict.PENDING
         if self._answer is None:
             self.give_up(now)
