@@ -266,9 +266,11 @@ class Exchange:
         latency = self._answer_at - self._asked_at
         self._slowest_s = max(latency, self._slowest_s * _SLOWEST_DECAY)
         known = self._remember(question)
-        if self._doubted == (question, answer):  # asked twice, answered twice
+        is_confirmed = self._doubted == (question, answer)
+        if is_confirmed:  # asked twice, answered twice
             self._owed = [owed for owed in self._owed if owed.question.data != question.data]
-        elif answer == known.last and question.repeatable:  # it may have been doubled, and the true one still come
+        if is_confirmed or (question.repeatable and answer == known.last):
+            # It may have been doubled, and the true one still come.
             self._quiet_until = max(self._quiet_until, self._asked_at + self._slowest_s)
         for owed in self._owed:
             if owed.question.data == question.data:  # asked more than once: this may be the answer to any of them
@@ -298,8 +300,8 @@ class Exchange:
         self.late += 1
         if not self._is_of_another(owed.question, frame, now):  # else it is doubled, and the owed one still to come
             self._owed.remove(owed)
-        if self._doubted is not None and self._doubted[0].data == owed.question.data and frame != self._doubted[1]:
-            self._doubted = None  # the true answer, after the doubtful one
+        if self._doubted is not None and frame != self._doubted[1]:
+            self._doubted = None  # this may have been the true answer, after the doubtful one
         self._throw_away(frame, now)
         self._answered_at[owed.question.device] = now
         late_s = now - owed.asked_at
