@@ -13,6 +13,8 @@ from .reading import Sample, Value, is_finite
 MAX_TEXT = 1000
 """Characters of a text parameter."""
 _MAX_SHOWN = 60
+_EXACT = 2**53
+"""A larger whole number that comes as floating point may have been another one."""
 _STATES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _NUMBERS: Mapping[float, bool] = {1: True, 0: False}
 
@@ -27,7 +29,9 @@ def _to_number(value: Value) -> float | None:
 
 def _to_integer(value: Value) -> int | None:
     number = _to_number(value)
-    return int(number) if number is not None and int(number) == number else None
+    if number is None or int(number) != number or (isinstance(number, float) and abs(number) > _EXACT):
+        return None
+    return int(number)
 
 
 def _to_text(value: Value) -> str | None:
