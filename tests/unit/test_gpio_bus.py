@@ -116,7 +116,7 @@ async def test_what_the_chip_cannot_do_is_told(tmp_path):
             await lines.set(1)
         assert caught.value.kind is DeviceErrorKind.BUS_FAULT
         world.chips["gpiochip0"].biases = False
-        with pytest.raises(DeviceError, match="cannot do this"):
+        with pytest.raises(DeviceError, match="bias = pull_up: this chip cannot"):
             await bus.request([GpioLine(line="GPIO4")], BOTH._replace(bias="pull_up"))
 
 
