@@ -80,6 +80,23 @@ class EdgeBatch:
         """Time in nanoseconds (CLOCK_MONOTONIC), RISING or FALLING, offset, two numbers."""
         return EVENT.iter_unpack(self.data)
 
+    @property
+    def first_ns(self) -> int:
+        """Time of the first edge, in nanoseconds."""
+        time_ns: int = EVENT.unpack_from(self.data)[0]
+        return time_ns
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the last edge, in nanoseconds."""
+        time_ns: int = EVENT.unpack_from(self.data, len(self.data) - EVENT.size)[0]
+        return time_ns
+
+    def lost_of(self, kind: int) -> int:
+        """How many of the edges that were dropped were of one kind, of a line that tells both: they alternate."""
+        first_kind: int = EVENT.unpack_from(self.data)[1]
+        return (self.lost + (first_kind != kind)) // 2
+
 
 class GpioBus:
     """The GPIO chips of a machine.
@@ -92,6 +109,7 @@ class GpioBus:
         self.settings = settings
         self._backend = backend_of(settings.path)
         self._chips: list[Chip] = []
+        self._warned: set[str] = set()
 
     async def open(self) -> None:
         """Looks at the chips. Raises DeviceError."""
@@ -115,7 +133,8 @@ class GpioBus:
             chip, offset = find_line(self._chips, line.chip, line.line)
         except AddressError as error:
             raise DeviceError(DeviceErrorKind.NOT_FOUND, str(line.line), str(error)) from None
-        if line.chip and line.chip != chip.label:
+        if line.chip and line.chip != chip.label and line.chip not in self._warned:
+            self._warned.add(line.chip)
             log.warning("%s is a number that kernels change; its label %r is not", line.chip, chip.label)
         return chip, offset
 
@@ -158,7 +177,7 @@ class GpioBus:
             return config.options
         less = config
         for option in _OPTIONS:
-            for simpler in (config._replace(**option), less := less._replace(**option)):  # type: ignore[arg-type]
+            for simpler in (config._replace(**option), less := less._replace(**option)):
                 if simpler == config:
                     continue
                 with contextlib.suppress(OSError):
