@@ -87,7 +87,7 @@ class InputLine:
         return [sample for view in views for sample in view.feed(batch, now_ns)]
 
     async def _request(self) -> tuple[GpioLines, Start]:
-        """Takes the line into use, debounced by the kernel; by ourselves where the kernel cannot. Raises DeviceError."""
+        """Takes the line into use, debounced by the kernel or, where it cannot, by the view. Raises DeviceError."""
         first = self._inputs[0]
         lines = [first, second_line(first)] if isinstance(first, Encoder) else [first]
         edges = {one.edges if isinstance(one, Counter) else "both" for one in self._inputs}

@@ -7,8 +7,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from device_bridge import CommandSpec, Interval, Name, Parameter, Quantity, SettingsError
+from device_bridge import (
+    CommandError,
+    CommandSpec,
+    Interval,
+    Name,
+    Parameter,
+    Quantity,
+    Reading,
+    SettingsError,
+    Value,
+)
 from device_bridge.buses import Bias, GpioLine, LineName
+from device_bridge.control import Totals
 
 from .views import ContactView, CounterView, EncoderView, FrequencyView, Start, View
 
@@ -52,7 +63,9 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
 class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
     """Pulses of a meter: total and rate."""
 
-    edges: Annotated[Literal["rising", "falling", "both"], Meta(description="which edges count as a pulse")] = "rising"
+    edges: Annotated[Literal["rising", "falling", "both"], Meta(description="which edges count as a pulse")] = (
+        "rising"
+    )
     per_pulse: Annotated[float, Meta(gt=0, description="what one pulse stands for")] = 1.0
     unit: Annotated[str, Meta(max_length=20, description="of the total (SenML)")] = "count"
     rate_unit: Annotated[str, Meta(max_length=20, description="of the rate")] = "1/s"
@@ -68,6 +81,13 @@ class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
         """The total can be set to what the meter shows."""
         value = Parameter("value", range=(0, self.per_pulse * _MAX_COUNT), unit=self.unit)
         return (CommandSpec(self.name, (value,), "sets the total to what the meter shows"),)
+
+    def set_total(self, value: Value, totals: Totals) -> Reading:
+        """Does what the command says; returns the total as it is then. Raises CommandError."""
+        if isinstance(value, str):
+            raise CommandError(f"{self.name} cannot be set to {value!r}")
+        totals.set(self.name, round(value / self.per_pulse))
+        return self.quantities()[0].good(totals.get(self.name) * self.per_pulse)
 
     def view(self, start: Start) -> View:
         """How it is watched."""
@@ -100,7 +120,9 @@ class Encoder(InputSettings, frozen=True, kw_only=True, tag="encoder"):
     def quantities(self) -> tuple[Quantity, ...]:
         """Position and speed."""
         speed_unit = f"{self.unit}/s" if self.unit else "1/s"
-        return Quantity(self.name, self.unit, description="since the start"), Quantity(f"{self.name}/speed", speed_unit)
+        return Quantity(self.name, self.unit, description="since the start"), Quantity(
+            f"{self.name}/speed", speed_unit
+        )
 
     def view(self, start: Start) -> View:
         """How it is watched."""

@@ -73,11 +73,10 @@ class DigitalInputs(DeviceService[InputsSettings]):
         return merged(line.run for line in self.lines)
 
     async def execute(self, command: Command) -> Result:
-        counter = next((one for one in self.settings.inputs if one.name == command.name), None)
-        if not isinstance(counter, Counter) or not isinstance(command.value, int | float):
+        counters = {one.name: one for one in self.settings.inputs if isinstance(one, Counter)}
+        if command.name not in counters or command.value is None:
             raise CommandError(f"{command.name!r} is no counter; only totals of counters can be set")
-        self.totals.set(counter.name, round(command.value / counter.per_pulse))
-        total = counter.quantities()[0].good(self.totals.get(counter.name) * counter.per_pulse)
+        total = counters[command.name].set_total(command.value, self.totals)
         return Result(ok=True, detail="set", readings=[total])
 
 

@@ -17,7 +17,7 @@ from device_bridge import Command, DeviceError, NodeState, Quality, SettingsErro
 from device_bridge.settings import SettingsStatus
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.service import DigitalOutputs
-from digital_outputs.switchboard import Limits, Switchboard
+from digital_outputs.interlock import Interlock, Limits
 from simulated_devices import SimulatedGpio
 
 from ..movable_clock import now_ns, run
@@ -38,7 +38,7 @@ async def world_of(folder, **chip):
 
 @contextlib.asynccontextmanager
 async def driving(gpio, *outputs, **members):
-    members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": list(outputs), "guard": False} | members
+    members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": list(outputs), "watchdog": False} | members
     async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
         await bridged.sample()
         yield bridged
@@ -56,11 +56,11 @@ async def until(condition):
 
 async def test_a_command_switches_and_is_read_back(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
-        for value in (True, False, 1, 0):
+        for value, state in ((True, 1), (False, 0), (1, 1), (0, 0), ("ON", 1), ("off", 0)):
             result = await tell(bridged, "lamp", value=value)
             assert (result.ok, result.detail) == (True, "done and read back")
-            assert [(r.name, r.value) for r in result.readings] == [("lamp", bool(value))]
-            assert gpio.level("GPIO22") == int(value)
+            assert [(r.name, r.value) for r in result.readings] == [("lamp", bool(state))]
+            assert gpio.level("GPIO22") == state
 
 
 async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
@@ -76,13 +76,15 @@ async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"value": "on"}, "write true or false"),
-        ({"value": 0.5}, "write true or false"),
-        ({}, "`on_s` = None"),
-        ({"value": True, "for": 0}, "`for` = 0 is no number"),
-        ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is no number"),
-        ({"value": True, "times": 3}, "`times` does not belong here"),
-        ({"on_s": 1, "off_s": 1, "times": 1.5}, "no whole number"),
+        ({"value": "perhaps"}, "is not true or false"),
+        ({"value": 0.5}, "is not true or false"),
+        ({}, "write `value`"),
+        ({"on_s": 1}, "write `value`"),
+        ({"value": True, "for": 0}, "`for` = 0 is not a number from 0.01 to 86400"),
+        ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is not"),
+        ({"value": True, "for": float("nan")}, "`for` = nan is not"),
+        ({"value": True, "times": 3}, "write `value`"),
+        ({"on_s": 1, "off_s": 1, "times": 1.5}, "not a whole number"),
         ({"on_s": 1, "off_s": 1, "times": 80_000}, "lasts longer than"),
     ],
 )
@@ -96,7 +98,7 @@ async def test_a_wrong_command_is_refused_and_switches_nothing(parameters, words
 
 async def test_unknown_outputs_are_refused(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
-        assert "lamp, all_safe can be commanded" in (await tell(bridged, "light", value=True)).detail
+        assert "known are lamp, all_safe" in (await tell(bridged, "light", value=True)).detail
 
 
 async def test_a_bounded_time_ends_and_is_told(tmp_path):
@@ -139,7 +141,9 @@ async def test_pwm_has_its_duty_and_frequency(tmp_path):
             assert len(edges) / 2 / (edges[-1][0] - edges[0][0]) == pytest.approx(50, rel=0.1)
             assert (await tell(bridged, "fan", value=1)).ok
             assert gpio.level("GPIO12") == 1
-            assert (await tell(bridged, "fan", value=2)).detail.endswith("write 0 to 1")
+            assert "is not a number from 0 to 1" in (await tell(bridged, "fan", value=2)).detail
+            for value, duty in (("OFF", 0), ("ON", 1), (False, 0), (True, 1)):
+                assert [r.value for r in (await tell(bridged, "fan", value=value)).readings] == [duty]
 
 
 async def test_least_and_longest_times(tmp_path):
@@ -204,7 +208,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
             gpio.chips["gpiochip0"].on_level = look
             running = []
             members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": outputs, "inputs": [contact], "rules": rules}
-            members |= {"guard": False, "hold": 0.001}
+            members |= {"watchdog": False, "node_timeout": 0.001}
 
             async def start():
                 service = DigitalOutputs(settings_of(DigitalOutputs, **members))
@@ -272,13 +276,14 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
 
 
 def test_an_output_that_may_be_on_counts_as_on():
-    board = Switchboard({"a": Limits(group="g"), "b": Limits(group="g")}, 0.0)
-    board.switched("a", True, 1.0)
-    board.doubted("a")
-    board.switched("a", False, 2.0)
-    assert board.objection("b", True, 3.0) == ""
-    board.doubted("a")
-    assert "a is on" in board.objection("b", True, 3.0)
+    interlock = Interlock({"a": Limits(group="g"), "b": Limits(group="g")})
+    assert "a may be on" in interlock.conflict("b"), "nobody has switched it yet"
+    interlock.mark_switched("a", True, 1.0)
+    interlock.mark_uncertain("a")
+    interlock.mark_switched("a", False, 2.0)
+    assert interlock.reason_against("b", True, 3.0) == ""
+    interlock.mark_uncertain("a")
+    assert "a may be on" in interlock.reason_against("b", True, 3.0)
 
 
 async def test_a_short_circuit_is_told(tmp_path):
@@ -293,7 +298,7 @@ async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path
     members = {
         "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
         "rules": [{"reading": "door", "output": "light", "on_when": True}],
-        "hold": 0.1,
+        "node_timeout": 0.1,
     }
     async with (
         world_of(tmp_path) as gpio,
@@ -332,7 +337,7 @@ async def test_settings_that_are_refused_bring_the_safe_state(tmp_path):
         await tell(bridged, "lamp", value=True)
         bridged.settings.refuse("given", "outputs: is missing")
         await until(lambda: gpio.level("GPIO22") == 0)
-        assert "until settings are good again" in (await tell(bridged, "lamp", value=True)).detail
+        assert "outputs stay in their safe state" in (await tell(bridged, "lamp", value=True)).detail
         bridged.settings.clear("given")
         assert (await tell(bridged, "lamp", value=True)).ok
 
@@ -341,14 +346,16 @@ async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         await tell(bridged, "lamp", value=True)
         gpio.disconnect()
-        await until(lambda: bridged.bridge.failures)
+        assert (await bridged.sample())["lamp"].quality is Quality.BAD
         await until(lambda: gpio.level("GPIO22") == 0)
+        assert (await bridged.sample())["lamp"].value is False
+        assert (await tell(bridged, "lamp", value=True)).ok
 
 
 @contextlib.asynccontextmanager
 async def service_process(gpio, **members):
     """The service as a process, whose lamp is on because a contact is."""
-    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "hold": 0} | members
+    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "node_timeout": 0} | members
     told |= {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}]}
     told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]}
     gpio.drive("GPIO4", 1)
@@ -378,7 +385,7 @@ async def test_a_killed_service_leaves_its_outputs_safe(tmp_path):
 
 @pytest.mark.clock("real")
 async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path):
-    async with world_of(tmp_path) as gpio, service_process(gpio, guard=False) as process:
+    async with world_of(tmp_path) as gpio, service_process(gpio, watchdog=False) as process:
         process.send_signal(signal.SIGKILL)
         await until(lambda: gpio.chips["gpiochip0"].lines[22].request is None)
         assert gpio.level("GPIO22") == 1, "else the test above could not fail"
@@ -410,14 +417,14 @@ async def test_an_orderly_end_leaves_outputs_safe_and_no_process(tmp_path):
 )
 def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
-        DigitalOutputs(settings_of(DigitalOutputs, **members))
+        DigitalOutputs.check_settings(settings_of(DigitalOutputs, **members))
     assert field in caught.value.field
 
 
 async def test_the_emulated_world_obeys(tmp_path):
     async with world_of(tmp_path) as gpio:
         wire(gpio)
-        members = settings_for(gpio) | {"guard": False, "report_interval": 60}
+        members = settings_for(gpio) | {"watchdog": False, "report_interval": 60}
         async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
             await bridged.sample()
             assert (await tell(bridged, "relay", value=True)).ok

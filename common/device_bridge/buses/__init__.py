@@ -19,7 +19,16 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "gpio.bus": ("Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings", "LineName"),
+            "gpio.bus": (
+                "Bias",
+                "Drive",
+                "EdgeBatch",
+                "GpioBus",
+                "GpioLine",
+                "GpioLines",
+                "GpioSettings",
+                "LineName",
+            ),
             "gpio.uapi": ("LineConfig",),
             "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
             "i2c.errors": ("I2cRetries",),

@@ -34,6 +34,10 @@ class ChangeReporter:
         self._sent.update((reading.name, reading) for reading in selected)
         return selected
 
+    def note(self, readings: Sequence[Reading]) -> None:
+        """Takes note of readings that have been sent otherwise, as the result of a command."""
+        self._sent.update((reading.name, reading) for reading in readings)
+
     def seconds_left(self, now: float) -> float:
         """Until all are sent again."""
         return max(0.0, self._all_at - now)

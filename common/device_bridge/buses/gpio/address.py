@@ -129,7 +129,9 @@ def _chips_called(chips: Sequence[Chip], wanted: str) -> list[Chip]:
         found = [chip for chip in chips if getattr(chip, attribute) == wanted]
         if found:
             return found
-    if found := [chip for chip in chips if any(wanted in (alias, alias.rpartition("/")[2]) for alias in chip.aliases)]:
+    if found := [
+        chip for chip in chips if any(wanted in (alias, alias.rpartition("/")[2]) for alias in chip.aliases)
+    ]:
         return found
     known = ", ".join(f"{chip.label} ({chip.name})" for chip in chips) or "none at all"
     raise AddressError(f"no GPIO chip is called {wanted!r}; there are {known}")
@@ -143,9 +145,7 @@ def _by_offset(candidates: Sequence[Chip], chip: str, offset: int) -> tuple[Chip
         raise AddressError(f"line {offset} of which chip? Name it by its label, or the line by its name.{hint}")
     if len(candidates) > 1:
         names = [found.name for found in candidates]
-        raise AddressError(
-            f"several chips are labelled {chip!r}: {', '.join(names)}; name the line by its name"
-        )
+        raise AddressError(f"several chips are labelled {chip!r}: {', '.join(names)}; name the line by its name")
     if offset >= len(candidates[0].lines):
         raise AddressError(f"{chip} has {len(candidates[0].lines)} lines, from 0; {offset} is none")
     return candidates[0], offset

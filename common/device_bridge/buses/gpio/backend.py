@@ -39,7 +39,7 @@ class LineRequest(Protocol):
         """Sets the outputs of the mask."""
 
     def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
-        """What another process that holds the same lines does to set them: file descriptor, ioctl (0: write), bytes."""
+        """How another holder of the lines sets them: file descriptor, ioctl (0: write), bytes."""
 
     async def close(self) -> None:
         """Gives the lines back."""
