@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
 from device_bridge.settings import SettingsStatus
 from digital_outputs.emulator import LINES, settings_for, wire
-from digital_outputs.service import DigitalOutputs
 from digital_outputs.interlock import Interlock, Limits
+from digital_outputs.service import DigitalOutputs
 from simulated_devices import SimulatedGpio
 
 from ..movable_clock import now_ns, run

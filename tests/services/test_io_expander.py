@@ -106,21 +106,22 @@ async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chi
 async def test_a_command_switches_and_is_read_back(chip, tmp_path):
     async with expander(tmp_path, chip) as (_, bridged, emulated):
         await bridged.sample()
-        for value, level in ((True, 1), (0, 0), (1, 1), (False, 0)):
+        for value, level in ((True, 1), (0, 0), (1, 1), (False, 0), ("ON", 1), ("off", 0)):
             result = await bridged.bridge.execute(Command(name="pump", parameters={"value": value}))
             assert (result.ok, result.detail) == (True, "switched and read back")
-            assert [(r.name, r.value) for r in result.readings] == [("pump", bool(value))]
+            assert [(r.name, r.value) for r in result.readings] == [("pump", bool(level))]
             assert emulated.levels >> (len(EXPANDERS[chip].lines) - 1) == level
-            assert values(await bridged.sample()) == {"pump": bool(value)}
+            assert values(await bridged.sample()) == {"pump": bool(level)}
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [
-        ("door", {"value": True}, "'door' is no output; pump can be switched"),
-        ("pump", {"value": "on"}, "write true or false"),
-        ("pump", {"value": 2}, "write true or false"),
-        ("pump", {}, "write true or false"),
+        ("door", {"value": True}, "known are pump"),
+        ("pump", {"value": "perhaps"}, "is not true or false"),
+        ("pump", {"value": 2}, "is not true or false"),
+        ("pump", {"value": float("nan")}, "is not true or false"),
+        ("pump", {}, "needs `value`"),
         ("pump", {"value": True, "for": 3}, "`for` is unknown"),
     ],
 )
@@ -162,7 +163,7 @@ async def test_outputs_are_safe_from_the_first_instant_and_at_the_end(tmp_path, 
 
 
 async def test_outputs_can_be_kept_at_the_end(tmp_path):
-    async with expander(tmp_path, at_end="keep") as (_, bridged, emulated):
+    async with expander(tmp_path, on_stop="keep") as (_, bridged, emulated):
         await bridged.sample()
         await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
     assert emulated.levels >> 15 & 1
@@ -235,7 +236,7 @@ async def test_ending_without_the_chip_is_logged(tmp_path, caplog):
 )
 def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
-        IoExpander(settings_of(IoExpander, **members))
+        IoExpander.check_settings(settings_of(IoExpander, **members))
     assert field in caught.value.field
 
 
