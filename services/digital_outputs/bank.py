@@ -43,8 +43,9 @@ class OutputBank:
         self.guard = SafeStateGuard()
         self._guarded: list[int] = []
         self.changed = asyncio.Event()
-        """Set when an output has been switched by itself, or is read back otherwise than it was switched."""
-        self.outputs = {one.name: Output(one, bus, self._interlock, self.changed.set) for one in settings.outputs}
+        self.changed_names: set[str] = set()
+        """Outputs that have been switched by themselves, or are read back otherwise than they were switched."""
+        self.outputs = {one.name: Output(one, bus, self._interlock, self.note_change) for one in settings.outputs}
         self.trips = 0
         """How often an output was brought into its safe state because it must not stay as it was."""
 
@@ -70,7 +71,19 @@ class OutputBank:
         names = list(names)
         self.trips += len(names)
         await self.make_safe(names)
+        for name in names:
+            self.note_change(name)
+
+    def note_change(self, name: str) -> None:
+        """The state of an output is to be reported."""
+        self.changed_names.add(name)
         self.changed.set()
+
+    def take_changed(self) -> set[str]:
+        """Outputs whose state is to be reported; they are then taken as reported."""
+        names, self.changed_names = self.changed_names, set()
+        self.changed.clear()
+        return names
 
     async def open(self, totals: Totals) -> None:
         """Takes lines into use, in their safe state, or as they were kept. What fails is tried again later.
@@ -119,13 +132,13 @@ class OutputBank:
             if output.is_pending or not output.is_open:
                 await self._bring(output, output.settings.safe, if_pending=True)
                 await self._protect()
-                self.changed.set()
+                self.note_change(output.name)
             elif loop.time() >= read_at:
                 read_at = loop.time() + _READ_BACK_S
                 reason = output.reading.reason
                 await self._attempt(output, output.read_back)
                 if output.reading.reason != reason:
-                    self.changed.set()
+                    self.note_change(output.name)
 
     def overdue(self) -> list[str]:
         """Outputs that have been on for longer than they may."""
@@ -153,6 +166,7 @@ class OutputBank:
 
         for reading in await output.member.attempt(acting, attempts=2, fatal=()):
             output.reading = reading
+            self.note_change(output.name)
         return not output.member.is_failing
 
     async def _protect(self) -> None:

@@ -61,7 +61,7 @@ class RuleFollower:
             except (CommandError, DeviceError) as error:
                 log.debug("a rule has to wait: %s", error)
                 return False
-            self._bank.changed.set()
+            self._bank.note_change(output.name)
             if self._waiting.get(output.name) is wanted:
                 self._waiting.pop(output.name, None)
             return True

@@ -25,11 +25,11 @@ class Output:
         settings: its own.
         bus: where its line is.
         interlock: what it may do.
-        changed: called when it has been switched by itself: by a pattern, at the end of a time.
+        changed: called with its name when it has been switched by itself: by a pattern, at the end of a time.
     """
 
     def __init__(
-        self, settings: OutputSettings, bus: GpioBus, interlock: Interlock, changed: Callable[[], None]
+        self, settings: OutputSettings, bus: GpioBus, interlock: Interlock, changed: Callable[[str], None]
     ) -> None:
         self.settings, self.name = settings, settings.name
         self.member = Member(settings.name, [settings.quantity], retry_s=0.25, max_retry_s=5.0)
@@ -210,7 +210,7 @@ class Output:
             log.error("%s: %s", self.name, error)
         finally:
             self._interlock.reserve(self.name, False)
-        self._changed()
+        self._changed(self.name)
 
     async def _stop(self) -> None:
         """Breaks off what it is doing over time; how it is to be then has to be said."""

@@ -66,7 +66,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
     async def _report(self, put: Put) -> None:
         """Reports all states at first and from time to time, and each that has changed by itself."""
         while True:
-            self.bank.changed.clear()
+            self.reporter.forget(self.bank.take_changed())
             now = asyncio.get_running_loop().time()
             if changes := self.reporter.select(self.bank.readings(), now):
                 await put(changes)
@@ -96,7 +96,6 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
             self.follower.forget(output.name)
             await output.execute(command.parameters)
             readings = [await output.read_back()]
-        self.reporter.note(readings)
         reason = "; ".join(reading.reason for reading in readings if reading.reason)
         return Result(ok=not reason, detail=reason or "done and read back", readings=readings)
 

@@ -355,9 +355,10 @@ async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
 @contextlib.asynccontextmanager
 async def service_process(gpio, **members):
     """The service as a process, whose lamp is on because a contact is."""
-    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "node_timeout": 0} | members
+    is_running = members.pop("until", lambda: gpio.level("GPIO22") == 1)
+    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "node_timeout": 0}
     told |= {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}]}
-    told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]}
+    told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]} | members
     gpio.drive("GPIO4", 1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "digital_outputs"),
@@ -368,7 +369,7 @@ async def service_process(gpio, **members):
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: gpio.level("GPIO22") == 1)
+        await until(is_running)
         yield process
     finally:
         if process.returncode is None:

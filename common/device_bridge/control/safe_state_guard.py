@@ -98,6 +98,7 @@ class SafeStateGuard:
 
     async def keep_running(self) -> None:
         """Starts the process again when it has died, until cancelled."""
+        early = 0
         while True:
             self._changed.clear()
             process = self._process
@@ -116,7 +117,8 @@ class SafeStateGuard:
                 continue  # another one does its work
             self.restarts += 1
             log.error("the watchdog process has died (status %s) and is started again", process.returncode)
-            if asyncio.get_running_loop().time() - self._started_at < _STEADY_S:
+            early = early + 1 if asyncio.get_running_loop().time() - self._started_at < _STEADY_S else 0
+            if early > 1:
                 self.problem = "the watchdog process dies as soon as it is started"
                 await asyncio.sleep(_RETRY_S)
             await self._restart(process)
