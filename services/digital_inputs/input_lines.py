@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Hashable, Sequence
 
 from device_bridge import DeviceError, DeviceErrorKind, Sample
@@ -20,6 +19,7 @@ log = logging.getLogger("digital_inputs")
 _LOOK_NS = 1_000_000_000
 """A line without edges is looked at so often, should one have been missed."""
 _MAX_RETRY_S = 30.0
+_SHORTEST_S = 1e-5
 
 
 class InputLine:
@@ -47,20 +47,20 @@ class InputLine:
         looked_ns = start.now_ns
         try:
             while True:
-                now_ns = time.monotonic_ns()
+                now_ns = _now_ns()
                 for view in views:
                     if sample := view.report(now_ns):
                         await put(sample)
                 until_ns = min(looked_ns + _LOOK_NS, *(view.due_ns for view in views))
-                batch = await _read(lines, (until_ns - time.monotonic_ns()) / 1e9)
+                batch = await _read(lines, (until_ns - _now_ns()) / 1e9)
                 for sample in self._feed(views, batch):
                     await put(sample)
                 lost = batch is not None and batch.lost > 0
                 if batch is not None and not lost:
-                    looked_ns = time.monotonic_ns()
-                elif lost or time.monotonic_ns() >= looked_ns + _LOOK_NS:
+                    looked_ns = _now_ns()
+                elif lost or _now_ns() >= looked_ns + _LOOK_NS:
                     values = await lines.get()
-                    looked_ns = time.monotonic_ns()
+                    looked_ns = _now_ns()
                     if (batch := lines.pending()) is None:
                         for view in views:
                             view.look(values, looked_ns, lost=lost)
@@ -83,7 +83,7 @@ class InputLine:
         counters["lost_edges"] += batch.lost
         if batch.lost:
             log.warning("%s: %d edges came faster than they were read", self.member.label, batch.lost)
-        now_ns = time.monotonic_ns()
+        now_ns = _now_ns()
         return [sample for view in views for sample in view.feed(batch, now_ns)]
 
     async def _request(self) -> tuple[GpioLines, Start]:
@@ -111,7 +111,7 @@ class InputLine:
             await taken.close()
             raise
         both = config.rising and config.falling
-        return taken, Start(values, time.monotonic_ns(), self._totals, taken.offsets[0], both, settle_s)
+        return taken, Start(values, _now_ns(), self._totals, taken.offsets[0], both, settle_s)
 
 
 def input_lines(inputs: Sequence[AnyInput], bus: GpioBus, totals: Totals) -> list[InputLine]:
@@ -132,10 +132,14 @@ def line_text(line: GpioLine) -> Hashable:
     return line.chip, str(line.line).casefold()
 
 
+def _now_ns() -> int:
+    return round(asyncio.get_running_loop().time() * 1e9)
+
+
 async def _read(lines: GpioLines, within_s: float) -> EdgeBatch | None:
     """Edges, or None when none come in time. Raises DeviceError."""
     try:
-        async with asyncio.timeout(max(within_s, 0.0)):
+        async with asyncio.timeout(max(within_s, _SHORTEST_S)):
             return await lines.read()
     except TimeoutError:
         return None

@@ -17,6 +17,10 @@ from digital_outputs.service import DigitalOutputs
 from .serving import bridging, settings_of
 from .test_digital_outputs import LAMP, SHUTTER, driving, service_process, tell, until, world_of
 
+pytestmark = pytest.mark.clock("movable")
+REAL = pytest.mark.clock("real")
+"""For what starts processes."""
+
 
 def failing(gpio, line, number=errno.EIO):
     """Has the emulated chip refuse to switch a line; returns what ends that."""
@@ -36,6 +40,7 @@ INTERLOCKED = [
 ]
 
 
+@REAL
 async def test_a_killed_service_never_has_two_of_a_group_on(tmp_path):
     async with world_of(tmp_path) as gpio:
         worst = []
@@ -107,6 +112,7 @@ async def test_a_command_that_is_given_up_takes_no_time_limit_away(tmp_path):
         await until(lambda: gpio.level("GPIO22") == 0)
 
 
+@REAL
 async def test_nothing_goes_on_once_closing_has_begun(tmp_path):
     members = {
         "outputs": [LAMP, *SHUTTER],
@@ -161,6 +167,7 @@ async def _storm(bridged):
         await asyncio.sleep(0.002)
 
 
+@REAL
 async def test_a_watchdog_that_dies_is_reported_and_started_again(tmp_path, caplog):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP, watchdog=True) as bridged:
         guard = bridged.bridge._service.bank.guard
@@ -173,6 +180,7 @@ async def test_a_watchdog_that_dies_is_reported_and_started_again(tmp_path, capl
         assert (await tell(bridged, "lamp", value=True)).ok
 
 
+@REAL
 async def test_without_a_watchdog_process_outputs_go_safe_and_stay_so(tmp_path, monkeypatch):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP, watchdog=True) as bridged:
         guard = bridged.bridge._service.bank.guard
@@ -192,6 +200,7 @@ async def test_without_a_watchdog_process_outputs_go_safe_and_stay_so(tmp_path, 
                 await asyncio.sleep(0.05)
 
 
+@REAL
 async def test_service_and_watchdog_killed_one_after_the_other(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
