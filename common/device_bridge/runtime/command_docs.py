@@ -37,7 +37,7 @@ def _command_schema(spec: CommandSpec) -> dict[str, Any]:
 
 
 def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string" if parameter.kind == "text" else parameter.kind}
+    schema: dict[str, Any] = {"type": {"text": "string", "level": "number"}.get(parameter.kind, parameter.kind)}
     if parameter.range:
         schema["minimum"], schema["maximum"] = parameter.range
     if parameter.choices:
