@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from device_bridge import CommandError, DeviceError, Sample
@@ -27,6 +28,7 @@ class RuleFollower:
         self._decided: dict[str, bool | None] = {}
         """What rules last said of their outputs; None: the safe state."""
         self._waiting: dict[str, bool | None] = {}
+        self._turn = asyncio.Lock()
 
     def feed(self, sample: Sample) -> None:
         """Has rules judge readings."""
@@ -43,9 +45,11 @@ class RuleFollower:
 
     async def follow(self) -> None:
         """Does what may be done now."""
-        waiting = dict(self._waiting)
-        if not waiting:
-            return
+        async with self._turn:
+            if self._waiting:
+                await self._follow(dict(self._waiting))
+
+    async def _follow(self, waiting: dict[str, bool | None]) -> None:
         safe = {name: self._bank.outputs[name].settings.safe for name in waiting}
 
         async def act(output: Output, on: bool) -> bool:

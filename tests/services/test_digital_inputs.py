@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Command, Quality, SettingsError
+from device_bridge.buses import LineConfig
 from device_bridge.control import Totals
 from digital_inputs.edges import DutyMeter, Quadrature, RateMeter
 from digital_inputs.emulator import PI_LINES, World, settings_for
@@ -51,6 +52,18 @@ async def tell(bridged, name, **parameters):
     return await bridged.bridge.execute(Command(name=name, parameters=parameters))
 
 
+def without_debounce(chip):
+    """Has a chip refuse to debounce."""
+    request = chip.request
+
+    def refuse(offsets, config, events, consumer):
+        if config["debounce_us"]:
+            raise OSError(22, "no debounce here")
+        return request(offsets, config, events, consumer)
+
+    chip.request = refuse
+
+
 CONTACT = {"kind": "contact", "name": "door", "line": "GPIO17"}
 
 
@@ -91,14 +104,7 @@ async def test_a_bouncing_contact_changes_once(tmp_path, by):
     async with world_of(tmp_path) as gpio:
         chip = gpio.chips["gpiochip0"]
         if by == "software":
-            request = chip.request
-
-            def without_debounce(offsets, config, events, consumer):
-                if config["debounce_us"]:
-                    raise OSError(22, "no debounce here")
-                return request(offsets, config, events, consumer)
-
-            chip.request = without_debounce
+            without_debounce(chip)
         world = World(gpio)
         async with watching(gpio, CONTACT | {"debounce": 0.03}) as bridged:
             assert (await bridged.sample())["door"].value is False
@@ -154,7 +160,7 @@ async def test_units_of_a_counter_and_its_total_after_a_restart(tmp_path):
             async with watching(gpio, counter, totals=totals) as bridged:
                 await bridged.sample()
                 gpio.pulses("GPIO22", 200, 10)
-                found = await bridged.sample(lambda found: found["water"].value == pytest.approx(total))
+                found = await bridged.sample(lambda found, total=total: found["water"].value == pytest.approx(total))
                 assert found["water/rate"].value == pytest.approx(0.2 * 1000)
                 assert (found["water"].unit, found["water/rate"].unit) == ("m3", "l/s")
             totals.save()
@@ -171,6 +177,177 @@ async def test_pulses_that_came_before_the_end_are_counted(tmp_path):
                 gpio.drive("GPIO22", 0)
             await asyncio.sleep(0)  # they are sent, and not read yet
     assert totals.get("water") == 10
+
+
+def held(gpio, line, consumer):
+    """Somebody else uses a line; returns the request, to be released."""
+    chip = gpio.chips["gpiochip0"]
+    return chip.request([chip.offset(line)], LineConfig()._asdict(), 16, consumer)
+
+
+async def test_a_misspelt_line_beside_a_counter_costs_no_pulse(tmp_path, caplog):
+    counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.5}
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT | {"line": "GPI017"}, counter) as bridged:
+        bad = await bridged.sample(lambda found: "door" in found)
+        assert bad["door"].quality is Quality.BAD
+        assert "did you mean GPIO17" in bad["door"].reason
+        await gpio.pulses("GPIO22", 10, 100)
+        found = await bridged.sample(lambda found: "flow" in found and found["flow"].value >= 100)
+        assert found["flow"].value == 100
+        assert caplog.text.count("GPI017") == 1
+        assert bridged.bridge.failures == 0
+
+
+async def test_a_busy_line_is_reported_once_tried_less_and_less_often_and_comes_back(tmp_path):
+    async with world_of(tmp_path) as gpio:
+        w1 = held(gpio, "GPIO4", "w1-gpio")
+        busy = {"kind": "contact", "name": "busy", "line": "GPIO4"}
+        async with watching(gpio, CONTACT | {"heartbeat": 60}, busy) as bridged:
+            reported = 0
+            for _ in range(6):  # five minutes of the other's heartbeat
+                found = await bridged.sample()
+                reported += "busy" in found
+                assert "busy" not in found or "in use by w1-gpio" in found["busy"].reason
+            assert reported == 1
+            assert metric(bridged, "failures", "busy") < 20
+            w1.release()
+            found = await bridged.sample(lambda found: "busy" in found)
+            assert (found["busy"].value, found["busy"].quality) == (False, Quality.GOOD)
+
+
+async def test_a_line_that_is_lost_and_comes_again_fails_alone(tmp_path):
+    signal = {"kind": "frequency", "name": "fan", "line": "OTHER"}
+    async with world_of(tmp_path) as gpio:
+        gpio.add("pca9539", ["OTHER"])
+        async with watching(gpio, CONTACT | {"heartbeat": 0.5}, signal) as bridged:
+            await bridged.sample(lambda found: "fan/duty" in found)
+            request = gpio.chips["gpiochip1"].lines[0].request
+            request.release()  # its events end, as when this chip alone is unplugged
+            lost = await bridged.sample(lambda found: "fan" in found)
+            assert lost["fan"].quality is Quality.BAD
+            assert (await bridged.sample(lambda found: "door" in found))["door"].quality is Quality.GOOD
+            await bridged.sample(lambda found: "fan/duty" in found)
+
+
+@pytest.mark.parametrize(("edges", "total"), [("rising", 10), ("falling", 10), ("both", 20)])
+async def test_a_counter_counts_the_edges_it_is_told_to(tmp_path, edges, total):
+    counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.5, "edges": edges}
+    async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
+        await bridged.sample()
+        await gpio.pulses("GPIO22", 10, 10)
+        found = await bridged.sample(lambda found: found["flow"].value >= total)
+        assert found["flow"].value == total
+        await bridged.sample()
+        found = await bridged.sample()
+        assert found["flow"].value == total
+
+
+async def test_a_total_is_set_to_what_the_meter_shows_and_kept(tmp_path):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.5}
+    counter |= {"per_pulse": 0.001, "unit": "m3"}
+    totals = Totals(tmp_path / "totals.json")
+    async with world_of(tmp_path) as gpio, watching(gpio, counter, CONTACT, totals=totals) as bridged:
+        await bridged.sample()
+        result = await tell(bridged, "water", value=1234.567)
+        assert (result.ok, [(r.name, r.value, r.unit) for r in result.readings]) == (
+            True,
+            [("water", 1234.567, "m3")],
+        )
+        await gpio.pulses("GPIO22", 10, 3)
+        found = await bridged.sample(lambda found: "water" in found and found["water"].value > 1234.5695)
+        assert found["water"].value == pytest.approx(1234.57)
+        for name, value, words in (
+            ("water", -1, "is not a number from 0"),
+            ("water", float("inf"), "is not a number"),
+            ("water", "x", "is not a number"),
+            ("door", 1, "known are water"),
+        ):
+            refused = await tell(bridged, name, value=value)
+            assert (refused.ok, words in refused.detail) == (False, True), refused.detail
+    totals.save()
+    assert Totals(tmp_path / "totals.json").get("water") == 1_234_570
+
+
+async def test_a_command_where_nothing_can_be_set_is_answered(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
+        await bridged.sample()
+        result = await tell(bridged, "door", value=1)
+        assert (result.ok, "'door' is no counter" in result.detail) == (False, True)
+
+
+@pytest.mark.parametrize("lines", [("GPIO22", "gpio22"), ("GPIO22", "22"), ("BOARD15", 22)])
+async def test_two_views_of_one_line(tmp_path, lines):
+    chip = {"chip": "pinctrl-bcm2711"}
+    inputs = [
+        {"kind": "counter", "name": "turns", "line": lines[0], "interval": 0.5} | chip,
+        {"kind": "frequency", "name": "speed", "line": lines[1], "interval": 0.5} | chip,
+        {"kind": "contact", "name": "blade", "line": lines[0]} | chip,
+    ]
+    async with world_of(tmp_path) as gpio, watching(gpio, *inputs) as bridged:
+        await bridged.sample()
+        await gpio.pulses("GPIO22", 50, 100)
+        speed = await bridged.sample(lambda found: "speed" in found)
+        assert speed["speed"].value == pytest.approx(50, rel=0.01)
+        turns = await bridged.sample(lambda found: "turns" in found and found["turns"].value >= 100)
+        assert turns["turns"].value == 100
+        assert metric(bridged, "edges", "turns+speed+blade") == 200
+
+
+async def test_two_views_of_one_line_lose_no_pulse_in_an_overflow(tmp_path):
+    inputs = [
+        {"kind": "counter", "name": "turns", "line": "GPIO22", "interval": 0.5},
+        {"kind": "frequency", "name": "speed", "line": "GPIO22", "interval": 0.5},
+    ]
+    async with world_of(tmp_path) as gpio, watching(gpio, *inputs) as bridged:
+        await bridged.sample()
+        for n in range(5000):  # while nobody can read, 1000 a second
+            gpio.drive("GPIO22", 1, now_ns() + n * S // 1000)
+            gpio.drive("GPIO22", 0, now_ns() + n * S // 1000 + S // 2000)
+        await asyncio.sleep(5)
+        speed = await bridged.sample(lambda found: "speed" in found)
+        assert speed["speed"].value == pytest.approx(1000, rel=0.01)
+        turns = await bridged.sample(lambda found: "turns" in found and found["turns"].value >= 4999)
+        gpio.drive("GPIO22", 1)
+        turns = await bridged.sample(lambda found: "turns" in found and found["turns"].value > turns["turns"].value)
+        assert turns["turns"].value == 5001
+
+
+@pytest.mark.parametrize("by", ["kernel", "software"])
+async def test_debouncing_for_minutes(tmp_path, by):
+    async with world_of(tmp_path) as gpio:
+        if by == "software":
+            without_debounce(gpio.chips["gpiochip0"])
+        async with watching(gpio, CONTACT | {"debounce": 120, "heartbeat": 50_000}) as bridged:
+            await bridged.sample()
+            gpio.drive("GPIO17", 1)
+            await asyncio.sleep(100)
+            gpio.drive("GPIO17", 0)  # a float switch in waves
+            await asyncio.sleep(200)
+            assert bridged.samples.empty()
+            began = now_ns()
+            gpio.drive("GPIO17", 1)
+            assert (await bridged.sample())["door"].value is True
+            assert 120 <= (now_ns() - began) / S < 121.5
+
+
+async def test_what_is_not_known_yet_is_not_sent(tmp_path):
+    inputs = [
+        {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 1},
+        {"kind": "frequency", "name": "fan", "line": "GPIO5", "interval": 1},
+        {"kind": "encoder", "name": "axis", "line": "GPIO23", "line_b": "GPIO24", "interval": 1},
+    ]
+    async with world_of(tmp_path) as gpio, watching(gpio, *inputs) as bridged:
+        for line in ("GPIO22", "GPIO5"):
+            gpio.pulses(line, 200, 2000)
+        rates = {"flow/rate": [], "fan": []}
+        for _ in range(20):
+            for name, reading in (await bridged.sample()).items():
+                if name in rates:
+                    rates[name].append(reading.value)
+                assert name != "axis/speed" or reading.value == 0.0
+        for values in rates.values():
+            assert values, "known after a second"
+            assert all(value == pytest.approx(200, rel=0.02) for value in values)
 
 
 def test_totals_that_cannot_be_read_are_kept_aside(tmp_path, caplog):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from device_bridge import Command, CommandError, Quality
+from device_bridge.buses import LineConfig
 from device_bridge.control import Totals
 from digital_outputs.service import DigitalOutputs
 
@@ -218,9 +219,7 @@ async def test_service_and_watchdog_killed_one_after_the_other(tmp_path):
 async def test_a_busy_output_costs_the_others_nothing(tmp_path, caplog):
     async with world_of(tmp_path) as gpio:
         chip = gpio.chips["gpiochip0"]
-        config = {"output": True, "active_low": False, "bias": "as_is", "drive": "push_pull"}
-        config |= {"rising": False, "falling": False, "debounce_us": 0, "values": 0}
-        taken = chip.request([5], config, 16, "spi0")
+        taken = chip.request([5], LineConfig(output=True)._asdict(), 16, "spi0")
         async with driving(gpio, LAMP, *SHUTTER) as bridged:
             assert (await tell(bridged, "lamp", value=True)).ok
             refused = await tell(bridged, "up", value=True)
@@ -357,3 +356,45 @@ async def test_a_rule_does_nothing_until_its_reading_is_known(tmp_path):
                 found = await bridged.sample(lambda found: "flow/rate" in found)
                 assert found["flow/rate"].value == pytest.approx(200, rel=0.3)
             assert 1 not in switched
+
+
+async def test_a_busy_input_beside_a_rule_driven_relay_moves_nothing(tmp_path):
+    members = {
+        "inputs": [
+            {"kind": "contact", "name": "door", "line": "GPIO27"},
+            {"kind": "contact", "name": "busy", "line": "GPIO4"},
+        ],
+        "rules": [{"reading": "door", "output": "lamp", "on_when": True}],
+    }
+    async with world_of(tmp_path) as gpio:
+        chip = gpio.chips["gpiochip0"]
+        chip.request([4], LineConfig()._asdict(), 16, "w1-gpio")
+        gpio.drive("GPIO27", 1)
+        moves = []
+        chip.on_level = lambda line, level: moves.append((line, level))
+        async with driving(gpio, LAMP, **members) as bridged:
+            await until(lambda: gpio.level("GPIO22") == 1)
+            moves.clear()
+            await asyncio.sleep(10)
+            assert moves == []
+            told = [bridged.samples.get_nowait() for _ in range(bridged.samples.qsize())]
+            assert sum("busy" in {reading.name for reading in sample} for sample in told) <= 1
+            assert len(told) <= 3, "the two contacts, and the lamp that a rule has switched"
+            assert bridged.bridge.failures == 0
+
+
+async def test_a_rule_whose_own_input_is_busy_makes_its_output_safe_once(tmp_path):
+    members = {
+        "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
+        "rules": [{"reading": "door", "output": "lamp", "on_when": True}],
+    }
+    async with world_of(tmp_path) as gpio:
+        chip = gpio.chips["gpiochip0"]
+        taken = chip.request([4], LineConfig()._asdict(), 16, "w1-gpio")
+        async with driving(gpio, LAMP, **members) as bridged:
+            await asyncio.sleep(10)
+            assert gpio.level("GPIO22") == 0
+            gpio.drive("GPIO4", 1)
+            taken.release()
+            await until(lambda: gpio.level("GPIO22") == 1)
+            assert (await tell(bridged, "lamp", value=False)).ok
