@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -177,15 +178,18 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("pwm"), st.just("fan"), st.sampled_from([0.5, 0.0])),
     st.tuples(st.sampled_from(["for", "blink"]), st.sampled_from(["up", "down", "rest"]), st.just(0.01)),
     st.tuples(st.just("contact"), st.just(""), st.integers(0, 1)),
+    st.tuples(st.just("fail"), st.sampled_from(["GPIO5", "GPIO6", "GPIO7", "GPIO12"]), st.integers(0, 3)),
+    st.tuples(st.just("slow"), st.just(""), st.sampled_from([0.05, 0.5, 2.5])),
+    st.tuples(st.just("given up"), st.sampled_from(["up", "down", "rest"]), st.booleans()),
     st.tuples(
-        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "wait"]),
+        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "wait", "mend"]),
         st.just(""),
         st.just(0),
     ),
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(OPERATIONS, max_size=25), together=st.booleans())
 def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_path_factory):
     group = ("GPIO5", "GPIO6", "GPIO7", "GPIO12")
@@ -222,10 +226,37 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                         pass
 
             async def stop():
+                """As the runtime does it, but with commands that go on during that."""
                 service, task = running
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                await service.close()
+                closing = asyncio.ensure_future(service.close())
+                for name in ("up", "down", "fan"):
+                    with contextlib.suppress(DeviceError, ValueError):
+                        await service.execute(Command(name=name, parameters={"value": True}))
+                await closing
+
+            def fail(line, times):
+                """The chip refuses to switch a line so many times; 0: until it is mended."""
+                chip = gpio.chips["gpiochip0"]
+                if (request := chip.lines[chip.offset(line)].request) is None:
+                    return
+                inner, left = type(request).set, times or 10**6
+
+                def refuse(mask, bits):
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        return inner(request, mask, bits)
+                    raise OSError(errno.EIO, "no")
+
+                request.set = refuse
+
+            def mend():
+                gpio.answer_delay_s = 0.0
+                for line in gpio.chips["gpiochip0"].lines:
+                    if line.request is not None:
+                        vars(line.request).pop("set", None)
 
             refused = SettingsStatus()
             refused.refuse("given", "x")
@@ -251,6 +282,16 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                         gpio.drive("GPIO4", value)
                     elif kind == "unplug":
                         gpio.disconnect()
+                    elif kind == "fail":
+                        fail(name, value)
+                    elif kind == "slow":
+                        gpio.answer_delay_s = value
+                    elif kind == "mend":
+                        mend()
+                    elif kind == "given up":
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(0.03):
+                                await service.execute(Command(name=name, parameters={"value": value}))
                     elif kind == "wait":
                         await asyncio.sleep(0.005)
 
@@ -268,8 +309,16 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 await asyncio.sleep(0.01)
                 if together and operations and operations[-1][0] != "restart":
                     await task
+                mend()
+                await asyncio.sleep(20)  # whatever has failed is known again, and safe
+                for name in () if running[0].safety.reason_to_hold else ("up", "down"):
+                    await running[0].execute(Command(name="all_safe"))
+                    await running[0].execute(Command(name="rest", parameters={"value": False}))
+                    result = await running[0].execute(Command(name=name, parameters={"value": True}))
+                    assert result.ok, result.detail
             finally:
                 await stop()
+            assert [gpio.level(name) for name in group] == [0, 0, 1, 0]
 
     run(check())
     assert worst <= 1

@@ -158,7 +158,9 @@ async def test_a_chip_that_was_not_there_is_found_later(tmp_path):
         with pytest.raises(DeviceError, match="no line is called 'LAMP'"):
             await bus.request([GpioLine(line="LAMP")], BOTH)
         world.add("pca9539", ["LAMP"])
-        assert await (await bus.request([GpioLine(line="LAMP")], BOTH)).get() == 0
+        found = await bus.request([GpioLine(line="LAMP")], BOTH)
+        assert await found.get() == 0
+        await found.close()
 
 
 async def test_losing_the_chip_is_noticed(tmp_path):
