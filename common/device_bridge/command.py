@@ -48,6 +48,7 @@ _CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
     "integer": _to_integer,
     "text": _to_text,
     "any": _to_any,
+    "level": _to_number,
 }
 
 
@@ -97,7 +98,8 @@ class Parameter(msgspec.Struct, frozen=True):
 
     Parameters:
         name: as in the message.
-        kind: `boolean` also takes 1, 0 and the texts on, off, true, false; `any` takes every kind.
+        kind: `boolean` also takes 1, 0 and the texts on, off, true, false; `level` is a number, or a boolean for
+            the least and the greatest of its range; `any` takes every kind.
         range: least and greatest number.
         choices: the values it can have; any when empty.
         required: whether a command without it is refused.
@@ -106,7 +108,7 @@ class Parameter(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["number", "integer", "boolean", "text", "any"] = "number"
+    kind: Literal["number", "integer", "boolean", "text", "level", "any"] = "number"
     range: tuple[float, float] | None = None
     choices: tuple[Value, ...] = ()
     required: bool = True
@@ -116,6 +118,8 @@ class Parameter(msgspec.Struct, frozen=True):
     def check(self, value: Value) -> Value:
         """The value, of the declared kind. Raises CommandError."""
         checked = _CONVERTERS[self.kind](value)
+        if self.kind == "level" and self.range and (state := _to_boolean(value)) is not None:
+            checked = self.range[state]
         if checked is None or (self.choices and checked not in self.choices):
             raise self._error(value)
         if self.range and not isinstance(checked, bool | str) and not self.range[0] <= checked <= self.range[1]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..command import CommandSpec, Parameter
 
-_TYPES: dict[str, dict[str, Any]] = {"text": {"type": "string"}, "any": {}}
+_TYPES: dict[str, dict[str, Any]] = {"text": {"type": "string"}, "level": {"type": "number"}, "any": {}}
 
 
 def commands_table(commands: Sequence[CommandSpec]) -> str:
