@@ -106,7 +106,7 @@ class Meter:
                 current[at : at + register.size] = self._words(register)
                 continue
             words = [int(word) for word in written[register.address - address :][: register.size]]
-            value = register.decode(words) * register.scale + register.offset
+            value = float(register.decode(words)) * register.scale + register.offset
             if not register.writable or (register.valid and not register.valid[0] <= value <= register.valid[1]):
                 return ExcCodes.ILLEGAL_VALUE
             self._fixed[register.name] = value

@@ -1,35 +1,20 @@
-"""A Modbus RTU master: one request at a time on a serial line (Modbus over Serial Line V1.02).
-
-Frames and function codes are pymodbus's; the line is ours, for its addressing, its unplugging and its lock.
-"""
+"""A Modbus RTU master: one request at a time on a serial line (Modbus over Serial Line V1.02)."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
-from pymodbus.exceptions import ModbusException
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest, WriteSingleCoilRequest
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
+from device_bridge import DeviceError
+from device_bridge.buses import FramedLine, SerialSettings
+from device_bridge.protocols import Question
 
-from device_bridge import DeviceError, DeviceErrorKind
-from device_bridge.buses import SerialBus, SerialSettings
+from .rtu import Request, RtuFramer, Table, read_request, refusal_of, values_of, write_request
+from .settings import UnitSettings
 
-from .registers import Group, RegisterSettings
-
-_READS = {
-    "input": ReadInputRegistersRequest,
-    "holding": ReadHoldingRegistersRequest,
-    "coil": ReadCoilsRequest,
-    "discrete": ReadDiscreteInputsRequest,
-}
+BUSY = (5, 6)
+"""Exception codes of a unit that cannot answer yet."""
+NOT_THERE = (2, 3)
+"""Exception codes of a block that is not all there, or too long."""
 _REFUSALS = {
     1: "illegal function",
     2: "illegal data address",
@@ -41,105 +26,60 @@ _REFUSALS = {
     10: "gateway path unavailable",
     11: "gateway target does not respond",
 }
-_LEAST_GAP_S = 0.00175
+_MIN_GAP_S = 0.00175
 """Silence between frames above 19200 baud; 3.5 characters below (section 2.5.1.1)."""
 
 
 class Refused(Exception):  # noqa: N818
     """A unit answered with an exception code (section 7)."""
 
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(_REFUSALS.get(code, f"exception {code}"))
 
-class ModbusMaster:
+
+class ModbusMaster(FramedLine):
     """Requests and answers on one line.
 
     Parameters:
         serial: which line, and how it is set.
         timeout_s: seconds to wait for the end of an answer.
+        pause_s: seconds of silence before each request.
     """
 
-    def __init__(self, serial: SerialSettings, timeout_s: float) -> None:
-        self._bus = SerialBus(serial)
+    def __init__(self, serial: SerialSettings, timeout_s: float, pause_s: float = 0.0) -> None:
         self._timeout_s = timeout_s
-        self._framer = FramerRTU(DecodePDU(is_server=False))
-        self._gap_s = max(3.5 * 11 / serial.baud, _LEAST_GAP_S)
-        self._quiet_at = 0.0
-        self._turn = asyncio.Lock()
-        self.garbled = 0
+        self._rtu = RtuFramer()
+        gap_s = max(3.5 * 11 / serial.baud, _MIN_GAP_S)
+        super().__init__(serial, self._rtu, keep=False, strict=True, gap_s=gap_s, pause_s=pause_s)
 
-    async def open(self) -> None:
-        """Opens the line. Raises DeviceError or SettingsError."""
-        await self._bus.open()
+    async def read(self, unit: UnitSettings, table: Table, address: int, count: int) -> list[int]:
+        """Registers, or bits as 1 and 0. Raises DeviceError without a valid answer, Refused when the unit refuses."""
+        request = read_request(unit.address, table, address, count)
+        return values_of(await self._request(unit, request), request)
 
-    async def close(self) -> None:
-        """Closes the line; harmless when it is not open."""
-        await self._bus.close()
+    async def write(
+        self, unit: UnitSettings, table: Table, address: int, values: Sequence[int], function: int | None
+    ) -> None:
+        """Writes holding registers or coils by this function. Raises as `read` does."""
+        await self._request(unit, write_request(unit.address, table, address, values, function))
 
-    async def rest(self, seconds: float) -> None:
-        """Waits, unless the line goes away meanwhile. Raises DeviceError then."""
-        await self._bus.rest(seconds)
-
-    async def read(self, unit: int, group: Group) -> Sequence[int] | Sequence[bool]:
-        """The registers of a group. Raises DeviceError without a valid answer, Refused when the unit refuses."""
-        request = _READS[group.table](address=group.address, count=group.size, dev_id=unit)
-        answer = await self._exchange(unit, request)
-        return answer.bits[: group.size] if group.table in ("coil", "discrete") else answer.registers
-
-    async def write(self, unit: int, register: RegisterSettings, words: Sequence[int]) -> None:
-        """Writes one value. Raises as `read` does."""
-        request: ModbusPDU
-        if register.table == "coil":
-            request = WriteSingleCoilRequest(address=register.address, bits=[bool(words[0])], dev_id=unit)
-        elif len(words) == 1:
-            request = WriteSingleRegisterRequest(address=register.address, registers=list(words), dev_id=unit)
-        else:
-            request = WriteMultipleRegistersRequest(address=register.address, registers=list(words), dev_id=unit)
-        await self._exchange(unit, request)
-
-    async def _exchange(self, unit: int, request: ModbusPDU) -> ModbusPDU:
-        loop = asyncio.get_running_loop()
-        async with self._turn:
-            await asyncio.sleep(max(0.0, self._quiet_at - loop.time()))
-            self._bus.discard_input()
-            garbled_before = self.garbled
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    await self._bus.write(self._framer.buildFrame(request), self._timeout_s)
-                    answer = await self._answer(unit, request)
-            except TimeoutError:
-                kind, what = DeviceErrorKind.TIMEOUT, "no answer"
-                if self.garbled > garbled_before:
-                    kind, what = DeviceErrorKind.GARBLED, "no valid answer"
-                raise DeviceError(kind, f"unit {unit}", f"{what} within {self._timeout_s:g} s") from None
-            finally:
-                self._quiet_at = loop.time() + self._gap_s
-        if answer.isError():
-            raise Refused(_REFUSALS.get(answer.exception_code, f"exception {answer.exception_code}"))
+    async def _request(self, unit: UnitSettings, request: Request) -> bytes:
+        self._rtu.expect(request)
+        question = Question(
+            data=request.frame,
+            accepts=request.accepts,
+            timeout_s=self._timeout_s,
+            device=unit.address,
+            repeatable=request.count > 0,
+            echoes=request.count == 0,
+            pause_s=unit.pause,
+            is_damaged=request.is_damaged,
+        )
+        try:
+            answer = await self.put(question)
+        except DeviceError as error:
+            raise DeviceError(error.kind, unit.label, error.detail) from None
+        if code := refusal_of(answer):
+            raise Refused(code)
         return answer
-
-    async def _answer(self, unit: int, request: ModbusPDU) -> ModbusPDU:
-        buffer = b""
-        while True:
-            buffer += await self._bus.read()
-            try:
-                used, answer = self._framer.handleFrame(buffer, unit, 0)
-            except (ModbusException, ValueError, IndexError):
-                used, answer = len(buffer), None
-            if answer is not None and _fits(answer, request):
-                return answer
-            self.garbled += used > 0
-            buffer = buffer[used:]
-
-
-def _fits(answer: ModbusPDU, request: ModbusPDU) -> bool:
-    """Whether this can be the answer: a late one to an earlier request of the same unit mostly is not."""
-    if answer.function_code & 0x7F != request.function_code:
-        return False
-    if answer.isError():
-        return True
-    match request:
-        case ReadCoilsRequest() | ReadDiscreteInputsRequest():
-            return len(answer.bits) == (request.count + 7) // 8 * 8
-        case ReadHoldingRegistersRequest():
-            return len(answer.registers) == request.count
-        case _:
-            return answer.address == request.address

@@ -108,7 +108,8 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         due, answered = loop.time(), True
         while True:
             try:
-                frame = await self.line.ask(self._bytes(poll.send, "poll.send"), self._is_answer, poll.timeout_s)
+                question = self._bytes(poll.send, "poll.send")
+                frame = await self.line.ask(question, self._is_answer, poll.timeout_s, repeatable=True)
             except DeviceError as error:
                 if error.kind is not DeviceErrorKind.TIMEOUT:
                     raise
@@ -168,10 +169,8 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         return self._checksum.append(data) if self._checksum else data
 
     def counters(self) -> dict[str, int]:
-        return {
-            "garbled_frames": self.line.garbled,
+        return self.line.counters() | {
             "malformed_records": self._malformed,
-            "unasked_frames": self.line.unasked,
             "unanswered_questions": self._unanswered,
         }
 

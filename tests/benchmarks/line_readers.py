@@ -41,7 +41,7 @@ async def by_bus(path, count, coalesce_s):
     from device_bridge.buses import SerialBus, SerialSettings  # noqa: PLC0415
     from device_bridge.protocols.framing import LineFraming, framer_for  # noqa: PLC0415
 
-    bus = SerialBus(SerialSettings(port=path, baud=115_200, coalesce_s=coalesce_s))
+    bus = SerialBus(SerialSettings(port=path, baud=115_200, coalesce=coalesce_s))
     await bus.open()
     framer = framer_for(LineFraming())
     ready()

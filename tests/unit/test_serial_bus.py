@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 import types
 
 import pytest
@@ -109,7 +110,7 @@ async def test_what_came_before_the_unplugging_is_read_before_it_is_an_error(tmp
 
 async def test_gathering_bytes_delays_but_loses_nothing(tmp_path):
     with SimulatedSerialLine(tmp_path / "tty") as line:
-        bus = await opened(line, coalesce_s=0.02)
+        bus = await opened(line, coalesce=0.02)
         sent = [b"%04d\n" % number for number in range(200)]
 
         async def send():
@@ -196,6 +197,53 @@ async def test_closing_wakes_who_waits_to_write(tmp_path):
             await asyncio.wait_for(writing, 60)
 
 
+async def test_a_write_that_was_begun_is_finished_when_its_caller_is_cancelled(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        first, second = b"a" * 99_999 + b"\n", b"b" * 10
+        writing = asyncio.ensure_future(bus.write(first))
+        await asyncio.sleep(0.01)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        following, got = asyncio.ensure_future(bus.write(second)), b""
+        async with asyncio.timeout(10):
+            while len(got) < len(first) + len(second):
+                got += await line.receive()
+            await following
+        assert got == first + second
+        await bus.close()
+
+
+async def test_a_write_that_was_not_begun_is_not_sent_when_its_caller_is_cancelled(tmp_path):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        first = asyncio.ensure_future(bus.write(b"a" * 100_000))
+        await asyncio.sleep(0.01)
+        second = asyncio.ensure_future(bus.write(b"b"))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        got = b""
+        async with asyncio.timeout(10):
+            while len(got) < 100_000:
+                got += await line.receive()
+            await first
+            await bus.write(b"c")
+            assert await line.receive() == b"c"
+        await bus.close()
+
+
+async def test_closing_does_not_stop_the_loop(tmp_path, monkeypatch):
+    with SimulatedSerialLine(tmp_path / "tty") as line:
+        bus = await opened(line)
+        goes_on = threading.Event()
+        monkeypatch.setattr(serial.Serial, "close", lambda _: goes_on.wait(20) or pytest.fail("the loop was stopped"))
+        closing = asyncio.ensure_future(bus.close())
+        await asyncio.sleep(0.01)
+        goes_on.set()
+        await asyncio.wait_for(closing, 5)
+
+
 async def test_direction_by_the_driver_is_refused_where_it_cannot_be(tmp_path):
     with SimulatedSerialLine(tmp_path / "tty") as line:
         with pytest.raises(SettingsError, match=r"serial\.rs485"):
@@ -210,6 +258,18 @@ async def test_only_addresses_of_serial_servers_are_taken(url):
         await SerialBus(SerialSettings(port=url)).open()
 
 
+def connected_to(peer):
+    """This process's socket that is connected to an address."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        with contextlib.suppress(OSError):
+            candidate = socket.socket(fileno=os.dup(int(name)))
+            with contextlib.suppress(OSError):
+                if candidate.getpeername() == peer:
+                    return candidate
+            candidate.close()
+    raise AssertionError(f"no socket is connected to {peer}")
+
+
 async def test_a_serial_server_by_tcp():
     accepted = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(lambda *streams: accepted.set_result(streams), "127.0.0.1", 0)
@@ -219,7 +279,12 @@ async def test_a_serial_server_by_tcp():
     writer.write(b"from the device")
     assert await asyncio.wait_for(bus.read(), 60) == b"from the device"
     await bus.write(b"to it")
-    assert await asyncio.wait_for(reader.readexactly(5), 60) == b"to it"
+    assert await asyncio.wait_for(reader.readexactly(5), 5) == b"to it"
+    with connected_to(server.sockets[0].getsockname()) as connection:
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT):
+            assert 0 < connection.getsockopt(socket.IPPROTO_TCP, option) <= 10
+        assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
     writer.close()
     with pytest.raises(DeviceError, match="unplugged"):
         await asyncio.wait_for(bus.read(), 60)
@@ -268,6 +333,8 @@ async def test_a_serial_server_by_rfc2217_sets_the_rate_too(tmp_path):
         async with asyncio.timeout(60):
             await bus.open()
             await bus.write(b"\xff to it")
+            with connected_to(listener.getsockname()) as connection:
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert await line.receive() == b"\xff to it"
             await line.send(b"\xff from it")
             got = b""

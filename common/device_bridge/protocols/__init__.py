@@ -8,6 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .checksums import Checksum, ChecksumSettings
+    from .exchange import Exchange, Question, Verdict
     from .fields import FieldSettings, Raw, RecordField, at_path, scaled
     from .framing import (
         CobsFraming,
@@ -27,6 +28,7 @@ else:
         __name__,
         {
             "checksums": ("Checksum", "ChecksumSettings"),
+            "exchange": ("Exchange", "Question", "Verdict"),
             "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "scaled"),
             "framing": (
                 "CobsFraming",
@@ -49,6 +51,7 @@ __all__ = [
     "ChecksumSettings",
     "CobsFraming",
     "DelimiterFraming",
+    "Exchange",
     "FieldSettings",
     "FixedFraming",
     "Framer",
@@ -57,9 +60,11 @@ __all__ = [
     "LengthFraming",
     "LineFraming",
     "MarksFraming",
+    "Question",
     "Raw",
     "RecordField",
     "SlipFraming",
+    "Verdict",
     "at_path",
     "framer_for",
     "scaled",

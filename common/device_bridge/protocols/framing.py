@@ -109,6 +109,10 @@ class Framer(abc.ABC):
         """The frame that silence until now completes; to be called `gap_s` after the last data."""
         return []
 
+    def clear(self) -> None:
+        """Forgets a frame that has begun."""
+        self._buffer = b""
+
     def _accepted(self, frame: bytes | None) -> list[bytes]:
         if frame is not None and self._checksum:
             frame = self._checksum.strip(frame)
@@ -127,6 +131,10 @@ class _Delimited(Framer):
         self._longest_raw = longest_raw
         self._overlong = False
         self._as_it_comes = type(self) is _Delimited and self._checksum is None
+
+    def clear(self) -> None:
+        super().clear()
+        self._overlong = False
 
     def feed(self, data: bytes, now: float = 0.0) -> list[bytes]:
         *parts, rest = self._split(self._buffer + data)

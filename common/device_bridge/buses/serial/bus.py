@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
+from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
 from ..in_process import SIMULATED
@@ -38,6 +40,7 @@ class SerialBus:
         self._watched = False
         self._ended = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._finishing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Opens and locks the port, with nothing old in its input buffer."""
@@ -87,24 +90,30 @@ class SerialBus:
     async def write(self, data: bytes, timeout_s: float = 5.0) -> None:
         """Gives all of it to the port, waiting while that is busy; writers take turns.
 
+        What has begun to go out is finished even when the caller is cancelled, so that the next one's data does not
+        follow half of this.
+
         Raises DeviceError: timeout when the port does not take it in time (what is left is then not sent later), gone
         when the device is unplugged.
         """
         left = memoryview(data)
+        if not self._writing.locked() and not (left := left[self._send(left) :]):
+            return
+        has_begun = asyncio.Event()
+        if len(left) < len(data):
+            has_begun.set()
+        sending = asyncio.get_running_loop().create_task(self._send_all(left, len(data), timeout_s, has_begun))
+        self._finishing.add(sending)
+        sending.add_done_callback(self._finished)
         try:
-            async with asyncio.timeout(timeout_s), self._writing:
-                while left := left[self._send(left) :]:
-                    await self._writable()
-        except TimeoutError:
-            if self._port:
-                self._port.discard_output()
-            detail = (
-                f"takes no data: {len(left)} of {len(data)} bytes left after {timeout_s:g} s; is flow control right?"
-            )
-            raise DeviceError(DeviceErrorKind.TIMEOUT, self._settings.port, detail) from None
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            if not has_begun.is_set():
+                sending.cancel()
+            raise
 
     async def close(self) -> None:
-        """Closes the port; harmless when it is not open."""
+        """Closes the port, while the loop goes on; harmless when it is not open."""
         if self._port is None:
             return
         if self._pause:
@@ -114,7 +123,28 @@ class SerialBus:
         if self._writer and not self._writer.done():
             self._writer.set_result(None)
         port, self._port, self._fd = self._port, None, -1
-        port.close()
+        if isinstance(port, InProcessPort):
+            port.close()
+        else:
+            await _in_thread(port.close)
+
+    async def _send_all(self, left: memoryview, size: int, timeout_s: float, has_begun: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(timeout_s), self._writing:
+                while left := left[self._send(left) :]:
+                    if len(left) < size:
+                        has_begun.set()
+                    await self._writable()
+        except TimeoutError:
+            if self._port:
+                self._port.discard_output()
+            detail = f"takes no data: {len(left)} of {size} bytes left after {timeout_s:g} s; is flow control right?"
+            raise DeviceError(DeviceErrorKind.TIMEOUT, self._settings.port, detail) from None
+
+    def _finished(self, sending: asyncio.Task[None]) -> None:
+        self._finishing.discard(sending)
+        if not sending.cancelled():
+            sending.exception()  # its caller has it, or was cancelled
 
     def _take_unread(self) -> bytes:
         data, self._unread = self._unread, b""
@@ -135,12 +165,12 @@ class SerialBus:
 
     def _readable(self) -> None:
         self._receive()
-        if self._settings.coalesce_s and not self._lost:
+        if self._settings.coalesce and not self._lost:
             self._unwatch()
             self._rest()
 
     def _rest(self) -> None:
-        self._pause = asyncio.get_running_loop().call_later(self._settings.coalesce_s, self._after_rest)
+        self._pause = asyncio.get_running_loop().call_later(self._settings.coalesce, self._after_rest)
 
     def _after_rest(self) -> None:
         """Reads on without asking the kernel first, as long as something comes; then it asks again."""
@@ -200,6 +230,22 @@ class SerialBus:
                 loop.remove_writer(fd)
 
 
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Does what may block in a thread of its own that does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(lambda: None if done.done() else done.set_result(None))
+
+    threading.Thread(target=run, name="serial-close", daemon=True).start()
+    await done
+
+
 def _close_unwanted(opening: asyncio.Future[OpenPort]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        threading.Thread(target=opening.result().close, name="serial-close", daemon=True).start()

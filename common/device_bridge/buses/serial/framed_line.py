@@ -3,51 +3,75 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ...errors import DeviceError, DeviceErrorKind
-from ...protocols.framing import Framing, IdleFraming, framer_for
+from ...protocols.exchange import Exchange, Question, Verdict
+from ...protocols.framing import Framer, Framing, IdleFraming, framer_for
 from .bus import SerialBus
 from .port import SerialSettings
 
 _MOST_UNREAD = 64
-
-
-class _Question(NamedTuple):
-    accepts: Callable[[bytes], bool]
-    answer: asyncio.Future[bytes]
+_ATTEMPTS = 3
+"""At an answer that can be doubted."""
 
 
 class FramedLine:
-    """Frames of one open port.
+    """Frames of one open port. Which answer belongs to which question is decided by `protocols.Exchange`.
 
     Parameters:
         port: which port, and how it is set.
-        framing: how frames are found. Raises SettingsError for an unknown checksum.
+        framing: how frames are found, or what finds them. Raises SettingsError for an unknown checksum.
         keep: whether frames nobody asked for are kept for `frames`; else they are counted and forgotten.
+        strict: whether devices speak only when they are asked, one frame for each question.
+        gap_s: seconds of silence between frames of a strict line.
+        pause_s: seconds of silence that the line wants before each question.
     """
 
-    def __init__(self, port: SerialSettings, framing: Framing, *, keep: bool) -> None:
+    def __init__(
+        self,
+        port: SerialSettings,
+        framing: Framing | Framer,
+        *,
+        keep: bool,
+        strict: bool = False,
+        gap_s: float = 0.0,
+        pause_s: float = 0.0,
+    ) -> None:
         self._settings, self._keep = port, keep
         self._bus = SerialBus(port)
-        self._framer = framer_for(framing)
+        self._framing = framing
+        self._framer = framing if isinstance(framing, Framer) else framer_for(framing)
         self._gap_s = framing.gap if isinstance(framing, IdleFraming) else None
+        self._exchange = Exchange(gap_s, pause_s, strict=strict)
         self._frames: asyncio.Queue[list[bytes] | DeviceError] = asyncio.Queue(_MOST_UNREAD)
-        self._question: _Question | None = None
         self._asking = asyncio.Lock()
+        self._heard = asyncio.Event()
+        self._lost: DeviceError | None = None
         self._listening: asyncio.Task[None] | None = None
-        self.unasked = 0
+        self.unsolicited = 0
 
     @property
     def garbled(self) -> int:
         """Frames given up by the framing."""
         return self._framer.garbled
 
+    def counters(self) -> dict[str, int]:
+        """Counts worth exporting."""
+        return {
+            "garbled_frames": self.garbled,
+            "late_answers": self._exchange.late,
+            "doubtful_answers": self._exchange.doubtful,
+            "unsolicited_frames": self.unsolicited,
+        }
+
     async def open(self) -> None:
         """Opens the port and listens from now on. Raises DeviceError or SettingsError."""
         await self._bus.open()
-        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        loop = asyncio.get_running_loop()
+        self._exchange.open(loop.time())
+        self._listening = loop.create_task(self._listen())
 
     async def close(self) -> None:
         """Closes the port; harmless when it is not open."""
@@ -72,22 +96,72 @@ class FramedLine:
         async with self._asking:
             await self._bus.write(data, timeout_s)
 
-    async def ask(self, data: bytes, accepts: Callable[[bytes], bool], timeout_s: float) -> bytes:
-        """Sends and returns the first frame that is accepted as an answer; one question at a time.
+    async def ask(
+        self, data: bytes, accepts: Callable[[bytes], bool], timeout_s: float, *, repeatable: bool = False
+    ) -> bytes:
+        """Sends and returns the first frame that is accepted as an answer; see `put`.
 
-        Raises DeviceError: timeout without an answer, gone when the device is unplugged.
+        Parameters:
+            data: bytes to send.
+            accepts: whether a frame can be the answer.
+            timeout_s: seconds to wait for it.
+            repeatable: whether asking again changes nothing, as with a poll.
+        """
+        echoes = not isinstance(self._framing, Framer) and any(map(accepts, framer_for(self._framing).feed(data)))
+        return await self.put(
+            Question(data=data, accepts=accepts, timeout_s=timeout_s, repeatable=repeatable, echoes=echoes)
+        )
+
+    async def put(self, question: Question) -> bytes:
+        """Puts a question as soon as no other answer can be taken for its own, and returns the answer.
+
+        One question at a time; a repeatable one is asked again when its answer can be doubted.
+
+        Raises DeviceError: timeout without an answer, garbled when none can be believed or the line is never quiet,
+        gone when the device is unplugged.
         """
         async with self._asking:
-            question = self._question = _Question(accepts, asyncio.get_running_loop().create_future())
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self._bus.write(data, timeout_s)
-                    return await question.answer
-            except TimeoutError:
-                detail = f"no answer within {timeout_s:g} s"
-                raise DeviceError(DeviceErrorKind.TIMEOUT, self._settings.port, detail) from None
-            finally:
-                self._question = None
+            for _ in range(_ATTEMPTS if question.repeatable else 1):
+                verdict = await self._ask_once(question)
+                if verdict is Verdict.ANSWERED:
+                    return self._exchange.answer
+                if verdict is not Verdict.DOUBTFUL:
+                    break
+        waited = f"within {self._exchange.timeout_s(question):g} s"
+        match verdict:
+            case Verdict.UNANSWERED:
+                raise self._error(DeviceErrorKind.TIMEOUT, f"no answer {waited}")
+            case Verdict.GARBLED:
+                raise self._error(DeviceErrorKind.GARBLED, f"no valid answer {waited}")
+            case _:
+                raise self._error(DeviceErrorKind.GARBLED, "answers that contradict each other")
+
+    async def _ask_once(self, question: Question) -> Verdict:
+        loop, exchange = asyncio.get_running_loop(), self._exchange
+        give_up_at = loop.time() + exchange.patience_s(question)
+        while (wait_s := exchange.wait_s(question, loop.time())) > 0:
+            if loop.time() > give_up_at:
+                detail = "the line is never quiet; is another master on it, or the baud rate wrong?"
+                raise self._error(DeviceErrorKind.GARBLED, detail)
+            await self._bus.rest(wait_s)
+        if not self._keep:
+            self._framer.clear()
+        exchange.ask(question, loop.time())
+        try:
+            await self._bus.write(question.data, question.timeout_s)
+            while (verdict := exchange.verdict(loop.time())) is Verdict.PENDING:
+                if self._lost:
+                    raise self._lost
+                self._heard.clear()
+                check_at = exchange.check_at()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(check_at):
+                        await self._heard.wait()
+                if loop.time() >= check_at and (held := exchange.release_held()):
+                    self._take(held, loop.time())
+            return verdict
+        finally:
+            exchange.give_up(loop.time())
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -96,21 +170,26 @@ class FramedLine:
                 try:
                     async with asyncio.timeout(self._gap_s):
                         data = await self._bus.read()
-                    frames = self._framer.feed(data, loop.time())
+                    left = self._take(self._exchange.receive(data, loop.time()), loop.time())
                 except TimeoutError:
-                    frames = self._framer.flush(loop.time())
-                left = [frame for frame in frames if not self._answers(frame)]
+                    left = self._unclaimed(self._framer.flush(loop.time()), loop.time())
                 if left and self._keep:
                     await self._frames.put(left)
-                self.unasked += 0 if self._keep else len(left)
+                self.unsolicited += 0 if self._keep else len(left)
         except DeviceError as error:
-            if self._question and not self._question.answer.done():
-                self._question.answer.set_exception(error)
+            self._lost = error
+            self._heard.set()
             await self._frames.put(error)
 
-    def _answers(self, frame: bytes) -> bool:
-        question = self._question
-        if question is None or question.answer.done() or not question.accepts(frame):
-            return False
-        question.answer.set_result(frame)
-        return True
+    def _take(self, data: bytes, now: float) -> list[bytes]:
+        return self._unclaimed(self._framer.feed(data, now), now)
+
+    def _unclaimed(self, frames: list[bytes], now: float) -> list[bytes]:
+        if self._exchange.is_idle:
+            return frames
+        left = [frame for frame in frames if not self._exchange.take(frame, now)]
+        self._heard.set()
+        return left
+
+    def _error(self, kind: DeviceErrorKind, detail: str) -> DeviceError:
+        return DeviceError(kind, self._settings.port, detail)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import socket
 import stat
+import sys
 import termios
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import serial
 from msgspec import Meta
@@ -24,18 +28,29 @@ from .address import find_tty
 _URL = re.compile(r"(socket|rfc2217)://(?:\[[0-9a-fA-F:]+\]|[^/:?#@\s]+):\d{1,5}")
 _POLL_S = 0.25
 _PUMP_SIZE = 4096
+_LINGER_S = 1.0
+_LINGER_POLL_S = 0.01
+_KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_PROBES = 10, 5, 3
+_USER_TIMEOUT_MS = 25_000
 
 
 class Rs485Settings(Settings, frozen=True, kw_only=True):
     """RTS as the direction of a half-duplex line, switched by the kernel's driver (TIOCSRS485)."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "delay_before_send_s": "delay_before_send",
+        "delay_after_send_s": "delay_after_send",
+    }
+
     rts_on_send: Annotated[Literal["high", "low"], Meta(description="level of RTS while sending")] = "high"
-    delay_before_send_s: Annotated[Seconds, Meta(description="from switching to the first bit")] = 0.0
-    delay_after_send_s: Annotated[Seconds, Meta(description="from the last bit to switching back")] = 0.0
+    delay_before_send: Annotated[Seconds, Meta(description="seconds from switching to the first bit")] = 0.0
+    delay_after_send: Annotated[Seconds, Meta(description="seconds from the last bit to switching back")] = 0.0
 
 
 class SerialSettings(Settings, frozen=True, kw_only=True):
     """How to reach a serial device."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"coalesce_s": "coalesce"}
 
     port: Annotated[
         str,
@@ -58,9 +73,9 @@ class SerialSettings(Settings, frozen=True, kw_only=True):
     rs485: Annotated[
         Rs485Settings | None, Meta(description="direction by RTS, for drivers that can; none for all others")
     ] = None
-    coalesce_s: Annotated[
+    coalesce: Annotated[
         float,
-        Meta(ge=0, le=1, description="bytes are gathered this long; 0.02 spares a small board most wake-ups"),
+        Meta(ge=0, le=1, description="seconds that bytes are gathered; 0.02 spares a small board most wake-ups"),
     ] = 0.0
 
 
@@ -110,10 +125,12 @@ class OpenPort:
             termios.tcflush(self.fd, termios.TCOFLUSH)
 
     def close(self) -> None:
-        """Closes it."""
+        """Closes it. Blocks for as long as the driver or the server takes; what is not sent by then is forgotten."""
         for end in self._ends:
             _hang_up(end)
             end.close()
+        if self.is_tty and self._port.is_open:
+            _let_output_go(self._port.fileno())
         self._port.close()
 
     def _descriptor(self, settings: SerialSettings) -> int:
@@ -122,10 +139,9 @@ class OpenPort:
             _tell_silence_from_end(fd)
             if settings.rs485:
                 self._use_rs485(settings.port, settings.rs485)
-        elif settings.port.startswith("socket:"):
-            fd = self._port.fileno()
         else:
-            fd = self._pump()
+            _watch_peer(self._port._socket)  # type: ignore[attr-defined]  # pyserial has no other way to it
+            fd = self._port.fileno() if settings.port.startswith("socket:") else self._pump()
         os.set_blocking(fd, False)
         return fd
 
@@ -137,8 +153,8 @@ class OpenPort:
             self._port.rs485_mode = RS485Settings(
                 rts_level_for_tx=high,
                 rts_level_for_rx=not high,
-                delay_before_tx=wanted.delay_before_send_s,
-                delay_before_rx=wanted.delay_after_send_s,
+                delay_before_tx=wanted.delay_before_send,
+                delay_before_rx=wanted.delay_after_send,
             )
         except (ValueError, OSError) as error:
             remedy = "Leave serial.rs485 out: most USB adapters switch the direction by themselves."
@@ -171,6 +187,26 @@ class OpenPort:
         except (OSError, TypeError):
             pass
         _hang_up(end)
+
+
+def _watch_peer(connection: socket.socket) -> None:
+    """Has the kernel notice a server that has vanished: idle or with data on its way, within half a minute."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+
+
+def _let_output_go(fd: int) -> None:
+    """Waits until what was written is sent, for a second: close(2) would wait for the driver's closing_wait, 30 s."""
+    end_at = time.monotonic() + _LINGER_S
+    with contextlib.suppress(OSError):  # unplugged
+        while int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+            if time.monotonic() > end_at:
+                termios.tcflush(fd, termios.TCOFLUSH)
+                return
+            time.sleep(_LINGER_POLL_S)
 
 
 class InProcessPort:
