@@ -474,6 +474,11 @@ def test_wrong_settings_name_the_field(members, field):
     assert field in caught.value.field
 
 
+def test_old_names_of_settings_are_accepted():
+    settings = settings_of(DigitalOutputs, outputs=[LAMP], hold=5, guard=False)
+    assert (settings.node_timeout, settings.watchdog) == (5, False)
+
+
 async def test_the_emulated_world_obeys(tmp_path):
     async with world_of(tmp_path) as gpio:
         wire(gpio)
