@@ -1,6 +1,7 @@
 """What all tests have in common: clocks, examples, how many run at once, what a run says about skipped tests."""
 
 import asyncio
+import logging
 import os
 from collections import Counter
 
@@ -25,6 +26,18 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """A service's own set-up of logging, for one that a test runs in this process, ends with the test."""
+    root = logging.getLogger()
+    level, handlers = root.level, set(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in set(root.handlers) - handlers:
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
 
 
 def pytest_asyncio_loop_factories(item):

@@ -10,6 +10,7 @@ import sys
 import time
 
 ROUND = (
+    "-x",  # so that a round that runs out of time has found nothing so far
     "-m",
     "hypothesis or campaign",
     "--hypothesis-profile=fuzz",
@@ -40,7 +41,7 @@ def main(minutes: float, arguments: list[str]) -> int:
             again = " ".join(f"'{word}'" if " " in word else word for word in command[1:])
             print(f'fuzz: to repeat it: SEED={seed} make test ARGS="{again}"')
             return status
-    print(f"fuzz: {rounds} rounds, nothing found")
+    print(f"fuzz: {rounds} rounds, the last one to the end of the time; nothing found")
     return 0
 
 

@@ -38,11 +38,16 @@ def _to_text(value: Value) -> str | None:
     return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
 
 
+def _to_any(value: Value) -> Value | None:
+    return _to_text(value) if isinstance(value, str) else value if is_finite(value) else None
+
+
 _CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
     "boolean": _to_boolean,
     "number": _to_number,
     "integer": _to_integer,
     "text": _to_text,
+    "any": _to_any,
 }
 
 
@@ -92,7 +97,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
     Parameters:
         name: as in the message.
-        kind: `boolean` also takes 1, 0 and the texts on, off, true, false.
+        kind: `boolean` also takes 1, 0 and the texts on, off, true, false; `any` takes every kind.
         range: least and greatest number.
         choices: the values it can have; any when empty.
         required: whether a command without it is refused.
@@ -101,7 +106,7 @@ class Parameter(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["number", "integer", "boolean", "text"] = "number"
+    kind: Literal["number", "integer", "boolean", "text", "any"] = "number"
     range: tuple[float, float] | None = None
     choices: tuple[Value, ...] = ()
     required: bool = True
@@ -124,6 +129,8 @@ class Parameter(msgspec.Struct, frozen=True):
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
         if self.kind == "boolean":
             return "true or false"
+        if self.kind == "any":
+            return f"a finite number, true, false, or text of at most {MAX_TEXT} characters"
         if self.kind == "text":
             return f"text of at most {MAX_TEXT} characters"
         kind = "a whole number" if self.kind == "integer" else "a number"

@@ -32,12 +32,19 @@ class DeclaredQuantities:
         self._quantities = {quantity.name: quantity for quantity in quantities}
         self._strict = os.environ.get(STRICT) == "1"
         self._reported: set[str] = set()
+        self._lacking = {quantity.name for quantity in quantities if quantity.optional}
         self.violations = 0
         """Readings that were not as declared."""
 
     def check(self, sample: Sample) -> Sample:
         """The readings as they may go on. Raises ContractError for undeclared ones in strict mode."""
+        if self._lacking:
+            self._lacking.difference_update(reading.name for reading in sample)
         return [self._checked(reading) for reading in sample]
+
+    def all_bad(self, reason: str) -> list[Reading]:
+        """Every quantity without a value, but for optional ones that this device has never measured."""
+        return [each.bad(reason) for name, each in self._quantities.items() if name not in self._lacking]
 
     def _checked(self, reading: Reading) -> Reading:
         quantity = self._quantities.get(reading.name)

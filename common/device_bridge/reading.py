@@ -80,12 +80,14 @@ class Quantity(msgspec.Struct, frozen=True):
         unit: SenML unit code, "" for none.
         valid: the least and greatest value the device can mean; a reading outside is marked uncertain.
         description: one line for people.
+        optional: whether few devices measure it: it is reported lost only once it has been measured.
     """
 
     name: str
     unit: str = ""
     valid: tuple[float, float] | None = None
     description: str = ""
+    optional: bool = False
 
     def good(self, value: Value, *, time: float = 0.0) -> Reading:
         """A reading of good quality; `time` as in Reading."""

@@ -1,4 +1,4 @@
-"""Talks to Eclipse ioFog: ioMessages, and links to every kind of node."""
+"""Connects a microservice to its Eclipse ioFog node: ioMessages, and links to every kind of node."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from .lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .agent.control_socket import ControlSocket
     from .agent.link import AgentLink
     from .agent.local_api import LocalApiClient
-    from .agent.sockets import ControlSocket, MessageSocket
+    from .agent.message_socket import MessageSocket
     from .detect import NodeNotFound, connect
     from .errors import (
         ConnectionLost,
@@ -31,9 +32,10 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "agent.control_socket": ("ControlSocket",),
             "agent.link": ("AgentLink",),
             "agent.local_api": ("LocalApiClient",),
-            "agent.sockets": ("ControlSocket", "MessageSocket"),
+            "agent.message_socket": ("MessageSocket",),
             "detect": ("NodeNotFound", "connect"),
             "errors": (
                 "ConnectionLost",

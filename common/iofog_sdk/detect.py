@@ -1,17 +1,17 @@
-"""Finds out on which node this process runs, and how to reach it.
+"""Chooses the link for this process from its environment variables.
 
 | environment | link |
 |---|---|
-| `IOFOG_LINK=agent://host[:port]` | the ioFog agent there, as the microservice named by `SELFNAME` |
-| `IOFOG_LINK=console:` | none: messages are printed |
+| `IOFOG_LINK=agent://host[:port]` | the Java agent there, as the microservice named by `SELFNAME` |
+| `IOFOG_LINK=console:` | no node: messages are printed |
 | `IOFOG_LINK=nats://host[:port]`, `tls://…` | NATS with JetStream, without an agent |
 | `IOFOG_LINK=mqtt://host[:port]`, `mqtts://…` | an MQTT broker, without an agent |
-| `EDGELET_MICROSERVICE_UID` | EdgeletAPI v1 for configuration and control, NATS for messages (3.8 and later) |
+| `EDGELET_MICROSERVICE_UID` | EdgeletAPI v1 for configuration and signals, NATS for messages (ioFog 3.8 and later) |
 | `SELFNAME` alone | the agent that started this container, at `iofog:54321`; NATS for messages if it has none (3.7) |
 
-`IOFOG_AGENT=host:port` and `EDGELET_API=host:port` say where the last two are, if not where ioFog puts them.
+`IOFOG_AGENT=host:port` and `EDGELET_API=host:port` replace the default addresses of the last two.
 
-Slow networks can be given more time, and a busy one less: `agent://host?receipt_timeout_s=60&ping_interval_s=30`.
+Time limits are options of the URL: `agent://host?receipt_timeout_s=60&ping_interval_s=30`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING
 
-from .agent.link import AgentLink, DetectingLink, SplitLink
-from .agent.local_api import LocalApiClient
 from .errors import IoFogError
 from .http.hosts import AGENT_HOST, DEFAULT_PORT, EDGELET_HOST
 from .links.base import Link
-from .links.console import ConsoleLink
-from .links.url import without_secret
-from .nats.options import NatsOptions, nats_options
+
+if TYPE_CHECKING:
+    from .agent.local_api import LocalApiClient
+    from .nats.options import NatsOptions
+
+# Each kind of link is imported where it is made: a container pays in memory and start time for every module.
+# ruff: noqa: PLC0415
 
 log = logging.getLogger("iofog_sdk")
 
-_OPTIONS = ("receipt_timeout_s", "ping_interval_s", "answer_timeout_s")
+_NATS_VARIABLES = ("NATS_SERVER_URL", "NATS_CREDS_PATH", "IOFOG_RECEIVE")
 
 
 class NodeNotFound(IoFogError):  # noqa: N818 - the name says what happened
@@ -41,122 +42,132 @@ class NodeNotFound(IoFogError):  # noqa: N818 - the name says what happened
 
 
 def connect(environment: Mapping[str, str] | None = None) -> Link:
-    """The link the environment asks for, not yet started.
+    """Makes the link that the environment asks for, not yet started.
 
     Parameters:
-        environment: variables to read, the process's own by default.
+        environment: variables to read; the process's own by default.
 
     Raises NodeNotFound, naming the variable and what to set it to.
     """
     variables = os.environ if environment is None else environment
-    chosen = variables.get("IOFOG_LINK", "")
-    identity = variables.get("SELFNAME", "")
-    if chosen:
-        link = _chosen_link(chosen, identity, variables)
-        log.info("ioFog node: none looked for, IOFOG_LINK says %s", link.description)
+    if url := variables.get("IOFOG_LINK", ""):
+        link = _link_from_url(url, variables)
+        log.info("ioFog node: %s, set by IOFOG_LINK", link.description)
         return link
     if uid := variables.get("EDGELET_MICROSERVICE_UID"):
         log.info("ioFog node: EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
         return _edgelet_link(uid, variables)
-    if not identity:
-        raise NodeNotFound(
-            "no ioFog node: neither SELFNAME nor EDGELET_MICROSERVICE_UID is set. Inside ioFog the node sets one; "
-            "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
-            "IOFOG_LINK=nats://host, mqtt://host or console:"
-        )
-    host, port = _address("IOFOG_AGENT", variables, AGENT_HOST)
-    options = _nats_options(variables)
-    try:
-        client = LocalApiClient(identity, host, port)
-    except ValueError as error:
-        raise NodeNotFound(f"SELFNAME={identity}: {error}") from None
-    return DetectingLink(client, lambda: _nats_link(options))
+    if variables.get("SELFNAME"):
+        return _detecting_link(variables)
+    raise NodeNotFound(
+        "no ioFog node: neither SELFNAME nor EDGELET_MICROSERVICE_UID is set. Inside ioFog the node sets one; "
+        "elsewhere set SELFNAME=<microservice UUID> and IOFOG_LINK=agent://host:54321, or "
+        "IOFOG_LINK=nats://host, mqtt://host or console:"
+    )
 
 
-def _chosen_link(chosen: str, identity: str, variables: Mapping[str, str]) -> Link:
-    if chosen == "console:":
+def _link_from_url(url: str, variables: Mapping[str, str]) -> Link:
+    from .links.url import redact_password
+
+    if url == "console:":
+        from .links.console import ConsoleLink
+
         return ConsoleLink()
-    if other := _OTHERS.get(chosen.partition(":")[0]):
-        try:
-            return other(chosen, variables)
-        except ValueError as error:
-            raise NodeNotFound(f"IOFOG_LINK={without_secret(chosen)}: {error}") from None
-    return _agent_link(chosen, identity)
+    make_link = _LINKS.get(url.partition(":")[0])
+    if make_link is None:
+        remedy = "write agent://host:54321, nats://host:4222, mqtt://host:1883 or console:"
+        raise NodeNotFound(f"IOFOG_LINK={redact_password(url)}: unknown kind of link; {remedy}")
+    try:
+        return make_link(url, variables)
+    except ValueError as error:
+        raise NodeNotFound(f"IOFOG_LINK={redact_password(url)}: {error}") from None
+
+
+def _agent_link(url: str, variables: Mapping[str, str]) -> Link:
+    from .agent.link import AgentLink
+    from .links.url import Number, parse_url
+
+    seconds = Number(float, 0.01, 3600)
+    types = dict.fromkeys(("receipt_timeout_s", "ping_interval_s", "answer_timeout_s"), seconds)
+    parsed = parse_url(url, {"agent": DEFAULT_PORT}, types)
+    if parsed.user:
+        raise ValueError(f"an agent has no users; write agent://host:{DEFAULT_PORT}")
+    if not variables.get("SELFNAME"):
+        raise ValueError("it needs SELFNAME=<microservice UUID>, by which the agent knows this service")
+    return AgentLink(_agent_client(variables["SELFNAME"], parsed.host, parsed.port), **parsed.options)
+
+
+def _nats_link(url: str, variables: Mapping[str, str]) -> Link:
+    from .nats.link import NatsLink
+    from .nats.options import parse_nats_options
+
+    return NatsLink(parse_nats_options(url, variables))
+
+
+def _mqtt_link(url: str, variables: Mapping[str, str]) -> Link:
+    from .mqtt.link import MqttLink
+    from .mqtt.options import parse_mqtt_options
+
+    return MqttLink(parse_mqtt_options(url, variables))
+
+
+_LINKS = {"agent": _agent_link, "nats": _nats_link, "tls": _nats_link, "mqtt": _mqtt_link, "mqtts": _mqtt_link}
+
+
+def _detecting_link(variables: Mapping[str, str]) -> Link:
+    from .agent.detecting_link import DetectingLink
+
+    options = _node_nats_options(variables) if any(map(variables.get, _NATS_VARIABLES)) else None
+    client = _agent_client(variables["SELFNAME"], *_read_address("IOFOG_AGENT", variables, AGENT_HOST))
+
+    def fallback() -> Link:
+        from .nats.link import NatsLink
+
+        return NatsLink(options or _node_nats_options(variables))
+
+    return DetectingLink(client, fallback)
 
 
 def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
-    from .edgelet.control import EdgeletClient, EdgeletControl  # noqa: PLC0415 - TLS, which only these nodes pay for
-    from .http.service_account import FOLDER, ServiceAccount  # noqa: PLC0415
+    from pathlib import Path
+
+    from .edgelet.control import EdgeletClient, EdgeletControl
+    from .http.service_account import FOLDER, ServiceAccount
+    from .links.split import SplitLink
+    from .nats.link import NatsLink
 
     folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
-    host, port = _address("EDGELET_API", variables, EDGELET_HOST)
+    host, port = _read_address("EDGELET_API", variables, EDGELET_HOST)
     client = EdgeletClient(ServiceAccount(folder), host, port)
-    return SplitLink(EdgeletControl(client, uid), _nats_link(_nats_options(variables)))
+    return SplitLink(EdgeletControl(client, uid), NatsLink(_node_nats_options(variables)))
 
 
-def _nats_options(variables: Mapping[str, str]) -> NatsOptions:
+def _agent_client(microservice_id: str, host: str, port: int) -> LocalApiClient:
+    from .agent.local_api import LocalApiClient
+
     try:
-        return nats_options("", variables)
+        return LocalApiClient(microservice_id, host, port)
+    except ValueError as error:
+        raise NodeNotFound(f"SELFNAME={microservice_id}: {error}") from None
+
+
+def _node_nats_options(variables: Mapping[str, str]) -> NatsOptions:
+    from .links.url import redact_password
+    from .nats.options import parse_nats_options
+
+    try:
+        return parse_nats_options("", variables)
     except ValueError as error:
         url = variables.get("NATS_SERVER_URL", "")
-        where = f"NATS_SERVER_URL={without_secret(url)}: " if url else ""  # else another variable, which it names
+        where = f"NATS_SERVER_URL={redact_password(url)}: " if url else ""  # else the error names another variable
         raise NodeNotFound(f"{where}{error}") from None
 
 
-def _nats_link(options: NatsOptions) -> Link:
-    from .nats.link import NatsLink  # noqa: PLC0415 - a library that only nodes with NATS pay for
-
-    return NatsLink(options)
-
-
-def _mqtt_link(chosen: str, variables: Mapping[str, str]) -> Link:
-    from .mqtt.link import MqttLink  # noqa: PLC0415 - as above
-    from .mqtt.options import mqtt_options  # noqa: PLC0415
-
-    return MqttLink(mqtt_options(chosen, variables))
-
-
-def _chosen_nats_link(chosen: str, variables: Mapping[str, str]) -> Link:
-    return _nats_link(nats_options(chosen, variables))
-
-
-_OTHERS = {"nats": _chosen_nats_link, "tls": _chosen_nats_link, "mqtt": _mqtt_link, "mqtts": _mqtt_link}
-
-
-def _agent_link(chosen: str, identity: str) -> AgentLink:
-    remedy = "write agent://host:54321, nats://host:4222, mqtt://host:1883 or console:"
-    try:
-        url = urlsplit(chosen)
-        port = url.port or DEFAULT_PORT
-        options = {name: _seconds(name, text) for name, text in parse_qsl(url.query, strict_parsing=bool(url.query))}
-    except ValueError as error:
-        raise NodeNotFound(f"IOFOG_LINK={chosen}: {error}; {remedy}") from None
-    if url.scheme != "agent" or not url.hostname or url.path.strip("/") or url.username:
-        raise NodeNotFound(f"IOFOG_LINK={chosen}: not understood; {remedy}")
-    if not identity:
-        raise NodeNotFound(
-            f"IOFOG_LINK={chosen} needs SELFNAME=<microservice UUID>, which the agent knows this service by"
-        )
-    try:
-        return AgentLink(LocalApiClient(identity, url.hostname, port), **options)
-    except ValueError as error:
-        raise NodeNotFound(f"SELFNAME={identity}: {error}") from None
-
-
-def _seconds(name: str, text: str) -> float:
-    if name not in _OPTIONS:
-        raise ValueError(f"unknown option {name}, known: {', '.join(_OPTIONS)}")
-    seconds = float(text)
-    if not 0.01 <= seconds <= 3600:
-        raise ValueError(f"{name}={text}: 0.01 to 3600 s")
-    return seconds
-
-
-def _address(name: str, variables: Mapping[str, str], usual: str) -> tuple[str, int]:
-    given = variables.get(name, "")
-    if not given:
-        return usual, DEFAULT_PORT
-    host, _, port = given.partition(":")
+def _read_address(name: str, variables: Mapping[str, str], default: str) -> tuple[str, int]:
+    text = variables.get(name, "")
+    if not text:
+        return default, DEFAULT_PORT
+    host, _, port = text.partition(":")
     if not host or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
-        raise NodeNotFound(f"{name}={given}: write host or host:port")
+        raise NodeNotFound(f"{name}={text}: write host or host:port")
     return host, int(port or DEFAULT_PORT)

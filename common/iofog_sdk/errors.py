@@ -2,27 +2,29 @@
 
 IoFogError
 ├── MessageError          an ioMessage or frame that cannot be encoded or decoded
-├── LinkError             the way to the node failed; trying again later can help
-│   ├── NodeUnreachable     no connection, or no handshake in time
-│   ├── ConnectionLost      the connection ended, or stayed silent, before the answer came
-│   └── ReceiptTimeout      a message was sent, but no receipt came in time
-└── RequestRefused        the node answered with an error; trying again unchanged does not help
+├── LinkError             the connection to the node failed; a later attempt can succeed
+│   ├── NodeUnreachable     no connection, or no handshake within its time limit
+│   ├── ConnectionLost      the connection ended, or stayed silent, before the reply
+│   └── ReceiptTimeout      a message was sent, but no receipt arrived within its time limit
+├── RequestRefused        the node replied with an error status; the same request fails again
+├── NodeNotFound          the environment does not say how to reach a node
+└── SenmlError            content is not a SenML pack
 """
 
 from __future__ import annotations
 
 
 class IoFogError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of the errors of this package."""
 
 
 class MessageError(IoFogError, ValueError):
     """A message or frame breaks the format.
 
     Parameters:
-        field: the field concerned, `frame` for the frame as a whole.
-        rule: what is wrong, with the limit.
-        value: the value, shown shortened; None leaves it out.
+        field: name of the field, `frame` for the frame as a whole.
+        rule: the rule that is broken, with its limit.
+        value: the value, shortened in the message; None for no value.
     """
 
     def __init__(self, field: str, rule: str, value: object = None) -> None:
@@ -38,24 +40,24 @@ class LinkError(IoFogError, ConnectionError):
 
 
 class NodeUnreachable(LinkError):  # noqa: N818 - the name says what happened
-    """No connection could be made, or the node did not answer the handshake in time."""
+    """No connection could be made, or the node did not answer the handshake within its time limit."""
 
 
 class ConnectionLost(LinkError):  # noqa: N818
-    """The node closed the connection, or went silent, before it answered."""
+    """The connection ended, or the node became silent, before it replied."""
 
 
 class ReceiptTimeout(LinkError):  # noqa: N818
-    """A message was sent and no receipt came in time; it may or may not have arrived."""
+    """A message was sent and no receipt arrived within its time limit; the message may or may not have arrived."""
 
 
 class RequestRefused(IoFogError):  # noqa: N818
-    """The node answered a request with an error status.
+    """The node replied to a request with an error status.
 
     Parameters:
         route: path of the request.
         status: HTTP status.
-        text: the node's own words, without the status line it appends.
+        text: text of the reply, without the status line that the Java agent appends.
     """
 
     def __init__(self, route: str, status: int, text: str) -> None:

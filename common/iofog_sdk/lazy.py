@@ -1,6 +1,6 @@
-"""Names of a package that load their module when they are first used.
+"""Names of a package whose modules are imported at first use.
 
-A container pays in memory and start time for every module it imports; most need a part of a package only.
+A container pays in memory and start time for every module it imports; most need only a part of a package.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 
 def lazy_exports(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A package's `__getattr__` (PEP 562).
+    """Makes a package's `__getattr__` (PEP 562).
 
     Parameters:
         package: its `__name__`.
-        modules: names by the module below the package that defines them.
+        modules: names, by the module in the package that defines them.
     """
     defined_in = {name: module for module, names in modules.items() for name in names}
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 _BITS_PER_BYTE = 10  # a start bit, eight data bits, a stop bit
-_TIME_FIELD = re.compile(rb"\$..(?:GGA|RMC),(\d{2})(\d{2})(\d{2}(?:\.\d+)?),")
+_TIME_FIELD = re.compile(rb"\$..(?:GGA|GNS|RMC),(\d{2})(\d{2})(\d{2}(?:\.\d+)?),")
 
 
 def replay(recording: bytes, speed: float = 1.0, baud: int = 9600) -> Iterator[tuple[float, bytes]]:
     """A recording with its own timing: seconds to wait, then the bytes to send, every byte of it.
 
-    Lines wait for the receiver's own clock (the time field of GGA and RMC); a recording without one is paced by
+    Lines wait for the receiver's own clock (the time field of GGA, GNS and RMC); a recording without one is paced by
     the baud rate.
 
     Parameters:

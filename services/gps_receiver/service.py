@@ -10,7 +10,7 @@ from msgspec import Meta
 from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, run
 from device_bridge.buses import SerialBus, SerialSettings
 
-from .protocol import QUANTITIES, Decoder, MalformedSentence, SentenceReader
+from .protocol import QUANTITIES, Decoder, SentenceReader
 
 
 class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -18,7 +18,10 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
 
     serial: SerialSettings
     stale_after: Annotated[
-        Seconds, Meta(description="without a reading for this long the last values are marked stale; 0 for never")
+        Seconds,
+        Meta(
+            description="seconds without a reading after which a quantity's last value is marked stale; 0 for never"
+        ),
     ] = 10.0
     require_checksum: Annotated[
         bool, Meta(description="whether a sentence without a checksum is taken for noise")
@@ -26,7 +29,7 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class GpsReceiver(DeviceService[GpsSettings]):
-    """NMEA 0183 GPS/GNSS receiver: position, altitude, speed, course and quality of the fix."""
+    """NMEA 0183 GPS/GNSS receiver and vessel's instruments: position, motion, time, depth, wind."""
 
     quantities = QUANTITIES
 
@@ -35,7 +38,6 @@ class GpsReceiver(DeviceService[GpsSettings]):
         self.port = SerialBus(settings.serial)
         self.sentences = SentenceReader(require_checksum=settings.require_checksum)
         self.decoder = Decoder()
-        self.malformed = 0
 
     async def open(self) -> None:
         await self.port.open()
@@ -43,12 +45,7 @@ class GpsReceiver(DeviceService[GpsSettings]):
     async def stream(self) -> AsyncIterator[Sample]:
         while True:
             for sentence in self.sentences.feed(await self.port.read()):
-                try:
-                    readings = self.decoder.decode(sentence)
-                except MalformedSentence as error:
-                    self.malformed += 1
-                    self.log.debug("%s", error)
-                    continue
+                readings = self.decoder.decode(sentence)
                 if readings:
                     yield readings
 
@@ -58,8 +55,9 @@ class GpsReceiver(DeviceService[GpsSettings]):
     def counters(self) -> dict[str, int]:
         return {
             "sentences": self.sentences.sentences,
+            "ignored_sentences": self.decoder.ignored,
+            "malformed_sentences": self.decoder.malformed,
             "checksum_errors": self.sentences.checksum_errors,
-            "malformed_sentences": self.malformed,
             "garbled_bytes": self.sentences.garbled,
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from iofog_sdk.mqtt import Delivered
+from iofog_sdk.mqtt import ReceivedMessage
 
 _MOST = 1000
 """Messages waiting beyond which those without a guarantee are dropped."""
@@ -23,7 +23,7 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Delivered] = deque()
+        self._waiting: deque[ReceivedMessage] = deque()
         self._bytes = 0
         self._refuses_guaranteed = False
         self.is_overflown = False
@@ -31,7 +31,7 @@ class Arrivals:
         self.dropped = 0
         """Messages without a guarantee that found no room."""
 
-    def put(self, received: Delivered) -> None:
+    def put(self, received: ReceivedMessage) -> None:
         """Takes a message, drops it, or leaves it to the broker."""
         has_room = self._bytes < _MOST_BYTES
         if received.guaranteed:
@@ -46,7 +46,7 @@ class Arrivals:
         self._waiting.append(received)
         self._bytes += _size(received)
 
-    def take(self) -> Delivered | None:
+    def take(self) -> ReceivedMessage | None:
         """The oldest one, None when all have been taken."""
         if not self._waiting:
             return None
@@ -61,5 +61,5 @@ class Arrivals:
         self._refuses_guaranteed = True
 
 
-def _size(received: Delivered) -> int:
+def _size(received: ReceivedMessage) -> int:
     return len(received.payload) + len(received.topic) + _OVERHEAD_BYTES

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from iofog_sdk import LinkError
-from iofog_sdk.mqtt import Delivered, MqttConnection, MqttOptions, Publication
+from iofog_sdk.mqtt import MqttConnection, MqttOptions, Publication, ReceivedMessage
 from local_agent.nats_server import NatsServer
 from simulated_devices import emulator_parser, number, play_until_stopped
 from simulated_devices.command import is_on, obeyed
@@ -97,8 +97,8 @@ class MqttPlug:
     def _tell_state(self) -> None:
         self.publish(f"stat/{self.name}/POWER", b"ON" if self.relay else b"OFF")
 
-    def _take(self, received: Delivered) -> None:
-        received.taken()
+    def _take(self, received: ReceivedMessage) -> None:
+        received.acknowledge()
         if received.payload in (b"ON", b"OFF"):
             self.switch(on=received.payload == b"ON")
 

@@ -10,10 +10,10 @@ from functools import partial
 
 from device_bridge.outbox import Inbound
 from iofog_sdk import ConnectionLost, IoMessage, LinkError, MessageError, Outcome, Receipt
-from iofog_sdk.links import InFlight, Sent, too_large
+from iofog_sdk.links import InFlight, PendingMessage, too_large_error
 from iofog_sdk.mqtt import MqttConnection
 
-from .said import Said
+from .log_once import LogOnce
 from .to_mqtt import ToTopics
 
 log = logging.getLogger("mqtt_bridge")
@@ -31,7 +31,7 @@ class Publisher:
         lost: done when it has ended.
         to_topics: what a message becomes.
         incoming: where the messages come from.
-        said: which refused topics have been told of.
+        log_once: topics whose refusal has been logged.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Publisher:
         lost: asyncio.Future[LinkError],
         to_topics: ToTopics,
         incoming: Inbound,
-        said: Said,
+        log_once: LogOnce,
     ) -> None:
         self._connection, self._lost, self._to_topics = connection, lost, to_topics
-        self._incoming, self._said = incoming, said
+        self._incoming, self._log_once = incoming, log_once
         self._in_flight = InFlight(connection.options.receipt_timeout_s)
 
     @property
@@ -67,7 +67,7 @@ class Publisher:
         sent = self._in_flight.add(message.id, partial(self._end, done))
         publications, limit = self._to_topics.publications(message), self._connection.max_payload
         if (size := max((len(each.payload) for each in publications), default=0)) > limit:
-            self._in_flight.acknowledge(sent, too_large(size, limit, "MQTT broker"))
+            self._in_flight.acknowledge(sent, too_large_error(size, limit, "MQTT broker"))
         else:
             self._connection.publish(publications, partial(self._answered, sent))
 
@@ -80,19 +80,19 @@ class Publisher:
         """The window of `Delivery` is all the room there is."""
 
     def check(self) -> None:
-        """Gives the connection up when an acknowledgement is overdue; to be called about once a second."""
-        if overdue := self._in_flight.overdue():
-            self._connection.lose(overdue)
+        """Closes the connection when an acknowledgement is overdue; call it about once a second."""
+        if error := self._in_flight.timeout_error():
+            self._connection.abort(error)
 
     def give_up(self) -> None:
-        """Ends everything that is under way: it will be sent again on the next connection."""
+        """Fails everything in flight: it is sent again on the next connection."""
         self._in_flight.fail(ConnectionLost("the connection has ended"))
 
-    def _answered(self, sent: Sent, refused: MessageError | None) -> None:
+    def _answered(self, sent: PendingMessage, refused: MessageError | None) -> None:
         if refused is None:
             self._in_flight.acknowledge(sent)
             return
-        if self._said.is_new("refused", refused.field):
+        if self._log_once.first_time("refused", refused.field):
             log.error("%s %s; messages for it are dropped", refused.field, refused.rule)
         self._in_flight.acknowledge(sent, _Refused(refused.field, refused.rule))
 

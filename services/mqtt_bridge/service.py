@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from device_bridge import (
     Command,
     CommandError,
+    CommandSpec,
     DeviceError,
     DeviceErrorKind,
     DeviceService,
     Forwarded,
+    Parameter,
     Quality,
     Reading,
     Result,
@@ -22,13 +24,13 @@ from device_bridge import (
 )
 from device_bridge.outbox import Delivery, Outbox
 from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from iofog_sdk.mqtt import Delivered, MqttConnection, Recent
+from iofog_sdk.mqtt import DuplicateFilter, MqttConnection, ReceivedMessage
 
 from .arrivals import Arrivals
 from .discovery import Discovery
 from .hops import is_name
+from .log_once import LogOnce
 from .publishing import Publisher
-from .said import Said
 from .settings import MqttBridgeSettings
 from .to_iofog import FromTopics
 from .to_mqtt import ToTopics, publication_of
@@ -44,31 +46,48 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
     """Maps ioFog messages to MQTT topics and topics to ioFog messages, both ways."""
 
     forwards_messages = True
-    _recent = Recent()
+    _duplicates = DuplicateFilter()
     """Of this process: it has one broker, however often it connects."""
-    _said = Said()
+    _log_once = LogOnce()
 
     def __init__(self, settings: MqttBridgeSettings) -> None:
         super().__init__(settings)
         self.options = settings.options()
-        status = self.options.filled(settings.status)
+        status = self.options.expand(settings.status)
         self._status = status
         self._discovery = Discovery(settings.discovery, status) if settings.discovery.prefix else None
         self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery)
         self._from_topics = FromTopics(settings.to_iofog, self.options.name, self._say_malformed)
-        _check(settings, status, self.options.name)
         self._came = Arrivals()
         self._any = asyncio.Event()
         self._names: dict[str, str] = {}
         self._up_at = math.inf
         self._publisher: Publisher | None = None
 
+    @classmethod
+    def check_settings(cls, settings: MqttBridgeSettings) -> None:
+        options = settings.options()
+        ToTopics(settings.to_mqtt, options.name, None)
+        FromTopics(settings.to_iofog, options.name, lambda _, __: None)
+        _check(settings, options.expand(settings.status), options.name)
+
+    @classmethod
+    def commands_of(cls, settings: MqttBridgeSettings) -> tuple[CommandSpec, ...]:
+        return tuple(
+            CommandSpec(
+                name,
+                tuple(Parameter(place, "any") for place in sorted(places(rule.topic) | places(rule.payload))),
+                f"published on {rule.topic}",
+            )
+            for name, rule in settings.commands.items()
+        )
+
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[LinkError] = loop.create_future()
         self._lost.add_done_callback(self._leave)
         try:
-            self._connection = MqttConnection(self.options, self._lost, self._take, self._recent)
+            self._connection = MqttConnection(self.options, self._lost, self._take, self._duplicates)
             await self._connection.open()
             filters = [rule.topic for rule in self.settings.to_iofog]
             birth = [self._discovery.birth_topic] if self._discovery else []
@@ -90,7 +109,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         loop = asyncio.get_running_loop()
         work: list[asyncio.Task[None]] = []
         if self.inbound is not None:
-            way = Publisher(self._connection, self._lost, self._to_topics, self.inbound, self._said)
+            way = Publisher(self._connection, self._lost, self._to_topics, self.inbound, self._log_once)
             self._publisher = way
             sending = Delivery(self.inbound, way, lambda entry: entry.body, self.options.window)
             work.append(loop.create_task(sending.run()))
@@ -121,11 +140,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
                 self._publisher.give_up()
 
     async def execute(self, command: Command) -> Result:
-        rule = self.settings.commands.get(command.name)
-        if rule is None:
-            known = ", ".join(sorted(self.settings.commands)) or "none"
-            raise CommandError(f"unknown command {command.name!r}; this bridge has {known}")
-        publication = publication_of(rule, command, self.options.name)
+        publication = publication_of(self.settings.commands[command.name], command, self.options.name)
         answered: asyncio.Future[MessageError | None] = asyncio.get_running_loop().create_future()
         self._connection.publish([publication], lambda end: None if answered.done() else answered.set_result(end))
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
@@ -149,23 +164,23 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
     def _outgoing(self) -> Outbox | None:
         return None if self.inbound is None else self.inbound.outgoing
 
-    def _take(self, received: Delivered) -> None:
+    def _take(self, received: ReceivedMessage) -> None:
         if received.topic == self._status:
-            received.taken()
+            received.acknowledge()
         elif self._discovery is not None and received.topic == self._discovery.birth_topic:
             if received.payload == b"online":
                 self._discovery.forget()
-            received.taken()
+            received.acknowledge()
         else:
             self._came.put(received)
             self._any.set()
 
-    def _when_written(self, received: Delivered) -> None:
+    def _when_written(self, received: ReceivedMessage) -> None:
         """Acknowledges a message whose readings are in the outbox, where a crash cannot lose them any more."""
         if self._outgoing is None:
-            received.taken()
+            received.acknowledge()
         else:
-            self._outgoing.when_written(received.taken)
+            self._outgoing.when_written(received.acknowledge)
 
     async def _begin_again(self) -> None:
         """Has the broker send what had to be left to it: it does so on a new connection."""
@@ -173,13 +188,13 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
             waiting = asyncio.ensure_future(self._outgoing.wait_written())
             await asyncio.wait((waiting, self._lost), return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-        self._connection.lose(ConnectionLost("more messages than can be held at once; the rest comes again"))
+        self._connection.abort(ConnectionLost("more messages than can be held at once; the rest comes again"))
 
     def _leave(self, _: object) -> None:
         self._came.leave()
         self._any.set()
 
-    def _passed(self, received: Delivered) -> list[Forwarded]:
+    def _passed(self, received: ReceivedMessage) -> list[Forwarded]:
         found = self._from_topics.passed(received)
         for passed in found:
             if not isinstance(passed.content, bytes):
@@ -196,7 +211,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
                 self._publisher.check()
 
     def _say_malformed(self, topic: str, error: Exception) -> None:
-        if self._said.is_new("malformed", topic):
+        if self._log_once.first_time("malformed", topic):
             self.log.warning("a message on %s is not what the settings say, and dropped: %s", topic[:200], error)
 
     def _failed(self, error: LinkError) -> DeviceError:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from device_bridge import CommandedSettings, Port, Settings
 from device_bridge.protocols import RecordField
-from iofog_sdk.links import identity_from
+from iofog_sdk.links import read_identity
 from iofog_sdk.mqtt import PORTS, MqttOptions
 
 Qos = Annotated[Literal[0, 1, 2], Meta(description="at most once, at least once, exactly once")]
@@ -47,7 +47,7 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
         """As the connection wants them."""
         scheme = "mqtts" if self.tls else "mqtt"
         port = self.port or PORTS[scheme]
-        identity = identity_from(environment)
+        identity = read_identity(environment)
         told = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("host", "port", "tls")}
         # The node's link may be at the same broker: of two clients with one name, each throws the other out.
         told["client_id"] = self.client_id or f"{identity.application}-{identity.microservice}-bridge"

@@ -13,7 +13,7 @@ from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError, is
 from device_bridge.messages import senml as packs
 from device_bridge.protocols import RecordField, at_path
 from iofog_sdk import Address
-from iofog_sdk.mqtt import Delivered
+from iofog_sdk.mqtt import ReceivedMessage
 
 from .hops import goes_round, via_of
 from .settings import ToIofog
@@ -48,9 +48,9 @@ class FromTopics:
         self._rules, self._name, self._malformed = rules, name, malformed
         self.counts: Counter[str] = Counter()
 
-    def passed(self, received: Delivered) -> list[Forwarded]:
+    def passed(self, received: ReceivedMessage) -> list[Forwarded]:
         """What a message becomes, in the order of the rules; nothing for one that cannot be used."""
-        via = via_of(received.notes)
+        via = via_of(received.user_properties)
         if goes_round(via, self._name):
             self.counts["loops"] += 1
             return []
@@ -70,7 +70,7 @@ class FromTopics:
         return found
 
     def _by_rule(
-        self, rule: ToIofog, received: Delivered, parts: Mapping[str, str], via: tuple[str, ...]
+        self, rule: ToIofog, received: ReceivedMessage, parts: Mapping[str, str], via: tuple[str, ...]
     ) -> Forwarded | None:
         if rule.becomes == "readings":
             if rule.payload == "senml":
@@ -87,7 +87,7 @@ class FromTopics:
         return _message(_command(rule, received, parts), "application/json", "utf-8", address)
 
 
-def _readings(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> Sample:
+def _readings(rule: ToIofog, received: ReceivedMessage, parts: Mapping[str, str]) -> Sample:
     prefix = _name(filled_payload(rule.prefix, parts))
     text = received.payload.decode()
     raw: dict[str, Any] | Any
@@ -136,7 +136,7 @@ def _named(reading: Reading, prefix: str, *, retained: bool) -> Reading:
     return msgspec.structs.replace(reading, name=prefix + reading.name) if prefix else reading
 
 
-def _command(rule: ToIofog, received: Delivered, parts: Mapping[str, str]) -> bytes:
+def _command(rule: ToIofog, received: ReceivedMessage, parts: Mapping[str, str]) -> bytes:
     text = received.payload.decode()
     if not rule.command:
         content = msgspec.json.decode(received.payload)

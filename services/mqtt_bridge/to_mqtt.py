@@ -12,8 +12,8 @@ import msgspec
 from device_bridge import Command, CommandError, Quality, Reading, SettingsError
 from device_bridge.messages import senml as packs
 from iofog_sdk import IoMessage, address_of
-from iofog_sdk.messages import SenmlRecord, senml_records
-from iofog_sdk.mqtt import Publication, numbered
+from iofog_sdk.messages import SenmlRecord, parse_senml
+from iofog_sdk.mqtt import Publication, add_sequence
 
 from .discovery import Discovery
 from .hops import goes_round, notes_of
@@ -77,18 +77,18 @@ class ToTopics:
         elif (result := _result_of(message)) is not None:
             values = {"publisher": message.publisher, "command": result.command, "id": result.id}
             for rule in self._rules["results"]:
-                found.append(_publication(rule, values, numbered(message, message.contentdata), _JSON))
+                found.append(_publication(rule, values, add_sequence(message, message.contentdata), _JSON))
         else:
             for rule in self._rules["other"]:
                 values = {"publisher": message.publisher}
                 found.append(_publication(rule, values, message.contentdata, message.infotype))
         self.counts["published" if found else "unmatched"] += 1
         notes = notes_of(via, self._name)
-        return [each._replace(notes=notes) for each in found]
+        return [each._replace(user_properties=notes) for each in found]
 
     def _readings(self, message: IoMessage) -> list[Publication]:
         try:
-            records = list(senml_records(message.contentdata))
+            records = parse_senml(message.contentdata)
             return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records)]
         except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1
@@ -98,7 +98,7 @@ class ToTopics:
         chosen = [one for one in records if fnmatchcase(f"{one.source}:{one.quantity}".lstrip(":"), rule.match)]
         if rule.payload != "senml":
             for one in chosen:
-                for reading in packs.decode(msgspec.json.encode([one.alone])):
+                if (reading := packs.to_reading(one)) is not None:
                     yield from self._single(rule, message, one, reading)
             return
         by_topic: dict[str, list[SenmlRecord]] = {}
@@ -106,7 +106,7 @@ class ToTopics:
             by_topic.setdefault(filled_topic(rule.topic, _values(message, one)), []).append(one)
         for topic, together in by_topic.items():
             content = message.contentdata if len(together) == len(records) else _pack(together)
-            yield _publication(rule, None, numbered(message, content), packs.INFO_TYPE, topic)
+            yield _publication(rule, None, add_sequence(message, content), packs.INFO_TYPE, topic)
 
     def _single(self, rule: ToMqtt, message: IoMessage, one: SenmlRecord, reading: Reading) -> Iterator[Publication]:
         topic = filled_topic(rule.topic, _values(message, one))
@@ -120,7 +120,7 @@ class ToTopics:
             yield _publication(rule, None, text.encode(), "text/plain", topic)
             return
         payload = _Payload(reading.value, reading.unit, reading.time, reading.quality.value, reading.reason)
-        yield _publication(rule, None, numbered(message, msgspec.json.encode(payload)), _JSON, topic)
+        yield _publication(rule, None, add_sequence(message, msgspec.json.encode(payload)), _JSON, topic)
 
 
 def publication_of(rule: MqttCommand, command: Command, name: str) -> Publication:
@@ -139,7 +139,7 @@ def publication_of(rule: MqttCommand, command: Command, name: str) -> Publicatio
         payload = filled_payload(rule.payload, texts)
     except KeyError as error:
         raise CommandError(f"`{error.args[0]}` is missing; {command.name} needs it") from None
-    return Publication(topic, payload.encode(), rule.qos, rule.retain, notes=notes_of(command.via, name))
+    return Publication(topic, payload.encode(), rule.qos, rule.retain, user_properties=notes_of(command.via, name))
 
 
 def _values(message: IoMessage, record: SenmlRecord) -> dict[str, str]:
@@ -155,7 +155,7 @@ def _publication(
 
 
 def _pack(records: list[SenmlRecord]) -> bytes:
-    whole: list[dict[str, Any]] = [one.alone for one in records]
+    whole: list[dict[str, Any]] = [one.standalone for one in records]
     return msgspec.json.encode(whole)
 
 

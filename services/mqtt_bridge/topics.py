@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from device_bridge import SettingsError, Value
-from iofog_sdk.messages import safe
+from iofog_sdk.messages import sanitize_name
 
 _PLACE = re.compile(r"\{([a-z_]+|[1-9])\}")
 _MAX_BYTES = 1000
@@ -22,7 +22,7 @@ def places(template: str) -> set[str]:
 
 def filled_topic(template: str, values: Mapping[str, str]) -> str:
     """A topic; each value is one level, or a part of one. Raises KeyError for a place without a value."""
-    return _PLACE.sub(lambda place: safe(values[place[1]])[:_MAX_LEVEL] or "-", template)
+    return _PLACE.sub(lambda place: sanitize_name(values[place[1]])[:_MAX_LEVEL] or "-", template)
 
 
 def filled_payload(template: str, values: Mapping[str, Value]) -> str:

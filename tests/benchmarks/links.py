@@ -12,7 +12,7 @@ from pathlib import Path
 import nats
 
 from iofog_sdk import IoMessage, Outcome, connect
-from iofog_sdk.links.reconnecting import DataPlane
+from iofog_sdk.links.reconnecting import ReconnectingLink
 from local_agent.nats_server import NatsServer
 
 from .bridges import peers_python
@@ -102,7 +102,7 @@ def _bodies(group: str, size: int, count: int) -> list[bytes]:
     ]
 
 
-async def _sent(link: DataPlane, bodies: list[bytes]) -> float:
+async def _sent(link: ReconnectingLink, bodies: list[bytes]) -> float:
     """Seconds to send so many messages, as many at once as the link takes."""
     done, left = asyncio.Event(), len(bodies)
 

@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from iofog_sdk import IoMessage, LocalApiClient, Outcome
-from iofog_sdk.agent.sockets import encode_for_socket
+from iofog_sdk.agent.message_socket import encode_for_socket
 
 from .bed import listening, process
 from .report import Row, at_least

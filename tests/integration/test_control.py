@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from iofog_sdk import ConnectionLost, RequestRefused
-from iofog_sdk.agent.control import Control
+from iofog_sdk.links.control import Control
 
 from .conftest import Steps, until
 
@@ -76,7 +76,7 @@ async def test_nothing_is_asked_while_the_socket_is_down():
     control = Scripted(REFUSED, "config")
     control.socket.connected = False
     control.refresh()
-    await control._refresh
+    await control._fetching
     assert (control.asked, control._backoff.taken) == (1, [])
     control.socket.connected = True
     control.refresh()  # as after each connect
@@ -118,11 +118,11 @@ async def test_what_comes_after_the_end_is_not_told(late, caplog):
     control = Swallowing(late)
     control.refresh()
     await asyncio.sleep(0)  # it is waiting now
-    fetching = control._refresh
+    fetching = control._fetching
     await control.close()
     await asyncio.wait((fetching,), timeout=60)
     control.refresh()
-    assert control._refresh is fetching
+    assert control._fetching is fetching
     assert fetching.done()
     assert (control.asked, control.told) == (1, [])
     assert not caplog.records

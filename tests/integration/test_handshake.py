@@ -19,7 +19,7 @@ from iofog_sdk.http.websocket_connection import SocketConnection
         (b"HTTP/1.1 401 Oh\r\ncontent-length: 0\r\n\r\n", "handshake: 401$"),
         (b"HTTP/1.1 401 Oh\r\ntransfer-encoding: chunked\r\n\r\n|z", "handshake: 401$"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n|HTTP/1.1 401 Oh\r\ncontent-length: 2\r\n\r\nno", "401: no$"),
-        (b"|nonsense\r\n\r\n", "something that is not HTTP"),
+        (b"|nonsense\r\n\r\n", "data that is not HTTP"),
     ],
 )
 async def test_the_text_of_a_refusal_is_shown_however_it_comes(answer, words):

@@ -105,7 +105,7 @@ def speaker(node, topic):
 
 
 @contextlib.asynccontextmanager
-async def client(node, name="client", take=lambda received: received.taken()):
+async def client(node, name="client", take=lambda received: received.acknowledge()):
     """A connection of whoever else uses the broker."""
     where = {"server": "mqtt://broker", "port": node.server_port, "version": node.version}
     options = MqttOptions(client_id=name, status="", session_s=0, **where)
@@ -415,7 +415,7 @@ async def test_nothing_that_anybody_publishes_stops_what_follows(start, tmp_path
             await published(
                 peer,
                 *(
-                    Publication("tele/tank/level", b"1", notes=(("iofog-via", name),))
+                    Publication("tele/tank/level", b"1", user_properties=(("iofog-via", name),))
                     for name in ("my bridge", "a:b", "x" * 200, "")
                 ),
                 *(Publication(f"set/{level}/lamp", b"ON") for level in ("a:b", "a:b", "x" * 200)),

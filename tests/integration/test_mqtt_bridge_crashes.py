@@ -132,7 +132,7 @@ async def test_what_the_node_has_handed_over_is_not_lost(start, tmp_path):
 
         def take(received):
             values.append(int(received.payload))
-            received.taken()
+            received.acknowledge()
 
         async with client(broker, "listener", take) as listener, client(node) as peer:
             await listener.subscribe(["out/level"])

@@ -1,4 +1,4 @@
-"""MQTT: retained status and last will as others see them, commands, TLS, and what is said when it is refused."""
+"""MQTT: retained status and last will as others see them, commands, TLS, and the log when a client is refused."""
 
 import asyncio
 import contextlib
@@ -339,7 +339,7 @@ async def test_a_retained_command_is_not_given_at_every_start(tmp_path, caplog):
         assert not await seen(port, "-t", "iofog/default/gps/commands", "-W", "1")  # nor is it retained by us
         await published(port, "iofog/default/gps/commands", '{"command":"open"}', "-r")
         async with linked(f"mqtt://127.0.0.1:{port}") as link:
-            await until(lambda: "is retained, and ignored" in caplog.text)
+            await until(lambda: "retained command on iofog/default/gps/commands ignored" in caplog.text)
             await published(port, "iofog/default/gps/commands", '{"command":"tare"}')
             assert (await asyncio.wait_for(anext(link.messages()), 60)).contentdata == b'{"command":"tare"}'
 

@@ -113,11 +113,11 @@ async def test_a_full_stream_that_keeps_its_oldest_says_so_and_nothing_is_lost(s
             await asyncio.gather(link.send(message(1)), link.send(message(2)))
             failing = asyncio.ensure_future(link.send(message(3)))
             await asyncio.wait((failing,), timeout=60)
-            assert "maximum messages exceeded; make room in it" in str(failing.exception())
+            assert "maximum messages exceeded; free space in it" in str(failing.exception())
             await stream.purge_stream("IOFOG")
             await asyncio.wait_for(link.wait_connected(), 60)
             await link.send(message(3))
-    assert "maximum messages exceeded; make room in it" in caplog.text
+    assert "maximum messages exceeded; free space in it" in caplog.text
 
 
 async def test_a_stream_of_somebody_else_with_these_subjects_is_named(server, caplog):
@@ -133,7 +133,7 @@ async def test_a_stream_of_somebody_else_with_these_subjects_is_named(server, ca
 
 async def test_a_server_without_jetstream_is_told(tmp_path, caplog):
     async with NatsServer(tmp_path / "nats", {"jetstream": False}) as server, linked(server.url):
-        await until(lambda: "no JetStream here; start the server with it" in caplog.text)
+        await until(lambda: "JetStream is not enabled; enable it on the server" in caplog.text)
 
 
 async def test_no_password_is_told_to_a_server_without_tls(caplog):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from iofog_sdk import IoMessage, MessageError, NodeNotFound, connect
 from iofog_sdk.nats.link import NatsLink
-from iofog_sdk.nats.options import nats_options
+from iofog_sdk.nats.options import parse_nats_options
 from local_agent.nats_server import NatsServer
 
 from .conftest import Steps, until
@@ -177,7 +177,7 @@ async def test_a_subject_that_is_not_allowed_is_named(tmp_path, caplog):
     async with NatsServer(tmp_path / "nats", settings) as server:
         async with linked(f"nats://bridge:secret@127.0.0.1:{server.port}") as link:
             await asyncio.wait_for(link.wait_connected(), 60)
-            with pytest.raises(ConnectionError, match=r"readings\.default\.gps.*give this user that permission"):
+            with pytest.raises(ConnectionError, match=r"readings\.default\.gps.*give this user the permission"):
                 await link.send(message())
     assert "secret" not in caplog.text
 
@@ -201,7 +201,7 @@ async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path):
 async def test_a_connection_that_carries_is_taken_up_at_once_and_one_that_does_not_backs_off(server):
     steps = Steps()
     async with Relay(server.port) as relay:
-        link = NatsLink(nats_options(f"nats://127.0.0.1:{relay.port}", {}), backoff=steps)
+        link = NatsLink(parse_nats_options(f"nats://127.0.0.1:{relay.port}", {}), backoff=steps)
         async with link:
             for number, sends in enumerate((True, True, True, False, False, False)):
                 await link.wait_connected()
@@ -282,20 +282,20 @@ async def test_a_credentials_file_is_what_newer_nodes_mount(tmp_path, caplog):
             await link.send(message())
             assert link.description.endswith("iofog.readings.trucks.gps")
         creds.write_text("nothing")
-        await failing(server.url, "it needs a NATS USER JWT and a USER NKEY SEED", caplog, **variables)
+        await failing(server.url, "NATS USER JWT or USER NKEY SEED is missing", caplog, **variables)
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("nats://h?windw=3", "unknown option windw; there are subject"),
+        ("nats://h?windw=3", "unknown option windw; known: subject"),
         ("nats://h?window=0", "window=0: 1 to 4000"),
         ("nats://h?window=many", "window=many: a number from 1 to 4000"),
-        ("nats://h?subject=a%20b", "subject='a b' is no NATS subject"),
+        ("nats://h?subject=a%20b", "subject='a b' is not a NATS subject"),
         ("nats://h/path", "write nats://host:4222"),
         ("mqtt://h?qos=3", "qos=3: 0 to 2"),
         ("mqtt://h?version=4", "version=4: write 5 or 3.1.1"),
-        ("mqtt://h?topic=a/%2B", "topic='a/\\+' is no MQTT topic"),
+        ("mqtt://h?topic=a/%2B", "topic='a/\\+' is not an MQTT topic"),
         ("nats://u:secret@h?x=1", r"nats://u:…@h\?x=1: unknown option"),
     ],
 )

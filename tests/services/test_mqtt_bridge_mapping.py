@@ -13,11 +13,11 @@ from device_bridge import Command, CommandError, Forwarded, Quality, Reading, Se
 from device_bridge.messages import senml
 from device_bridge.protocols import RecordField
 from iofog_sdk import Address, IoMessage, address_of
-from iofog_sdk.mqtt import Delivered
+from iofog_sdk.mqtt import ReceivedMessage
 from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
 from mqtt_bridge.discovery import Discovery
 from mqtt_bridge.hops import MAX_HOPS
-from mqtt_bridge.said import Said
+from mqtt_bridge.log_once import LogOnce
 from mqtt_bridge.service import MqttBridge
 from mqtt_bridge.settings import DiscoverySettings, MqttCommand, ToIofog, ToMqtt
 from mqtt_bridge.to_iofog import FromTopics
@@ -160,11 +160,11 @@ def test_what_has_been_through_this_bridge_does_not_go_through_again():
     assert way.publications(message(tag=Address("", ("other", "this-bridge")).tag())) == []
     assert way.counts["loops"] == 1
     (found,) = way.publications(message(tag=Address("", ("other",)).tag()))
-    assert found.notes == (("iofog-via", "other,this-bridge"),)
+    assert found.user_properties == (("iofog-via", "other,this-bridge"),)
 
 
-def came(topic, payload, *, retained=False, notes=()):
-    return Delivered(topic, payload, retained, notes, guaranteed=True, taken=lambda: None)
+def came(topic, payload, *, retained=False, user_properties=()):
+    return ReceivedMessage(topic, payload, retained, user_properties, guaranteed=True, acknowledge=lambda: None)
 
 
 def taken(rule, *received, name="this-bridge"):
@@ -262,11 +262,11 @@ def test_any_payload_as_a_message():
 
 def test_loops_and_too_many_hops_are_seen():
     rule = {"topic": "t", "payload": "value"}
-    found, counts = taken(rule, came("t", b"1", notes=(("iofog-via", "a,this-bridge"),)))
+    found, counts = taken(rule, came("t", b"1", user_properties=(("iofog-via", "a,this-bridge"),)))
     assert (found, counts["loops"]) == ([], 1)
     hops = ",".join(f"b{n}" for n in range(8))
-    assert taken(rule, came("t", b"1", notes=(("iofog-via", hops),)))[0] == []
-    ((passed,), _) = taken(rule, came("t", b"1", notes=(("iofog-via", "a,b"),)))
+    assert taken(rule, came("t", b"1", user_properties=(("iofog-via", hops),)))[0] == []
+    ((passed,), _) = taken(rule, came("t", b"1", user_properties=(("iofog-via", "a,b"),)))
     assert address_of(passed.tag).via == ("a", "b")
 
 
@@ -308,7 +308,7 @@ def test_nothing_that_comes_stops_the_bridge(payload, level, via, becomes, form,
     named = {key: text for key, text in named.items() if key != "to" or becomes != "readings"}
     fields = tuple(RecordField(**field) for field in fields)
     rule = {"topic": "t/#", "becomes": becomes, "payload": form, "fields": fields, **named}
-    received = came("t/" + level, payload, retained=retained, notes=(("iofog-via", via),))
+    received = came("t/" + level, payload, retained=retained, user_properties=(("iofog-via", via),))
     for passed in taken(rule, received)[0]:
         address_of(passed.tag)
         if isinstance(passed.content, bytes):
@@ -319,7 +319,9 @@ def test_nothing_that_comes_stops_the_bridge(payload, level, via, becomes, form,
 
 def test_what_others_call_themselves_is_taken_only_if_it_is_a_name():
     rule = {"topic": "t", "payload": "value"}
-    ((passed,), _) = taken(rule, came("t", b"1", notes=(("iofog-via", f"my bridge,a,{'x' * 129},,b:c,d\n"),)))
+    ((passed,), _) = taken(
+        rule, came("t", b"1", user_properties=(("iofog-via", f"my bridge,a,{'x' * 129},,b:c,d\n"),))
+    )
     assert address_of(passed.tag).via == ("a",)
 
 
@@ -343,10 +345,10 @@ def test_a_number_larger_than_any_other_is_no_value():
 
 
 def test_what_is_malformed_is_said_once_for_each_topic():
-    said, told = Said(), []
+    log_once, told = LogOnce(), []
 
     def malformed(topic, error):
-        if said.is_new("malformed", topic):
+        if log_once.first_time("malformed", topic):
             told.append((topic, str(error)))
 
     way = FromTopics([ToIofog(topic="t/#")], "b", malformed)
@@ -354,11 +356,11 @@ def test_what_is_malformed_is_said_once_for_each_topic():
         way.passed(came(topic, b"[1]"))
     assert told == [("t/a", "no object"), ("t/b", "no object")]
     assert way.counts["malformed"] == 4
-    assert sum(said.is_new("malformed", str(number)) for number in range(2000)) < 1000
+    assert sum(log_once.first_time("malformed", str(number)) for number in range(2000)) < 1000
 
 
 def arrived(number, guaranteed, size=0):
-    return Delivered(f"t/{number}", bytes(size), False, (), guaranteed=guaranteed, taken=lambda: None)
+    return ReceivedMessage(f"t/{number}", bytes(size), False, (), guaranteed=guaranteed, acknowledge=lambda: None)
 
 
 def drained(arrivals):
@@ -418,7 +420,7 @@ def test_addresses_are_read_back_and_other_tags_mean_nothing():
         assert address_of(address.tag()) == address
     for tag in ("", "x", "a:b c", "for:", "for:a/b", "via:,"):
         assert address_of(tag) == Address()
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         Address("a b").tag()
 
 
@@ -505,11 +507,11 @@ def settings(**members):
 )
 def test_wrong_settings_name_the_setting_and_the_remedy(members, words):
     with pytest.raises(SettingsError, match=words):
-        MqttBridge(settings(**members))
+        MqttBridge.check_settings(settings(**members))
 
 
 def test_a_bridge_of_version_5_may_listen_where_it_publishes():
-    assert MqttBridge(settings(to_mqtt=[{"topic": "a/b"}], to_iofog=[{"topic": "#"}]))
+    MqttBridge.check_settings(settings(to_mqtt=[{"topic": "a/b"}], to_iofog=[{"topic": "#"}]))
 
 
 def test_a_command_without_its_parameter_is_refused():
@@ -522,9 +524,11 @@ def test_a_command_without_its_parameter_is_refused():
 
 def test_a_command_says_which_bridges_it_has_been_through_and_goes_through_each_once():
     rule = MqttCommand(topic="t")
-    assert publication_of(rule, Command(name="c", parameters={"value": 1}), "b").notes == (("iofog-via", "b"),)
+    assert publication_of(rule, Command(name="c", parameters={"value": 1}), "b").user_properties == (
+        ("iofog-via", "b"),
+    )
     passed = Command(name="c", parameters={"value": 1}, via=("a",))
-    assert publication_of(rule, passed, "b").notes == (("iofog-via", "a,b"),)
+    assert publication_of(rule, passed, "b").user_properties == (("iofog-via", "a,b"),)
     for via in (("b", "a"), tuple(f"x{number}" for number in range(MAX_HOPS))):
         with pytest.raises(CommandError, match="c goes round: it has been through"):
             publication_of(rule, Command(name="c", parameters={"value": 1}, via=via), "b")

@@ -10,6 +10,8 @@ from device_bridge.runtime.supervisor import Supervisor
 
 from ..integration.conftest import Steps
 
+pytestmark = pytest.mark.clock("movable")
+
 
 class Flapping(DeviceService[ServiceSettings]):
     """Says one thing and fails."""

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from device_bridge.messages import senml
 from iofog_sdk import NodeNotFound, connect
 from iofog_sdk.errors import ConnectionLost, ReceiptTimeout
-from iofog_sdk.links.identity import identity_from
+from iofog_sdk.links.identity import read_identity
 from iofog_sdk.links.in_flight import InFlight
 from iofog_sdk.links.inbox import Inbox
 from iofog_sdk.links.receipts import Receipt
-from iofog_sdk.links.url import Number, read_url, without_secret
+from iofog_sdk.links.url import Number, parse_url, redact_password
 from iofog_sdk.messages.iomessage import IoMessage
-from iofog_sdk.messages.senml_split import split_by_quantity
+from iofog_sdk.messages.senml import split_by_quantity
 from iofog_sdk.nats.credentials import CredentialsError, decode_seed, read_credentials, sign
 from iofog_sdk.nats.messages import command_id
 
@@ -88,7 +88,7 @@ def test_credentials_are_read_and_never_shown(tmp_path):
     ],
 )
 def test_names_are_those_the_node_gives_and_safe_in_subjects(variables, names):
-    assert identity_from(variables)[:2] == names
+    assert read_identity(variables)[:2] == names
 
 
 PACK = b'[{"bn":"truck:","bt":10,"bu":"m","n":"a","v":1},{"n":"b","u":"V","v":2},{"n":"a","v":3,"t":1}]'
@@ -144,9 +144,9 @@ def test_the_oldest_one_waits_for_so_long_and_no_longer():
     in_flight = InFlight(2, lambda: now[0])
     in_flight.add("1", lambda _: None)
     now[0] = 2.0
-    assert in_flight.overdue() is None
+    assert in_flight.timeout_error() is None
     now[0] = 2.1
-    assert isinstance(in_flight.overdue(), ReceiptTimeout)
+    assert isinstance(in_flight.timeout_error(), ReceiptTimeout)
 
 
 async def test_an_inbox_is_bounded_and_tells_what_was_taken():
@@ -156,7 +156,7 @@ async def test_an_inbox_is_bounded_and_tells_what_was_taken():
         count += 1
     assert count == 1000
     assert not taken
-    messages = inbox.take()
+    messages = inbox.messages()
     assert ((await anext(messages)).id, len(taken)) == ("0", 0)
     assert ((await anext(messages)).id, len(taken)) == ("1", 1)
 
@@ -164,7 +164,7 @@ async def test_an_inbox_is_bounded_and_tells_what_was_taken():
 @given(st.text(max_size=60))
 def test_any_url_is_read_or_refused(text):
     try:
-        found = read_url(text, {"nats": 4222}, {"window": Number(int, 1, 9)})
+        found = parse_url(text, {"nats": 4222}, {"window": Number(int, 1, 9)})
     except ValueError:
         return
     assert found.host
@@ -209,9 +209,9 @@ def test_a_result_is_told_by_the_number_or_text_of_its_command(command, result, 
 
 
 def test_a_secret_is_not_part_of_what_is_shown():
-    found = read_url("nats://u%40x:p%2Fw@h?window=3", {"nats": 4222}, {"window": Number(int, 1, 9)})
+    found = parse_url("nats://u%40x:p%2Fw@h?window=3", {"nats": 4222}, {"window": Number(int, 1, 9)})
     assert (found.user, found.password, found.server, found.options) == ("u@x", "p/w", "nats://h:4222", {"window": 3})
-    assert without_secret("nats://u:secret@h") == "nats://u:…@h"
+    assert redact_password("nats://u:secret@h") == "nats://u:…@h"
 
 
 @pytest.mark.parametrize(

@@ -63,3 +63,15 @@ def test_names_without_bound_are_not_remembered(monkeypatch, caplog):
     quantities.check([Reading(f"q{number}", 1) for number in range(1000)])
     assert quantities.violations == 1000
     assert len(caplog.records) == 100
+
+
+def test_the_loss_of_a_device_is_not_told_for_what_it_has_never_measured():
+    declared = DeclaredQuantities(
+        (Quantity("lat"), Quantity("depth", optional=True), Quantity("wind", optional=True))
+    )
+    assert [r.name for r in declared.all_bad("unplugged")] == ["lat"]
+    declared.check([Reading("depth", 5.4)])
+    assert [(r.name, r.value, r.quality, r.reason) for r in declared.all_bad("unplugged")] == [
+        ("lat", None, Quality.BAD, "unplugged"),
+        ("depth", None, Quality.BAD, "unplugged"),
+    ]

@@ -173,10 +173,12 @@ async def test_a_command_says_which_bridges_it_has_been_through():
     assert [result.ok for _, result, _ in done] == [False]
 
 
-def test_a_number_that_no_filter_can_calculate_with_is_counted_and_stops_nothing():
+def test_a_number_that_no_filter_can_calculate_with_is_bad_and_stops_nothing():
     box = Outbox(OutboxSettings(durability="memory"))
     maker = MessageMaker("uuid", Clock(trusted=True), box)
     maker.use("bridge", FilterChain([MovingAverage()]))
     maker.put([Reading("a", 10**400), Reading("b", 1)])
     maker.put([Reading("b", 1)])
-    assert (box.read, box.buffered, dict(box.dropped)) == (3, 1, {"not encodable": 2})
+    assert (box.read, box.buffered, dict(box.dropped)) == (3, 3, {})
+    first = senml.decode(IoMessage.from_bytes(box.take().body).contentdata)
+    assert [(reading.value, reading.quality) for reading in first] == [(None, Quality.BAD), (1, Quality.GOOD)]

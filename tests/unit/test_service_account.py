@@ -16,10 +16,10 @@ def account_with(folder, token):
     [
         (b"", "token is empty"),
         (b" \n", "token is empty"),
-        (b"a b", "token holds more than a token"),
-        (b"a\r\nHost: x", "token holds more than a token"),
-        (b"a\0", "token holds more than a token"),
-        (b"a" * 20_000, "token holds more than a token"),
+        (b"a b", "token is not a bearer token"),
+        (b"a\r\nHost: x", "token is not a bearer token"),
+        (b"a\0", "token is not a bearer token"),
+        (b"a" * 20_000, "token is not a bearer token"),
         (b"\xff", "token: not ASCII"),
     ],
 )

@@ -12,32 +12,34 @@ import math
 
 import msgspec
 
-from ..errors import BridgeError
-from ..reading import Quality, Reading, Sample, Value
+from iofog_sdk.messages import SENML_TYPE, SenmlRecord, parse_senml
+from iofog_sdk.messages import SenmlError as InvalidPack
 
-INFO_TYPE = "application/senml+json"
+from ..errors import BridgeError
+from ..reading import Quality, Reading, Sample
+
+INFO_TYPE = SENML_TYPE
 INFO_FORMAT = "utf-8"
-MAX_RECORDS = 10_000
 _CLOCK_NOT_SET = "not set"
+_MAX_BITS = 1023
+"""Of an integer that a receiver can still take for a floating-point number."""
 _SECONDARY_UNITS = {
     *("ms", "min", "h", "MHz", "kW", "kVA", "kvar", "Ah", "Wh", "kWh", "varh", "kvarh", "kVAh", "Wh/km", "KiB", "GB"),
     *("Mbit/s", "B/s", "MB/s", "mV", "mA", "dBm", "ug/m3", "mm/h", "m/h", "ppm", "/100", "/1000", "hPa", "mm"),
     *("cm", "km", "km/h"),
 }
-"""RFC 8798 section 3. A pack with one says so in its version (RFC 9100 section 3), as receivers must know them."""
-_WITH_SECONDARY_UNITS = 10 + 2**4
+"""RFC 8798 section 3. A pack with one states it in its version (RFC 9100 section 3), as receivers must know them."""
+_VERSION, _VERSION_SECONDARY_UNITS = 10, 10 + 2**4
 
 
 class SenmlError(BridgeError, ValueError):
-    """A pack is not SenML, or not one this package reads."""
+    """A pack is not SenML, or has labels this package does not know."""
 
 
 class _Record(msgspec.Struct, omit_defaults=True, gc=False):
     bn: str = ""
     bt: float | None = None
-    bu: str = ""
-    bv: float | None = None
-    bver: int = 10
+    bver: int = _VERSION
     n: str = ""
     u: str = ""
     v: float | int | None = None
@@ -50,7 +52,6 @@ class _Record(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[_Record])
 
 
 def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> bytes:
@@ -72,6 +73,8 @@ def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> by
         value, quality, reason = reading.value, reading.quality, reading.reason
         if isinstance(value, float) and not math.isfinite(value):
             value, quality, reason = None, Quality.BAD, reason or f"not a number ({reading.value})"
+        elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            value, quality, reason = None, Quality.BAD, "a number that is too large"
         if value is None:
             record.vs = ""
             if quality is Quality.GOOD:
@@ -87,7 +90,7 @@ def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> by
         records.append(record)
     records[0].bn, records[0].bt = base_name, round(base_time, 6)
     if secondary:
-        records[0].bver = _WITH_SECONDARY_UNITS
+        records[0].bver = _VERSION_SECONDARY_UNITS
     if not clock_set:
         records[0].clock = _CLOCK_NOT_SET
     return _encoder.encode(records)
@@ -95,54 +98,42 @@ def encode(sample: Sample, base_name: str = "", *, clock_set: bool = True) -> by
 
 def clock_was_set(pack: bytes) -> bool:
     """Whether the times of a pack can be trusted. Raises SenmlError."""
-    return all(record.clock != _CLOCK_NOT_SET for record in _records(pack))
+    return all(record.fields.get("clock") != _CLOCK_NOT_SET for record in _parse(pack))
 
 
 def shift_time(pack: bytes, seconds: float) -> bytes:
-    """The pack at another time, which is now right. Raises SenmlError."""
-    records = _records(pack)
-    for record in records:
-        if record.bt is not None:
-            record.bt = round(record.bt + seconds, 6)
-        record.clock = "set"
+    """The pack with its base times corrected by this much, and no longer marked. Raises SenmlError."""
+    records = [record.fields for record in _parse(pack)]
+    for fields in records:
+        if "bt" in fields:
+            fields["bt"] = round(fields["bt"] + seconds, 6)
+        fields.pop("clock", None)
     return _encoder.encode(records)
 
 
 def decode(pack: bytes) -> list[Reading]:
     """The readings of a pack, names and times resolved. Raises SenmlError."""
-    records = _records(pack)
-    base_name, base_time, base_unit, base_value = "", 0.0, "", 0.0
-    readings = []
-    for record in records:
-        base_name, base_time = record.bn or base_name, record.bt or base_time
-        base_unit = record.bu or base_unit
-        base_value = base_value if record.bv is None else record.bv
-        value: Value | None
-        if record.v is None:
-            value = record.vs if record.vb is None else record.vb
-        else:
-            value = record.v + base_value if base_value else record.v
-        if value is None:
-            continue
-        try:
-            quality = Quality(record.quality)
-        except ValueError:
-            raise SenmlError(f"unknown quality {record.quality!r}") from None
-        if quality is not Quality.GOOD and value == "":
-            value = None
-        time = base_time + (record.t or 0.0)
-        name = base_name + record.n
-        if not name:
-            raise SenmlError("a record has neither name nor base name")
-        readings.append(Reading(name, value, record.u or base_unit, time, quality, record.reason))
-    return readings
+    return [reading for record in _parse(pack) if (reading := to_reading(record)) is not None]
 
 
-def _records(pack: bytes) -> list[_Record]:
+def to_reading(record: SenmlRecord) -> Reading | None:
+    """A record as a reading, None for one without a value that a reading can have. Raises SenmlError."""
+    value = record.value
+    if value is None or isinstance(value, bytes):
+        return None
+    label, reason = record.fields.get("quality", "good"), record.fields.get("reason", "")
     try:
-        records = _decoder.decode(pack)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise SenmlError(f"not a SenML pack: {error}") from None
-    if len(records) > MAX_RECORDS:
-        raise SenmlError(f"{len(records)} records in a pack, at most {MAX_RECORDS} are read")
-    return records
+        quality = Quality(label)
+    except ValueError:
+        raise SenmlError(f"unknown quality {label!r}") from None
+    if not isinstance(reason, str):
+        raise SenmlError(f"reason {reason!r} is not text")
+    has_value = quality is Quality.GOOD or value != ""
+    return Reading(record.name, value if has_value else None, record.unit, record.time, quality, reason)
+
+
+def _parse(pack: bytes) -> list[SenmlRecord]:
+    try:
+        return parse_senml(pack)
+    except InvalidPack as error:
+        raise SenmlError(str(error)) from None

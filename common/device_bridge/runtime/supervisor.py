@@ -106,6 +106,7 @@ class Supervisor:
         self._stale_after_changed = asyncio.Event()
         self._waited_s = 0.0
         self._service: DeviceService[Any] | None = None
+        self._ended: DeviceService[Any] | None = None
         self._declared = DeclaredQuantities(service_type.quantities_of(settings))
         self._staleness = Staleness()
         self._executing: set[asyncio.Task[Result]] = set()
@@ -248,7 +249,7 @@ class Supervisor:
             await closing  # it is bounded in time, and outputs may be on
             raise
         finally:
-            self._service = None
+            self._service, self._ended = None, service
 
     def _adopt(self, settings: ServiceSettings) -> None:
         if settings is self._in_force:
@@ -316,12 +317,16 @@ class Supervisor:
         self._staleness.forget()
         if not self._reported_bad:
             log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
-            bad = [q.bad(reason) for q in self._service_type.quantities_of(self._in_force or self._wanted)]
-            if bad:
+            if bad := self._all_bad(reason):
                 self._emit_to(bad)
         elif reason != self._reported_bad:
             log.warning("%s: still not usable: %s", self._service_type.name(), reason)
         self.state, self.reason, self._reported_bad = DeviceState.FAILED, reason, reason
+
+    def _all_bad(self, reason: str) -> Sample:
+        if self._ended is not None and self._service_type.all_bad is not DeviceService.all_bad:
+            return self._ended.all_bad(reason)
+        return self._declared.all_bad(reason)
 
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""

@@ -1,1 +1,1 @@
-"""EdgeletAPI v1, which newer nodes serve to containers."""
+"""EdgeletAPI v1, the API that ioFog nodes from 3.8 serve to their containers."""

@@ -1,4 +1,4 @@
-"""EdgeletAPI v1, which ioFog nodes from 3.8 serve to containers: configuration and control; messages go over NATS."""
+"""Configuration and signals by EdgeletAPI v1; the messages of such a node go over NATS."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import msgspec
 
-from ..agent.control import Control
 from ..errors import ConnectionLost, RequestRefused
 from ..http import frames
 from ..http.hosts import DEFAULT_PORT, EDGELET_HOST
 from ..http.reconnecting_websocket import ReconnectingSocket
 from ..http.rest_client import RestClient
 from ..http.service_account import ServiceAccount
+from ..links.control import Control
 
 log = logging.getLogger("iofog_sdk")
 
 _CONFIG = "/v1/microservices/config"
 _CONTROL = "/v1/microservices/control"
 _NOT_FOUND, _FORBIDDEN = 404, 403
-_LACKS = "its role lacks microservices/{}/self"
+_MISSING_RIGHT = "its role lacks microservices/{}/self"
 _LIMITS_CHANGED = 0x0F
-"""Of the node's resources; of the Java agents this number means edge resources."""
+"""The node's resource limits; Java agents use the same number for edge resources."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -36,12 +36,12 @@ class _Refusal(msgspec.Struct):
 
 
 class EdgeletClient:
-    """One microservice's view of its node.
+    """The requests of one microservice.
 
     Parameters:
         account: token and certificate authority.
         host, port: where the node listens.
-        timeout_s: for each request.
+        timeout_s: limit for each request.
     """
 
     def __init__(
@@ -51,14 +51,17 @@ class EdgeletClient:
         self._rest = RestClient(host, port, timeout_s=timeout_s, account=account)
 
     async def get_config(self) -> str | None:
-        """The configuration as text; None when there is none, as always where Edgelet is alone. Raises IoFogError."""
+        """The configuration as text; None when there is none, as on every Edgelet without a Controller.
+
+        Raises IoFogError.
+        """
         try:
             reply = await self._rest.request("GET", _CONFIG)
         except RequestRefused as refusal:
-            error = _error_of(refusal.text)
+            error = _parse_error(refusal.text)
             if refusal.status == _NOT_FOUND:
                 return None
-            remedy = f"; {_LACKS.format('config')}" if refusal.status == _FORBIDDEN else ""
+            remedy = f"; {_MISSING_RIGHT.format('config')}" if refusal.status == _FORBIDDEN else ""
             raise RequestRefused(_CONFIG, refusal.status, f"{error.code} {error.message}{remedy}".strip()) from None
         try:
             config = reply["data"]["config"]
@@ -67,7 +70,7 @@ class EdgeletClient:
         return config if isinstance(config, str) else msgspec.json.encode(config).decode()
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Closes the HTTP connection."""
         await self._rest.close()
 
 
@@ -75,9 +78,9 @@ class EdgeletControlSocket(ReconnectingSocket):
     """Receives the node's signals.
 
     Parameters:
-        client: which node.
-        on_config_changed: also called after every connect.
-        options: passed on to ReconnectingSocket.
+        client: node and account.
+        on_config_changed: called after every signal, and after every connect.
+        options: passed to ReconnectingSocket.
     """
 
     def __init__(self, client: EdgeletClient, on_config_changed: Callable[[], None], **options: Any) -> None:
@@ -87,7 +90,7 @@ class EdgeletControlSocket(ReconnectingSocket):
             _CONTROL,
             name="control socket",
             account=client.account,
-            remedies={_FORBIDDEN: _LACKS.format("control")},
+            remedies={_FORBIDDEN: _MISSING_RIGHT.format("control")},
             **options,
         )
         self._on_config_changed = on_config_changed
@@ -109,9 +112,9 @@ class EdgeletControl(Control):
     """Configuration by EdgeletAPI v1.
 
     Parameters:
-        client: which node, as whom.
-        microservice_id: the platform's.
-        socket_options: passed on to the control socket.
+        client: node and account.
+        microservice_id: given by the platform.
+        socket_options: passed to the control socket.
     """
 
     def __init__(self, client: EdgeletClient, microservice_id: str, **socket_options: Any) -> None:
@@ -132,8 +135,8 @@ class EdgeletControl(Control):
         await self.client.close()
 
 
-def _error_of(text: str) -> _Error:
+def _parse_error(text: str) -> _Error:
     try:
         return msgspec.json.decode(text, type=_Refusal).error
     except msgspec.DecodeError:
-        return _Error(message=text)  # of something on the way that is no Edgelet
+        return _Error(message=text)  # written by something else than Edgelet, such as a proxy

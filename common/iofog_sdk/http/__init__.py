@@ -1,1 +1,1 @@
-"""HTTP and WebSocket to a node."""
+"""HTTP and WebSocket clients of a node's API."""

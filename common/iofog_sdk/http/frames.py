@@ -1,8 +1,8 @@
-"""What travels inside the binary WebSocket messages of Local API v2. No I/O.
+"""The content of binary WebSocket messages of Local API v2. No I/O.
 
-The first byte says what follows. A RECEIPT is `0e`, the id's length, the timestamp's length, the id in ASCII, the
-timestamp in milliseconds; other descriptions of it are wrong. Only the Java agent's ping rides in real WebSocket
-ping frames: one with exactly the payload `09` is answered by a pong with `0a`, any other gets no answer.
+The first byte is the opcode. A RECEIPT is `0e`, the id's length, the timestamp's length, the id in ASCII, the
+timestamp in milliseconds; other descriptions of it are wrong. The Java agent expects pings in WebSocket ping frames:
+it answers one with exactly the payload `09` by a pong with `0a`, and ignores any other.
 """
 
 from __future__ import annotations
@@ -27,19 +27,13 @@ def msg_frame(body: bytes) -> bytes:
 
 
 def msg_body(frame: bytes) -> bytes:
-    """The binary ioMessage inside a MSG frame; bytes behind the stated length are ignored, as the agent does."""
+    """The binary ioMessage in a MSG frame; bytes after the stated length are ignored, as the agent does."""
     if len(frame) < _MSG_PREFIX or frame[0] != MSG:
         raise MessageError("frame", "is not a MSG frame", frame[:16])
     end = _MSG_PREFIX + int.from_bytes(frame[1:_MSG_PREFIX], "big")
     if end > len(frame):
-        raise MessageError("frame", f"MSG says {end - _MSG_PREFIX} bytes, {len(frame) - _MSG_PREFIX} came")
+        raise MessageError("frame", f"MSG states {end - _MSG_PREFIX} bytes, has {len(frame) - _MSG_PREFIX}")
     return frame[_MSG_PREFIX:end]
-
-
-def receipt_frame(receipt: Receipt) -> bytes:
-    """A RECEIPT frame as the Java agent writes it."""
-    identity = receipt.id.encode("ascii")
-    return b"\x0e" + bytes((len(identity), 8)) + identity + receipt.timestamp.to_bytes(8, "big", signed=True)
 
 
 def read_receipt(frame: bytes) -> Receipt:
@@ -49,7 +43,7 @@ def read_receipt(frame: bytes) -> Receipt:
     id_end = 3 + frame[1]
     stamp_end = id_end + frame[2]
     if len(frame) < stamp_end:
-        raise MessageError("frame", f"RECEIPT needs {stamp_end} bytes, {len(frame)} came")
+        raise MessageError("frame", f"RECEIPT needs {stamp_end} bytes, has {len(frame)}")
     try:
         identity = frame[3:id_end].decode("ascii")
     except UnicodeDecodeError:

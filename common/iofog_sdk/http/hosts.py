@@ -1,30 +1,35 @@
-"""The names ioFog gives a node inside its containers, and where it is when it has given none."""
+"""Host names of a node inside its containers, and their resolution."""
 
 from __future__ import annotations
 
 import asyncio
 
 AGENT_HOST = "iofog"
-"""Java agents put it into the hosts file of containers they start."""
+"""In the hosts file of every container that a Java agent starts."""
 EDGELET_HOST = "edgelet.default.svc.bridge.local"
-"""Edgelet's resolver knows it, and its certificate is for it."""
+"""Resolved by Edgelet's DNS; its certificate is issued for this name."""
+DEFAULT_PORT = 54321
 _LOOPBACK = "127.0.0.1"
-_ANSWER_S = 3.0
-"""Both names are known on the machine itself; a resolver that asks the network may take much longer to say no."""
+_RESOLVE_S = 3.0
+"""Both names are resolved on the machine itself; a resolver that asks the network may take much longer to fail."""
 
 
-async def found(host: str) -> str:
-    """Where to connect to: asked anew for every connection, for a resolver may begin later than a container.
+async def resolve_host(host: str) -> str:
+    """The host to connect to; call it for every connection, as the node's resolver may start after the container.
 
-    A container on the host's network gets neither name, but has its node on the loopback.
+    A container on the host's network has neither name, and reaches its node on the loopback address.
     """
     if host in (AGENT_HOST, EDGELET_HOST):
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(_RESOLVE_S):
                 await asyncio.get_running_loop().getaddrinfo(host, None)
         except OSError:  # TimeoutError is one
             return _LOOPBACK
     return host
 
 
-DEFAULT_PORT = 54321
+def describe_connect_error(error: OSError) -> str:
+    """Why no connection could be made."""
+    if reason := getattr(error, "verify_message", ""):  # of ssl.SSLCertVerificationError, without importing ssl
+        return f"its certificate is not trusted ({reason}); is ca.crt that of this node?"
+    return error.strerror or str(error)

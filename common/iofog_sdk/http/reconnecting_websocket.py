@@ -1,4 +1,4 @@
-"""A WebSocket to the node that is there again after every loss."""
+"""A WebSocket to the node that is reopened after every loss."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ import abc
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import ConnectionLost, LinkError
 from ..links.backoff import Backoff
-from .service_account import ServiceAccount
 from .websocket_connection import SocketConnection
+
+if TYPE_CHECKING:
+    from .service_account import ServiceAccount
 
 log = logging.getLogger("iofog_sdk")
 
 _REGISTRATION_PING_S = 0.5
 _CANCEL_AGAIN_S = 0.1
 _STEADY_AFTER_S = 5.0
-"""A shorter connection that was of no use counts as a failed attempt: one that opens and closes at once backs off."""
+"""A shorter connection that carried nothing counts as a failed attempt, so that one that closes at once backs off."""
 
 
 class ReconnectingSocket(abc.ABC):
-    """Keeps one WebSocket open: connects, proves it with pings, and connects again with jittered back-off.
+    """Keeps one WebSocket open: connects, checks it with pings, and reconnects with jittered back-off.
 
-    The agent answers the handshake before it registers the connection, forgets connections that do not
-    acknowledge, and never notices a dead TCP connection. So a connection counts as up only after its first pong,
+    The agent answers the handshake before it registers the connection, drops connections that do not acknowledge
+    without closing them, and never detects a dead TCP connection. So a connection counts as up after its first pong,
     and as lost when a later pong is missing.
 
     Parameters:
         host, port, path: what to connect to.
-        name: what the log calls this socket.
+        name: of this socket in the log.
         backoff: waiting times between attempts.
         ping_interval_s: seconds between pings.
         answer_timeout_s: seconds to wait for the handshake and for each pong.
         account: token and TLS, for Edgelet.
-        remedies: what to say besides when the node refuses the handshake with such a status.
+        remedies: hints to add to the error, by status of a refused handshake.
     """
 
     def __init__(
@@ -58,29 +61,29 @@ class ReconnectingSocket(abc.ABC):
         self._answer_timeout_s = answer_timeout_s
         self._connection: SocketConnection | None = None
         self._up = asyncio.Event()
-        self._was_useful = False
+        self._carried_data = False
         self._task: asyncio.Task[None] | None = None
         self.last_error: LinkError | None = None
         """Why the socket is not up, or was last lost."""
 
     @property
     def connected(self) -> bool:
-        """Whether the node has answered a ping on the present connection."""
+        """Whether the node has answered a ping on the current connection."""
         return self._up.is_set()
 
     async def wait_connected(self) -> None:
-        """Returns when the socket is up."""
+        """Waits until the socket is up."""
         await self._up.wait()
 
     def start(self) -> None:
-        """Begins connecting in the background."""
+        """Starts connecting in the background."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
-        """Closes the connection and stops connecting."""
+        """Closes the connection and stops reconnecting."""
         while self._task is not None:
-            self._task.cancel()  # asyncio.wait_for of Python 3.11 swallows one that comes with a pong or a loss
+            self._task.cancel()  # asyncio.wait_for of Python 3.11 swallows one that coincides with a pong or a loss
             done, _ = await asyncio.wait((self._task,), timeout=_CANCEL_AGAIN_S)
             if done:
                 self._task = None
@@ -111,11 +114,11 @@ class ReconnectingSocket(abc.ABC):
             self._host, self._port, self._path, self._on_binary, self._account, remedies=self._remedies
         )
         steady_at = float("inf")
-        self._was_useful = False
+        self._carried_data = False
         try:
             await connection.open(self._answer_timeout_s)
             self._connection = connection
-            await self._until_registered(connection)
+            await self._wait_registered(connection)
             steady_at = loop.time() + _STEADY_AFTER_S
             log.info("%s is up: %s", self._name, connection.address)
             self.last_error = None
@@ -126,13 +129,13 @@ class ReconnectingSocket(abc.ABC):
             connection.abort(str(error))
             return error
         except Exception as error:
-            unforeseen = ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
-            if str(unforeseen) != str(self.last_error):
-                log.exception("%s: an unforeseen error; connecting anew", self._name)
-            connection.abort(str(unforeseen))
-            return unforeseen
+            unexpected = ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
+            if str(unexpected) != str(self.last_error):
+                log.exception("%s: unexpected error; reconnecting", self._name)
+            connection.abort(str(unexpected))
+            return unexpected
         finally:
-            if self._was_useful or loop.time() >= steady_at:
+            if self._carried_data or loop.time() >= steady_at:
                 self._backoff.reset()
             self._up.clear()
             connection.close()
@@ -140,8 +143,8 @@ class ReconnectingSocket(abc.ABC):
                 self._connection = None
                 self._on_down(connection.lost.result())
 
-    async def _until_registered(self, connection: SocketConnection) -> None:
-        """A ping that arrives before the agent has registered the connection is ignored; so ping again."""
+    async def _wait_registered(self, connection: SocketConnection) -> None:
+        """Repeats the ping: the agent ignores one that arrives before it has registered the connection."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._answer_timeout_s
         while True:

@@ -1,34 +1,36 @@
 """JSON requests to the node over one keep-alive HTTP/1.1 connection.
 
-Tolerates what the Java agent does: replies without a content type, the status line's text appended to error
-bodies, a connection closed after every error, and a connection closed with no reply at all.
+Tolerates the Java agent's deviations from HTTP: replies without a content type, the status line's text appended to
+error bodies, a connection closed after every error, and a connection closed without a reply.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 import msgspec
 
 from ..errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
-from .hosts import found
-from .service_account import ServiceAccount, explained, tls_of
+from .hosts import describe_connect_error, resolve_host
+
+if TYPE_CHECKING:
+    from .service_account import ServiceAccount
 
 _READ_SIZE = 65_536
 _OK = 200
 
 
 class RestClient:
-    """Sends requests to one host, one after another.
+    """Sends requests to one host, one at a time.
 
     Parameters:
         host, port: where the node listens.
-        timeout_s: for connecting, and again for the whole reply.
-        max_body: bytes; a larger reply is refused.
-        account: token and certificate authority, for HTTPS; None for plain HTTP.
+        timeout_s: limit for connecting, and again for the whole reply.
+        max_body: largest accepted reply, bytes.
+        account: token and certificate authority for HTTPS; None for plain HTTP.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class RestClient:
     async def request(self, method: str, path: str, body: object = None) -> Any:
         """Sends one request and returns the decoded JSON reply.
 
-        Raises RequestRefused for an error status, LinkError when no usable reply came. A request that may have
-        reached the node is not repeated here: only the caller knows whether that is safe.
+        Raises RequestRefused for an error status, LinkError when no usable reply arrived. A request that may have
+        reached the node is not repeated: only the caller knows whether that is safe.
         """
         async with self._lock:
             try:
@@ -87,12 +89,13 @@ class RestClient:
         host = self._host
         try:
             async with asyncio.timeout(self._timeout_s):
-                host = await found(host)
-                self._streams = await asyncio.open_connection(host, self._port, **tls_of(self._account))
+                host = await resolve_host(host)
+                tls = self._account.tls() if self._account is not None else {}
+                self._streams = await asyncio.open_connection(host, self._port, **tls)
         except TimeoutError:
             raise NodeUnreachable(f"{host}:{self._port}: no connection within {self._timeout_s:g} s") from None
         except OSError as error:
-            raise NodeUnreachable(f"{host}:{self._port}: {explained(error)}") from error
+            raise NodeUnreachable(f"{host}:{self._port}: {describe_connect_error(error)}") from error
         self._http = h11.Connection(h11.CLIENT)
         return self._streams
 

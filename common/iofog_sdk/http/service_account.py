@@ -1,7 +1,7 @@
-"""What Edgelet mounts into a container, so that it is trusted and can trust: a token and a certificate authority.
+"""The service account that Edgelet mounts into a container: a bearer token and a certificate authority.
 
-The token is replaced two minutes before it ends, by swapping a link, and the authority can be replaced too: both are
-read anew for every request and every connection.
+Edgelet replaces the token two minutes before it expires, by swapping a symbolic link, and may replace the authority:
+both are read again for every request and every connection.
 """
 
 from __future__ import annotations
@@ -16,24 +16,31 @@ from .hosts import EDGELET_HOST
 
 FOLDER = Path("/var/run/secrets/edgelet.iofog.org/serviceaccount")
 _MAX_TOKEN_BYTES = 16_384
-_AGAIN = "it is read anew for each attempt"
+_RETRIED = "it is read again at each attempt"
 _TOKEN = re.compile(r"[!-~]+")
-"""What a header can carry as one word (RFC 9110, 5.5)."""
+"""Visible ASCII, which a header value can hold as one word (RFC 9110, 5.5)."""
+
+
+class Tls(TypedDict, total=False):
+    """Arguments of asyncio's connect functions."""
+
+    ssl: ssl.SSLContext
+    server_hostname: str
 
 
 class ServiceAccount:
-    """One microservice's.
+    """Credentials of one microservice.
 
     Parameters:
-        folder: with `token` and `ca.crt`.
-        server_hostname: that the node's certificate is for, whatever address it is reached by.
+        folder: holds `token` and `ca.crt`.
+        server_hostname: name in the node's certificate, whatever address it is reached by.
     """
 
     def __init__(self, folder: Path = FOLDER, server_hostname: str = EDGELET_HOST) -> None:
         self.folder, self.server_hostname = folder, server_hostname
 
-    def context(self) -> ssl.SSLContext:
-        """For one connection. Raises NodeUnreachable."""
+    def tls(self) -> Tls:
+        """TLS arguments for one connection. Raises NodeUnreachable."""
         file = self.folder / "ca.crt"
         try:
             context = ssl.create_default_context(cafile=str(file))
@@ -41,10 +48,10 @@ class ServiceAccount:
             reason = error.strerror or str(error)
             raise NodeUnreachable(f"{file}: {reason}; Edgelet mounts it for microservices of a Controller") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
+        return {"ssl": context, "server_hostname": self.server_hostname}
 
     def authorization(self) -> tuple[str, str]:
-        """The header for one request. Raises NodeUnreachable, also for a file that is being written just now."""
+        """The header for one request. Raises NodeUnreachable, also for a file that is only partly written."""
         file = self.folder / "token"
         try:
             with file.open("rb") as stream:
@@ -54,26 +61,7 @@ class ServiceAccount:
             reason = getattr(error, "strerror", None) or "not ASCII"
             raise NodeUnreachable(f"{file}: {reason}; Edgelet mounts it for microservices of a Controller") from None
         if not token:
-            raise NodeUnreachable(f"{file} is empty; {_AGAIN}")
+            raise NodeUnreachable(f"{file} is empty; {_RETRIED}")
         if len(data) > _MAX_TOKEN_BYTES or not _TOKEN.fullmatch(token):
-            raise NodeUnreachable(f"{file} holds more than a token; {_AGAIN}")
+            raise NodeUnreachable(f"{file} is not a bearer token; {_RETRIED}")
         return ("Authorization", f"Bearer {token}")
-
-
-class Tls(TypedDict, total=False):
-    """Arguments of asyncio's functions that connect."""
-
-    ssl: ssl.SSLContext
-    server_hostname: str
-
-
-def tls_of(account: ServiceAccount | None) -> Tls:
-    """For a connection with this account, or without TLS. Raises NodeUnreachable."""
-    return {} if account is None else {"ssl": account.context(), "server_hostname": account.server_hostname}
-
-
-def explained(error: OSError) -> str:
-    """Why no connection could be made."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}); is ca.crt that of this node?"
-    return error.strerror or str(error)

@@ -1,21 +1,24 @@
-"""One WebSocket connection to the node: handshake, frames in and out. Lives once; `reconnect.py` makes new ones."""
+"""One WebSocket connection to the node: handshake, frames in both directions. It is used once and not reopened."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import h11
 
 from ..errors import ConnectionLost, NodeUnreachable
 from . import websocket
 from .frames import PING, PONG
-from .hosts import found
-from .service_account import ServiceAccount, explained, tls_of
+from .hosts import describe_connect_error, resolve_host
 from .websocket import Opcode
 
+if TYPE_CHECKING:
+    from .service_account import ServiceAccount
+
 _MAX_REFUSAL_BYTES, _MAX_REFUSAL_SHOWN = 4096, 200
-"""Of the text with which a node refuses a handshake."""
+"""Limits for the text with which a node refuses a handshake."""
 
 
 class SocketConnection(asyncio.Protocol):
@@ -27,8 +30,8 @@ class SocketConnection(asyncio.Protocol):
     Parameters:
         host, port, path: what to connect to.
         on_binary: called with the payload of each binary message, in order.
-        account: for Edgelet: its token and TLS. Its pings travel as binary messages, not as WebSocket pings.
-        remedies: what to say besides when the handshake is refused with such a status.
+        account: token and TLS, for Edgelet; its pings are binary messages, not WebSocket pings.
+        remedies: hints to add to the error, by status of a refused handshake.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class SocketConnection(asyncio.Protocol):
         self._key = websocket.new_key()
         self._status: int | None = None
         self._text = b""
-        self._reader = websocket.FrameReader(masked=False)
+        self._reader = websocket.FrameReader()
         self._transport: asyncio.Transport | None = None
         self._upgraded: asyncio.Future[None] = loop.create_future()
         self._outgoing: list[bytes] = []
@@ -61,11 +64,12 @@ class SocketConnection(asyncio.Protocol):
         """Done when the connection has ended, with the reason."""
 
     async def open(self, timeout_s: float) -> None:
-        """Connects and shakes hands. Raises NodeUnreachable; some wrong requests are never answered at all."""
+        """Connects and performs the handshake. Raises NodeUnreachable; nodes leave some wrong requests unanswered."""
         try:
             async with asyncio.timeout(timeout_s):
-                self._host = await found(self._host)
-                await self._loop.create_connection(lambda: self, self._host, self._port, **tls_of(self._account))
+                self._host = await resolve_host(self._host)
+                tls = self._account.tls() if self._account is not None else {}
+                await self._loop.create_connection(lambda: self, self._host, self._port, **tls)
                 await self._upgraded
         except TimeoutError:
             self.abort("handshake not answered")
@@ -75,14 +79,14 @@ class SocketConnection(asyncio.Protocol):
             self.abort("handshake refused")
             raise
         except OSError as error:
-            raise NodeUnreachable(f"{self.address}: {explained(error)}") from error
+            raise NodeUnreachable(f"{self.address}: {describe_connect_error(error)}") from error
         except asyncio.CancelledError:
             self.abort("cancelled")
             raise
 
     @property
     def address(self) -> str:
-        """Where this connection goes, for messages to people."""
+        """The URL, for people."""
         return f"{'ws' if self._account is None else 'wss'}://{self._host}:{self._port}{self._path}"
 
     @property
@@ -91,16 +95,16 @@ class SocketConnection(asyncio.Protocol):
         return self._transport is not None and not self.lost.done()
 
     def send_binary(self, payload: bytes) -> None:
-        """Queues one message. What one turn of the event loop queues goes out in one write."""
+        """Queues one message; those of one event loop iteration are sent in one write."""
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.append(websocket.encode_frame(Opcode.BINARY, payload, masked=True))
+        self._outgoing.append(websocket.encode_frame(Opcode.BINARY, payload))
 
     async def ping(self, timeout_s: float) -> None:
-        """Sends the ping the agent answers and waits for its pong. Raises ConnectionLost when none comes."""
+        """Sends the ping that the node answers and waits for its pong. Raises ConnectionLost when there is none."""
         pong: asyncio.Future[None] = self._loop.create_future()
         self._pongs.append(pong)
-        self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING, masked=True))
+        self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING))
         try:
             await asyncio.wait_for(pong, timeout_s)
         except TimeoutError:
@@ -110,16 +114,16 @@ class SocketConnection(asyncio.Protocol):
                 self._pongs.remove(pong)
 
     async def wait_for_room(self) -> None:
-        """Returns when the socket's send buffer is below its high-water mark, or the connection has ended."""
+        """Waits until the send buffer is below its high-water mark, or the connection has ended."""
         await self._room.wait()
 
     def pause_reading(self) -> None:
-        """Stops taking messages; TCP then holds the node back."""
+        """Stops reading from the socket; TCP flow control then stops the node."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Takes messages again."""
+        """Reads from the socket again."""
         if self._transport is not None:
             self._transport.resume_reading()
 
@@ -128,12 +132,12 @@ class SocketConnection(asyncio.Protocol):
         if self._transport is not None and not self.lost.done():
             if self._http is None:
                 self._flush()
-                self._write(websocket.encode_close(1000, masked=True))
+                self._write(websocket.encode_close(1000))
             self._transport.close()
         self._end("closed here")
 
     def abort(self, reason: str) -> None:
-        """Drops the connection at once."""
+        """Closes the connection at once, without sending anything."""
         if self._transport is not None:
             self._transport.abort()
         self._end(reason)
@@ -160,13 +164,13 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._http is not None:
-            data = self._shake_hands(data)
+            data = self._read_handshake(data)
             if not data:
                 return
         try:
             frames = self._reader.feed(data)
         except websocket.WebSocketError as error:
-            self._write(websocket.encode_close(error.code, error.reason, masked=True))
+            self._write(websocket.encode_close(error.code, error.reason))
             self.abort(f"the node broke the WebSocket protocol: {error.reason}")
             return
         for opcode, payload, final in frames:
@@ -180,7 +184,7 @@ class SocketConnection(asyncio.Protocol):
                 self._on_binary(payload)
             elif opcode == Opcode.PING:
                 answer = PONG if payload == PING else payload
-                self._write(websocket.encode_frame(Opcode.PONG, answer, masked=True))
+                self._write(websocket.encode_frame(Opcode.PONG, answer))
             elif opcode == Opcode.CLOSE:
                 code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
                 self.abort(f"the node closed the socket with code {code}")
@@ -195,8 +199,8 @@ class SocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._room.set()
 
-    def _shake_hands(self, data: bytes) -> bytes:
-        """Feeds the reply to the handshake; returns the WebSocket bytes that came behind it."""
+    def _read_handshake(self, data: bytes) -> bytes:
+        """Parses the reply to the handshake; returns the WebSocket data that followed it."""
         http = self._http
         assert http is not None  # noqa: S101 - only called before the upgrade
         try:
@@ -210,7 +214,7 @@ class SocketConnection(asyncio.Protocol):
                 elif not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                     break
         except h11.RemoteProtocolError as error:
-            self._fail(self._refusal() or f"the node answered the handshake with something that is not HTTP: {error}")
+            self._fail(self._refusal() or f"the node answered the handshake with data that is not HTTP: {error}")
             return b""
         if not isinstance(event, h11.InformationalResponse):
             if event is not h11.NEED_DATA or len(self._text) > _MAX_REFUSAL_BYTES:
@@ -218,7 +222,7 @@ class SocketConnection(asyncio.Protocol):
             return b""
         accepted = dict(event.headers).get(b"sec-websocket-accept", b"").decode("ascii", "replace")
         if accepted != websocket.accept_for(self._key):
-            self._fail("the node answered the handshake of somebody else (wrong Sec-WebSocket-Accept)")
+            self._fail("the node answered the handshake with a wrong Sec-WebSocket-Accept")
             return b""
         trailing, _ = http.trailing_data
         self._http = None
@@ -227,16 +231,16 @@ class SocketConnection(asyncio.Protocol):
         return trailing
 
     def _refusal(self) -> str:
-        """What the node has answered instead of an upgrade, as far as it has come; "" for nothing yet."""
+        """What the node replied instead of an upgrade, as far as received; "" before any reply."""
         if self._status is None:
             return ""
         text = self._text[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace")
         text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
         if len(text) > _MAX_REFUSAL_SHOWN:
             text = text[:_MAX_REFUSAL_SHOWN] + "…"
-        told = f"the node refused the handshake: {self._status}" + (f": {text}" if text else "")
+        reason = f"the node refused the handshake: {self._status}" + (f": {text}" if text else "")
         remedy = self._remedies.get(self._status)
-        return f"{told}; {remedy}" if remedy else told
+        return f"{reason}; {remedy}" if remedy else reason
 
     def _fail(self, reason: str) -> None:
         if not self._upgraded.done():

@@ -1,4 +1,4 @@
-"""What every link to a node has in common, whatever carries its messages."""
+"""Parts that all links share, whatever carries their messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from .backoff import Backoff
     from .base import Link
     from .console import ConsoleLink
-    from .identity import Identity, identity_from
-    from .in_flight import InFlight, Sent, too_large
-    from .inbox import Inbox, Received
-    from .receipts import Outcome, Receipt, receipt_for
+    from .identity import Identity, read_identity
+    from .in_flight import InFlight, PendingMessage, too_large_error
+    from .inbox import Inbox
+    from .receipts import Outcome, Receipt, post_and_wait
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -21,10 +21,10 @@ else:
             "backoff": ("Backoff",),
             "base": ("Link",),
             "console": ("ConsoleLink",),
-            "identity": ("Identity", "identity_from"),
-            "in_flight": ("InFlight", "Sent", "too_large"),
-            "inbox": ("Inbox", "Received"),
-            "receipts": ("Outcome", "Receipt", "receipt_for"),
+            "identity": ("Identity", "read_identity"),
+            "in_flight": ("InFlight", "PendingMessage", "too_large_error"),
+            "inbox": ("Inbox",),
+            "receipts": ("Outcome", "Receipt", "post_and_wait"),
         },
     )
 
@@ -37,9 +37,8 @@ __all__ = [
     "Link",
     "Outcome",
     "Receipt",
-    "Received",
-    "Sent",
-    "identity_from",
-    "receipt_for",
-    "too_large",
+    "PendingMessage",
+    "read_identity",
+    "post_and_wait",
+    "too_large_error",
 ]

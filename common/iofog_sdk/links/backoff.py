@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-_TINY = 0.05
+_MIN_S = 0.05
 
 
 class Backoff:
-    """Doubles from `initial_s` to `max_s`; each wait is drawn from the upper half of its step.
+    """Doubles from `initial_s` to `max_s`; each wait is a random time from the upper half of its step.
 
-    Jitter keeps a thousand nodes from knocking at the same moment after an outage; the lower bound of half a step
-    keeps a lucky draw from becoming a busy loop.
+    Jitter keeps a thousand nodes from reconnecting at the same moment after an outage; the lower bound of half a step
+    keeps the attempts from becoming a busy loop.
 
     Parameters:
         initial_s: first step, seconds.
@@ -20,7 +20,7 @@ class Backoff:
     """
 
     def __init__(self, initial_s: float = 0.5, max_s: float = 30.0, rng: random.Random | None = None) -> None:
-        self._initial_s = max(initial_s, _TINY)
+        self._initial_s = max(initial_s, _MIN_S)
         self._max_s = max(max_s, self._initial_s)
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._step_s = self._initial_s
@@ -32,5 +32,5 @@ class Backoff:
         return self._rng.uniform(step_s / 2, step_s)
 
     def reset(self) -> None:
-        """Starts again at the first step, after an attempt that lasted."""
+        """Returns to the first step, after a successful attempt."""
         self._step_s = self._initial_s

@@ -1,4 +1,4 @@
-"""The way to the node, whatever kind of node it is."""
+"""The connection to a node, whatever its kind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 
 from ..errors import LinkError
 from ..messages.iomessage import IoMessage
-from .receipts import Outcome, Receipt, receipt_for
+from .receipts import Outcome, Receipt, post_and_wait
 
 log = logging.getLogger("iofog_sdk")
 
 
 class Link(abc.ABC):
-    """Sends messages, receives messages, learns the configuration.
+    """Sends messages, receives messages, fetches the configuration.
 
     Use it as an asynchronous context manager, or call `start` and `close`.
     """
@@ -39,23 +39,25 @@ class Link(abc.ABC):
 
     @abc.abstractmethod
     async def start(self) -> None:
-        """Begins connecting in the background."""
+        """Starts connecting in the background."""
 
     @abc.abstractmethod
     async def close(self) -> None:
-        """Ends the link; messages without a receipt end with a LinkError."""
+        """Closes the link; messages without a receipt fail with a LinkError."""
 
     @abc.abstractmethod
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        """Sends one binary ioMessage; `done` is called once, with its receipt, a LinkError, or a MessageError for one
-        that this way can never carry."""
+        """Sends one binary ioMessage and calls `done` once with its outcome.
+
+        That is a receipt, a LinkError, or a MessageError for a message that this transport can never carry.
+        """
 
     @abc.abstractmethod
     async def wait_connected(self) -> None:
-        """Returns when messages can be sent."""
+        """Waits until messages can be sent."""
 
     async def wait_for_room(self) -> None:  # noqa: B027 - a link without a send buffer always has room
-        """Returns when more data can be sent without piling up in memory."""
+        """Waits until the send buffer has room."""
 
     @abc.abstractmethod
     async def get_config(self) -> str | None:
@@ -63,20 +65,20 @@ class Link(abc.ABC):
 
     @abc.abstractmethod
     def messages(self) -> AsyncIterator[IoMessage]:
-        """The messages sent to this microservice, as they come, for ever."""
+        """Yields the messages sent to this microservice as they arrive; never ends."""
 
     def encode(self, message: IoMessage) -> bytes:
         """The binary form of a message for `post`. Raises MessageError for one that this transport cannot carry."""
         return message.to_bytes()
 
     async def log(self, message: str, *, warning: bool = False) -> None:
-        """Writes a line into the node's own log, where there is one."""
+        """Writes a line into the node's own log if it has one, else into this process's."""
         log.log(logging.WARNING if warning else logging.INFO, "%s", message)
 
     async def send(self, message: IoMessage) -> Receipt:
         """Sends one message and waits for its receipt. Raises MessageError or LinkError."""
         message.publisher = message.publisher or self.microservice_id
-        return await receipt_for(self.post, self.encode(message))
+        return await post_and_wait(self.post, self.encode(message))
 
     async def __aenter__(self) -> Link:
         await self.start()

@@ -1,4 +1,4 @@
-"""Messages for a person: each is printed as a line of JSON."""
+"""A link without a node: messages are printed as lines of JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .receipts import Outcome, Receipt
 
 
 class ConsoleLink(Link):
-    """Prints each message as a line of JSON instead of sending it: for trying a device without a node."""
+    """Prints messages instead of sending them, to try a device without a node."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ConsoleLink(Link):
             "groupid": message.groupid,
             "sequencenumber": message.sequencenumber,
             "infotype": message.infotype,
-            "content": _readable(message.contentdata),
+            "content": _decode_content(message.contentdata),
         }
         try:
             self._stream.write(msgspec.json.encode(line).decode() + "\n")
@@ -64,7 +64,7 @@ class ConsoleLink(Link):
         yield IoMessage()
 
 
-def _readable(content: bytes) -> Any:
+def _decode_content(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Who this microservice is, for subjects and topics, out of what the node has told the container."""
+"""The names of this microservice, for subjects and topics, from the container's environment."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-_NOT_IN_SUBJECTS = re.compile(r"[^A-Za-z0-9_-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Identity(NamedTuple):
     """Names that are safe in a NATS subject and in an MQTT topic.
 
     Parameters:
-        application: it belongs to.
-        microservice: its name there.
-        uuid: the platform's, "" outside ioFog.
+        application: name of the ioFog application.
+        microservice: name within the application.
+        uuid: given by the platform, "" outside ioFog.
     """
 
     application: str
     microservice: str
     uuid: str = ""
 
-    def filled(self, template: str, microservice: str = "") -> str:
-        """A subject or topic with these names in it.
+    def expand(self, template: str, microservice: str = "") -> str:
+        """A subject or topic with its placeholders replaced by these names.
 
         Parameters:
             template: with `{application}` and `{microservice}`.
-            microservice: another of the same application.
+            microservice: another one of the same application; "" for this one.
         """
-        names = {"{application}": self.application, "{microservice}": _token(microservice or self.microservice)}
-        for place, name in names.items():
-            template = template.replace(place, name)
+        names = {"{application}": self.application, "{microservice}": _sanitize(microservice or self.microservice)}
+        for placeholder, name in names.items():
+            template = template.replace(placeholder, name)
         return template
 
 
-def identity_from(environment: Mapping[str, str]) -> Identity:
-    """The identity that the environment tells.
+def read_identity(environment: Mapping[str, str]) -> Identity:
+    """The identity in the environment.
 
-    `IOFOG_APPLICATION` and `IOFOG_MICROSERVICE` win; Edgelet sets `EDGELET_APPLICATION_NAME` and
-    `EDGELET_MICROSERVICE_NAME`; of 3.7 the path of the credentials tells both: `/etc/nats/creds/<app>/<ms>.creds`.
+    `IOFOG_APPLICATION` and `IOFOG_MICROSERVICE` take precedence. Edgelet (ioFog 3.8) sets `EDGELET_APPLICATION_NAME`
+    and `EDGELET_MICROSERVICE_NAME`; agents of 3.7 have both in the path `/etc/nats/creds/<app>/<ms>.creds`.
     """
     credentials = PurePosixPath(environment.get("NATS_CREDS_PATH", ""))
     uuid = environment.get("EDGELET_MICROSERVICE_UID") or environment.get("SELFNAME", "")
@@ -58,8 +58,8 @@ def identity_from(environment: Mapping[str, str]) -> Identity:
         or uuid
         or socket.gethostname()
     )
-    return Identity(_token(application), _token(microservice), uuid)
+    return Identity(_sanitize(application), _sanitize(microservice), uuid)
 
 
-def _token(name: str) -> str:
-    return _NOT_IN_SUBJECTS.sub("-", name).strip("-") or "unnamed"
+def _sanitize(name: str) -> str:
+    return _UNSAFE.sub("-", name).strip("-") or "unnamed"

@@ -1,4 +1,4 @@
-"""Received messages until they are taken."""
+"""Received messages until the application consumes them."""
 
 from __future__ import annotations
 
@@ -8,50 +8,45 @@ from typing import NamedTuple
 
 from ..messages.iomessage import IoMessage
 
-_INBOX_LIMIT = 1000
+_MAX_MESSAGES = 1000
+_MAX_BYTES = 32 * 1024 * 1024
+_OVERHEAD_BYTES = 500
+"""Memory of a message besides its content."""
 
 
-_INBOX_BYTES = 32 * 1024 * 1024
-
-
-_INBOX_OVERHEAD = 500
-"""Bytes that a message costs besides its content."""
-
-
-class Received(NamedTuple):
-    """A received message, and what is to be called once it has been taken."""
-
+class _Entry(NamedTuple):
     message: IoMessage
-    taken: Callable[[], None]
+    acknowledge: Callable[[], None]
 
 
 class Inbox:
-    """Received messages, bounded; what does not fit is refused, for the sender to send it again."""
+    """A bounded queue; a message that does not fit is refused, so that its sender repeats it."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Received] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
         self._bytes = 0
 
     def put(
-        self, message: IoMessage, taken: Callable[[], None] = lambda: None, *, is_held_back: bool = False
+        self, message: IoMessage, acknowledge: Callable[[], None] = lambda: None, *, limited_by_sender: bool = False
     ) -> bool:
-        """Whether there was room.
+        """Adds a message; false when there is no room.
 
         Parameters:
-            message: that has come.
-            taken: called once it has been worked off.
-            is_held_back: whether the sender stops by itself after some number of them, which it decides.
+            message: the message received.
+            acknowledge: called when the message has been processed.
+            limited_by_sender: whether the sender itself bounds its unacknowledged messages; then only their size is
+                limited here.
         """
-        if self._bytes >= _INBOX_BYTES or (not is_held_back and self._queue.qsize() >= _INBOX_LIMIT):
+        if self._bytes >= _MAX_BYTES or (not limited_by_sender and self._queue.qsize() >= _MAX_MESSAGES):
             return False
-        self._bytes += len(message.contentdata) + _INBOX_OVERHEAD
-        self._queue.put_nowait(Received(message, taken))
+        self._bytes += len(message.contentdata) + _OVERHEAD_BYTES
+        self._queue.put_nowait(_Entry(message, acknowledge))
         return True
 
-    async def take(self) -> AsyncIterator[IoMessage]:
-        """Each message as it comes, for ever; it counts as taken when the next one is asked for."""
+    async def messages(self) -> AsyncIterator[IoMessage]:
+        """Yields each message and never ends; a message counts as processed when the next one is requested."""
         while True:
-            message, taken = await self._queue.get()
-            self._bytes -= len(message.contentdata) + _INBOX_OVERHEAD
+            message, acknowledge = await self._queue.get()
+            self._bytes -= len(message.contentdata) + _OVERHEAD_BYTES
             yield message
-            taken()
+            acknowledge()

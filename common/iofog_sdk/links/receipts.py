@@ -1,4 +1,4 @@
-"""What becomes of a message that was posted on a link."""
+"""Receipts: how a node acknowledges a message."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..errors import LinkError, MessageError
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """The agent's word that it has taken a message.
+    """The node's acknowledgement that it has accepted a message.
 
     Parameters:
-        id: the id the agent gave the message.
-        timestamp: when it took it, milliseconds since 1970-01-01 UTC.
+        id: the id that the node gave the message.
+        timestamp: when the node accepted it, milliseconds since 1970-01-01 UTC.
     """
 
     id: str
@@ -23,10 +23,10 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = Receipt | LinkError | MessageError
-"""What becomes of a posted message: the node's receipt, what left it without one, or why it never can be sent."""
+"""Result of a posted message: its receipt, why there is none, or why the message can never be sent."""
 
 
-async def receipt_for(post: Callable[[bytes, Callable[[Outcome], None]], None], body: bytes) -> Receipt:
+async def post_and_wait(post: Callable[[bytes, Callable[[Outcome], None]], None], body: bytes) -> Receipt:
     """Posts one binary ioMessage and waits for its receipt. Raises LinkError or MessageError."""
     answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     post(body, lambda outcome: None if answer.done() else answer.set_result(outcome))

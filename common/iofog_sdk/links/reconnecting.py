@@ -1,4 +1,4 @@
-"""What the links of newer nodes have in common: messages under way, in order, and received ones until taken."""
+"""The base of links that carry messages only: one connection at a time, kept up by reconnecting."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _CANCEL_AGAIN_S = 0.5
 _STEADY_AFTER_S = 5.0
 
 
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancels a task until it has ended: libraries swallow a cancellation now and then."""
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancels a task, again and again until it has ended: some libraries swallow a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=_CANCEL_AGAIN_S)
 
 
-class DataPlane(Link):
-    """A link that carries messages only: keeps one connection, and begins again after each loss with back-off.
+class ReconnectingLink(Link):
+    """Messages in flight in order, an inbox, and one connection that is replaced with back-off after every loss.
 
     Parameters:
-        name: of what it connects to, for the log.
-        receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
-        window: messages that wait to be sent before `wait_for_room` waits.
+        name: of the transport, for the log.
+        receipt_timeout_s: seconds until a missing acknowledgement closes the connection.
+        window: messages waiting to be sent from which on `wait_for_room` waits.
         backoff: waiting times between attempts.
     """
 
@@ -65,13 +65,13 @@ class DataPlane(Link):
 
     async def start(self) -> None:
         if self.on_config is not None:
-            self.on_config(None)  # there is none to be had here
+            self.on_config(None)  # a transport for messages has no configuration
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
         if self._task is not None:
-            await ended(self._task)
+            await cancel_and_wait(self._task)
             self._task = None
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
@@ -81,7 +81,7 @@ class DataPlane(Link):
         self._waiting.append((body, done))
         if len(self._waiting) >= self._window:
             self._room.clear()
-        self._pump()
+        self._send_waiting()
 
     async def wait_connected(self) -> None:
         await self._up.wait()
@@ -93,29 +93,29 @@ class DataPlane(Link):
         return None
 
     def messages(self) -> AsyncIterator[IoMessage]:
-        return self._inbox.take()
+        return self._inbox.messages()
 
     @abc.abstractmethod
     def _session(self, lost: asyncio.Future[LinkError]) -> contextlib.AbstractAsyncContextManager[None]:
-        """One connection: made and ready on entering, closed on leaving. Raises LinkError.
+        """One connection: opened and ready on entry, closed on exit. Raises LinkError.
 
         Parameters:
-            lost: to be given the reason when it ends by itself.
+            lost: the session sets the reason here when the connection ends by itself.
         """
 
     @abc.abstractmethod
-    def _pump(self) -> None:
-        """Sends what waits, as far as the window allows."""
+    def _send_waiting(self) -> None:
+        """Sends waiting messages, as far as the window allows."""
 
     def _tick(self) -> None:
         """Called every second while connected."""
 
-    def _in_background(self, work: Awaitable[object]) -> None:
-        async def contained() -> None:
+    def _run_in_background(self, work: Awaitable[object]) -> None:
+        async def ignore_loss() -> None:
             with contextlib.suppress(LinkError):
                 await work
 
-        task = asyncio.ensure_future(contained())
+        task = asyncio.ensure_future(ignore_loss())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -136,37 +136,37 @@ class DataPlane(Link):
                 steady_at = loop.time() + _STEADY_AFTER_S
                 self._up.set()
                 try:
-                    return await self._until_lost(lost, lambda: self._is_proven(steady_at, acknowledged))
+                    return await self._wait_until_lost(lost, lambda: self._is_useful(steady_at, acknowledged))
                 finally:
                     self._up.clear()
         except LinkError as error:
             return lost.result() if lost.done() else error
         except Exception as error:
-            log.exception("%s: an unforeseen error; connecting anew", self._name)
+            log.exception("%s: unexpected error; reconnecting", self._name)
             return ConnectionLost(f"{self._name}: {type(error).__name__}: {error}")
         finally:
-            if self._is_proven(steady_at, acknowledged):
+            if self._is_useful(steady_at, acknowledged):
                 self._backoff.reset()
-            self._give_up(lost.result() if lost.done() else ConnectionLost(f"{self._name}: given up"))
+            self._fail_all(lost.result() if lost.done() else ConnectionLost(f"{self._name}: connection closed"))
 
-    def _is_proven(self, steady_at: float, acknowledged: int) -> bool:
+    def _is_useful(self, steady_at: float, acknowledged: int) -> bool:
         return self._in_flight.acknowledged > acknowledged or asyncio.get_running_loop().time() >= steady_at
 
-    async def _until_lost(self, lost: asyncio.Future[LinkError], is_proven: Callable[[], bool]) -> LinkError:
-        said = False
+    async def _wait_until_lost(self, lost: asyncio.Future[LinkError], is_useful: Callable[[], bool]) -> LinkError:
+        logged = False
         while True:
-            # After a failure, a connection that is refused what it does would be "up" and "down" again and again.
-            if not said and (self._last_error is None or is_proven()):
+            # After a failure it is logged when it has carried something: one that is denied everything would flap.
+            if not logged and (self._last_error is None or is_useful()):
                 log.info("%s is up: %s", self._name, self.description)
-                said, self._last_error = True, None
+                logged, self._last_error = True, None
             done, _ = await asyncio.wait((lost,), timeout=min(_TICK_S, self._receipt_timeout_s / 4))
             if done:
                 return lost.result()
-            if overdue := self._in_flight.overdue():
-                return overdue
+            if error := self._in_flight.timeout_error():
+                return error
             self._tick()
 
-    def _give_up(self, error: LinkError) -> None:
+    def _fail_all(self, error: LinkError) -> None:
         self._in_flight.fail(error)
         waiting, self._waiting = self._waiting, deque()
         for _, done in waiting:

@@ -1,4 +1,4 @@
-"""ioMessages: their forms, tags and numbering. No I/O."""
+"""ioMessages: encodings, tags, sequence numbers, and SenML content. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .iomessage import IoMessage, MessageTemplate
-    from .senml_split import SenmlRecord, safe, senml_records, split_by_quantity
+    from .senml import SENML_TYPE, SenmlError, SenmlRecord, parse_senml, sanitize_name, split_by_quantity
     from .sequence import SequenceTracker
     from .tag import Address, address_of
 else:
@@ -17,19 +17,21 @@ else:
         {
             "iomessage": ("IoMessage", "MessageTemplate"),
             "sequence": ("SequenceTracker",),
-            "senml_split": ("SenmlRecord", "safe", "senml_records", "split_by_quantity"),
+            "senml": ("SENML_TYPE", "SenmlError", "SenmlRecord", "parse_senml", "sanitize_name", "split_by_quantity"),
             "tag": ("Address", "address_of"),
         },
     )
 
 __all__ = [
+    "SENML_TYPE",
     "Address",
     "IoMessage",
     "MessageTemplate",
+    "SenmlError",
     "SenmlRecord",
     "SequenceTracker",
     "address_of",
-    "safe",
-    "senml_records",
+    "parse_senml",
+    "sanitize_name",
     "split_by_quantity",
 ]

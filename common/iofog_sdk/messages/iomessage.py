@@ -1,11 +1,11 @@
 """IoMessage, version 4: its JSON form and its binary form. No I/O.
 
 The binary form is a 33-byte header of lengths, then the values in the same order, big-endian, as the Java agent
-writes it: integers of fixed width, nothing at all for zero. Decoding also takes integers of any width up to 8
+writes it: integers of fixed width, with zero encoded as no bytes. Decoding also accepts integers of any width up to 8
 bytes, which other SDKs write.
 
 The agent reads lengths as signed numbers. A string field longer than 127 bytes (1-byte length) or 32 767 bytes
-(2-byte length) would shift every field behind it, so it is refused here.
+(2-byte length) would shift every following field, so it is refused here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 PRIORITY_MAX = 127
 
-# Signed codes make struct itself refuse the lengths that the agent would misread.
+# With signed codes struct refuses the lengths that the agent would misread.
 _LENGTHS = struct.Struct(">Hbhbbbbbbhhbhhhbbbii")
 _LENGTHS_READ = struct.Struct(">HBHBBBBBBHHBHHHBBBII")
 HEADER_SIZE = _LENGTHS_READ.size
@@ -61,17 +61,17 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
     """One message of ioFog. Field names are those of its JSON form.
 
     Parameters:
-        id: 32 hexadecimal digits, given by the agent; what a sender writes here is overwritten.
+        id: 32 hexadecimal digits, set by the agent; a sender's value is overwritten.
         tag: free text.
-        groupid: names the sequence this message belongs to.
+        groupid: name of the sequence this message belongs to.
         sequencenumber, sequencetotal: position in that sequence and its length; 0 when unused.
         priority: 0 to 127.
-        timestamp: milliseconds since 1970-01-01 UTC, given by the agent.
+        timestamp: milliseconds since 1970-01-01 UTC, set by the agent.
         publisher: UUID of the sending microservice.
         authid, authgroup: free text for authentication.
-        version: 4; the agent's REST route `next` says 0.
+        version: 4; 0 in replies of the agent's REST route `next`.
         chainposition, hash, previoushash, nonce, difficultytarget: for chained messages; else empty.
-        infotype, infoformat: what the content is, and how it is written; both needed to send.
+        infotype, infoformat: type of the content and its encoding; required for sending.
         contextdata, contentdata: raw bytes.
     """
 
@@ -97,7 +97,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
     contentdata: bytes = b""
 
     def to_bytes(self) -> bytes:
-        """The binary form. Raises MessageError, naming the field, when a limit of the format is passed."""
+        """The binary form. Raises MessageError, naming the field, when a limit of the format is exceeded."""
         try:
             strings = [
                 self.id.encode(),
@@ -115,7 +115,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
             number, total, priority = self.sequencenumber, self.sequencetotal, self.priority
             stamp, chain, target = self.timestamp, self.chainposition, self.difficultytarget
             if number | total | priority | stamp | chain | target < 0 or self.version != VERSION:
-                _explain(self)
+                _raise_for_field(self)
             integers = [
                 number.to_bytes(4, "big", signed=True) if number else b"",
                 total.to_bytes(4, "big", signed=True) if total else b"",
@@ -137,7 +137,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
             ]
             return b"".join((_LENGTHS.pack(VERSION, *map(len, values)), *values))
         except (struct.error, OverflowError, TypeError, AttributeError, UnicodeError):
-            _explain(self)
+            _raise_for_field(self)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> IoMessage:
@@ -149,12 +149,12 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
         shape = _shapes.get(head) or _learn_shape(head)
         end = HEADER_SIZE + shape.values.size
         if end + _read_size(data, _SHAPE_SIZE)[0] != len(data):
-            raise MessageError("frame", f"{len(data)} bytes, but its header adds up to another length")
+            raise MessageError("frame", f"{len(data)} bytes, but its header states another length")
         raw = shape.values.unpack_from(data, HEADER_SIZE)
         try:
             members = {name: read(value) for (name, read), value in zip(shape.fields, raw)}  # noqa: B905
         except UnicodeDecodeError:
-            _explain_text(shape, raw)
+            _raise_for_text(shape, raw)
         members["contentdata"] = data[end:]
         return cls(**members)
 
@@ -169,8 +169,8 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
     def from_json(cls, members: Mapping[str, Any]) -> IoMessage:
         """Builds a message from its JSON form.
 
-        Members may be missing or null, unknown ones are ignored, and any version is taken: the agent's `next`
-        says 0. Raises MessageError when a member has the wrong type or is not base64.
+        Members may be missing or null, unknown ones are ignored, and any version is accepted, as the agent's `next`
+        writes 0. Raises MessageError when a member has the wrong type or is not base64.
         """
         if not isinstance(members, Mapping):
             raise MessageError("frame", "the JSON form is an object", members)
@@ -191,12 +191,12 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
 
 
 class MessageTemplate:
-    """Encodes messages that differ only in number and content: several times cheaper than one by one.
+    """Encodes messages that differ only in number and content, several times faster than IoMessage.to_bytes.
 
     Parameters:
-        message: everything else; its own number and content do not matter.
+        message: the other fields; its number and content are ignored.
 
-    Raises MessageError when a limit of the format is passed.
+    Raises MessageError when a limit of the format is exceeded.
     """
 
     def __init__(self, message: IoMessage) -> None:
@@ -230,9 +230,9 @@ _MAX_SHAPES = 256
 
 
 class _Shape(NamedTuple):
-    """How messages with the same header are read: one call for all values, and only the fields that are there.
+    """How to decode messages with the same header: one call for all values, and only the fields present.
 
-    A publisher's messages differ in little but their content, whose length is not part of the shape.
+    A publisher's messages mostly differ only in their content, whose length is not part of the shape.
     """
 
     values: struct.Struct
@@ -245,7 +245,7 @@ _shapes: dict[bytes, _Shape] = {}
 def _learn_shape(head: bytes) -> _Shape:
     version, *lengths = _LENGTHS_READ.unpack(head + bytes(4))
     if version != VERSION:
-        raise MessageError("version", f"only version {VERSION} is known", version)
+        raise MessageError("version", f"only version {VERSION} can be decoded", version)
     names = [name for name in _FIELD_TYPES if name not in ("version", "contentdata")]
     present = [(name, length) for name, length in zip(names, lengths[:-1], strict=True) if length]
     for name, length in present:
@@ -259,7 +259,7 @@ def _learn_shape(head: bytes) -> _Shape:
     return shape
 
 
-def _explain_text(shape: _Shape, raw: tuple[bytes, ...]) -> NoReturn:
+def _raise_for_text(shape: _Shape, raw: tuple[bytes, ...]) -> NoReturn:
     for (name, read), value in zip(shape.fields, raw, strict=True):
         try:
             read(value)
@@ -289,8 +289,8 @@ def _integer(name: str, value: object) -> int:
     raise MessageError(name, "must be a whole number", value)
 
 
-def _explain(message: IoMessage) -> NoReturn:
-    """Finds the field that stopped the fast path and says so."""
+def _raise_for_field(message: IoMessage) -> NoReturn:
+    """Finds the field that made the fast path fail and raises its error."""
     for name, limit in _STRING_LIMITS.items():
         text = getattr(message, name)
         if not isinstance(text, str):
@@ -298,7 +298,7 @@ def _explain(message: IoMessage) -> NoReturn:
         try:
             size = len(text.encode())
         except UnicodeEncodeError:
-            raise MessageError(name, "holds a lone surrogate, which UTF-8 cannot carry", text) from None
+            raise MessageError(name, "holds a lone surrogate, which UTF-8 cannot encode", text) from None
         if size > limit:
             raise MessageError(name, f"at most {limit} bytes of UTF-8 (it has {size})", text)
     for name, limit in _INTEGER_LIMITS.items():

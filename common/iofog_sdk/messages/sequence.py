@@ -1,6 +1,6 @@
-"""For receivers: finds gaps and duplicates in what senders number.
+"""For receivers: detects gaps and duplicates by the sequence numbers of messages.
 
-A sender gives each of its runs a `groupid` and counts its messages from 1 in `sequencenumber`.
+A sender gives each of its runs a `groupid` and numbers the messages of the run from 1 in `sequencenumber`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from .iomessage import IoMessage
 
 
 class SequenceTracker:
-    """Follows the sequences of any number of senders.
+    """Tracks the sequences of any number of senders.
 
     Parameters:
-        from_start: whether the messages before the first one seen count as missing; false for a receiver that
-            may join late.
-        window: how many numbers below the highest are told apart one by one; an older late one counts as a
+        from_start: whether messages before the first one received count as missing; false for a receiver that may
+            start later than the sender.
+        window: numbers below the highest one that are tracked individually; an older late message counts as a
             duplicate.
-        max_groups: sequences remembered; the longest unused is forgotten first.
+        max_groups: sequences remembered; the least recently used one is dropped first.
     """
 
     def __init__(self, *, from_start: bool = False, window: int = 4096, max_groups: int = 1024) -> None:
@@ -27,16 +27,16 @@ class SequenceTracker:
         self._max_groups = max_groups
         self._groups: OrderedDict[str, _Group] = OrderedDict()
         self.received = 0
-        """Messages seen for the first time."""
+        """Messages received for the first time."""
         self.duplicates = 0
-        """Messages seen before."""
+        """Messages received before."""
         self.reordered = 0
-        """Messages that came after one with a higher number."""
+        """Messages received after one with a higher number."""
         self.missing = 0
-        """Numbers passed over that have not come since."""
+        """Skipped numbers that have not been received since."""
 
     def is_new(self, message: IoMessage) -> bool:
-        """Takes note of a message; false when it is a duplicate. Messages without a number are always new."""
+        """Records a message; false when it is a duplicate. A message without a number is always new."""
         number = message.sequencenumber
         if number > 0 and message.groupid and not self._is_new(self._group(message.groupid, number), number):
             self.duplicates += 1
@@ -72,7 +72,7 @@ class SequenceTracker:
 
 
 class _Group:
-    """`gaps` is an ordered set: numbers passed over, lowest first."""
+    """`gaps` is an ordered set of the skipped numbers, lowest first."""
 
     __slots__ = ("gaps", "highest")
 

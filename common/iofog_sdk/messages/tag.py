@@ -1,7 +1,7 @@
-"""Whom a message is for and where it has been, in the tag of an ioMessage: `for:relays via:plant-gateway`.
+"""Recipient and path of a message, in the tag of an ioMessage: `for:relays via:plant-gateway`.
 
-Local API v2 routes by publisher and passes the tag on; links of newer nodes have no routes, and send what is `for:` a
-microservice to where its commands wait.
+Local API v2 routes messages by their publisher and forwards the tag; NATS and MQTT have no routes, so their links
+publish a message `for:` a microservice on the subject or topic of its commands.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 class Address(NamedTuple):
-    """What a tag says.
+    """The content of a tag.
 
     Parameters:
-        recipient: name of a microservice of the same application, "" for whoever listens.
-        via: bridges that have passed the message on, the last one at the end.
+        recipient: name of a microservice of the same application, "" for any receiver.
+        via: names of the bridges that have forwarded the message, the last one at the end.
     """
 
     recipient: str = ""
     via: tuple[str, ...] = ()
 
     def tag(self) -> str:
-        """As it stands in a message. Raises ValueError for a name that cannot."""
+        """The tag as text. Raises ValueError for an invalid name."""
         for name in (self.recipient, *self.via):
             if name and not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-', 128 at most")
+                raise ValueError(f"{name!r} is not a valid name: letters, digits, '.', '_' and '-', 128 at most")
         words = [f"for:{self.recipient}"] if self.recipient else []
         return " ".join([*words, f"via:{','.join(self.via)}"] if self.via else words)
 
 
 def address_of(tag: str) -> Address:
-    """What a tag says; nothing for one that has another meaning."""
+    """Parses a tag; an empty Address for one with another meaning."""
     if ":" not in tag:
         return Address()
     words = dict(word.split(":", 1) for word in tag.split(" ") if ":" in word)

@@ -1,4 +1,4 @@
-"""Messages over an MQTT broker."""
+"""Messages over an MQTT broker, and single connections to one."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .connection import MqttConnection
-    from .link import MqttLink, numbered
-    from .messages import Delivered, Publication, Recent
-    from .options import PORTS, MqttOptions, mqtt_options
+    from .link import MqttLink, add_sequence
+    from .messages import DuplicateFilter, Publication, ReceivedMessage
+    from .options import PORTS, MqttOptions, parse_mqtt_options
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "connection": ("MqttConnection",),
-            "link": ("MqttLink", "numbered"),
-            "messages": ("Delivered", "Publication", "Recent"),
-            "options": ("PORTS", "MqttOptions", "mqtt_options"),
+            "link": ("MqttLink", "add_sequence"),
+            "messages": ("DuplicateFilter", "Publication", "ReceivedMessage"),
+            "options": ("PORTS", "MqttOptions", "parse_mqtt_options"),
         },
     )
 
 __all__ = [
     "PORTS",
-    "Delivered",
+    "DuplicateFilter",
     "MqttConnection",
     "MqttLink",
     "MqttOptions",
     "Publication",
-    "Recent",
-    "mqtt_options",
-    "numbered",
+    "ReceivedMessage",
+    "add_sequence",
+    "parse_mqtt_options",
 ]

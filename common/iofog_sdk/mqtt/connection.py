@@ -1,8 +1,7 @@
 """One connection to an MQTT broker, driven by the event loop.
 
-Whoever publishes keeps what has no acknowledgement; a connection never sends anything again. It receives with quality
-of service 1 at most, and acknowledges a message when it has been taken: what comes again after a loss is told by
-its packet identifier, which a broker keeps (MQTT 5.0, 4.4).
+The publisher keeps messages until they are acknowledged; a connection never retransmits. It receives with QoS 1 at
+most and acknowledges a message when it has been processed; a DuplicateFilter recognises what the broker repeats.
 """
 
 from __future__ import annotations
@@ -21,98 +20,98 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from .messages import MAX_PACKET_BYTES, Delivered, Publication, Recent
+from .messages import MAX_PACKET_BYTES, DuplicateFilter, Publication, ReceivedMessage
 from .options import MqttOptions
-from .paho_client import connect, new_client, properties_of, subscription
-from .paho_loop import drop, join
+from .paho_client import connect, new_client, publish_properties, subscribe_arguments
+from .paho_loop import attach, detach
 
 log = logging.getLogger("iofog_sdk")
 
 _CLOSE_S = 1.0
-_TOLD = 100
-_HEADERS = 2048
-"""Room for topic and properties in a packet, or half of a small one."""
+_MAX_LOGGED_TOPICS = 100
+_HEADER_BYTES = 2048
+"""Reserved for topic and properties in a packet, or half of a small maximum."""
 _BURST = 8
-"""Publications in one go while more is to be done: a broker that waits in the meantime costs a third of the rate."""
+"""Publications between two writes to the socket: a broker left idle meanwhile costs a third of the rate."""
 _FAILED = 0x80
-"""Reason codes from here on are errors (MQTT 5.0, 2.4)."""
+"""Reason codes from this one on are errors (MQTT 5.0, 2.4)."""
 
 
 Done: TypeAlias = "Callable[[MessageError | None], None]"
-"""What is called when a publication has ended: with nothing, or with why the broker refuses it."""
+"""Called when a publication is acknowledged, or with the error when the broker refuses it."""
 
 
 class MqttConnection:
-    """Opens, tells its status, subscribes, publishes, receives, and says when it has ended.
+    """Connects, publishes its status, subscribes, publishes and receives; reports its loss.
 
     Parameters:
-        options: where to, as whom.
-        lost: is given the reason when it ends by itself.
-        take: takes each message that comes.
-        recent: of the connections before.
+        options: broker, account and status topic.
+        lost: set to the reason when the connection is lost.
+        on_message: called with each message received.
+        duplicates: of the earlier connections of this client; None to start without.
     """
 
     def __init__(
         self,
         options: MqttOptions,
         lost: asyncio.Future[LinkError],
-        take: Callable[[Delivered], None],
-        recent: Recent | None = None,
+        on_message: Callable[[ReceivedMessage], None],
+        duplicates: DuplicateFilter | None = None,
     ) -> None:
-        self.options, self._lost, self._take = options, lost, take
-        self._recent = recent or Recent()
+        self.options, self._lost, self._deliver = options, lost, on_message
+        self._duplicates = duplicates or DuplicateFilter()
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._by_mid: dict[int, tuple[str, Done]] = {}
         self._unwritten: list[Done] = []
         self._queue: deque[tuple[Publication, Done]] = deque()
-        self._told: set[str] = set()
-        self._handed_out: set[int] = set()
-        self._room = options.window
-        self._answers: list[tuple[int, ReasonCode]] = []
+        self._logged_topics: set[str] = set()
+        self._unacknowledged: set[int] = set()
+        self._window = options.window
+        self._acknowledgements: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
-        """Bytes that one publication can have."""
+        """Largest payload of a publication, bytes."""
         client = self._client = new_client(options)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
         client.on_message = self._on_message
-        self._flush = join(client, self._loop, self._on_read, self._on_written)
+        self._flush = attach(client, self._loop, self._on_read, self._on_written)
 
     async def open(self) -> None:
-        """Returns when the broker has accepted it and knows its status. Raises LinkError."""
+        """Connects and publishes the status `online`. Raises LinkError."""
         try:
             async with asyncio.timeout(2 * self.options.answer_timeout_s):
                 await connect(self._client, self.options)
-                await self._or_lost(self._accepted)
+                await self._wait_or_lost(self._accepted)
                 if self.options.status:
-                    await self._acknowledged(self._status("online"))
+                    await self._publish_and_wait(self._status_message("online"))
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
     async def subscribe(self, filters: Sequence[str], *, echo: bool = True) -> None:
-        """Returns when the broker has acknowledged it. Raises LinkError.
+        """Subscribes and waits for the broker's acknowledgement. Raises LinkError.
 
         Parameters:
-            filters: topics, with wildcards.
-            echo: whether to get what one has published oneself; version 3.1.1 always gives it.
+            filters: topic filters.
+            echo: whether to receive this client's own publications; MQTT 3.1.1 always sends them.
         """
         if not filters:
             return
-        wanted = [subscription(each, self.options, echo=echo) for each in filters]
+        subscriptions = [subscribe_arguments(each, self.options, echo=echo) for each in filters]
         answered: asyncio.Future[None] = self._loop.create_future()
-        _, mid = self._client.subscribe(wanted)
+        _, mid = self._client.subscribe(subscriptions)
         self._by_mid[mid or 0] = (", ".join(filters), partial(_resolve, answered))
         try:
             async with asyncio.timeout(self.options.answer_timeout_s):
-                await self._or_lost(answered)
+                await self._wait_or_lost(answered)
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
     def publish(self, publications: Sequence[Publication], done: Done) -> None:
-        """Sends them; `done` is called when the broker has answered to all, never if the connection is lost.
+        """Sends all; `done` is called once when all are acknowledged, and never if the connection is lost.
 
-        It is given a MessageError when the broker has refused one, which version 5 tells. What needs no
-        acknowledgement counts as such when the operating system has taken it.
+        It gets a MessageError if the broker refused one, which MQTT 5 reports. A publication of QoS 0 counts as
+        acknowledged when the operating system has accepted its bytes.
         """
         left, refused = len(publications), None
         if not left:
@@ -129,65 +128,67 @@ class MqttConnection:
         self._send()
 
     def tick(self) -> None:
-        """Pings when it is time; to be called about once a second."""
+        """Sends pings when they are due; call it about once a second."""
         self._client.loop_misc()
 
-    def lose(self, error: LinkError) -> None:
-        """Gives the connection up for this reason."""
+    def abort(self, error: LinkError) -> None:
+        """Reports the connection as lost for this reason."""
         if not self._lost.done():
             self._lost.set_result(error)
 
     async def close(self) -> None:
-        """Ends it in order where it can be: the last will is for all other ends."""
+        """Publishes `offline` and disconnects if the connection is up; otherwise the broker sends the last will."""
         client = self._client
         if client.is_connected() and not self._lost.done():
             with contextlib.suppress(LinkError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     if self.options.status:
-                        await self._acknowledged(self._status("offline"))
+                        await self._publish_and_wait(self._status_message("offline"))
                     client.disconnect()
                     await asyncio.wait((self._lost,))
-        drop(client, self._loop)
+        detach(client, self._loop)
         self._by_mid.clear()
         self._queue.clear()
 
-    def _on_connect(self, _: Any, __: Any, flags: ConnectFlags, reason: ReasonCode, told: Properties | None) -> None:
+    def _on_connect(
+        self, _: Any, __: Any, flags: ConnectFlags, reason: ReasonCode, granted: Properties | None
+    ) -> None:
         if not flags.session_present:
-            self._recent.forget()
+            self._duplicates.clear()
         server, user = self.options.server, self.options.user or "(none)"
         if reason.is_failure:
-            self.lose(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
+            self.abort(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
         else:
-            limit = getattr(told, "MaximumPacketSize", self.max_payload + _HEADERS)
-            self.max_payload = min(self.max_payload, limit - min(_HEADERS, limit // 2))
-            self._room = min(self._room, getattr(told, "ReceiveMaximum", self._room))
+            limit = getattr(granted, "MaximumPacketSize", self.max_payload + _HEADER_BYTES)
+            self.max_payload = min(self.max_payload, limit - min(_HEADER_BYTES, limit // 2))
+            self._window = min(self._window, getattr(granted, "ReceiveMaximum", self._window))
             _resolve(self._accepted)
 
     def _on_disconnect(self, _: Any, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Any) -> None:
-        self.lose(ConnectionLost(f"MQTT: {self.options.server} has closed the connection: {reason}"))
+        self.abort(ConnectionLost(f"MQTT: {self.options.server} has closed the connection: {reason}"))
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:
-        self._answers.append((mid, reason))
+        self._acknowledgements.append((mid, reason))
 
     def _on_read(self) -> None:
-        answers, self._answers = self._answers, []
+        answers, self._acknowledgements = self._acknowledgements, []
         for number, (mid, reason) in enumerate(answers, 1):
             topic, done = self._by_mid.pop(mid, ("a message", _ignore))
             refused = reason.value >= _FAILED
-            rule = f"is refused: {reason}; let this user publish there"
+            rule = f"is refused: {reason}; allow this user to publish there"
             done(MessageError(topic, rule) if refused else None)
             self._send()
             if number % _BURST == 0:
                 self._flush()
 
     def _send(self) -> None:
-        while self._queue and len(self._by_mid) < self._room:
+        while self._queue and len(self._by_mid) < self._window:
             each, done = self._queue.popleft()
             info = self._client.publish(
-                each.topic, each.payload, each.qos, each.retain, properties_of(each, self.options)
+                each.topic, each.payload, each.qos, each.retain, publish_properties(each, self.options)
             )
             if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self.lose(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
+                self.abort(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
                 return
             if each.qos:
                 self._by_mid[info.mid] = (each.topic, done)
@@ -202,40 +203,47 @@ class MqttConnection:
     def _on_subscribe(self, _: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
         filters, done = self._by_mid.pop(mid, ("", _ignore))
         if refused := [str(reason) for reason in reasons if reason.value >= _FAILED]:
-            remedy = "let this user subscribe"
-            self.lose(ConnectionLost(f"MQTT: a subscription to {filters} is refused: {refused[0]}; {remedy}"))
+            remedy = "allow this user to subscribe"
+            self.abort(ConnectionLost(f"MQTT: a subscription to {filters} is refused: {refused[0]}; {remedy}"))
         done(None)
 
     def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
-        acknowledge = partial(self._taken, client, message)
-        if message.qos and message.mid in self._handed_out:
-            return  # the broker has lost patience, and sends again what is still being worked on
-        if self._recent.holds(message):
+        acknowledge = partial(self._acknowledge, client, message)
+        if message.qos and message.mid in self._unacknowledged:
+            return  # the broker repeats a message that is still being processed
+        if self._duplicates.is_duplicate(message):
             acknowledge()
         elif len(message.payload) > MAX_PACKET_BYTES:
-            if message.topic not in self._told and len(self._told) < _TOLD:
-                self._told.add(message.topic)
-                log.warning("MQTT: %d bytes on %s are dropped: too much", len(message.payload), message.topic)
-            acknowledge()  # else it would come again, and keep what follows
+            if message.topic not in self._logged_topics and len(self._logged_topics) < _MAX_LOGGED_TOPICS:
+                self._logged_topics.add(message.topic)
+                log.warning("MQTT: message of %d bytes on %s dropped: too large", len(message.payload), message.topic)
+            acknowledge()  # else the broker repeats it, and holds back later ones
         else:
             if message.qos:
-                self._handed_out.add(message.mid)
-            notes = tuple(getattr(message.properties, "UserProperty", ()))
-            self._take(
-                Delivered(message.topic, bytes(message.payload), message.retain, notes, message.qos > 0, acknowledge)
+                self._unacknowledged.add(message.mid)
+            user_properties = tuple(getattr(message.properties, "UserProperty", ()))
+            self._deliver(
+                ReceivedMessage(
+                    message.topic,
+                    bytes(message.payload),
+                    message.retain,
+                    user_properties,
+                    message.qos > 0,
+                    acknowledge,
+                )
             )
 
-    def _taken(self, client: Client, message: MQTTMessage) -> None:
+    def _acknowledge(self, client: Client, message: MQTTMessage) -> None:
         if message.qos:
-            self._handed_out.discard(message.mid)
-            self._recent.add(message)
+            self._unacknowledged.discard(message.mid)
+            self._duplicates.add(message)
             if not self._lost.done():
                 client.ack(message.mid, message.qos)
 
-    def _status(self, status: str) -> Publication:
-        return Publication(self.options.filled(self.options.status), status.encode(), qos=1, retain=True)
+    def _status_message(self, status: str) -> Publication:
+        return Publication(self.options.expand(self.options.status), status.encode(), qos=1, retain=True)
 
-    async def _acknowledged(self, publication: Publication) -> None:
+    async def _publish_and_wait(self, publication: Publication) -> None:
         refused: list[MessageError | None] = []
         answered: asyncio.Future[None] = self._loop.create_future()
 
@@ -244,11 +252,11 @@ class MqttConnection:
             _resolve(answered)
 
         self.publish([publication], done)
-        await self._or_lost(answered)
+        await self._wait_or_lost(answered)
         if refused[0] is not None:
-            raise refusal_of(refused[0])
+            raise refusal_error(refused[0])
 
-    async def _or_lost(self, answered: asyncio.Future[None]) -> None:
+    async def _wait_or_lost(self, answered: asyncio.Future[None]) -> None:
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)
         if self._lost.done():
             raise self._lost.result()
@@ -259,10 +267,10 @@ def _resolve(future: asyncio.Future[None], _: MessageError | None = None) -> Non
         future.set_result(None)
 
 
-def refusal_of(refused: MessageError) -> ConnectionLost:
-    """A publication that is refused, as the reason for giving the connection up."""
+def refusal_error(refused: MessageError) -> ConnectionLost:
+    """A refused publication as the reason to close the connection."""
     return ConnectionLost(f"MQTT: {refused.field} {refused.rule}")
 
 
 def _ignore(_: MessageError | None) -> None:
-    """For an answer to what nobody has asked."""
+    """For an acknowledgement of an unknown packet."""

@@ -1,9 +1,9 @@
 """Messages over MQTT, for nodes and networks that have a broker instead of an ioFog agent.
 
-The content of an ioMessage is the payload. A SenML pack carries the number of its message in its first record, as
-`run` and `seq` (RFC 8428 lets receivers ignore what they do not know), and so does any other JSON object: a receiver
-can prove order, gaps and duplicates with either version of the protocol. Each connection has a client of its own:
-whatever one keeps would be sent behind the back of whoever sends anew.
+The content of an ioMessage is the payload. A SenML pack has the sequence number of its message in its first record,
+as `run` and `seq` (receivers ignore fields they do not know, RFC 8428 section 4.4), any other JSON object as well:
+with either version of MQTT a receiver can detect reordering, gaps and duplicates. Each connection has a client of its
+own, as the library would retransmit what an earlier connection left, besides the retransmission here.
 """
 
 from __future__ import annotations
@@ -19,28 +19,27 @@ from functools import partial
 
 from ..errors import ConnectionLost, LinkError, MessageError
 from ..links.backoff import Backoff
-from ..links.in_flight import Sent, too_large
-from ..links.reconnecting import DataPlane
+from ..links.in_flight import PendingMessage, too_large_error
+from ..links.reconnecting import ReconnectingLink
 from ..messages.iomessage import IoMessage
-from ..messages.senml_split import split_by_quantity
+from ..messages.senml import SENML_TYPE, split_by_quantity
 from ..messages.tag import address_of
-from .connection import MqttConnection, refusal_of
-from .messages import Delivered, Publication, Recent
+from .connection import MqttConnection, refusal_error
+from .messages import DuplicateFilter, Publication, ReceivedMessage
 from .options import MqttOptions
 
 log = logging.getLogger("iofog_sdk")
 
-SENML = "application/senml+json"
 _TAG = "iofog-tag"
-"""User property, version 5 only."""
-_NUMBERED = re.compile(rb'\[?\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
+"""User property, MQTT 5 only."""
+_SEQUENCE = re.compile(rb'\[?\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
 
 
-class MqttLink(DataPlane):
-    """Publishes with a window of acknowledgements, receives commands, and says whether it is there.
+class MqttLink(ReconnectingLink):
+    """Publishes with many acknowledgements in flight, receives commands, and publishes its status.
 
     Parameters:
-        options: where to, and which topics.
+        options: broker and topics.
         backoff: waiting times between attempts.
     """
 
@@ -48,22 +47,22 @@ class MqttLink(DataPlane):
         super().__init__("MQTT", options.receipt_timeout_s, options.window, backoff)
         self.options = options
         self.microservice_id = options.identity.uuid or options.identity.microservice
-        self.description = f"MQTT {options.version} at {options.server}, topic {options.filled(options.topic)}"
+        self.description = f"MQTT {options.version} at {options.server}, topic {options.expand(options.topic)}"
         self._connection: MqttConnection | None = None
-        self._recent = Recent()
-        self._split = "{quantity}" in options.topic
-        self._topic = options.filled(options.topic)
-        self._results = options.filled(options.results)
-        self._commands = options.filled(options.commands)
+        self._duplicates = DuplicateFilter()
+        self._splits_readings = "{quantity}" in options.topic
+        self._topic = options.expand(options.topic)
+        self._results = options.expand(options.results)
+        self._commands = options.expand(options.commands)
 
     @contextlib.asynccontextmanager
     async def _session(self, lost: asyncio.Future[LinkError]) -> AsyncIterator[None]:
         options = self.options
-        connection = MqttConnection(options, lost, self._take, self._recent)
+        connection = MqttConnection(options, lost, self._on_message, self._duplicates)
         try:
             await connection.open()
             self._connection = connection
-            filters = [self._commands, *options.filled(options.receive).split(",")]
+            filters = [self._commands, *options.expand(options.receive).split(",")]
             await connection.subscribe([each for each in filters if each])
             yield
         finally:
@@ -74,67 +73,73 @@ class MqttLink(DataPlane):
         if self._connection is not None:
             self._connection.tick()
 
-    def _pump(self) -> None:
+    def _send_waiting(self) -> None:
         while self._connection is not None and self._waiting and len(self._in_flight) < self._window:
             body, done = self._waiting.popleft()
             message = IoMessage.from_bytes(body)
             sent = self._in_flight.add(f"{message.groupid}.{message.sequencenumber}", done)
             options, limit = self.options, self._connection.max_payload
-            # Whoever subscribes later is to find the last readings; a command that is kept would be given again.
-            retain = options.retain == "true" and message.infotype == SENML and not message.tag
-            notes = ((_TAG, message.tag),) if message.tag else ()
+            # A retained command would be executed again by each new subscriber.
+            retain = options.retain == "true" and message.infotype == SENML_TYPE and not message.tag
+            properties = ((_TAG, message.tag),) if message.tag else ()
             publications = [
-                Publication(topic, numbered(message, content), options.qos, retain, options.expiry_s, notes=notes)
-                for topic, content in self._contents(message).items()
+                Publication(
+                    topic,
+                    add_sequence(message, content),
+                    options.qos,
+                    retain,
+                    options.expiry_s,
+                    user_properties=properties,
+                )
+                for topic, content in self._split_content(message).items()
             ]
             if (size := max(len(each.payload) for each in publications)) > limit:
-                self._in_flight.acknowledge(sent, too_large(size, limit, "MQTT broker"))
+                self._in_flight.acknowledge(sent, too_large_error(size, limit, "MQTT broker"))
                 continue
-
-            self._connection.publish(publications, partial(self._answered, sent))
+            self._connection.publish(publications, partial(self._on_acknowledged, sent))
         if len(self._waiting) < self._window:
             self._room.set()
 
-    def _answered(self, sent: Sent, refused: MessageError | None) -> None:
+    def _on_acknowledged(self, sent: PendingMessage, refused: MessageError | None) -> None:
         if refused is None:
             self._in_flight.acknowledge(sent)
-            self._pump()
-        elif self._connection is not None:  # readings wait until it is allowed
-            self._connection.lose(refusal_of(refused))
+            self._send_waiting()
+        elif self._connection is not None:  # the readings are kept and sent again
+            self._connection.abort(refusal_error(refused))
 
-    def _contents(self, message: IoMessage) -> dict[str, bytes]:
-        """What is published where."""
+    def _split_content(self, message: IoMessage) -> dict[str, bytes]:
+        """Contents to publish, by topic."""
         if recipient := address_of(message.tag).recipient:
-            return {self.options.filled(self.options.commands, recipient): message.contentdata}
-        if message.infotype != SENML:
+            return {self.options.expand(self.options.commands, recipient): message.contentdata}
+        if message.infotype != SENML_TYPE:
             return {self._results: message.contentdata}
-        if not self._split:
+        if not self._splits_readings:
             return {self._topic: message.contentdata}
         parts = split_by_quantity(message.contentdata)
         return {self._topic.replace("{quantity}", name or "readings"): content for name, content in parts.items()}
 
-    def _take(self, received: Delivered) -> None:
+    def _on_message(self, received: ReceivedMessage) -> None:
         if received.retained and received.topic == self._commands:
-            log.warning("MQTT: a command on %s is retained, and ignored: publish it without", received.topic)
-            received.taken()
+            log.warning("MQTT: retained command on %s ignored: publish it without the retain flag", received.topic)
+            received.acknowledge()
             return
-        # MQTT does not tell when a message was sent: its age counts from here.
+        # MQTT carries no time of sending: the age of a command counts from its arrival.
         message = IoMessage(id=uuid.uuid4().hex, timestamp=time.time_ns() // 1_000_000, infoformat="utf-8")
         message.contentdata = received.payload
-        if match := _NUMBERED.match(received.payload):
+        if match := _SEQUENCE.match(received.payload):
             message.groupid, message.sequencenumber = match[1].decode(), int(match[2])
-            message.infotype = SENML if received.payload[:1] == b"[" else "application/json"
-        message.tag = dict(received.notes).get(_TAG, "")
-        if self._inbox.put(message, received.taken, is_held_back=received.guaranteed):
+            message.infotype = SENML_TYPE if received.payload[:1] == b"[" else "application/json"
+        message.tag = dict(received.user_properties).get(_TAG, "")
+        if self._inbox.put(message, received.acknowledge, limited_by_sender=received.guaranteed):
             return
         if received.guaranteed and self._connection is not None:
-            self._connection.lose(ConnectionLost("MQTT: too many messages wait to be taken; they come again"))
+            self._connection.abort(ConnectionLost("MQTT: inbox full; the broker repeats the messages"))
         else:
-            log.warning("MQTT: a message on %s is dropped: too many wait to be taken", received.topic)
+            log.warning("MQTT: message on %s dropped: inbox full", received.topic)
 
 
-def numbered(message: IoMessage, content: bytes) -> bytes:
-    """Content with the number of its message in it, where it can have one."""
+def add_sequence(message: IoMessage, content: bytes) -> bytes:
+    """JSON content with `run` and `seq` of its message; other content unchanged."""
     start = b"[{" if content.startswith(b"[{") else b"{"
     if not message.groupid or not content.startswith(start + b'"') or set(message.groupid) & set('"\\'):
         return content

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from paho.mqtt.client import MQTTMessage
 
 MAX_PACKET_BYTES = 1024 * 1024
-"""Of what is received: a broker of version 5 does not send more, with an older one it ends the connection."""
+"""Largest packet received: an MQTT 5 broker sends no larger one; larger payloads of older brokers are dropped."""
 RECEIVE_MAXIMUM = 256
-"""Messages that a broker of version 5 sends without their acknowledgements."""
+"""Unacknowledged messages that an MQTT 5 broker may send."""
 _REMEMBERED = 2 * RECEIVE_MAXIMUM
 
 
@@ -19,12 +19,12 @@ class Publication(NamedTuple):
 
     Parameters:
         topic: without wildcards.
-        payload: as it is.
+        payload: bytes to send.
         qos: 0, 1 or 2.
-        retain: whether the broker keeps it for those who come later.
-        expiry_s: after which the broker drops it undelivered, version 5 only; 0 for never.
-        content_type: version 5 only.
-        notes: user properties, version 5 only.
+        retain: whether the broker keeps it for later subscribers.
+        expiry_s: seconds after which the broker drops it undelivered, MQTT 5 only; 0 for never.
+        content_type: MQTT 5 only.
+        user_properties: pairs of name and value, MQTT 5 only.
     """
 
     topic: str
@@ -33,46 +33,49 @@ class Publication(NamedTuple):
     retain: bool = False
     expiry_s: int = 0
     content_type: str = ""
-    notes: tuple[tuple[str, str], ...] = ()
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
-class Delivered(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """One message from a broker.
 
     Parameters:
-        topic: it was published to.
-        payload: as it came.
-        retained: whether the broker had kept it: nobody knows for how long.
-        notes: user properties.
-        guaranteed: whether it comes again when it is not taken.
-        taken: acknowledges it; to be called once.
+        topic: topic it was published on.
+        payload: bytes received.
+        retained: whether the broker had stored it, for an unknown time.
+        user_properties: pairs of name and value, MQTT 5 only.
+        guaranteed: whether the broker repeats it until it is acknowledged (QoS 1 and 2).
+        acknowledge: to be called once, when the message has been processed.
     """
 
     topic: str
     payload: bytes
     retained: bool
-    notes: tuple[tuple[str, str], ...]
+    user_properties: tuple[tuple[str, str], ...]
     guaranteed: bool
-    taken: Callable[[], None]
+    acknowledge: Callable[[], None]
 
 
-class Recent:
-    """Messages that have been taken, by which those are told that come again on the next connection."""
+class DuplicateFilter:
+    """Recognises acknowledged messages that the broker repeats on the next connection.
+
+    A repeated message has its earlier packet identifier (MQTT 5.0, 4.4), topic and payload.
+    """
 
     def __init__(self) -> None:
         self._by_mid: dict[int, tuple[str, int]] = {}
 
     def add(self, message: MQTTMessage) -> None:
-        """It has been taken."""
+        """Remembers an acknowledged message."""
         self._by_mid.pop(message.mid, None)
         self._by_mid[message.mid] = (message.topic, hash(message.payload))
         if len(self._by_mid) > _REMEMBERED:
             del self._by_mid[next(iter(self._by_mid))]
 
-    def forget(self) -> None:
-        """The broker has no session any more: its identifiers begin anew."""
+    def clear(self) -> None:
+        """Forgets all: the broker has lost the session, and its packet identifiers start again."""
         self._by_mid.clear()
 
-    def holds(self, message: MQTTMessage) -> bool:
-        """Whether this is one of them, come again."""
+    def is_duplicate(self, message: MQTTMessage) -> bool:
+        """Whether this message has been acknowledged before."""
         return message.dup and self._by_mid.get(message.mid) == (message.topic, hash(message.payload))

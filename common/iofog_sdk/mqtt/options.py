@@ -1,55 +1,58 @@
-"""How an MQTT link is set up: out of `IOFOG_LINK=mqtt://…?option=value`."""
+"""Options of an MQTT link, from `IOFOG_LINK=mqtt://…?option=value`."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..links.identity import Identity, identity_from
-from ..links.url import TEXT, Choice, Kinds, Number, check_places, password_of, read_url, tls_of_files
+from ..links.identity import Identity, read_identity
+from ..links.url import TEXT, Choice, Number, OptionTypes, check_placeholders, parse_url
+
+if TYPE_CHECKING:
+    import ssl
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-_NOBODY = Identity("default", "unnamed")
+_UNNAMED = Identity("default", "unnamed")
 
 
 @dataclass(frozen=True)
 class MqttOptions:
-    """All of them; every one but `server`, `host`, `port`, `user` and `password` can be given as `?name=value`.
+    """Options of an MQTT link; all but `server` to `identity`, `user` and `password` can be set by `?name=value`.
 
     Parameters:
         server: `mqtt://host:port` or `mqtts://host:port`, without secrets.
-        host, port: the same apart.
+        host, port: the parts of `server`.
         identity: this microservice's names.
         version: of the protocol, `5` or `3.1.1`.
-        topic: where readings are published; `{application}`, `{microservice}`, and `{quantity}` to publish each
-            quantity by itself.
-        results: where results of commands are published.
-        commands: where commands are received.
-        status: retained: `online`, and `offline` at the end and as last will; "" for none.
-        receive: more topic filters that are received, with commas between, for a consumer of readings; "" for none.
-            `IOFOG_RECEIVE` where the URL says nothing.
-        qos: 0, 1 or 2, for what is published; what is received has 1 at most.
-        retain: `true` keeps the last readings at the broker.
-        expiry_s: after which the broker drops what it could not deliver, protocol 5 only; 0 for never.
-        session_s: for which the broker keeps what is for this microservice while it is away.
+        topic: topic of readings, with the placeholders `{application}`, `{microservice}`, and `{quantity}` to publish
+            each quantity separately.
+        results: topic of the results of commands.
+        commands: topic of the commands for this microservice.
+        status: topic of the retained status: `online`, and `offline` on disconnect and as last will; "" for none.
+        receive: additional topic filters to receive, separated by commas, for a consumer of readings; "" for none.
+            Default: `IOFOG_RECEIVE`.
+        qos: 0, 1 or 2, for publications; subscriptions use 1 at most.
+        retain: `true` makes the broker keep the last readings.
+        expiry_s: seconds after which the broker drops an undelivered message, MQTT 5 only; 0 for never.
+        session_s: seconds for which the broker keeps the session of this client while it is not connected.
         client_id: by default `application-microservice`.
-        user, password: if the broker wants them.
-        password_file: instead of `password`.
-        ca: PEM file of the authority that has signed the broker's certificate.
-        certificate, key: PEM files by which this client shows who it is.
-        answer_timeout_s: seconds until a server that does not answer is given up.
-        receipt_timeout_s: seconds until a missing acknowledgement ends the connection.
+        user, password: for brokers that require them.
+        password_file: file to read instead of `password`.
+        ca: PEM file of the authority that signed the broker's certificate.
+        certificate, key: PEM files that authenticate this client.
+        answer_timeout_s: seconds to wait for the broker's replies.
+        receipt_timeout_s: seconds until a missing acknowledgement closes the connection.
         ping_interval_s: seconds between pings.
-        window: acknowledgements under way.
-        max_payload: bytes of one message, less where a broker of version 5 says so. Larger ones are given up, for a
-            broker ends the connection over them.
+        window: largest number of acknowledgements in flight.
+        max_payload: largest payload, bytes; less if an MQTT 5 broker states less. Larger messages fail, as a broker
+            would close the connection over them.
     """
 
     server: str = "mqtt://127.0.0.1:1883"
     host: str = "127.0.0.1"
     port: int = 1883
-    identity: Identity = _NOBODY
+    identity: Identity = _UNNAMED
     version: str = "5"
     topic: str = "iofog/{application}/{microservice}/readings"
     results: str = "iofog/{application}/{microservice}/results"
@@ -83,28 +86,34 @@ class MqttOptions:
 
     @property
     def is_v5(self) -> bool:
-        """Whether it speaks MQTT 5.0; else 3.1.1."""
+        """Whether the protocol is MQTT 5.0, else 3.1.1."""
         return self.version == "5"
 
-    def filled(self, template: str, microservice: str = "") -> str:
-        """A topic with this microservice's names in it, or with another's of its application."""
-        return self.identity.filled(template, microservice)
+    def expand(self, template: str, microservice: str = "") -> str:
+        """A topic with the names of this microservice, or of another one of its application."""
+        return self.identity.expand(template, microservice)
 
-    def secret(self) -> str:
-        """The password, read anew each time. Raises OSError, whose `strerror` names the file."""
-        return password_of(self.password_file) if self.password_file else self.password
+    def read_password(self) -> str:
+        """The password; its file is read at each call. Raises OSError, whose `strerror` names the file."""
+        if not self.password_file:
+            return self.password
+        from ..links.credential_files import read_password  # noqa: PLC0415 - imports ssl
 
-    def tls(self) -> ssl.SSLContext | None:
-        """For `mqtts://`; None for plain TCP. Raises OSError, whose `strerror` names option and file."""
+        return read_password(self.password_file)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """TLS settings for `mqtts://`, None for plain TCP. Raises OSError, whose `strerror` names option and file."""
         if not self.server.startswith("mqtts:"):
             return None
-        return tls_of_files(self.ca, self.certificate, self.key)
+        from ..links.credential_files import create_tls_context  # noqa: PLC0415
+
+        return create_tls_context(self.ca, self.certificate, self.key)
 
 
 _SECONDS = Number(float, 0.1, 3600)
 _TOPICS = ("topic", "results", "commands", "status")
 _TEXTS = (*_TOPICS, "receive", "client_id", "password_file", "ca", "certificate", "key")
-_KINDS: Kinds = {
+_OPTIONS: OptionTypes = {
     **dict.fromkeys(_TEXTS, TEXT),
     "version": Choice(("5", "3.1.1")),
     "retain": Choice(("true", "false")),
@@ -119,45 +128,45 @@ _KINDS: Kinds = {
 }
 
 
-def mqtt_options(chosen: str, environment: Mapping[str, str]) -> MqttOptions:
-    """Options out of a URL.
+def parse_mqtt_options(url: str, environment: Mapping[str, str]) -> MqttOptions:
+    """Options from a URL.
 
     Parameters:
-        chosen: `mqtt://[user[:password]@]host[:port][?name=value&…]` or `mqtts://…`.
+        url: `mqtt://[user[:password]@]host[:port][?name=value&…]` or `mqtts://…`.
         environment: the process's variables, for this microservice's names.
 
     Raises ValueError, naming the option and the remedy.
     """
-    url = read_url(chosen, PORTS, _KINDS)
+    parsed = parse_url(url, PORTS, _OPTIONS)
     for name in _TOPICS:
-        if name in url.options:
-            _check_topic(name, url.options[name])
-    receive = {"receive": url.options.get("receive", environment.get("IOFOG_RECEIVE", ""))}
-    _check_filters("receive" if "receive" in url.options else "IOFOG_RECEIVE", receive["receive"])
+        if name in parsed.options:
+            _check_topic(name, parsed.options[name])
+    receive = {"receive": parsed.options.get("receive", environment.get("IOFOG_RECEIVE", ""))}
+    _check_filters("receive" if "receive" in parsed.options else "IOFOG_RECEIVE", receive["receive"])
     return MqttOptions(
-        server=url.server,
-        host=url.host,
-        port=url.port,
-        identity=identity_from(environment),
-        user=url.user,
-        password=url.password,
-        **(url.options | receive),
+        server=parsed.server,
+        host=parsed.host,
+        port=parsed.port,
+        identity=read_identity(environment),
+        user=parsed.user,
+        password=parsed.password,
+        **(parsed.options | receive),
     )
 
 
 def _check_topic(name: str, topic: str) -> None:
-    check_places(name, topic, quantity=name == "topic")
+    check_placeholders(name, topic, quantity=name == "topic")
     if not topic.isprintable() or set(topic) & set("+#") or (not topic and name != "status"):
-        raise ValueError(f"{name}={topic!r} is no MQTT topic: levels with slashes between, without + and #")
+        raise ValueError(f"{name}={topic!r} is not an MQTT topic: levels separated by slashes, without + and #")
 
 
 def _check_filters(name: str, filters: str) -> None:
-    check_places(name, filters)
+    check_placeholders(name, filters)
     for each in filters.split(","):
         levels = each.split("/")
         mixed = any(level not in ("+", "#") and set(level) & set("+#") for level in levels)
         if not each.isprintable() or mixed or "#" in levels[:-1]:
             raise ValueError(
-                f"{name}={each!r} is no MQTT topic filter: levels with slashes between, + for any one of them, "
-                "# for all that follow, at the end"
+                f"{name}={each!r} is not an MQTT topic filter: levels separated by slashes, + for any one level, "
+                "# as the last level for all that follow"
             )

@@ -1,4 +1,4 @@
-"""Clients of paho-mqtt as the options ask for them, and what each packet says besides its topic and payload."""
+"""paho-mqtt clients set up from the options, and the MQTT 5 properties of packets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ..errors import NodeUnreachable
 from .messages import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, Publication
 from .options import MqttOptions
-from .paho_loop import drop
+from .paho_loop import detach
 
 
 def new_client(options: MqttOptions) -> Client:
-    """A client that is not connected yet, with user and last will. Raises NodeUnreachable without its password."""
+    """A client with user and last will, not connected. Raises NodeUnreachable if the password cannot be read."""
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.name,
@@ -29,43 +29,43 @@ def new_client(options: MqttOptions) -> Client:
         clean_session=None if options.is_v5 else not options.session_s,
         manual_ack=True,
     )
-    client.max_inflight_messages_set(0)  # a window of its own would look through all messages for each that ends
+    client.max_inflight_messages_set(0)  # its own window searches all messages at each acknowledgement
     if options.user:
         try:
-            client.username_pw_set(options.user, options.secret())
+            client.username_pw_set(options.user, options.read_password())
         except OSError as error:
             raise NodeUnreachable(f"MQTT: {error.strerror}") from None
     if options.status:
-        client.will_set(options.filled(options.status), "offline", qos=1, retain=True)
+        client.will_set(options.expand(options.status), "offline", qos=1, retain=True)
     return client
 
 
 async def connect(client: Client, options: MqttOptions) -> None:
     """Opens the connection. Raises NodeUnreachable.
 
-    The library does that blocking: in a thread that is gone afterwards, and that nobody waits for at the end.
+    The library connects in a blocking call: it runs in a daemon thread, so that the process can exit meanwhile.
     """
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[str] = loop.create_future()
+    connected: asyncio.Future[str] = loop.create_future()
 
-    def end(problem: str) -> None:
-        if ended.done():
-            drop(client, loop)  # it has come after all, but too late
+    def finish(problem: str) -> None:
+        if connected.done():
+            detach(client, loop)  # cancelled meanwhile
         else:
-            ended.set_result(problem)
+            connected.set_result(problem)
 
-    def work() -> None:
-        problem = _connected(client, options)
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(end, problem)
+    def run() -> None:
+        problem = _connect_blocking(client, options)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(finish, problem)
 
-    threading.Thread(target=work, name="mqtt-connect", daemon=True).start()
-    if problem := await ended:
+    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
+    if problem := await connected:
         raise NodeUnreachable(f"MQTT: {options.server}: {problem}")
 
 
-def _connected(client: Client, options: MqttOptions) -> str:
-    """What stands against it."""
+def _connect_blocking(client: Client, options: MqttOptions) -> str:
+    """Connects; returns the error message, "" on success."""
     properties = None
     if options.is_v5:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -74,7 +74,7 @@ def _connected(client: Client, options: MqttOptions) -> str:
         properties.MaximumPacketSize = MAX_PACKET_BYTES
     clean: bool | Literal[3] = not options.session_s if options.is_v5 else MQTT_CLEAN_START_FIRST_ONLY
     try:
-        if context := options.tls():
+        if context := options.tls_context():
             client.tls_set_context(context)
         client.connect_timeout = options.answer_timeout_s
         client.connect(options.host, options.port, options.ping_interval_s, clean_start=clean, properties=properties)
@@ -85,22 +85,22 @@ def _connected(client: Client, options: MqttOptions) -> str:
     return ""
 
 
-def subscription(topic: str, options: MqttOptions, *, echo: bool) -> tuple[str, Any]:
-    """What paho's `subscribe` is to be given for a topic; see MqttConnection.subscribe."""
+def subscribe_arguments(topic: str, options: MqttOptions, *, echo: bool) -> tuple[str, Any]:
+    """Arguments of paho's `subscribe` for one topic; see MqttConnection.subscribe."""
     qos = min(options.qos, 1)
     return topic, SubscribeOptions(qos, noLocal=not echo) if options.is_v5 else qos
 
 
-def properties_of(publication: Publication, options: MqttOptions) -> Properties | None:
-    """What version 5 says of a publication."""
-    _, _, _, _, expiry_s, content_type, notes = publication
-    if not options.is_v5 or not (expiry_s or content_type or notes):
+def publish_properties(publication: Publication, options: MqttOptions) -> Properties | None:
+    """MQTT 5 properties of a publication, None for none."""
+    _, _, _, _, expiry_s, content_type, user_properties = publication
+    if not options.is_v5 or not (expiry_s or content_type or user_properties):
         return None
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if expiry_s:
         properties.MessageExpiryInterval = expiry_s
     if content_type:
         properties.ContentType = content_type
-    if notes:
-        properties.UserProperty = list(notes)
+    if user_properties:
+        properties.UserProperty = list(user_properties)
     return properties

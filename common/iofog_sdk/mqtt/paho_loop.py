@@ -1,4 +1,4 @@
-"""Has an event loop drive a client of paho-mqtt, which would have a thread otherwise."""
+"""Drives a paho-mqtt client from an event loop instead of a thread."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from paho.mqtt.client import Client
 
 
-def join(
+def attach(
     client: Client, loop: asyncio.AbstractEventLoop, on_read: Callable[[], None], on_written: Callable[[], None]
 ) -> Callable[[], None]:
-    """Has the loop drive a client. While that connects, in a thread, it calls from there.
+    """Lets the loop drive a client, which may still be connecting in another thread.
 
-    Returns what sends at once instead of after what is being done; not to be called from the client's callbacks.
+    Returns a function that writes the queued packets at once; it must not be called from the client's callbacks.
 
     Parameters:
-        client: whose callbacks are set. Its `on_publish` tells acknowledgements only: for what needs none it would be
-            given two new objects a message, a quarter of the whole cost.
-        loop: that drives it.
-        on_read: called when all that has come has been told.
-        on_written: called when the operating system has taken all that was to be sent.
+        client: its socket callbacks are set here, and its `on_publish` is called for acknowledgements only: for QoS 0
+            the library would create two objects per message, a quarter of the cost of sending it.
+        loop: event loop that drives the client.
+        on_read: called when all received packets have been handled.
+        on_written: called when the operating system has accepted all queued packets.
     """
     here = threading.get_ident()
     on_publish = client.on_publish
@@ -46,7 +46,7 @@ def join(
         if sock is None:
             return
         client.on_publish = None
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # it writes each packet by itself
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # the library writes each packet separately
         client.loop_write()
         client.on_publish = on_publish
         if client.socket() is not None:
@@ -57,7 +57,7 @@ def join(
                 on_written()
 
     def on_open(_: Client, __: object, sock: Any) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each publish may wait 40 ms
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each publication may wait 40 ms
         call(loop.add_reader, sock.fileno(), read)
 
     def on_close(_: Client, __: object, sock: Any) -> None:
@@ -65,7 +65,7 @@ def join(
         call(loop.remove_writer, sock.fileno())
 
     def on_write(_: Client, __: object, ___: Any) -> None:
-        call(loop.call_soon, write)  # for most often there is room
+        call(loop.call_soon, write)  # instead of add_writer: the send buffer mostly has room
 
     def on_stop_writing(_: Client, __: object, sock: Any) -> None:
         call(loop.remove_writer, sock.fileno())
@@ -75,8 +75,8 @@ def join(
     return write
 
 
-def drop(client: Client, loop: asyncio.AbstractEventLoop) -> None:
-    """Ends a client's connection without a word to the broker, and without one from the client when it is gone."""
+def detach(client: Client, loop: asyncio.AbstractEventLoop) -> None:
+    """Closes a client's socket without a DISCONNECT packet, and stops its callbacks."""
     client.on_socket_open = client.on_socket_close = None
     client.on_socket_register_write = client.on_socket_unregister_write = None
     sock: Any = client.socket()

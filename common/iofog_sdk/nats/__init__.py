@@ -1,1 +1,1 @@
-"""Messages over NATS with JetStream."""
+"""Messages over NATS with JetStream, its persistent streams."""

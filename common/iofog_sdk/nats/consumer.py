@@ -1,6 +1,6 @@
-"""A durable consumer that asks for its messages, and so belongs to no connection.
+"""A durable pull consumer, which no connection owns.
 
-One that is pushed to is bound to the connection it was made by, until the server notices that this has died.
+A push consumer is bound to the connection that created it until the server detects that this connection is dead.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ..errors import ConnectionLost, LinkError
 _BATCH = 256
 _EXPIRES_S = 30.0
 _HEARTBEAT_S = 5.0
-_SILENT_AFTER_S = 3 * _HEARTBEAT_S
+_MAX_SILENCE_S = 3 * _HEARTBEAT_S
 _ACK_WAIT_S = 30.0
-_FORGOTTEN_AFTER_S = 7 * 86_400
-"""A microservice that has been away for longer finds its commands gone."""
-_ENDED = ("404", "408")
-"""A request has ended without messages, which is nothing to worry about (ADR-37 of NATS)."""
+_INACTIVE_THRESHOLD_S = 7 * 86_400
+"""The server deletes a consumer that is unused for longer, and the microservice misses its commands."""
+_REQUEST_ENDED = ("404", "408")
+"""Statuses of a pull request that ended without messages, which is no error (ADR-37 of NATS)."""
 _HEARTBEAT = "100"
 
 
 class NatsConsumer:
-    """Of one connection.
+    """The use of a consumer by one connection.
 
     Parameters:
         client: connected.
-        stream: that keeps the messages.
+        stream: name of the stream that stores the messages.
         durable: name of the consumer.
-        take: is given each message, which it acknowledges.
-        lose: is called when the consumer is gone.
+        on_message: called with each message, which it acknowledges.
+        on_lost: called when the consumer is gone.
     """
 
     def __init__(
@@ -44,46 +44,46 @@ class NatsConsumer:
         client: Client,
         stream: str,
         durable: str,
-        take: Callable[[Msg], Awaitable[None]],
-        lose: Callable[[LinkError], None],
+        on_message: Callable[[Msg], Awaitable[None]],
+        on_lost: Callable[[LinkError], None],
     ) -> None:
         self._client, self._stream, self._durable = client, stream, durable
-        self._take, self._lose = take, lose
+        self._on_message, self._on_lost = on_message, on_lost
         self._inbox = client.new_inbox()
-        self._left = 0
-        self._heard_at = 0.0
+        self._remaining = 0
+        self._last_received = 0.0
 
     async def open(self, subject: str, policy: DeliverPolicy) -> None:
-        """Makes it if it is not there, and asks for messages. Raises nats.errors.Error.
+        """Creates the consumer if it does not exist, and requests messages. Raises nats.errors.Error.
 
         Parameters:
-            subject: of what it is to get; another one than before takes effect.
-            policy: where a new one begins.
+            subject: filter of the consumer; an existing consumer with another one is replaced.
+            policy: where a new consumer starts in the stream.
         """
-        await self._make(subject, policy)
+        await self._ensure(subject, policy)
         await self._client.subscribe(self._inbox, cb=self._receive)
-        await self._ask()
+        await self._request_batch()
 
     def check(self) -> None:
-        """Gives the connection up when the server is silent; to be called about once a second."""
-        if asyncio.get_running_loop().time() - self._heard_at > _SILENT_AFTER_S:
-            self._lose(ConnectionLost(f"NATS: consumer {self._durable} is silent"))
+        """Reports the consumer as lost when the server is silent; call it about once a second."""
+        if asyncio.get_running_loop().time() - self._last_received > _MAX_SILENCE_S:
+            self._on_lost(ConnectionLost(f"NATS: consumer {self._durable} is silent"))
 
-    async def _make(self, subject: str, policy: DeliverPolicy) -> None:
+    async def _ensure(self, subject: str, policy: DeliverPolicy) -> None:
         stream = self._client.jetstream()
         start = None
         try:
-            found = await stream.consumer_info(self._stream, self._durable)
+            existing = await stream.consumer_info(self._stream, self._durable)
         except NotFoundError:
             pass
         else:
-            is_same = found.config.filter_subject == subject and not found.config.deliver_subject
-            if is_same and not found.num_ack_pending:
+            is_same = existing.config.filter_subject == subject and not existing.config.deliver_subject
+            if is_same and not existing.num_ack_pending:
                 return
-            # What went to a connection that is dead would come much later, after what comes now.
+            # Messages that a dead connection did not acknowledge would be repeated much later, after newer ones.
             await stream.delete_consumer(self._stream, self._durable)
-            if (is_same or policy == DeliverPolicy.ALL) and found.ack_floor is not None:
-                policy, start = DeliverPolicy.BY_START_SEQUENCE, found.ack_floor.stream_seq + 1
+            if (is_same or policy == DeliverPolicy.ALL) and existing.ack_floor is not None:
+                policy, start = DeliverPolicy.BY_START_SEQUENCE, existing.ack_floor.stream_seq + 1
         config = ConsumerConfig(
             durable_name=self._durable,
             filter_subject=subject,
@@ -92,29 +92,29 @@ class NatsConsumer:
             max_ack_pending=_BATCH,
             deliver_policy=policy,
             opt_start_seq=start,
-            inactive_threshold=_FORGOTTEN_AFTER_S,
+            inactive_threshold=_INACTIVE_THRESHOLD_S,
         )
         await stream.add_consumer(self._stream, config)
 
-    async def _ask(self) -> None:
-        self._left = _BATCH
-        self._heard_at = asyncio.get_running_loop().time()
-        wanted = {"batch": _BATCH, "expires": int(_EXPIRES_S * 1e9), "idle_heartbeat": int(_HEARTBEAT_S * 1e9)}
+    async def _request_batch(self) -> None:
+        self._remaining = _BATCH
+        self._last_received = asyncio.get_running_loop().time()
+        request = {"batch": _BATCH, "expires": int(_EXPIRES_S * 1e9), "idle_heartbeat": int(_HEARTBEAT_S * 1e9)}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
-        await self._client.publish(subject, msgspec.json.encode(wanted), self._inbox)
+        await self._client.publish(subject, msgspec.json.encode(request), self._inbox)
 
     async def _receive(self, received: Msg) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._last_received = asyncio.get_running_loop().time()
         if received.reply:
-            self._left -= 1
-            await self._take(received)
-            if not self._left:
-                await self._ask()
+            self._remaining -= 1
+            await self._on_message(received)
+            if not self._remaining:
+                await self._request_batch()
             return
         headers = received.headers or {}
         status = headers.get(Header.STATUS, "")
-        if status in _ENDED:
-            await self._ask()
+        if status in _REQUEST_ENDED:
+            await self._request_batch()
         elif status != _HEARTBEAT:
             text = headers.get(Header.DESCRIPTION, "") or f"status {status}"
-            self._lose(ConnectionLost(f"NATS: consumer {self._durable}: {text}"))
+            self._on_lost(ConnectionLost(f"NATS: consumer {self._durable}: {text}"))

@@ -1,7 +1,7 @@
-"""Messages over NATS with JetStream, as the nodes of ioFog 3.7 and later carry them.
+"""Messages over NATS with JetStream, as on nodes of ioFog 3.7 and later.
 
-`Nats-Msg-Id` names each message, so that the server drops what is sent again after a loss. NATS's own reconnecting is
-not used: it would send what it had kept after what is being sent anew, and the order of messages is a promise.
+`Nats-Msg-Id` identifies each message, so that the server drops duplicates sent after a loss. The library's own
+reconnect is not used: it sends what it has buffered after the retransmission here, and messages must stay in order.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from ..errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
 from ..links.backoff import Backoff
-from ..links.in_flight import Sent, too_large
-from ..links.reconnecting import DataPlane, ended
+from ..links.in_flight import PendingMessage, too_large_error
+from ..links.reconnecting import ReconnectingLink, cancel_and_wait
 from ..messages.iomessage import IoMessage
-from ..messages.senml_split import split_by_quantity
+from ..messages.senml import split_by_quantity
 from ..messages.tag import address_of
 from .consumer import NatsConsumer
 from .credentials import CredentialsError, read_credentials, sign
-from .messages import command_id, headers_of, message_of
+from .messages import command_id, decode_message, encode_headers
 from .options import FALLBACK, NatsOptions
 from .publisher import NatsPublisher
 
@@ -38,32 +38,32 @@ log = logging.getLogger("iofog_sdk")
 
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
-_HEADERS = 4096
-"""Room for them, or half of a small message."""
-_DUPLICATES_KNOWN_S = 600
-"""Of a stream that is made here: what is sent again later is kept twice, and told by its number."""
+_HEADER_BYTES = 4096
+"""Reserved for headers in a message, or half of a small maximum."""
+_DUPLICATE_WINDOW_S = 600
+"""Of a stream created here. A duplicate sent later is stored; receivers detect it by its sequence number."""
 _REMEDIES = {
-    10065: "name the stream that has these subjects: ?stream=",
-    10077: "make room in it, or let it discard its oldest messages",
+    10065: "set ?stream= to the stream that has these subjects",
+    10077: "free space in it, or let it discard its oldest messages",
 }
-"""By error code of JetStream."""
+"""By JetStream error code."""
 
 
 class _Client(Client):
-    """nats-py's, which would answer a server without TLS in clear, whatever the URL says."""
+    """Refuses a server without TLS if the URL is `tls://`: nats-py would go on in plain text."""
 
     def _connect_command(self) -> bytes:
         info, server = self._server_info, self._current_server
         if server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
-            raise Error("the server does not offer TLS; nothing was told to it")
+            raise Error("the server does not offer TLS; no credentials were sent")
         return super()._connect_command()
 
 
-class NatsLink(DataPlane):
-    """JetStream publish with many acknowledgements under way; commands by a durable consumer and by request.
+class NatsLink(ReconnectingLink):
+    """Publishes with many acknowledgements in flight; receives commands by a durable consumer and by requests.
 
     Parameters:
-        options: where to, and which subjects.
+        options: server and subjects.
         backoff: waiting times between attempts.
     """
 
@@ -71,85 +71,85 @@ class NatsLink(DataPlane):
         super().__init__("NATS", options.receipt_timeout_s, options.window, backoff)
         self.options = options
         self.microservice_id = options.identity.uuid or options.identity.microservice
-        self.description = f"NATS at {options.server}, subject {options.filled(options.subject)}"
-        self._subject = options.filled(options.subject)
-        self._posted = asyncio.Event()
+        self.description = f"NATS at {options.server}, subject {options.expand(options.subject)}"
+        self._subject = options.expand(options.subject)
+        self._wake = asyncio.Event()
         self._requests: dict[str, Msg] = {}
         self._consumers: list[NatsConsumer] = []
 
     @contextlib.asynccontextmanager
     async def _session(self, lost: asyncio.Future[LinkError]) -> AsyncIterator[None]:
-        def lose(error: BaseException) -> None:
+        def on_lost(error: BaseException) -> None:
             if not lost.done():
-                lost.set_result(self._explained(error))
+                lost.set_result(self._to_link_error(error))
 
         def publishing_ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()):
-                lose(error)
+                on_lost(error)
 
         client = _Client()
         publishing: asyncio.Task[None] | None = None
         try:
             try:
                 async with asyncio.timeout(self.options.answer_timeout_s):
-                    await self._open(client, lose)
-                    await self._prepare(client, lose)
-                    publisher = NatsPublisher(client, lose)
+                    await self._open(client, on_lost)
+                    await self._prepare(client, on_lost)
+                    publisher = NatsPublisher(client, on_lost)
                     await publisher.open()
             except TimeoutError:
                 raise NodeUnreachable(f"NATS: {self.options.server} does not answer") from None
             except (Error, OSError, CredentialsError) as error:
-                raise self._explained(error) from None
+                raise self._to_link_error(error) from None
             publishing = asyncio.get_running_loop().create_task(
-                self._publish(publisher, _room_in(client.max_payload))
+                self._publish(publisher, _content_limit(client.max_payload))
             )
             publishing.add_done_callback(publishing_ended)
             yield
         finally:
             if publishing is not None:
-                await ended(publishing)
+                await cancel_and_wait(publishing)
             self._requests.clear()
             self._consumers.clear()
             if client.is_connected or client.is_connecting:
                 with contextlib.suppress(Error, OSError, TimeoutError):
                     await asyncio.wait_for(client.close(), _CLOSE_S)
 
-    def _pump(self) -> None:
-        self._posted.set()
+    def _send_waiting(self) -> None:
+        self._wake.set()
 
     def _tick(self) -> None:
         for consumer in self._consumers:
             consumer.check()
 
-    async def _open(self, client: Client, lose: Callable[[BaseException], None]) -> None:
+    async def _open(self, client: Client, on_lost: Callable[[BaseException], None]) -> None:
         last: Exception = NoServersError()
 
         async def on_closed() -> None:
-            if self.connected:  # what ends before that has a reason of its own
-                lose(ConnectionLost(f"NATS: {self.options.server} has closed the connection"))
+            if self.connected:  # an earlier end raises an error with more detail
+                on_lost(ConnectionLost(f"NATS: {self.options.server} has closed the connection"))
 
         async def on_error(error: Exception) -> None:
             text = str(error)
             if "permissions violation" in text.lower():
-                remedy = "give this user that permission (natsRule)"
-                lose(ConnectionLost(f"NATS: {text.removeprefix('nats: ')}; {remedy}"))
+                remedy = "give this user the permission (natsRule in the application file)"
+                on_lost(ConnectionLost(f"NATS: {text.removeprefix('nats: ')}; {remedy}"))
             else:
                 nonlocal last
                 last = error
                 log.debug("NATS: %s", error)
 
         options = self.options
-        told: dict[str, object] = {}
+        auth: dict[str, object] = {}
         if options.credentials:
             credentials = read_credentials(Path(options.credentials))
-            # Any user name makes the library sign; with a challenge it does not send it.
-            told = {
+            # The library signs if any user name is set, and then does not send the name.
+            auth = {
                 "user": "credentials",
                 "user_jwt_cb": credentials.jwt.encode,
                 "signature_cb": _signer(credentials.seed),
             }
         elif options.user:
-            told = {"user": options.user, "password": options.secret()}
+            auth = {"user": options.user, "password": options.read_password()}
         try:
             await client.connect(
                 options.server,
@@ -162,13 +162,13 @@ class NatsLink(DataPlane):
                 closed_cb=on_closed,
                 disconnected_cb=on_closed,
                 error_cb=on_error,
-                tls=options.tls(),
-                **told,  # type: ignore[arg-type]
+                tls=options.tls_context(),
+                **auth,  # type: ignore[arg-type]
             )
         except NoServersError:
-            raise last from None  # which says more
+            raise last from None  # more specific
 
-    async def _prepare(self, client: Client, lose: Callable[[BaseException], None]) -> None:
+    async def _prepare(self, client: Client, on_lost: Callable[[BaseException], None]) -> None:
         options, stream = self.options, client.jetstream()
         try:
             await stream.stream_info(options.stream)
@@ -176,22 +176,22 @@ class NatsLink(DataPlane):
             await stream.add_stream(
                 StreamConfig(
                     name=options.stream,
-                    subjects=["iofog.readings.>", "iofog.commands.>", *_others(options)],
+                    subjects=["iofog.readings.>", "iofog.commands.>", *_custom_subjects(options)],
                     max_bytes=options.max_bytes,
                     discard=DiscardPolicy.OLD,
-                    duplicate_window=_DUPLICATES_KNOWN_S,
+                    duplicate_window=_DUPLICATE_WINDOW_S,
                     description="ioFog readings and commands",
                 )
             )
-            log.info("NATS: stream %s made, %d MiB", options.stream, options.max_bytes >> 20)
-        await client.subscribe(options.filled(options.requests), cb=self._take_request)
+            log.info("NATS: stream %s created, %d MiB", options.stream, options.max_bytes >> 20)
+        await client.subscribe(options.expand(options.requests), cb=self._on_request)
         name = f"{options.identity.application}-{options.identity.microservice}"
-        wanted = [(name, options.commands, DeliverPolicy.ALL)]
+        consumers = [(name, options.commands, DeliverPolicy.ALL)]
         if options.receive:
-            wanted.append((f"{name}-receive", options.receive, DeliverPolicy.NEW))
-        for durable, subject, policy in wanted:
-            consumer = NatsConsumer(client, options.stream, durable, self._take, lose)
-            await consumer.open(options.filled(subject), policy)
+            consumers.append((f"{name}-receive", options.receive, DeliverPolicy.NEW))
+        for durable, subject, policy in consumers:
+            consumer = NatsConsumer(client, options.stream, durable, self._on_message, on_lost)
+            await consumer.open(options.expand(subject), policy)
             self._consumers.append(consumer)
 
     async def _publish(self, publisher: NatsPublisher, limit: int) -> None:
@@ -202,59 +202,61 @@ class NatsLink(DataPlane):
                 numbered = f"{message.groupid}.{message.sequencenumber}"
                 identity = numbered if message.groupid else uuid.uuid4().hex
                 sent = self._in_flight.add(identity, done)
-                contents = self._contents(message)
+                contents = self._split_content(message)
                 if (size := max(map(len, contents.values()))) > limit:
-                    self._in_flight.acknowledge(sent, too_large(size, limit, "NATS server"))
+                    self._in_flight.acknowledge(sent, too_large_error(size, limit, "NATS server"))
                     continue
-                headers = headers_of(message)
-                acknowledged = partial(self._acknowledged, sent, [len(contents)])
+                headers = encode_headers(message)
+                acknowledged = partial(self._on_acknowledged, sent, [len(contents)])
                 for number, (subject, content) in enumerate(contents.items()):
-                    named = headers | {"Nats-Msg-Id": f"{identity}.{number}" if number else identity}
-                    await publisher.publish(subject, content, named, acknowledged)
-                self._answer_request(message)
+                    message_headers = headers | {"Nats-Msg-Id": f"{identity}.{number}" if number else identity}
+                    await publisher.publish(subject, content, message_headers, acknowledged)
+                self._reply_to_request(message)
             if len(self._waiting) < self._window:
                 self._room.set()
-            self._posted.clear()
-            await self._posted.wait()
+            self._wake.clear()
+            await self._wake.wait()
 
-    def _contents(self, message: IoMessage) -> dict[str, bytes]:
-        """What is published where."""
+    def _split_content(self, message: IoMessage) -> dict[str, bytes]:
+        """Contents to publish, by subject."""
         recipient = address_of(message.tag).recipient
-        subject = self.options.filled(self.options.commands, recipient) if recipient else self._subject
+        subject = self.options.expand(self.options.commands, recipient) if recipient else self._subject
         if "{quantity}" not in subject:
             return {subject: message.contentdata}
         parts = split_by_quantity(message.contentdata)
         return {subject.replace("{quantity}", name or "message"): content for name, content in parts.items()}
 
-    def _acknowledged(self, sent: Sent, left: list[int]) -> None:
-        left[0] -= 1
-        if not left[0]:
+    def _on_acknowledged(self, sent: PendingMessage, missing: list[int]) -> None:
+        missing[0] -= 1
+        if not missing[0]:
             self._in_flight.acknowledge(sent)
             if self._waiting:
-                self._posted.set()
+                self._wake.set()
 
-    async def _take(self, received: Msg) -> None:
-        if not self._inbox.put(message_of(received), lambda: self._in_background(_quietly(received.ack()))):
-            await _quietly(received.nak(delay=1))
+    async def _on_message(self, received: Msg) -> None:
+        if not self._inbox.put(
+            decode_message(received), lambda: self._run_in_background(_suppress_errors(received.ack()))
+        ):
+            await _suppress_errors(received.nak(delay=1))
 
-    async def _take_request(self, received: Msg) -> None:
-        message = message_of(received)
+    async def _on_request(self, received: Msg) -> None:
+        message = decode_message(received)
         message.id = message.id or uuid.uuid4().hex
         if not self._inbox.put(message):
-            await received.respond(b'{"ok":false,"detail":"too many commands wait; ask again later"}')
+            await received.respond(b'{"ok":false,"detail":"too many commands are waiting; try again later"}')
             return
         while len(self._requests) >= _MAX_REQUESTS:
             self._requests.pop(next(iter(self._requests)))
         self._requests[command_id(message)] = received
 
-    def _answer_request(self, message: IoMessage) -> None:
-        """A result that names a request is its reply as well."""
+    def _reply_to_request(self, message: IoMessage) -> None:
+        """Sends a result also as the reply to its request, if it belongs to one."""
         if not self._requests:
             return
         if request := self._requests.pop(command_id(message), None):
-            self._in_background(_quietly(request.respond(message.contentdata)))
+            self._run_in_background(_suppress_errors(request.respond(message.contentdata)))
 
-    def _explained(self, error: BaseException) -> LinkError:
+    def _to_link_error(self, error: BaseException) -> LinkError:
         options = self.options
         if isinstance(error, LinkError):
             return error
@@ -263,13 +265,11 @@ class NatsLink(DataPlane):
             return NodeUnreachable(f"NATS: {options.server} refuses {what}; check user, password or credentials file")
         if isinstance(error, NoStreamResponseError):
             return ConnectionLost(
-                f"NATS: no stream keeps {options.filled(options.subject)}; make one, or name it: ?stream="
+                f"NATS: no stream has the subject {options.expand(options.subject)}; create one, or name it: ?stream="
             )
         if isinstance(error, APIError):
             if not error.code:
-                return ConnectionLost(
-                    "NATS: no JetStream here; start the server with it, or allow it to this account"
-                )
+                return ConnectionLost("NATS: JetStream is not enabled; enable it on the server and for this account")
             refused = RequestRefused(f"NATS stream {options.stream}", error.code, error.description or "")
             remedy = _REMEDIES.get(error.err_code or 0)
             return ConnectionLost(f"{refused}; {remedy}" if remedy else str(refused))
@@ -280,28 +280,22 @@ class NatsLink(DataPlane):
         return ConnectionLost(f"NATS: {str(error).removeprefix('nats: ') or type(error).__name__}")
 
 
-def _others(options: NatsOptions) -> list[str]:
-    """Subjects of one's own that the stream has to keep as well."""
-    wildcards = {"{quantity}": "*"}
-    subjects = []
-    for subject in (options.filled(options.subject), options.filled(options.commands)):
-        for name, wildcard in wildcards.items():
-            subject = subject.replace(name, wildcard)  # noqa: PLW2901
-        if not subject.startswith(("iofog.readings.", "iofog.commands.")):
-            subjects.append(subject)
-    return subjects
+def _custom_subjects(options: NatsOptions) -> list[str]:
+    """Configured subjects that the stream must store besides the default ones."""
+    subjects = (options.expand(each).replace("{quantity}", "*") for each in (options.subject, options.commands))
+    return [subject for subject in subjects if not subject.startswith(("iofog.readings.", "iofog.commands."))]
 
 
-def _room_in(max_payload: int) -> int:
-    """Bytes of a message's content, for its headers count as well."""
-    return max_payload - min(_HEADERS, max_payload // 2)
+def _content_limit(max_payload: int) -> int:
+    """Largest content of a message, bytes: its headers count as payload too."""
+    return max_payload - min(_HEADER_BYTES, max_payload // 2)
 
 
 def _signer(seed: bytes) -> Callable[[str], bytes]:
     return lambda nonce: base64.b64encode(sign(seed, nonce.encode()))
 
 
-async def _quietly(work: Awaitable[object]) -> None:
-    """An acknowledgement that does not arrive is asked for again by the server."""
+async def _suppress_errors(work: Awaitable[object]) -> None:
+    """For acknowledgements: the server repeats a message whose acknowledgement does not arrive."""
     with contextlib.suppress(Error, OSError):
         await work

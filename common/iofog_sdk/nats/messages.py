@@ -1,4 +1,4 @@
-"""ioMessages as messages of NATS and back: content is the payload, the rest goes into `ioFog-…` headers. No I/O."""
+"""ioMessages as NATS messages and back: the content is the payload, other fields are `ioFog-…` headers. No I/O."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _TEXTS = ("groupid", "infotype", "infoformat", "publisher", "tag")
 
 
 class _Command(msgspec.Struct):
-    """What a command and its result have in common."""
+    """The part that a command and its result share."""
 
     id: str | int = ""
 
 
-def headers_of(message: IoMessage) -> dict[str, str]:
-    """What of it is no content."""
+def encode_headers(message: IoMessage) -> dict[str, str]:
+    """The headers for all fields but the content."""
     headers = {f"{_PREFIX}{name}": value for name in _TEXTS if (value := getattr(message, name))}
     headers[f"{_PREFIX}sequencenumber"] = str(message.sequencenumber)
     return headers
 
 
-def message_of(received: Msg) -> IoMessage:
-    """What came, from whomever: a header that is missing or wrong leaves its field empty."""
+def decode_message(received: Msg) -> IoMessage:
+    """A received message; a header that is missing or malformed leaves its field empty."""
     headers = received.headers or {}
     number = headers.get(f"{_PREFIX}sequencenumber", "0")
     message = IoMessage(
@@ -46,7 +46,7 @@ def message_of(received: Msg) -> IoMessage:
 
 
 def command_id(message: IoMessage) -> str:
-    """What a command and its result are told by: a result repeats a number as text."""
+    """The id that matches a result to its command; a result repeats a numeric id as text."""
     try:
         return str(msgspec.json.decode(message.contentdata, type=_Command).id) or message.id
     except (msgspec.DecodeError, RecursionError):
@@ -54,7 +54,7 @@ def command_id(message: IoMessage) -> str:
 
 
 def _stored_at(received: Msg) -> int:
-    """Milliseconds since 1970: when the stream took it, or now, for a request, which is not stored."""
+    """Milliseconds since 1970: when the stream stored it; now for a request, which is not stored."""
     try:
         return round(received.metadata.timestamp.timestamp() * 1000)
     except NotJSMessageError:

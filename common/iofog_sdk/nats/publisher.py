@@ -1,7 +1,7 @@
-"""Publishes into a JetStream stream with many acknowledgements under way.
+"""Publishes to a JetStream stream with many acknowledgements in flight.
 
-An acknowledgement is a message to the reply subject of what was published. A table of those costs half of what a
-future for each costs, which is what nats-py would make.
+An acknowledgement is a message to the reply subject of the publication. A table of reply subjects costs half of the
+future per publication that nats-py uses.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ _NO_RESPONDERS = "503"
 
 
 class _Reply(msgspec.Struct):
-    """What JetStream answers; an acknowledgement has no error."""
+    """JetStream's reply; an acknowledgement has no error."""
 
     error: dict[str, str | int] | None = None
 
 
 class NatsPublisher:
-    """Of one connection.
+    """Publishes on one connection.
 
     Parameters:
         client: connected.
-        refused: is called with the reason when something is not kept.
+        on_error: called with the reason when a publication was not stored.
     """
 
-    def __init__(self, client: Client, refused: Callable[[Exception], None]) -> None:
-        self._client, self._refused = client, refused
+    def __init__(self, client: Client, on_error: Callable[[Exception], None]) -> None:
+        self._client, self._on_error = client, on_error
         self._inbox = client.new_inbox()
         self._numbers = count(1)
         self._done_by_reply: dict[str, Callable[[], None]] = {}
 
     async def open(self) -> None:
-        """Makes ready to hear acknowledgements. Raises nats.errors.Error."""
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._take)
+        """Subscribes to acknowledgements. Raises nats.errors.Error."""
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
 
     async def publish(self, subject: str, content: bytes, headers: dict[str, str], done: Callable[[], None]) -> None:
-        """Sends it; `done` is called when the stream has kept it. Raises nats.errors.Error or OSError."""
+        """Sends a message; `done` is called when the stream has stored it. Raises nats.errors.Error or OSError."""
         reply = f"{self._inbox}.{next(self._numbers)}"
         self._done_by_reply[reply] = done
         await self._client.publish(subject, content, reply, headers)
 
-    async def _take(self, answer: Msg) -> None:
-        done = self._done_by_reply.pop(answer.subject, None)
+    async def _on_reply(self, reply: Msg) -> None:
+        done = self._done_by_reply.pop(reply.subject, None)
         if done is None:
             return
-        if answer.headers and answer.headers.get(Header.STATUS) == _NO_RESPONDERS:
-            self._refused(NoStreamResponseError())
+        if reply.headers and reply.headers.get(Header.STATUS) == _NO_RESPONDERS:
+            self._on_error(NoStreamResponseError())
             return
         try:
-            error = msgspec.json.decode(answer.data, type=_Reply).error
+            error = msgspec.json.decode(reply.data, type=_Reply).error
         except msgspec.DecodeError as damaged:
-            self._refused(damaged)
+            self._on_error(damaged)
             return
         if error is None:
             done()
             return
         try:
             APIError.from_error(error)
-        except APIError as refusal:  # it raises what it makes
-            self._refused(refusal)
+        except APIError as refusal:  # from_error raises the error it makes
+            self._on_error(refusal)

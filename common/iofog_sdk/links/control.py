@@ -1,0 +1,125 @@
+"""Where a microservice's configuration comes from, and the signals that it has changed; apart from its messages."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from ..errors import IoFogError, LinkError
+from .backoff import Backoff
+
+log = logging.getLogger("iofog_sdk")
+
+_RETRY_S, _RETRY_MAX_S = 1.0, 30.0
+_LOGGED_REASONS = 16
+"""Reasons for a failed fetch that are remembered, so that each is logged once until a fetch succeeds."""
+
+
+class SignalSocket(Protocol):
+    """The connection that carries a node's signals, reconnecting by itself."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether signals can arrive now."""
+
+    @property
+    def last_error(self) -> LinkError | None:
+        """Why the socket is down, or was last lost."""
+
+    def start(self) -> None:
+        """Starts connecting in the background."""
+
+    async def close(self) -> None:
+        """Closes the connection and stops reconnecting."""
+
+
+class Control(abc.ABC):
+    """Fetches the configuration after every connect of the control socket, and after every signal.
+
+    A signal sent while the socket is down is lost, on every generation of ioFog. A failed fetch is repeated with
+    back-off while the socket is up: a service may have no other settings to start with.
+    """
+
+    description = ""
+    microservice_id = ""
+
+    def __init__(self) -> None:
+        self.on_config: Callable[[str | None], None] | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._fetch_again = asyncio.Event()
+        self._backoff = Backoff(_RETRY_S, _RETRY_MAX_S)
+        self._logged: deque[str] = deque(maxlen=_LOGGED_REASONS)
+        self._closed = False
+
+    @property
+    @abc.abstractmethod
+    def socket(self) -> SignalSocket:
+        """The socket that receives the signals."""
+
+    @abc.abstractmethod
+    async def get_config(self) -> str | None:
+        """The configuration text, None when the node has none. Raises IoFogError."""
+
+    async def log(self, message: str, *, warning: bool = False) -> None:
+        """Writes a line into the node's own log if it has one, else into this process's."""
+        log.log(logging.WARNING if warning else logging.INFO, "%s", message)
+
+    async def start(self) -> None:
+        """Starts connecting in the background."""
+        self._closed = False
+        self.socket.start()
+
+    async def close(self) -> None:
+        """Closes the socket and cancels a fetch; `on_config` is not called afterwards."""
+        self._closed = True  # a reply that has already arrived swallows the cancellation
+        if self._fetching is not None:
+            self._fetching.cancel()
+        await self.socket.close()
+
+    def refresh(self) -> None:
+        """Fetches the configuration, once more if a fetch is already running."""
+        if self._closed:
+            return
+        if self._fetching is not None and not self._fetching.done():
+            self._fetch_again.set()
+        elif self.on_config is not None:
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+
+    async def _fetch(self) -> None:
+        self._backoff.reset()
+        while True:
+            self._fetch_again.clear()
+            try:
+                config = await self.get_config()
+            except IoFogError as error:
+                if self._closed:
+                    return
+                self._log_once(f"configuration not fetched: {error}")
+                if self.socket.connected:
+                    await self._wait_for_refresh(self._backoff.next_s())
+                if self._closed or not self.socket.connected:
+                    return  # the socket refreshes when it is connected again
+                continue
+            if self._closed:
+                return
+            self._logged.clear()
+            if self._fetch_again.is_set():
+                continue
+            if self.on_config is not None:
+                self.on_config(config)
+            return
+
+    async def _wait_for_refresh(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._fetch_again.wait()
+
+    def _log_once(self, text: str) -> None:
+        if text not in self._logged:
+            self._logged.append(text)
+            log.warning("%s", text)
