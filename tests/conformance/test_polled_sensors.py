@@ -61,11 +61,11 @@ def all_good(found):
 @contextlib.asynccontextmanager
 async def bed_of(subject, folder, count=1, at_first=None, **bus_settings):
     bus = SimulatedI2cBus(folder / "bus")
-    path = {"path": f"sim:{bus.path}", "timeout_s": 0.2, **bus_settings}
+    path = {"path": f"sim:{bus.path}", "timeout": 0.2, **bus_settings}
     async with reachable(bus), contextlib.AsyncExitStack() as stack:
         running = []
         for n in range(count):
-            bus.add(f"chip{n}", subject.address + n, subject.chip())
+            bus.add(f"chip{n}", subject.address + n, subject.chip(subject.address + n))
             if at_first:
                 assert bus.obey(at_first) == "ok"
             members = subject.settings(subject.address + n) | {"bus": path, "interval": 0.05}
@@ -117,7 +117,7 @@ async def test_beyond_its_range_a_value_is_marked_or_taken_for_the_end(subject, 
             else:
                 assert found[name].quality is Quality.UNCERTAIN
                 assert "outside" in found[name].reason
-        assert tried or all(measured.unit in ("%RH", "lx", "V") for measured in subject.measured.values())
+        assert tried or all(measured.unit in ("%RH", "lx", "V", "deg", "") for measured in subject.measured.values())
 
 
 @those(lambda subject: subject.sentinel)
@@ -156,7 +156,7 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
 
 @those()
 async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subject, tmp_path):
-    async with bed_of(subject, tmp_path, timeout_s=0.02) as bed:
+    async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         await bed.good()
         bed.bus.obey("stretch chip0 0.1")
         await bed.bad()

@@ -131,7 +131,7 @@ async def test_a_stuck_bus_is_a_timeout_and_recovers(tmp_path):
 
 @IN_PROCESS_TOO
 async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_most(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout_s=0.5) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout=0.5) as (simulated, bus):
         simulated.obey("stretch chip0 30")
         slow = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         with pytest.raises(DeviceError) as caught:
@@ -228,7 +228,7 @@ async def test_two_who_open_a_path_share_one_owner(tmp_path):
 
 
 async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), lock_timeout_s=0.1) as (_, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), lock_timeout=0.1) as (_, bus):
         lock = FileLock(f"{tmp_path}/bus.lock", make=False)
         assert lock.take(Part(0x40, 0x41))
         with pytest.raises(DeviceError, match=r"another process keeps it for more than 0\.1 s") as caught:
@@ -246,7 +246,7 @@ async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_
 @pytest.mark.clock("movable")
 async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_it_is_free(tmp_path):
     chip = Recorder()
-    async with bus_with(tmp_path, (0x40, chip), timeout_s=1) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, chip), timeout=1) as (simulated, bus):
         simulated.obey("stretch chip0 0.2")
         abandoned = asyncio.ensure_future(bus.device(0x40).write(b"\x01"))
         while not simulated._busy.locked():
@@ -261,7 +261,7 @@ async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_i
 
 
 async def test_the_least_gap_is_kept(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), gap_s=0.05) as (_, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), gap=0.05) as (_, bus):
         start = time.monotonic()
         for _ in range(3):
             await bus.device(0x40).read(1)
@@ -297,7 +297,7 @@ async def test_a_scan_finds_everybody_and_writes_to_nobody(tmp_path):
 
 
 async def test_the_loop_goes_on_while_a_transfer_lasts(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), timeout_s=2) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), timeout=2) as (simulated, bus):
         simulated.obey("stretch chip0 0.1")
         reading = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         turns = 0
@@ -321,7 +321,7 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
 
     monkeypatch.setattr(i2c_owner, "open_adapter", lambda path, timeout_s: Hangs())
     monkeypatch.setattr(i2c_owner, "_GRACE_S", 0.6)
-    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout_s=0.1, lock_timeout_s=5))
+    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout=0.1, lock_timeout=5))
     await bus.open()
     try:
         with pytest.raises(DeviceError, match="did not end within"):

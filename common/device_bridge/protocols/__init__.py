@@ -9,7 +9,7 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .checksums import Checksum, ChecksumSettings
     from .exchange import Exchange, Question, Verdict
-    from .fields import FieldSettings, Raw, RecordField, at_path
+    from .fields import FieldSettings, Raw, RecordField, at_path, scaled
     from .framing import (
         CobsFraming,
         DelimiterFraming,
@@ -29,7 +29,7 @@ else:
         {
             "checksums": ("Checksum", "ChecksumSettings"),
             "exchange": ("Exchange", "Question", "Verdict"),
-            "fields": ("FieldSettings", "Raw", "RecordField", "at_path"),
+            "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "scaled"),
             "framing": (
                 "CobsFraming",
                 "DelimiterFraming",
@@ -67,4 +67,5 @@ __all__ = [
     "Verdict",
     "at_path",
     "framer_for",
+    "scaled",
 ]

@@ -27,10 +27,14 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
     ]
     byte_order: Annotated[Literal["big", "little"], Meta(description="order of its bytes")] = "big"
     skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
+    start: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="start value, where it is not that of the algorithm's definition"),
+    ] = None
 
 
 class Checksum:
-    """Checks and takes off the checksum of a frame.
+    """Checks and removes the checksum of a frame.
 
     Parameters:
         settings: algorithm, byte order, coverage.
@@ -42,31 +46,38 @@ class Checksum:
         self._order = settings.byte_order
         self._skip = settings.skip
         self._calculate, self.size = _algorithm(settings.algorithm)
+        self._start = settings.start
+        if settings.start is not None and settings.start >> self.size * 8:
+            remedy = f"{settings.algorithm} starts with {self.size * 8} bits at most."
+            raise SettingsError("checksum.start", settings.start, "is too large", remedy)
 
     def strip(self, frame: bytes) -> bytes | None:
         """The frame without its checksum; None when that is wrong or missing."""
         body = frame[: -self.size]
-        if len(frame) < self.size + self._skip or self._value(body) != frame[-self.size :]:
+        if len(frame) < self.size + self._skip or self.value(body) != frame[-self.size :]:
             return None
         return body
 
     def append(self, body: bytes) -> bytes:
         """The frame with its checksum."""
-        return body + self._value(body)
+        return body + self.value(body)
 
-    def _value(self, body: bytes) -> bytes:
-        return self._calculate(body[self._skip :]).to_bytes(self.size, self._order)
+    def value(self, body: bytes) -> bytes:
+        """The checksum of a frame without one."""
+        return self._calculate(body[self._skip :], self._start).to_bytes(self.size, self._order)
 
 
-_SIMPLE: dict[str, tuple[Callable[[bytes], int], int]] = {
-    "XOR": (lambda data: functools.reduce(operator.xor, data, 0), 1),
-    "SUM-8": (lambda data: sum(data) & 0xFF, 1),
-    "LRC": (lambda data: -sum(data) & 0xFF, 1),  # two's complement of the sum, as in Modbus ASCII and ISO 1155
-    "SUM-16": (lambda data: sum(data) & 0xFFFF, 2),
+Calculation = Callable[[bytes, int | None], int]
+_SIMPLE: dict[str, tuple[Calculation, int]] = {
+    "XOR": (lambda data, start: functools.reduce(operator.xor, data, start or 0), 1),
+    "SUM-8": (lambda data, start: sum(data, start or 0) & 0xFF, 1),
+    # Two's complement of the sum, as in Modbus ASCII and ISO 1155.
+    "LRC": (lambda data, start: -sum(data, start or 0) & 0xFF, 1),
+    "SUM-16": (lambda data, start: sum(data, start or 0) & 0xFFFF, 2),
 }
 
 
-def _algorithm(name: str) -> tuple[Callable[[bytes], int], int]:
+def _algorithm(name: str) -> tuple[Calculation, int]:
     wanted = name.upper()
     if wanted in _SIMPLE:
         return _SIMPLE[wanted]
