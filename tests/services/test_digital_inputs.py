@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import sys
 
 import pytest
 from hypothesis import given
@@ -177,6 +179,30 @@ async def test_pulses_that_came_before_the_end_are_counted(tmp_path):
                 gpio.drive("GPIO22", 0)
             await asyncio.sleep(0)  # they are sent, and not read yet
     assert totals.get("water") == 10
+
+
+@pytest.mark.clock("real")
+async def test_totals_are_kept_in_the_folder_of_the_settings(tmp_path):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.05}
+    async with world_of(tmp_path) as gpio:
+        told = {"gpio": {"path": f"sim:{gpio.path}"}, "inputs": [counter], "state_directory": str(tmp_path / "kept")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "digital_inputs"),
+            env=os.environ
+            | {"IOFOG_LINK": "console:"}
+            | {f"SETTING_{k.upper()}": v if isinstance(v, str) else json.dumps(v) for k, v in told.items()},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        await process.stdout.readline()
+        for _ in range(10):
+            gpio.drive("GPIO22", 1)
+            gpio.drive("GPIO22", 0)
+        while b'"v":10' not in await process.stdout.readline():
+            pass
+        process.terminate()
+        await process.communicate()
+        assert process.returncode == 0
+    assert json.loads((tmp_path / "kept" / "digital_inputs.totals.json").read_text()) == {"water": 10}
 
 
 def held(gpio, line, consumer):

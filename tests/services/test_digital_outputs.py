@@ -178,11 +178,13 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("pwm"), st.just("fan"), st.sampled_from([0.5, 0.0])),
     st.tuples(st.sampled_from(["for", "blink"]), st.sampled_from(["up", "down", "rest"]), st.just(0.01)),
     st.tuples(st.just("contact"), st.just(""), st.integers(0, 1)),
+    st.tuples(st.just("wait"), st.just(""), st.sampled_from([0.005, 0.15, 1.5])),
+    st.tuples(st.just("set"), st.just("rest"), st.just(False)),
     st.tuples(st.just("fail"), st.sampled_from(["GPIO5", "GPIO6", "GPIO7", "GPIO12"]), st.integers(0, 3)),
     st.tuples(st.just("slow"), st.just(""), st.sampled_from([0.05, 0.5, 2.5])),
     st.tuples(st.just("given up"), st.sampled_from(["up", "down", "rest"]), st.booleans()),
     st.tuples(
-        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "wait", "mend"]),
+        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "mend"]),
         st.just(""),
         st.just(0),
     ),
@@ -231,9 +233,10 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 closing = asyncio.ensure_future(service.close())
-                for name in ("up", "down", "fan"):
+                while not closing.done():
                     with contextlib.suppress(DeviceError, ValueError):
-                        await service.execute(Command(name=name, parameters={"value": True}))
+                        await service.execute(Command(name="up", parameters={"value": True}))
+                    await asyncio.sleep(0)
                 await closing
 
             def fail(line, times):
@@ -293,7 +296,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                             async with asyncio.timeout(0.03):
                                 await service.execute(Command(name=name, parameters={"value": value}))
                     elif kind == "wait":
-                        await asyncio.sleep(0.005)
+                        await asyncio.sleep(value)
 
             await start()
             try:
@@ -469,6 +472,11 @@ def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
         DigitalOutputs.check_settings(settings_of(DigitalOutputs, **members))
     assert field in caught.value.field
+
+
+def test_old_names_of_settings_are_accepted():
+    settings = settings_of(DigitalOutputs, outputs=[LAMP], hold=5, guard=False)
+    assert (settings.node_timeout, settings.watchdog) == (5, False)
 
 
 async def test_the_emulated_world_obeys(tmp_path):

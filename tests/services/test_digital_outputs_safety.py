@@ -398,3 +398,19 @@ async def test_a_rule_whose_own_input_is_busy_makes_its_output_safe_once(tmp_pat
             taken.release()
             await until(lambda: gpio.level("GPIO22") == 1)
             assert (await tell(bridged, "lamp", value=False)).ok
+
+
+async def test_a_safe_state_that_is_on_waits_for_another_of_its_group_that_a_rule_has_on(tmp_path):
+    members = {
+        "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
+        "rules": [{"reading": "door", "output": "b", "on_when": True}],
+        "node_timeout": 0.1,
+    }
+    async with world_of(tmp_path) as gpio, driving(gpio, *INTERLOCKED, **members) as bridged:
+        assert (await tell(bridged, "a", value=False)).ok
+        gpio.drive("GPIO4", 1)
+        await until(lambda: gpio.level("GPIO6") == 1)
+        bridged.is_connected = False
+        await until(lambda: bridged.bridge.counters()["safety_trips"])
+        await asyncio.sleep(5)
+        assert (gpio.level("GPIO5"), gpio.level("GPIO6")) == (0, 1)

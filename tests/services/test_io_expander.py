@@ -362,6 +362,10 @@ def test_wrong_settings_name_the_field(members, field):
     assert field in caught.value.field
 
 
+def test_the_old_name_of_on_stop_is_accepted():
+    assert settings_of(IoExpander, inputs=[{"line": "A0"}], at_end="keep").on_stop == "keep"
+
+
 def test_the_emulated_mcp23017_is_the_data_sheets():
     chip = Mcp23017Chip()
     assert chip.word(IODIR) == 0xFFFF, "all inputs after power-on (table 3-3)"
