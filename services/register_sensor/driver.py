@@ -70,7 +70,10 @@ class ChipDriver:
         try:
             async with self.device.transaction() as device:
                 await self._make_ready(device)
-                readings = [reading for read in self.chip.reads for reading in await self._read(device, read)]
+                readings = await self._read_all(device)
+                if not await self._has_kept(device):  # after reading: it may be reset at any moment
+                    await self._set_up_again(device)
+                    readings = await self._read_all(device)
         except BaseException as error:
             self._state = self._after(error)
             raise
@@ -93,16 +96,22 @@ class ChipDriver:
                 await self._identify_again(device)
             else:
                 self._state = State.NEW
-        if self._state is not State.NEW:
+        if self._state is State.NEW:
+            await self._set_up(device)
+        elif self._state is not State.READY:
             if await self._has_kept(device):
                 self._state = State.READY
-                return
-            self._state = State.NEW
-            self.counters["resets"] += 1
-            log.warning("%s was reset (its supply?) and is set up again", self.label)
+            else:
+                await self._set_up_again(device)
+
+    async def _set_up_again(self, device: I2cDevice) -> None:
+        self._state = State.NEW
+        self.counters["resets"] += 1
+        log.warning("%s was reset (its supply?) and is set up again", self.label)
         await self._set_up(device)
-        self._set_up_at = asyncio.get_running_loop().time()
-        self._state = State.READY
+
+    async def _read_all(self, device: I2cDevice) -> list[Reading]:
+        return [reading for read in self.chip.reads for reading in await self._read(device, read)]
 
     async def _set_up(self, device: I2cDevice) -> None:
         for step in self.chip.init:
@@ -114,6 +123,8 @@ class ChipDriver:
                 await asyncio.sleep(step.wait)
         if not await self._has_kept(device):
             raise device.error(DeviceErrorKind.GARBLED, "it does not keep its settings; check its supply")
+        self._set_up_at = asyncio.get_running_loop().time()
+        self._state = State.READY
 
     async def _identify_again(self, device: I2cDevice) -> None:
         """Only by what is read before anything is written: the chip may not answer the rest while it measures."""

@@ -173,5 +173,5 @@ class StepSettings(Settings, frozen=True, kw_only=True):
     insert: Annotated[tuple[InsertSettings, ...], Meta(description="codes of parameters, into `write`")] = ()
     wait: Annotated[Pause, Meta(description="before the next step")] = 0.0
     kept: Annotated[
-        MatchSettings | None, Meta(description="checked before each measurement: if not, the chip was reset")
+        MatchSettings | None, Meta(description="checked after each measurement: if not, the chip was reset")
     ] = None

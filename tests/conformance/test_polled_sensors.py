@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -185,6 +186,35 @@ async def test_damage_costs_readings_not_the_truth(subject, tmp_path):
         for _ in range(8):
             assert matches(subject, await bed.good(), 0.4)
         assert bed.bus.corrupted
+
+
+FAULTS = ("absent chip0 {}", "stuck {}", "stretch chip0 {}", "reset chip0", "disconnect", "corrupt chip0 {}")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@those()
+async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, tmp_path, seed):
+    chance = random.Random(seed)
+    faults = FAULTS if subject.checked else FAULTS[:-1]
+    async with bed_of(subject, tmp_path, timeout=0.02) as bed:
+        bed.set_all(0.4)
+        await bed.matching(0.4)
+        for _ in range(15):
+            fault = chance.choice(faults)
+            on, off = ("0.3", "0") if fault.startswith(("stretch", "corrupt")) else ("on", "off")
+            assert bed.bus.obey(fault.format(on)) == "ok"
+            await asyncio.sleep(chance.uniform(0, 2))
+            if "{}" in fault:
+                assert bed.bus.obey(fault.format(off)) == "ok"
+            await asyncio.sleep(chance.uniform(0, 1))
+        sent = []
+        while not bed.running[0].samples.empty():
+            sent += bed.running[0].samples.get_nowait()
+        sent += (await bed.good()).values()
+        for reading in sent:
+            measured = subject.measured.get(reading.name)
+            if measured and reading.quality is Quality.GOOD:
+                assert abs(reading.value - inside(measured, 0.4)) <= measured.step * 0.75
 
 
 @those()
