@@ -21,7 +21,7 @@ from simulated_devices import NoAcknowledge
 
 from ..movable_clock import now
 from .serving import settings_of
-from .test_register_sensor import Scripted, ScriptedAdc, driving, sensing, words
+from .test_register_sensor import Scripted, ScriptedAdc, driving, floats, sensing, words
 
 pytestmark = pytest.mark.clock("movable")
 
@@ -143,6 +143,17 @@ async def test_a_reset_in_the_middle_of_a_measurement_spoils_nothing(tmp_path):
         ina219.damage, ina219.damaged = 1, b""  # no other read
         assert values(await driver.measure())["current"] == 0.5
         assert driver.counters["resets"] == 1
+
+
+async def test_values_are_good_after_the_warm_up_unless_the_chip_says_otherwise(tmp_path):
+    answers = {"d002": words(0x3030, 0x3038, 0x3030, 0x3030), "0202": words(1), "d206": words(0, 0)}
+    scripted = Scripted(answers | {"0300": floats(1.5, 2.5, 4.5, 10.25)})
+    async with driving(tmp_path, chip_of("sps30"), scripted) as driver:
+        assert set(values(await driver.measure()).values()) == {None}
+        await asyncio.sleep(30)
+        assert values(await driver.measure()) == {"pm1": 1.5, "pm2_5": 2.5, "pm4": 4.5, "pm10": 10.25}
+        scripted.answers[b"\xd2\x06"] = bytes.fromhex(words(0, 0x10))
+        assert {reading.reason for reading in await driver.measure()} == {"its fan or laser has failed"}
 
 
 # Codings
