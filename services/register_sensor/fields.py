@@ -65,7 +65,7 @@ class ChipField(ChipValue, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="greatest distance from the nearest pair; beyond it, no value"),
     ] = None
-    typical: Annotated[float | None, Meta(description="what an emulated chip measures unless told")] = None
+    typical: Annotated[float | None, Meta(description="what an emulated chip measures by default")] = None
 
     @property
     def is_number(self) -> bool:

@@ -212,7 +212,7 @@ async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
     assert not i2c_owner._owners, "the bus was left"
     lock = FileLock(f"{tmp_path}/bus.lock", make=False)
     async with asyncio.timeout(60):
-        while not lock.take(i2c_owner.WHOLE_BUS):
+        while not lock.acquire(i2c_owner.WHOLE_BUS):
             await asyncio.sleep(0.01)
     lock.close()
 

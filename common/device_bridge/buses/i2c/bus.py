@@ -1,4 +1,4 @@
-"""I2C buses: devices by address, exchanges that nobody interrupts, multiplexers as buses of buses.
+"""I2C buses: devices by address, uninterrupted exchanges, multiplexers as buses of buses.
 
 I2C-bus specification UM10204 (NXP, rev. 7.0); System Management Bus specification 3.2 for byte, word and block.
 """
@@ -16,7 +16,7 @@ from ...errors import DeviceError, DeviceErrorKind
 from ...settings.base import Settings
 from .adapter import Message
 from .errors import I2cRetries
-from .owner import WHOLE_BUS, BusOwner, Route, leave, owner_of, part_of
+from .owner import WHOLE_BUS, BusOwner, Route, owner_of, part_of, release_owner
 
 I2cAddress: TypeAlias = (
     Annotated[int, Meta(ge=0x08, le=0x77)]
@@ -80,15 +80,15 @@ class I2cBus:
         try:
             await owner.open()
         except BaseException:
-            leave(owner)
+            release_owner(owner)
             raise
         self._owner = owner
 
     async def close(self) -> None:
-        """Leaves the bus; the last one to leave closes it."""
+        """Leaves the bus; the last one to release_owner closes it."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            leave(owner)
+            release_owner(owner)
 
     def device(self, address: I2cAddress, gap_s: float | None = None) -> I2cDevice:
         """A device on this bus; nothing is sent yet.
@@ -116,13 +116,13 @@ class I2cBus:
     async def transaction(self) -> AsyncIterator[I2cBus]:
         """Holds the whole bus within the block, against other tasks and processes; use the bus that it gives.
 
-        Raises DeviceError (busy) when another keeps it.
+        Raises DeviceError (busy) when another holds it.
         """
         async with self._opened.holding(WHOLE_BUS):
             yield self._derived(self._route, held=True)
 
     async def scan(self) -> list[int]:
-        """Addresses that acknowledge a read of one byte. Writes nothing, to anybody.
+        """Addresses that acknowledge a read of one byte. Writes nothing.
 
         A chip whose reads have effects (a FIFO, an interrupt that is cleared by reading) loses one byte's worth.
         """
@@ -142,7 +142,7 @@ class I2cBus:
             await self.transfer(address, [1], gap_s=0, retries=I2cRetries(no_acknowledge=0))
 
     def hold(self, address: int) -> AbstractAsyncContextManager[None]:
-        """Holds one device within the block. Raises DeviceError (busy) when another keeps it."""
+        """Holds one device within the block. Raises DeviceError (busy) when another holds it."""
         if self._held:
             return contextlib.nullcontext()
         return self._opened.holding(part_of(self._route, address))
@@ -190,7 +190,7 @@ class I2cBus:
 
 
 class I2cDevice:
-    """One device; each method is one transfer, that nobody interrupts. Made by `I2cBus.device`.
+    """One device; each method is one uninterrupted transfer. Made by `I2cBus.device`.
 
     All raise DeviceError, with what it probably means.
     """
@@ -203,7 +203,7 @@ class I2cDevice:
     async def transaction(self) -> AsyncIterator[I2cDevice]:
         """Holds the device within the block, for an exchange of several transfers; use the device that it gives.
 
-        Other devices go on meanwhile. Raises DeviceError (busy) when another task or process keeps it.
+        Other devices go on meanwhile. Raises DeviceError (busy) when another task or process holds it.
         """
         if self._held:
             yield self
