@@ -90,7 +90,8 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         elif (counter := self.counters_by_name.get(command.name)) and command.value is not None:
             return Result(ok=True, detail="set", readings=[counter.set_total(command.value, self.totals)])
         elif reason := self.safety.reason_to_hold:
-            raise CommandError(f"outputs stay in their safe state until that is over: {reason}")
+            cause = "settings are good again" if self.node.settings_refused else "the watchdog process runs again"
+            raise CommandError(f"outputs stay in their safe state until {cause}: {reason}")
         else:
             output = self.bank.outputs[command.name]
             self.follower.forget(output.name)

@@ -44,10 +44,10 @@ async def test_nothing_is_lost_and_order_kept(start, line, tmp_path, kind, fault
         pytest.skip(MOSQUITTO)
     settings = {
         "SETTING_SERIAL__PORT": str(line.path),
-        "SETTING_SILENT_AFTER": "0",
+        "SETTING_STALE_AFTER": "0",
         "SETTING_OUTBOX__DURABILITY": durability,
         "SETTING_OUTBOX__DIRECTORY": str(tmp_path),
-        "SETTING_OUTBOX__SPILL_AFTER_S": "0.1",
+        "SETTING_OUTBOX__SPILL_AFTER": "0.1",
     }
     async with NODES[kind](tmp_path) as node, node.receiving() as receiver:
         if fault in node.SENDS_AGAIN_LATE:
@@ -82,10 +82,10 @@ async def test_an_agent_that_comes_late_gets_everything(start, line, tmp_path):
     ids = LocalAgent(agent_config(port=port))
     service = await start(
         *("gps_receiver",),
-        **environment(ids, options=OPTIONS),
+        **environment(ids),
         SETTING_SERIAL__PORT=str(line.path),
         SETTING_OUTBOX__DIRECTORY=str(tmp_path),
-        SETTING_OUTBOX__SPILL_AFTER_S="0.1",
+        SETTING_OUTBOX__SPILL_AFTER="0.1",
     )
     await until(lambda: opened(service, line))
     for number in range(1, 1001):

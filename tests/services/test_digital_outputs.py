@@ -389,7 +389,7 @@ async def test_settings_that_are_refused_bring_the_safe_state(tmp_path):
         await tell(bridged, "lamp", value=True)
         bridged.settings.refuse("given", "outputs: is missing")
         await until(lambda: gpio.level("GPIO22") == 0)
-        assert "outputs stay in their safe state" in (await tell(bridged, "lamp", value=True)).detail
+        assert "until settings are good again" in (await tell(bridged, "lamp", value=True)).detail
         bridged.settings.clear("given")
         assert (await tell(bridged, "lamp", value=True)).ok
 
