@@ -21,16 +21,16 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test fuzz hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz hil static check build build-arm push image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
 	@echo
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^#: (.*)/\t  \1/p' $(MAKEFILE_LIST) | expand -t 23
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^#: (.*)/\t  \1/p' $(MAKEFILE_LIST) | expand -t 25
 	@echo
 	@echo "SERVICE=name is one of: $(SERVICES)" | fold -s -w 78
 
-setup: $(STAMP) ## prepare .venv (needs Python 3.11 or newer, nothing else)
+setup: $(STAMP) ## prepare .venv (needs only Python 3.11 or newer)
 
 lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
 	@$(BIN)/python common/deployment/workspace.py --before-lock
@@ -39,7 +39,7 @@ lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found. Try: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
 	@echo "setup: creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python came without its venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
@@ -66,6 +66,10 @@ run: $(STAMP) ## run a service on a real device
 
 test: $(STAMP) ## run the tests (no hardware, root or network needed)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-image-python: $(STAMP) ## the fast tests, on the Python that images ship
+#: root and podman; no registry needed
+	@$(BIN)/python -m tests.containers.image_python -n auto --dist worksteal $(ARGS)
 
 fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
@@ -99,6 +103,7 @@ image-test: $(STAMP) ## build every image and run it as a node does
 	@$(BIN)/python -m tests.containers $(ARGS)
 
 image-test-arm: $(STAMP) ## the same for one service on emulated ARM
+#: qemu-user-static as well
 	@$(BIN)/python -m tests.containers --arm $(ARGS)
 
 image-report: $(STAMP) ## size, layers, user and import time of images

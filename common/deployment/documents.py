@@ -12,8 +12,10 @@ Where: TypeAlias = "tuple[str | int, ...]"
 """The way to a value: keys and positions."""
 
 MAX_BYTES = 16 * 1024 * 1024
-_MAX_VALUES = 1_000_000
-"""Of one file; aliases can make any number of a few lines."""
+MAX_VALUES = 1_000_000
+"""Of one file, unless a caller wants fewer; aliases can make any number of a few lines."""
+_MAX_DEPTH = 100
+"""Of values in each other. libyaml composes them by recursion in C, which ends the process when the stack does."""
 _MERGE, _TIMESTAMP = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:timestamp"
 _SHOWN = 40
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,7 +46,7 @@ class Document:
         return self.lines.get(where, 1)
 
 
-def load(file: Path) -> list[Document]:
+def load(file: Path, *, max_values: int = MAX_VALUES) -> list[Document]:
     """The documents of a file, one at least. Raises ManifestError."""
     try:
         with file.open("rb") as stream:
@@ -58,19 +60,20 @@ def load(file: Path) -> list[Document]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ManifestError(f"{file}:{line}: this is not UTF-8. Save it as UTF-8") from None
-    documents = parse(text, str(file))
+    documents = parse(text, str(file), max_values=max_values)
     if not documents:
         raise ManifestError(f"{file}: nothing stands in it")
     return documents
 
 
-def parse(text: str, file: str) -> list[Document]:
+def parse(text: str, file: str, *, max_values: int = MAX_VALUES) -> list[Document]:
     """The documents of a text. Raises ManifestError."""
     documents = []
     loader = None
     try:
+        _check_depth(text, file)
         loader = _LOADER(text)
-        reader = _Reader(loader, file)
+        reader = _Reader(loader, file, max_values)
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # noqa: S101 - check_node said so
@@ -82,25 +85,35 @@ def parse(text: str, file: str) -> list[Document]:
     except yaml.YAMLError as error:
         raise ManifestError(f"{file}: this is not YAML: {error}") from None
     except RecursionError:
-        raise ManifestError(f"{file}: nested too deeply, or an alias that holds itself") from None
+        raise ManifestError(f"{file}: an alias that holds itself") from None
     finally:
         if loader is not None:
             loader.dispose()
     return documents
 
 
+def _check_depth(text: str, file: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ManifestError(f"{file}:{line}: nested more than {_MAX_DEPTH} levels deep")
+
+
 class _Reader:
     """Makes plain values of the nodes of one file."""
 
-    def __init__(self, loader: yaml.SafeLoader, file: str) -> None:
+    def __init__(self, loader: yaml.SafeLoader, file: str, max_values: int) -> None:
         self._loader, self._file = loader, file
-        self._left = _MAX_VALUES
+        self._left = self._max_values = max_values
         self.lines: dict[Where, int] = {}
 
     def plain(self, node: yaml.Node, where: Where) -> Any:
-        self._left -= 1
-        if self._left < 0:
-            raise ManifestError(f"{self._file}: more than {_MAX_VALUES} values. Do not multiply them by aliases")
+        self._count()
         self.lines[where] = _line(node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, where)
@@ -117,6 +130,7 @@ class _Reader:
                 for part in reversed(parts):  # the first one wins
                     if not isinstance(part, yaml.MappingNode):
                         raise ManifestError(f"{self._file}:{_line(part)}: << takes mappings only")
+                    self._count()
                     merged |= self._mapping(part, where)
                 continue
             key = str(self._scalar(key_node))
@@ -125,6 +139,11 @@ class _Reader:
             found[key] = self.plain(value_node, (*where, key))
             self.lines[(*where, key)] = _line(key_node)
         return merged | found
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ManifestError(f"{self._file}: more than {self._max_values} values. Do not multiply them by aliases")
 
     def _scalar(self, node: yaml.Node) -> Any:
         if not isinstance(node, yaml.ScalarNode):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .images import ImageError, Images, architecture, archive_of, native_platform
+from .images import ImageError, Images, architecture, archive_of, native_platform, run_options
 
 _MB = 1_000_000
 _IMPORT = "import time; t = time.perf_counter(); import {0}.service; print(time.perf_counter() - t)"
@@ -177,7 +177,7 @@ def facts_of(program: str, name: str) -> ImageFacts:
 def _import_time(program: str, name: str, service: str, platform: str) -> str:
     command = [program, "run", "--rm", "--network=none", "--no-healthcheck", "--entrypoint=python3"]
     command += [
-        f"--platform={platform}",
+        *run_options(platform),
         "--env=PYTHONPATH=/app/lib:/app/service",
         name,
         "-c",

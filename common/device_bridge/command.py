@@ -38,11 +38,17 @@ def _to_text(value: Value) -> str | None:
     return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
 
 
+def _to_any(value: Value) -> Value | None:
+    return _to_text(value) if isinstance(value, str) else value if is_finite(value) else None
+
+
 _CONVERTERS: Mapping[str, Callable[[Value], Value | None]] = {
     "boolean": _to_boolean,
     "number": _to_number,
     "integer": _to_integer,
     "text": _to_text,
+    "any": _to_any,
+    "level": _to_number,
 }
 
 
@@ -92,7 +98,8 @@ class Parameter(msgspec.Struct, frozen=True):
 
     Parameters:
         name: as in the message.
-        kind: `boolean` also takes 1, 0 and the texts on, off, true, false.
+        kind: `boolean` also takes 1, 0 and the texts on, off, true, false; `level` is a number, or a boolean for
+            the least and the greatest of its range; `any` takes every kind.
         range: least and greatest number.
         choices: the values it can have; any when empty.
         required: whether a command without it is refused.
@@ -101,7 +108,7 @@ class Parameter(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["number", "integer", "boolean", "text"] = "number"
+    kind: Literal["number", "integer", "boolean", "text", "level", "any"] = "number"
     range: tuple[float, float] | None = None
     choices: tuple[Value, ...] = ()
     required: bool = True
@@ -111,6 +118,8 @@ class Parameter(msgspec.Struct, frozen=True):
     def check(self, value: Value) -> Value:
         """The value, of the declared kind. Raises CommandError."""
         checked = _CONVERTERS[self.kind](value)
+        if self.kind == "level" and self.range and (state := _to_boolean(value)) is not None:
+            checked = self.range[state]
         if checked is None or (self.choices and checked not in self.choices):
             raise self._error(value)
         if self.range and not isinstance(checked, bool | str) and not self.range[0] <= checked <= self.range[1]:
@@ -124,6 +133,8 @@ class Parameter(msgspec.Struct, frozen=True):
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
         if self.kind == "boolean":
             return "true or false"
+        if self.kind == "any":
+            return f"a finite number, true, false, or text of at most {MAX_TEXT} characters"
         if self.kind == "text":
             return f"text of at most {MAX_TEXT} characters"
         kind = "a whole number" if self.kind == "integer" else "a number"

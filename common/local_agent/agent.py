@@ -1,4 +1,4 @@
-"""The agent as a whole."""
+"""The agent as a whole: Local API v2 with the Java agent's manners. Requests are for REST or become a socket."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from aiohttp import WSMsgType, web
 
 from .bus import MessageBus
-from .config import AgentConfig, ConfigError, Microservice, Route
+from .config import AgentConfig, Microservice, Route
 from .faults import Faults
-from .rest import RestApi
-from .server import ClientConnection
-from .sessions import ControlSockets, MessageSockets
+from .rest import NoReply, RestApi
+from .server import MAX_BODY_BYTES, NodeServer, close_without_reply, never, open_socket
+from .sessions import ControlSockets, MessageSockets, Session, Sockets
 
 log = logging.getLogger("local_agent")
 
 _TICK_S = 10.0
+_MESSAGE_PATH = "/v2/message/socket"
+_CONTROL_PATH = "/v2/control/socket"
+_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
-class LocalAgent:
+class LocalAgent(NodeServer):
     """An ioFog agent for one machine. Use it as an asynchronous context manager.
 
     Parameters:
@@ -35,61 +39,24 @@ class LocalAgent:
 
     def __init__(self, config: AgentConfig, *, now: Callable[[], float] = time.monotonic) -> None:
         config.check()
+        super().__init__(config.listen.host, config.listen.port)
         self.config = config
         self.now = now
         self.faults = Faults()
         self.bus = MessageBus()
-        self.rest = RestApi(self)
         self.message_sockets = MessageSockets(self.bus, now, self.faults)
         self.control_sockets = ControlSockets(now)
-        self.connections: set[ClientConnection] = set()
         self.config_listeners: list[Callable[[str], None]] = []
         """Called with the id of a microservice whose configuration has changed."""
-        self.port = config.listen.port
-        self._server: asyncio.Server | None = None
-        self._ticking: asyncio.Task[None] | None = None
-        self._configs = _config_texts(config)
+        self._rest = RestApi(self.bus, config)
         self.bus.set_routes(config.route_table())
-
-    async def __aenter__(self) -> LocalAgent:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     @property
     def counters(self) -> Counter[str]:
         """Messages published, delivered, queued and dropped so far."""
         return self.bus.counters
 
-    async def start(self) -> None:
-        """Listens."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), self.config.listen.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._ticking = loop.create_task(self._tick_for_ever())
-
-    async def close(self) -> None:
-        """Stops listening and drops every connection."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self.drop_connections()
-        await asyncio.sleep(0)  # lets transports report their end
-
-    def drop_connections(self, name: str | None = None) -> None:
-        """Breaks TCP connections without a word: all, or the sockets of one microservice."""
-        identity = None if name is None else self.id_of(name)
-        for connection in list(self.connections):
-            if identity is None or connection.microservice_id == identity:
-                connection.abort()
-
     def id_of(self, name: str) -> str:
-        """The UUID of a microservice. Raises ConfigError for an unknown name."""
         return self.config.id_of(name)
 
     def set_config(self, name: str, config: dict[str, Any] | str | None) -> None:
@@ -108,8 +75,9 @@ class LocalAgent:
         config.check()
         before, self.config = self.config, config
         self.bus.set_routes(config.route_table())
-        old_texts, self._configs = self._configs, _config_texts(config)
-        for identity, text in self._configs.items():
+        self._rest.apply(config)
+        old_texts = before.config_texts()
+        for identity, text in config.config_texts().items():
             if text is not None and old_texts.get(identity) != text:
                 self.control_sockets.config_changed(identity)
                 for listener in self.config_listeners:
@@ -124,32 +92,57 @@ class LocalAgent:
         self.message_sockets.tick(now)
         self.control_sockets.tick(now)
 
-    def config_text(self, microservice_id: str) -> str | None:
-        """The configuration of a microservice as text; None when it has none."""
-        return self._configs.get(microservice_id)
-
-    def edge_resources(self) -> list[Any]:
-        """The node's edge resources."""
-        return self.config.edge_resources
-
-    @property
-    def carries_messages(self) -> bool:
-        """Whether it has routes for messages: those of 3.7 have none."""
-        return self.config.messages
-
-    def knows(self, microservice_id: str) -> bool:
-        """Whether there is such a microservice."""
-        try:
-            self.config.id_of(microservice_id)
-        except ConfigError:
-            return False
-        return True
-
-    async def _tick_for_ever(self) -> None:
+    async def run_in_background(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             self.tick(self.now())
 
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        faults = self.faults
+        if faults.hang:
+            return await never()
+        target = request.raw_path
+        try:
+            body = await request.read()
+        except (web.HTTPException, web.RequestPayloadError) as error:
+            log.warning("request closed: its body is larger than %d bytes, or broken: %s", MAX_BODY_BYTES, error)
+            return await close_without_reply(request)
+        if faults.delay_s:
+            await asyncio.sleep(faults.delay_s)
+        if faults.close_without_reply:
+            return await close_without_reply(request)
+        if target.startswith(_MESSAGE_PATH) and self.config.messages:
+            return await self._serve_socket(request, self.message_sockets, _token(target.partition("?")[0]))
+        if target.startswith(_CONTROL_PATH):
+            return await self._serve_socket(request, self.control_sockets, _token(target))
+        try:
+            return self._rest.handle(request.method, target, request.headers.get("Content-Type"), body)
+        except NoReply:
+            return await close_without_reply(request)
 
-def _config_texts(config: AgentConfig) -> dict[str, str | None]:
-    return {config.id_of(name): service.config_text() for name, service in config.microservices.items()}
+    async def _serve_socket(self, request: web.Request, sockets: Sockets, identity: str) -> web.StreamResponse:
+        if not identity or request.headers.get("Upgrade", "").lower() != "websocket":
+            return await never()
+        session = Session(identity, self.counters)
+        if request.headers.get("Sec-WebSocket-Version") != "13":
+            sockets.register(session)  # as it is: the id now counts as connected
+            return web.Response(status=426, headers={"Sec-WebSocket-Version": "13"})
+        socket = web.WebSocketResponse(
+            autoclose=False, autoping=False, compress=False, decode_text=False, max_msg_size=MAX_BODY_BYTES, timeout=0
+        )
+        await open_socket(socket, request, identity)
+        async with session.writing_to(socket):
+            sockets.register(session)  # the reply is out: a signal in between is missed, as with the Java agent
+            while (message := await socket.receive()).type not in _ENDS:
+                if not self.faults.hang:
+                    sockets.on_frame(session, message.type, message.data)
+        if message.type is WSMsgType.CLOSE:
+            sockets.remove(session)
+        # Not returned: aiohttp would send a close frame of its own, which the Java agent does not.
+        return await close_without_reply(request)
+
+
+def _token(target: str) -> str:
+    """The fifth token of a path, which is the microservice's id; the fourth is not looked at."""
+    tokens = target.split("/")
+    return tokens[5] if len(tokens) > 5 else ""

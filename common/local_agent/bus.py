@@ -7,6 +7,9 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
 
 from iofog_sdk import IoMessage, MessageError
 
@@ -18,37 +21,56 @@ _ARCHIVE_BYTES = 16 * 1024 * 1024
 """Per publisher. The Java agent keeps files, 10 GB in all by default."""
 _OVERHEAD_BYTES = 1000
 
-Deliver = Callable[[bytes], bool]
-"""Takes a binary message; false when the receiver is to be served by REST."""
+Deliver = Callable[[bytes], None]
+"""Sends a binary message to a socket."""
+T = TypeVar("T")
 
 
-class _Messages:
-    """A queue bounded in bytes, oldest first out."""
+class BoundedQueue(Generic[T]):
+    """A queue bounded in bytes, from which the oldest items fall when there are too many.
 
-    def __init__(self, limit: int) -> None:
-        self.items: deque[IoMessage] = deque()
-        self._limit = limit
+    Parameters:
+        size: bytes of an item.
+        limit: bytes in all.
+        name: for a log line when it is full; empty for none.
+    """
+
+    def __init__(self, size: Callable[[T], int], limit: int = _QUEUE_BYTES, name: str = "") -> None:
+        self._name, self._size, self._limit = name, size, limit
+        self.items: deque[T] = deque()
         self._bytes = 0
+        self._full = False
 
-    def append(self, message: IoMessage) -> int:
-        """Adds one; returns how many fell out for it."""
-        self.items.append(message)
-        self._bytes += _size(message)
-        fallen = 0
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def append(self, item: T) -> int:
+        """Adds one; returns how many have fallen out for it."""
+        self.items.append(item)
+        self._bytes += self._size(item) + _OVERHEAD_BYTES
+        dropped = 0
         while self._bytes > self._limit and len(self.items) > 1:
-            self._bytes -= _size(self.items.popleft())
-            fallen += 1
-        return fallen
+            self.popleft()
+            dropped += 1
+        if dropped and self._name and not self._full:
+            self._full = True
+            log.warning("%s is full: the oldest messages are dropped, and counted", self._name)
+        return dropped
 
-    def take_all(self) -> list[IoMessage]:
-        taken = list(self.items)
+    def popleft(self) -> T:
+        """Takes the oldest."""
+        item = self.items.popleft()
+        self._bytes -= self._size(item) + _OVERHEAD_BYTES
+        return item
+
+    def clear(self) -> None:
+        """Takes all."""
         self.items.clear()
-        self._bytes = 0
-        return taken
+        self._bytes, self._full = 0, False
 
 
 def _size(message: IoMessage) -> int:
-    return len(message.contentdata) + len(message.contextdata) + _OVERHEAD_BYTES
+    return sum(len(value) for value in msgspec.structs.astuple(message) if isinstance(value, str | bytes))
 
 
 class MessageBus:
@@ -61,8 +83,8 @@ class MessageBus:
     def __init__(self, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self.now_ms = now_ms
         self._routes: Mapping[str, Sequence[str]] = {}
-        self._queues: dict[str, _Messages] = {}
-        self._archive: dict[str, _Messages] = {}
+        self._queues: dict[str, BoundedQueue[IoMessage]] = {}
+        self._archive: dict[str, BoundedQueue[IoMessage]] = {}
         self._realtime: dict[str, Deliver] = {}
         self.counters: Counter[str] = Counter()
 
@@ -77,26 +99,33 @@ class MessageBus:
         self.counters["published"] += 1
         receivers = self._routes.get(message.publisher, ())
         if receivers:
-            self._archive.setdefault(message.publisher, _Messages(_ARCHIVE_BYTES)).append(message)
+            self._archive.setdefault(message.publisher, BoundedQueue(_size, _ARCHIVE_BYTES)).append(message)
         for receiver in receivers:
             self._bring(message, receiver)
         return message
 
     def connect(self, receiver: str, deliver: Deliver) -> None:
         """From now on messages go to this socket; those that have waited go at once."""
+        waiting = self.next(receiver)
         self._realtime[receiver] = deliver
-        queue = self._queues.get(receiver)
-        for message in queue.take_all() if queue else ():
+        for message in waiting:
             self._bring(message, receiver)
 
     def disconnect(self, receiver: str) -> None:
         """From now on messages wait for REST."""
         self._realtime.pop(receiver, None)
 
-    def next(self, receiver: str) -> list[IoMessage]:
+    def waiting(self, receiver: str) -> list[IoMessage]:
         """All that waits for a receiver; nothing while its socket is open."""
         queue = self._queues.get(receiver)
-        return queue.take_all() if queue and receiver not in self._realtime else []
+        return list(queue.items) if queue is not None and receiver not in self._realtime else []
+
+    def next(self, receiver: str) -> list[IoMessage]:
+        """Takes all that waits for a receiver."""
+        taken = self.waiting(receiver)
+        if taken:
+            self._queues[receiver].clear()
+        return taken
 
     def query(
         self, receiver: str, start_ms: int, end_ms: int, publishers: Sequence[str]
@@ -122,15 +151,12 @@ class MessageBus:
         deliver = self._realtime.get(receiver)
         if deliver is not None:
             try:
-                if deliver(message.to_bytes()):
-                    self.counters["delivered"] += 1
-                    return
+                deliver(message.to_bytes())
+                self.counters["delivered"] += 1
             except MessageError as error:
                 self.counters["not deliverable"] += 1
                 log.warning("message %s cannot go over a socket: %s", message.id, error)
-                return
-        fallen = self._queues.setdefault(receiver, _Messages(_QUEUE_BYTES)).append(message)
+            return
+        queue = self._queues.setdefault(receiver, BoundedQueue(_size, name=f"queue of {receiver}"))
         self.counters["queued"] += 1
-        if fallen:
-            self.counters["dropped"] += fallen
-            log.warning("queue of %s is full: %d of the oldest messages dropped", receiver, fallen)
+        self.counters["dropped"] += queue.append(message)

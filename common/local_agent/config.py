@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
+
+from deployment.documents import ManifestError
+from deployment.documents import load as documents_of
 
 _NAMESPACE = uuid.UUID("6f5e8a52-3d0c-4f5e-9d8b-54321e0f06a1")
-_MAX_FILE_BYTES = 4 * 1024 * 1024
+_MAX_VALUES = 100_000
 
 EXAMPLE = """\
 listen: {host: 127.0.0.1, port: 54321}   # no authentication: keep it on loopback
@@ -91,6 +93,10 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 receivers.append(receiver)
         return table
 
+    def config_texts(self) -> dict[str, str | None]:
+        """The configuration of each microservice as text, by UUID; None for one that has none."""
+        return {self.id_of(name): microservice.config_text() for name, microservice in self.microservices.items()}
+
     def check(self) -> None:
         """Raises ConfigError when parts contradict each other."""
         owners: dict[str, str] = {}
@@ -114,15 +120,14 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def load(file: Path) -> AgentConfig:
     """Reads a YAML file. Raises ConfigError, naming file, place and remedy."""
     try:
-        if file.stat().st_size > _MAX_FILE_BYTES:
-            raise ConfigError(f"{file}: larger than {_MAX_FILE_BYTES} bytes")
-        content = yaml.safe_load(file.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+        documents = documents_of(file, max_values=_MAX_VALUES)
+    except ManifestError as error:
+        raise ConfigError(str(error)) from None
+    if len(documents) > 1:
+        raise ConfigError(f"{file}: {len(documents)} documents. Write one")
+    content = documents[0].content
     try:
-        config = msgspec.convert(content if content is not None else {}, AgentConfig)
+        config = msgspec.convert({} if content is None else content, AgentConfig)
         config.check()
     except (msgspec.ValidationError, ConfigError) as error:
         raise ConfigError(f"{file}: {error}. For a whole example: python -m local_agent --example") from None

@@ -1,34 +1,40 @@
-"""EdgeletAPI v1 for microservices: configuration and control over TLS, with tokens that are replaced."""
+"""EdgeletAPI v1 for microservices: configuration and control over TLS, with tokens that are replaced.
+
+Order of checks, texts and codes are those of Edgelet's `internal/edgeletapi`: authentication and RBAC come before the
+method for the configuration, behind it for the control socket, which also answers plain text instead of the envelope.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import uuid
-from http import HTTPStatus
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import h11
+import jwt
 import msgspec
-
-from iofog_sdk.http import frames, websocket
-from iofog_sdk.http.websocket import FrameReader, Opcode, WebSocketError, encode_close, encode_frame
+from aiohttp import WSMsgType, web
 
 from .agent import LocalAgent
-from .service_accounts import Authority, ServiceAccounts, TokenRefused
+from .server import NodeServer, open_socket
+from .service_accounts import Authority, ServiceAccounts, identity_of, is_allowed
+from .sessions import CONFIG_CHANGED, PING, PONG, Session
 
 log = logging.getLogger("local_agent")
 
 CONFIG = "/v1/microservices/config"
 CONTROL = "/v1/microservices/control"
 _OPEN = ("/health/live", "/health/ready", "/metrics")
+_LIMITS_CHANGED = b"\x0f"
 _ROTATE_BEFORE_S = 120.0
-_MAX_CONNECTIONS = 1000
-_MAX_BODY_BYTES = 1024 * 1024
+_REQUEST_ID = "X-Request-Id"
+_BEARER = "Bearer "
 
 
-class EdgeletApi:
+class EdgeletApi(NodeServer):
     """Serves the microservices of a local agent as Edgelet would. Use it as an asynchronous context manager.
 
     Parameters:
@@ -38,22 +44,18 @@ class EdgeletApi:
         lifetime_s: of a token; it is replaced at four fifths of that, two minutes before its end at the earliest.
     """
 
+    idle_timeout_s = 60.0
+    joins_fragments = True
+
     def __init__(
         self, agent: LocalAgent, folder: Path, *, host: str = "127.0.0.1", port: int = 0, lifetime_s: float = 3600.0
     ) -> None:
-        self.agent, self._folder, self._host, self.port = agent, folder, host, port
+        super().__init__(host, port)
+        self.agent, self._folder = agent, folder
         self.accounts = ServiceAccounts(folder / "serviceaccounts", Authority(folder / "authority-0"), lifetime_s)
-        self.connections: set[EdgeletConnection] = set()
         self._authorities = 1
-        self._server: asyncio.Server | None = None
-        self._rotating: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> EdgeletApi:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._sessions: dict[str, Session] = {}
+        agent.config_listeners.append(self.signal_config)
 
     def variables(self, name: str) -> dict[str, str]:
         """What a container of this microservice is given, and where its API is when it has no names of a bridge."""
@@ -63,28 +65,14 @@ class EdgeletApi:
             "EDGELET_MICROSERVICE_NAME": name,
             "EDGELET_APPLICATION_NAME": "local",
             "EDGELET_SERVICE_ACCOUNT": str(self.accounts.folder_of(identity)),
-            "EDGELET_API": f"{self._host}:{self.port}",
+            "EDGELET_API": f"{self.host}:{self.port}",
         }
 
-    async def start(self) -> None:
-        """Listens."""
-        loop = asyncio.get_running_loop()
-        context = self.accounts.authority.server_context()
-        self._server = await loop.create_server(lambda: EdgeletConnection(self), self._host, self.port, ssl=context)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._rotating = loop.create_task(self._rotate_for_ever())
-        self.agent.config_listeners.append(self.signal_config)
+    def id_of(self, name: str) -> str:
+        return self.agent.id_of(name)
 
-    async def close(self) -> None:
-        """Stops listening and drops every connection."""
-        self.agent.config_listeners.remove(self.signal_config)
-        if self._rotating is not None:
-            self._rotating.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self.drop_connections()
-        await asyncio.sleep(0)
+    def tls(self) -> ssl.SSLContext:
+        return self.accounts.authority.server_context()
 
     async def change_authority(self) -> None:
         """Serves with a certificate of a new authority, and mounts that; connections before are dropped."""
@@ -99,198 +87,109 @@ class EdgeletApi:
         for name in self.agent.config.microservices:
             self.accounts.rotate(self.agent.id_of(name))
 
-    def drop_connections(self) -> None:
-        """Breaks them without a word."""
-        for connection in list(self.connections):
-            connection.abort()
-
     def signal_config(self, microservice_id: str) -> None:
-        """Tells a microservice that its configuration has changed; nothing is repeated."""
-        self._signal(frames.CONFIG_CHANGED, microservice_id)
+        """Signals a microservice that its configuration has changed; nothing is repeated."""
+        if microservice_id in self._sessions:
+            self._sessions[microservice_id].send_binary(CONFIG_CHANGED)
 
     def signal_limits(self) -> None:
-        """Tells all that the node's resource limits have changed."""
-        self._signal(0x0F, None)
+        """Signals all that the node's resource limits have changed."""
+        for session in self._sessions.values():
+            session.send_binary(_LIMITS_CHANGED)
 
-    def _signal(self, opcode: int, microservice_id: str | None) -> None:
-        for connection in self.connections:
-            if connection.microservice_id and microservice_id in (None, connection.microservice_id):
-                connection.send_binary(bytes([opcode]))
-
-    async def _rotate_for_ever(self) -> None:
+    async def run_in_background(self) -> None:
         while True:
             lifetime_s = self.accounts.lifetime_s
             await asyncio.sleep(max(lifetime_s * 0.8, lifetime_s - _ROTATE_BEFORE_S))
             self.rotate()
             log.info("service account tokens replaced")
 
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        if request.path in _OPEN:
+            return _envelope(200, {"success": True, "data": {}})
+        if request.path == CONTROL:
+            return await self._control(request)
+        if request.path == CONFIG:
+            response = self._config(request)
+            response.headers[_REQUEST_ID] = _request_id(request)
+            return response
+        return _plain(404, "404 page not found")
 
-class EdgeletConnection(asyncio.Protocol):
-    """One connection of a microservice.
-
-    Parameters:
-        api: whose it is.
-    """
-
-    def __init__(self, api: EdgeletApi) -> None:
-        self._api = api
-        self._http = h11.Connection(h11.SERVER)
-        self._transport: asyncio.Transport | None = None
-        self._request: h11.Request | None = None
-        self._size = 0
-        self._reader: FrameReader | None = None
-        self.microservice_id = ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a server makes nothing else
-        self._transport = transport
-        self._api.connections.add(self)
-        if len(self._api.connections) > _MAX_CONNECTIONS:
-            transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._api.connections.discard(self)
-        self._transport = None
-
-    def abort(self) -> None:
-        """Ends the connection as a broken network would."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def send_binary(self, payload: bytes) -> None:
-        """Sends one message to a control socket."""
-        self._write(encode_frame(Opcode.BINARY, payload, masked=False))
-
-    def data_received(self, data: bytes) -> None:
-        if self._reader is not None:
-            self._frames(data)
-            return
+    def _claims(self, request: web.Request) -> dict[str, Any] | str:
+        """What the token of a request says, or why it is refused."""
+        authorization = request.headers.get("Authorization", "")
+        if not authorization.startswith(_BEARER):
+            return "missing bearer token"
         try:
-            self._http.receive_data(data)
-            self._events()
-        except h11.RemoteProtocolError:
-            self._close()
+            return self.accounts.claims_of(authorization.removeprefix(_BEARER).strip())
+        except (jwt.InvalidTokenError, UnicodeError):
+            return "invalid JWT token"
 
-    def _events(self) -> None:
-        while self._transport is not None and self._reader is None:
-            event = self._http.next_event()
-            if isinstance(event, h11.Request):
-                self._request, self._size = event, 0
-            elif isinstance(event, h11.Data):
-                self._size += len(event.data)
-                if self._size > _MAX_BODY_BYTES:
-                    self._close()
-            elif isinstance(event, h11.EndOfMessage):
-                assert self._request is not None  # noqa: S101 - h11 gives the request first
-                self._answer(self._request)
-            else:
-                return
-
-    def _answer(self, request: h11.Request) -> None:
-        path = request.target.decode("ascii", "replace").partition("?")[0]
-        headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        if path in _OPEN:
-            self._reply(200, {"success": True, "data": {}})
-        elif path == CONTROL:
-            self._control(request.method, headers)
-        elif path == CONFIG:
-            self._config(request.method, headers)
-        else:
-            self._refuse(404, "NOT_FOUND", "not found")
-
-    def _config(self, method: bytes, headers: dict[str, str]) -> None:
-        if method != b"GET":
-            self._refuse(405, "METHOD_NOT_ALLOWED", "method not allowed")
-            return
-        identity = self._identity(headers)
-        if isinstance(identity, tuple):
-            self._refuse(*identity)
-            return
-        text = self._api.agent.config_text(identity)
+    def _config(self, request: web.Request) -> web.Response:
+        claims = self._claims(request)
+        if isinstance(claims, str):
+            return refusal(401, "UNAUTHORIZED", claims)
+        if not is_allowed(claims, "microservices/config/self", request.method.lower()):
+            return refusal(403, "FORBIDDEN", "request is not allowed by RBAC policy")
+        identity = identity_of(claims)
+        if not identity:
+            return refusal(403, "FORBIDDEN", "microservice identity claim is required")
+        text = self.agent.config.config_texts().get(identity)
         if text is None or not text.strip():
-            self._refuse(404, "NOT_FOUND", "microservice config not found")
-            return
+            return refusal(404, "NOT_FOUND", "microservice config not found")
         try:
             config: Any = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             config = text
-        self._reply(200, {"success": True, "data": {"microserviceUuid": identity, "config": config}})
+        return _envelope(200, {"success": True, "data": {"microserviceUuid": identity, "config": config}})
 
-    def _control(self, method: bytes, headers: dict[str, str]) -> None:
-        if method != b"GET":
-            self._plain(405, "method not allowed")
-            return
-        identity = self._identity(headers)
-        if isinstance(identity, tuple):
-            status, _, text = identity
-            self._plain(status, text[0].upper() + text[1:] if status == 401 else text)
-            return
-        key = headers.get("sec-websocket-key", "")
-        accept = websocket.accept_for(key).encode()
-        self._write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"X-Request-Id: " + headers.get("x-request-id", uuid.uuid4().hex).encode("ascii", "replace") + b"\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
-        self.microservice_id = identity
-        self._reader = FrameReader(masked=True)
-        trailing, _ = self._http.trailing_data
-        if trailing:
-            self._frames(trailing)
-
-    def _identity(self, headers: dict[str, str]) -> str | tuple[int, str, str]:
-        """The microservice that asks, or the refusal."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return 401, "UNAUTHORIZED", "missing bearer token"
+    async def _control(self, request: web.Request) -> web.StreamResponse:
+        identity = self._refused_or_identity(request)
+        if isinstance(identity, web.Response):
+            identity.headers[_REQUEST_ID] = _request_id(request)
+            return identity
+        socket = web.WebSocketResponse(compress=False, decode_text=False, timeout=0)
+        socket.headers[_REQUEST_ID] = _request_id(request)
+        await open_socket(socket, request, identity)
+        session = Session(identity, Counter())
         try:
-            identity = self._api.accounts.identity_of(token)
-        except TokenRefused:
-            return 401, "UNAUTHORIZED", "invalid JWT token"
+            async with session.writing_to(socket):
+                self._sessions[identity] = session
+                while (message := await socket.receive()).type in (WSMsgType.BINARY, WSMsgType.TEXT):
+                    if message.type is WSMsgType.BINARY and message.data[:1] == PING:
+                        session.send_binary(PONG)
+        finally:
+            # Whichever is registered, a newer one as well: no signals until the next connect, as on Edgelet.
+            self._sessions.pop(identity, None)
+        return socket
+
+    def _refused_or_identity(self, request: web.Request) -> web.Response | str:
+        if request.method != "GET":
+            return _plain(405, "method not allowed")
+        claims = self._claims(request)
+        if isinstance(claims, str):
+            return _plain(401, claims[0].upper() + claims[1:])
+        identity = identity_of(claims)
         if not identity:
-            return 403, "FORBIDDEN", "microservice identity claim is required"
+            return _plain(403, "microservice identity claim is required")
+        if not is_allowed(claims, "microservices/control/self", "get"):
+            return _plain(403, "forbidden")
         return identity
 
-    def _frames(self, data: bytes) -> None:
-        assert self._reader is not None  # noqa: S101 - set by the handshake
-        try:
-            for opcode, payload, _ in self._reader.feed(data):
-                if opcode == Opcode.PING:
-                    self._write(encode_frame(Opcode.PONG, payload, masked=False))
-                elif opcode == Opcode.BINARY and payload == frames.PING:
-                    self.send_binary(frames.PONG)
-                elif opcode == Opcode.CLOSE:
-                    self._write(encode_close(1000, "", masked=False))
-                    self._close()
-                    return
-        except WebSocketError as error:
-            self._write(encode_close(error.code, error.reason, masked=False))
-            self._close()
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
-        self._reply(status, {"success": False, "error": {"code": code, "message": message}})
+def refusal(status: int, code: str, message: str) -> web.Response:
+    """An error in the envelope of EdgeletAPI."""
+    return _envelope(status, {"success": False, "error": {"code": code, "message": message}})
 
-    def _plain(self, status: int, text: str) -> None:
-        self._send(status, f"{text}\n".encode(), "text/plain; charset=utf-8")
 
-    def _reply(self, status: int, body: dict[str, Any]) -> None:
-        self._send(status, msgspec.json.encode(body), "application/json")
+def _envelope(status: int, body: dict[str, Any]) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
 
-    def _send(self, status: int, body: bytes, kind: str) -> None:
-        http = self._http
-        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
-        response = h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase)
-        parts = (http.send(response), http.send(h11.Data(body)), http.send(h11.EndOfMessage()))
-        self._write(b"".join(part for part in parts if part))
-        if http.our_state is h11.DONE and http.their_state is h11.DONE:
-            http.start_next_cycle()
-        else:
-            self._close()
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+def _plain(status: int, text: str) -> web.Response:
+    """As Go's http.Error writes it."""
+    return web.Response(status=status, text=f"{text}\n", headers={"X-Content-Type-Options": "nosniff"})
 
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+
+def _request_id(request: web.Request) -> str:
+    return request.headers.get(_REQUEST_ID, "").encode("ascii", "replace").decode().strip() or str(uuid.uuid4())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -24,10 +22,3 @@ class Faults:
     delay_s: float = 0.0
     drop_receipts: bool = False
     garbage: bytes = b""
-
-    def later(self, action: Callable[[], None]) -> None:
-        """Does it now, or late."""
-        if self.delay_s:
-            asyncio.get_running_loop().call_later(self.delay_s, action)
-        else:
-            action()

@@ -7,13 +7,15 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import msgspec
+from aiohttp import web
 
 from iofog_sdk import IoMessage, MessageError
 
 from .bus import MessageBus
+from .config import AgentConfig
 
 log = logging.getLogger("local_agent")
 
@@ -22,95 +24,78 @@ _MESSAGES = "/v2/message"
 """Routes and sockets that agents of 3.7 have not."""
 
 
-class Reply(NamedTuple):
-    """An answer; `json_header` says whether it carries a content type, which hardly any does."""
-
-    status: int
-    body: str
-    json_header: bool = False
-
-
 class Refused(Exception):  # noqa: N818
-    """Ends a request with an error status; the status line's text is added to the body, as the agent does."""
+    """Ends request and connection with an error status, whose text is added to the body, as the agent does."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(text)
-        self.reply = Reply(status, f"{text}{status} {HTTPStatus(status).phrase}")
+        self.response = _response(status, f"{text}{status} {HTTPStatus(status).phrase}")
+        self.response.force_close()
 
 
 class NoReply(Exception):  # noqa: N818
     """Ends a request by closing the connection: a handler of the Java agent would have crashed."""
 
 
-class Node(Protocol):
-    """What the handlers need to know of the agent."""
-
-    bus: MessageBus
-
-    @property
-    def carries_messages(self) -> bool: ...
-
-    def config_text(self, microservice_id: str) -> str | None:
-        """The configuration of a microservice, None when it has none."""
-
-    def edge_resources(self) -> list[Any]:
-        """The node's edge resources."""
-
-    def knows(self, microservice_id: str) -> bool:
-        """Whether there is such a microservice."""
-
-
 class RestApi:
     """Answers requests.
 
     Parameters:
-        node: the agent.
+        bus: where messages go and come from.
+        config: of the node; `apply` replaces it.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, bus: MessageBus, config: AgentConfig) -> None:
+        self._bus = bus
+        self._config, self._texts = config, config.config_texts()
         self._position = {"lat": "", "lon": ""}
 
-    def handle(self, method: str, target: str, content_type: str | None, body: bytes) -> Reply:
-        """The reply to one request. Raises NoReply where the Java agent closes the connection instead."""
+    def apply(self, config: AgentConfig) -> None:
+        """Replaces the configuration of the node."""
+        self._config, self._texts = config, config.config_texts()
+
+    def handle(self, method: str, target: str, content_type: str | None, body: bytes) -> web.Response:
+        """The response to one request. Raises NoReply where the Java agent closes the connection instead."""
         try:
-            if target.startswith(_MESSAGES) and not self._node.carries_messages:
+            if target.startswith(_MESSAGES) and not self._config.messages:
                 raise Refused(404, " Request not found ")
             for route, exact, handler in _ROUTES:
                 if target == route or (not exact and target.startswith(route)):
                     return handler(self, method, content_type, body)
             raise Refused(404, " Request not found ")
         except Refused as refusal:
-            return refusal.reply
+            return refusal.response
 
-    def _config_get(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _config_get(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         members = _json_body(method, content_type, body)
         identity = members.get("id")
         if identity is not None and not isinstance(identity, str):
             raise Refused(400, "Incorrect content/data ")
         if not identity or not identity.strip():
             raise Refused(400, "Incorrect content/data")
-        config = self._node.config_text(identity)
+        config = self._texts.get(identity)
         if config is None:
             raise Refused(400, f"No configuration found for the id {identity}")
         return _ok(config=config)
 
-    def _messages_new(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _messages_new(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         members = _json_body(method, content_type, body)
         problem = _first_problem(members)
         if problem:
             raise Refused(400, f"Validation Error, {problem}")
-        message = self._node.bus.publish(_message(members))
+        message = self._bus.publish(_message(members))
         return _ok(timestamp=message.timestamp, id=message.id)
 
-    def _messages_next(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _messages_next(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         identity = _json_body(method, content_type, body).get("id")
         if not isinstance(identity, str) or not identity.strip():
             raise Refused(400, "Incorrect content/data Id value not found ")
-        messages = [message.to_json() | {"version": 0} for message in self._node.bus.next(identity)]
-        return _ok(count=len(messages), messages=messages)
+        messages = [message.to_json() | {"version": 0} for message in self._bus.waiting(identity)]
+        response = _ok(count=len(messages), messages=messages)
+        self._bus.next(identity)  # not before there is a response
+        return response
 
-    def _messages_query(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _messages_query(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         members = _json_body(method, content_type, body)
         for names, label in _QUERY_MEMBERS:
             if any(name not in members for name in names):
@@ -124,35 +109,36 @@ class RestApi:
         if not isinstance(publishers, list):
             raise NoReply
         start_ms, end_ms = members["timeframestart"], members["timeframeend"]
-        found = self._node.bus.query(identity, start_ms, end_ms, [str(publisher) for publisher in publishers])
+        found = self._bus.query(identity, start_ms, end_ms, [str(publisher) for publisher in publishers])
         if found is None:
             raise NoReply
         messages = [message.to_json() for message in found[0]]
         return _ok(count=len(messages), timeframestart=start_ms, timeframeend=found[1], messages=messages)
 
-    def _edge_resources(self, method: str, _type: str | None, _body: bytes) -> Reply:
+    def _edge_resources(self, method: str, _type: str | None, _body: bytes) -> web.Response:
         if method != "GET":
             raise Refused(405)
-        text = msgspec.json.encode(self._node.edge_resources()).decode()
-        return Reply(200, _dump({"edgeResources": text}), json_header=True)
+        text = msgspec.json.encode(self._config.edge_resources).decode()
+        response = _response(200, _dump({"edgeResources": text}))
+        response.headers["Content-Type"] = JSON_TYPE  # hardly any response has one
+        return response
 
-    def _log(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _log(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         members = _json_body(method, content_type, body)
-        identity, kind, text = (members.get(name) for name in ("id", "type", "message"))
-        if not (isinstance(identity, str) and isinstance(kind, str) and isinstance(text, str)) or not (
-            self._node.knows(identity)
-        ):
+        are_text = all(isinstance(members.get(name), str) for name in ("id", "type", "message"))
+        if not are_text or members["id"] not in self._texts:
             raise Refused(400, "Log message parsing error, Logger initialized null")
-        log.log(logging.INFO if kind == "info" else logging.WARNING, "%s: %s", identity, text[:10_000])
+        level = logging.INFO if members["type"] == "info" else logging.WARNING
+        log.log(level, "%s: %r", members["id"], members["message"][:10_000])
         return _ok()
 
-    def _gps(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _gps(self, method: str, content_type: str | None, body: bytes) -> web.Response:
         if method not in ("GET", "POST"):
             raise Refused(400, f"Not supported method: {method}" * 2)
         if not _is_json_type(content_type):
             raise Refused(400, "Incorrect content type ")
         if method == "GET":
-            return _ok(timestamp=self._node.bus.now_ms(), **self._position)
+            return _ok(timestamp=self._bus.now_ms(), **self._position)
         members = _decode(body)
         lat, lon = members.get("lat"), members.get("lon")
         if not isinstance(lat, str) or not isinstance(lon, str):
@@ -160,14 +146,14 @@ class RestApi:
         self._position = {"lat": lat, "lon": lon}
         return _ok()
 
-    def _restblue(self, _method: str, _type: str | None, _body: bytes) -> Reply:
+    def _restblue(self, *_: object) -> web.Response:
         raise Refused(404, '{"error":"unable to reach RESTblue container!"}')
 
-    def _admin(self, _method: str, _type: str | None, _body: bytes) -> Reply:
+    def _admin(self, *_: object) -> web.Response:
         raise Refused(401, "Incorrect access token")
 
 
-Handler = Callable[[RestApi, str, str | None, bytes], Reply]
+Handler = Callable[[RestApi, str, str | None, bytes], web.Response]
 _ROUTES: list[tuple[str, bool, Handler]] = [
     ("/v2/config/get", True, RestApi._config_get),
     ("/v2/messages/next", True, RestApi._messages_next),
@@ -264,9 +250,14 @@ def _message(members: dict[str, Any]) -> IoMessage:
         raise Refused(400, f" Message Parsing Error, {error}") from None
 
 
-def _ok(**members: Any) -> Reply:
-    return Reply(200, _dump({"status": "okay", **members}))
+def _ok(**members: Any) -> web.Response:
+    return _response(200, _dump({"status": "okay", **members}))
 
 
 def _dump(members: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(members).decode()
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+def _response(status: int, text: str) -> web.Response:
+    # A lone surrogate, which JSON can spell and UTF-8 cannot, leaves as "?": so does Java's encoder.
+    return web.Response(status=status, body=text.encode("utf-8", "replace"))

@@ -1,203 +1,236 @@
-"""TCP connections: HTTP requests, and the turn to WebSocket, with the Java agent's manners."""
+"""aiohttp's server, and below it what real nodes do on a connection that aiohttp has no setting for.
+
+Nodes route, validate and answer by rules of their own, so all requests go to one function and aiohttp's router has
+no part in it. aiohttp supplies the codecs: HTTP, WebSocket and TLS that share no code with `iofog_sdk`.
+"""
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import functools
 import logging
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+import ssl
+from collections.abc import Callable
+from typing import Any, Self
 
-import h11
-
-from iofog_sdk.http import websocket
-from iofog_sdk.http.websocket import FrameReader, WebSocketError, encode_close
-
-from .rest import JSON_TYPE, NoReply, Reply
-from .sessions import Session, Sockets
-
-if TYPE_CHECKING:
-    from .agent import LocalAgent
+from aiohttp import web
 
 log = logging.getLogger("local_agent")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_CONNECTIONS = 1000
-_MESSAGE_PATH = "/v2/message/socket"
-_CONTROL_PATH = "/v2/control/socket"
+_MASK_BYTES = 4
+_PROTOCOL_ERROR = (1002).to_bytes(2, "big")
 
 
-class ClientConnection(asyncio.Protocol):
-    """One TCP connection of a microservice.
+class NodeServer(abc.ABC):
+    """What serves microservices. Use it as an asynchronous context manager.
 
     Parameters:
-        agent: whose it is.
+        host, port: where it listens; port 0 takes any free one, which is then in `port`.
     """
 
-    def __init__(self, agent: LocalAgent) -> None:
-        self._agent = agent
-        self._http = h11.Connection(h11.SERVER)
-        self._reader: FrameReader | None = None
-        self._sockets: Sockets | None = None
-        self._session: Session | None = None
-        self._request: h11.Request | None = None
-        self._body = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._out: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
+    idle_timeout_s = 1e9
+    """Seconds after which a connection without a request is closed: the Java agent has no such limit."""
+    joins_fragments = False
+    """Whether fragmented WebSocket messages are put together, or dropped."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a server makes nothing else
-        self._transport = transport
-        self._agent.connections.add(self)
-        if len(self._agent.connections) > MAX_CONNECTIONS:
-            log.warning("more than %d connections: one refused", MAX_CONNECTIONS)
-            transport.abort()
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._background: asyncio.Task[None] | None = None
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._agent.connections.discard(self)
-        self._transport = None
+    @abc.abstractmethod
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """The response to any request. It is cancelled when the connection has ended."""
+
+    @abc.abstractmethod
+    async def run_in_background(self) -> None:
+        """Runs while it listens."""
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For the listener; none for plain text."""
+        return None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listens. Raises OSError."""
+
+        @web.middleware
+        async def respond(request: web.Request, handler: object) -> web.StreamResponse:
+            return await self.respond(request)
+
+        application = web.Application(middlewares=[respond], client_max_size=MAX_BODY_BYTES)
+        application.on_response_prepare.append(_remove_own_headers)
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=1.0)
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        assert self._runner.server is not None  # noqa: S101 - setup has made it
+        connection = functools.partial(Connection, self, self._runner.server)
+        self._listener = await loop.create_server(connection, self.host, self.port, ssl=self.tls())
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self._background = loop.create_task(self.run_in_background())
+
+    async def close(self) -> None:
+        """Stops listening and drops every connection."""
+        if self._background is not None:
+            self._background.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        self.drop_connections()
+        await asyncio.sleep(0)  # lets transports report their end
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     @property
-    def microservice_id(self) -> str:
-        """Whose socket this is; "" for a connection without a WebSocket."""
-        return self._session.microservice_id if self._session else ""
+    def connections(self) -> list[Connection]:
+        """TCP connections that are open."""
+        server = self._runner.server if self._runner is not None else None
+        return [each for each in server.connections if isinstance(each, Connection)] if server is not None else []
+
+    def drop_connections(self, name: str | None = None) -> None:
+        """Aborts TCP connections without a close frame: all, or the sockets of one microservice."""
+        identity = None if name is None else self.id_of(name)
+        for connection in self.connections:
+            if identity in (None, connection.microservice_id):
+                connection.abort()
+
+    @abc.abstractmethod
+    def id_of(self, name: str) -> str:
+        """The UUID of a microservice. Raises ConfigError for an unknown name."""
+
+
+class Connection(web.RequestHandler):
+    """One TCP connection.
+
+    Parameters:
+        node: what it leads to.
+        server: aiohttp's part of that.
+    """
+
+    def __init__(self, node: NodeServer, server: web.Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=node.idle_timeout_s,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type] # documented, not declared
+        )
+        self._node = node
+        self.microservice_id = ""
+        """Whose WebSocket this is; empty for a connection without one."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._node.connections) > MAX_CONNECTIONS:
+            log.warning("more than %d connections: one refused", MAX_CONNECTIONS)
+            self.abort()
 
     def abort(self) -> None:
         """Ends the connection as a broken network would."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        if self._agent.faults.hang:
-            return
-        if self._reader is not None:
-            self._frames(data)
-            return
-        try:
-            self._http.receive_data(data)
-            self._events()
-        except h11.RemoteProtocolError:
-            self._close()
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """aiohttp logs a traceback for each request that is not HTTP, and answers it; here it is only closed."""
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        log.debug("not HTTP, connection closed: %s", exc)
+        self.force_close()
+        return web.Response()  # the connection is closed: nothing of it is written
 
-    def _events(self) -> None:
-        while self._transport is not None:
-            event = self._http.next_event()
-            if isinstance(event, h11.Request):
-                self._request = event
-                self._body.clear()
-            elif isinstance(event, h11.Data):
-                self._body += event.data
-                if len(self._body) > MAX_BODY_BYTES:
-                    log.warning("request body larger than %d bytes: connection closed", MAX_BODY_BYTES)
-                    self._close()
-            elif isinstance(event, h11.EndOfMessage):
-                assert self._request is not None  # noqa: S101 - h11 gives the request first
-                request = self._request
-                self._agent.faults.later(functools.partial(self._answer, request))
-            else:
-                return
-
-    def _answer(self, request: h11.Request) -> None:
-        if self._transport is None:
-            return
-        if self._agent.faults.close_without_reply:
-            self._close()
-            return
-        target = request.target.decode("ascii", "replace")
-        headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        if target.startswith(_MESSAGE_PATH) and self._agent.carries_messages:
-            self._shake_hands(headers, self._agent.message_sockets, _token(target.partition("?")[0]))
-        elif target.startswith(_CONTROL_PATH):
-            self._shake_hands(headers, self._agent.control_sockets, _token(target))
-        else:
-            method = request.method.decode("ascii")
-            try:
-                reply = self._agent.rest.handle(method, target, headers.get("content-type"), bytes(self._body))
-            except NoReply:
-                self._close()
-                return
-            self._reply(reply)
-
-    def _reply(self, reply: Reply) -> None:
-        body = reply.body.encode()
-        headers = [("content-length", str(len(body)))]
-        if reply.json_header:
-            headers.append(("content-type", JSON_TYPE))
-        http = self._http
-        parts = [
-            http.send(
-                h11.Response(status_code=reply.status, headers=headers, reason=HTTPStatus(reply.status).phrase)
-            ),
-            http.send(h11.Data(body)),
-            http.send(h11.EndOfMessage()),
-        ]
-        self._send(b"".join(part for part in parts if part))
-        if reply.status != 200 or http.our_state is not h11.DONE or http.their_state is not h11.DONE:
-            self._close()
-        else:
-            http.start_next_cycle()
-            self._events()
-
-    def _shake_hands(self, headers: dict[str, str], sockets: Sockets, identity: str) -> None:
-        key = headers.get("sec-websocket-key", "")
-        if not identity or headers.get("upgrade", "").lower() != "websocket" or not key.isascii():
-            return  # never answered, the connection stays open
-        session = Session(identity, self._send)
-        if headers.get("sec-websocket-version") != "13":
-            self._send(b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\ncontent-length: 0\r\n\r\n")
-            sockets.register(session)  # as it is: the id now counts as connected
-            return
-        accept = websocket.accept_for(key).encode()
-        self._send(
-            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-            b"sec-websocket-accept: " + accept + b"\r\n\r\n"
-        )
-        self._session, self._sockets = session, sockets
-        self._reader = FrameReader(masked=True)
-        trailing, _ = self._http.trailing_data
-        self._loop.call_soon(self._register, trailing)
-
-    def _register(self, trailing: bytes) -> None:
-        """The reply to the handshake is out before this: signals in between are missed, as with the Java agent."""
-        if self._sockets is not None and self._session is not None:
-            self._sockets.register(self._session)
-        if trailing:
-            self._frames(trailing)
-
-    def _frames(self, data: bytes) -> None:
-        assert self._reader is not None  # noqa: S101 - set by the handshake, with the two below
-        assert self._sockets is not None  # noqa: S101
-        assert self._session is not None  # noqa: S101
-        now = self._agent.now()
-        try:
-            for frame in self._reader.feed(data):
-                if not self._sockets.on_frame(self._session, frame, now):
-                    self._close()
-                    return
-        except WebSocketError as error:
-            self._send(encode_close(error.code, error.reason, masked=False))
-            self._close()
-
-    def _send(self, data: bytes) -> None:
-        if self._transport is None:
-            return
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(data)
-
-    def _flush(self) -> None:
-        if self._transport is not None and self._out:
-            self._transport.write(b"".join(self._out))
-        self._out.clear()
-
-    def _close(self) -> None:
-        self._flush()
-        if self._transport is not None:
-            self._transport.close()
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Called by aiohttp when a WebSocket has been opened."""
+        super().set_parser(_FrameFilter(parser, self, self._node.joins_fragments), data_received_cb)  # type: ignore[arg-type]
 
 
-def _token(target: str) -> str:
-    """The fifth token of a path, which is the microservice's id; the fourth is not looked at."""
-    tokens = target.split("/")
-    return tokens[5] if len(tokens) > 5 else ""
+class _FrameFilter:
+    """Stands between a socket and aiohttp's WebSocket parser, looking at the headers of frames alone.
+
+    That parser takes unmasked frames of a client, which nodes answer by a close frame with a text, and it always
+    joins fragments, which the Java agent drops.
+    """
+
+    def __init__(self, parser: Any, connection: Connection, joins_fragments: bool) -> None:
+        self._parser, self._connection, self._joins_fragments = parser, connection, joins_fragments
+        self._header = b""
+        self._left = 0
+        self._passing = True
+
+    def feed_eof(self) -> None:
+        self._parser.feed_eof()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        data, self._header = self._header + data, b""
+        passed: list[bytes] = []
+        at = 0
+        while at < len(data):
+            if not self._left:
+                size = data[at + 1] & 0x7F if len(data) > at + 1 else 0
+                extra = {126: 2, 127: 8}.get(size, 0)
+                if len(data) < at + 2 + extra:
+                    self._header = data[at:]
+                    break
+                if data[at + 1] < 0x80:
+                    self._parser.feed_data(b"".join(passed))
+                    return self._refuse(b"received a frame that is not masked")
+                if extra:
+                    size = int.from_bytes(data[at + 2 : at + 2 + extra], "big")
+                self._left = 2 + extra + _MASK_BYTES + size
+                self._passing = self._joins_fragments or (data[at] >= 0x80 and data[at] & 0x0F != 0)
+            end = min(len(data), at + self._left)
+            if self._passing:
+                passed.append(data[at:end])
+            self._left -= end - at
+            at = end
+        fed: tuple[bool, bytes] = self._parser.feed_data(b"".join(passed))
+        return fed
+
+    def _refuse(self, text: bytes) -> tuple[bool, bytes]:
+        if self._connection.transport is not None:
+            self._connection.transport.write(bytes((0x88, 2 + len(text))) + _PROTOCOL_ERROR + text)
+            self._connection.transport.close()
+        return True, b""
+
+
+async def open_socket(socket: web.WebSocketResponse, request: web.Request, microservice_id: str) -> None:
+    """Shakes hands for a microservice. Raises HTTPBadRequest."""
+    if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+        raise web.HTTPBadRequest  # aiohttp's own check fails with a traceback
+    await socket.prepare(request)
+    if isinstance(request.protocol, Connection):
+        request.protocol.microservice_id = microservice_id
+
+
+async def never() -> web.StreamResponse:
+    """Gives no response until the connection has ended, which cancels it."""
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets this event")
+
+
+async def close_without_reply(request: web.Request) -> web.StreamResponse:
+    """Closes the connection in place of a response, for which aiohttp has no way."""
+    if request.transport is not None:
+        request.transport.close()
+    return await never()
+
+
+async def _remove_own_headers(_: web.Request, response: web.StreamResponse) -> None:
+    for name in ("Server", "Date"):
+        response.headers.popall(name, None)
+    if response.headers.get("Content-Type") == "application/octet-stream":  # aiohttp's own, where none is set
+        del response.headers["Content-Type"]

@@ -1,4 +1,4 @@
-"""Tokens and certificates as Edgelet makes and mounts them: a certificate authority, and tokens that are replaced."""
+"""Tokens and certificates as Edgelet makes and mounts them, all with Ed25519 keys."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import datetime
 import shutil
 import ssl
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
+from jwt.algorithms import OKPAlgorithm
 
 HOST = "edgelet.default.svc.bridge.local"
 _ISSUER = f"https://{HOST}"
 _CLAIM = "edgelet.iofog.org"
-_YEAR = datetime.timedelta(days=365)
-
-
-class TokenRefused(Exception):  # noqa: N818 - the name says what happened
-    """A token that is not, or no longer, good."""
+_GROUP = f"{_CLAIM}/v1"
+_RESOURCES = ("microservices/config/self", "microservices/control/self")
+_AUTHORITY = "local edgelet"
 
 
 class Authority:
@@ -37,26 +36,16 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self.certificate = folder / "ca.crt"
         self._chain = folder / "server.pem"
-        now = datetime.datetime.now(datetime.UTC)
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local edgelet")])
-        authority = (
-            _certificate(name, name, key.public_key(), now)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_usage(signs=True), critical=True)
-            .sign(key, hashes.SHA256())
+        key, server_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        authority = _certify(
+            *(_AUTHORITY, key, key),
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.BasicConstraints(ca=True, path_length=0),
         )
-        server_key = ec.generate_private_key(ec.SECP256R1())
-        server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-        server = (
-            _certificate(server_name, name, server_key.public_key(), now)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]), critical=False
-            )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-            .add_extension(_usage(signs=False), critical=True)
-            .sign(key, hashes.SHA256())
+        server = _certify(
+            *(HOST, server_key, key),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()),
+            x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]),
         )
         self.certificate.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         self._chain.touch(mode=0o600)
@@ -76,18 +65,17 @@ class Authority:
 
 
 class ServiceAccounts:
-    """One folder for each microservice, as it is mounted: `token` and `ca.crt` behind a link that is swapped.
+    """One folder for each microservice, as it is mounted: files behind a link that is swapped.
 
     Parameters:
         folder: for all of them.
         authority: whose certificate is mounted.
-        lifetime_s: of a token.
+        lifetime_s: of a token. It is good until then, also when it has been replaced: Edgelet enforces no revocation.
     """
 
     def __init__(self, folder: Path, authority: Authority, lifetime_s: float = 3600.0) -> None:
         self._folder, self.authority, self.lifetime_s = folder, authority, lifetime_s
         self._key = Ed25519PrivateKey.generate()
-        self._current: dict[str, str] = {}
 
     def folder_of(self, microservice_id: str) -> Path:
         """What is mounted for a microservice."""
@@ -97,40 +85,31 @@ class ServiceAccounts:
         return folder
 
     def rotate(self, microservice_id: str) -> None:
-        """Mounts a new token, and the authority as it is now; the token before is good no longer."""
+        """Mounts a new token, and the authority as it is now."""
         folder = self._folder / microservice_id
         version = folder / f"..{uuid.uuid4().hex}"
         version.mkdir(parents=True)
-        (version / "token").write_text(self._token(microservice_id))
+        (version / "token").write_text(self.token_for(microservice_id))
+        (version / "edgelet.jwk").write_text(str(OKPAlgorithm.to_jwk(self._key.public_key())))
         shutil.copy(self.authority.certificate, version / "ca.crt")
         old = (folder / "..data").readlink() if (folder / "..data").is_symlink() else None
         (folder / "..next").symlink_to(version.name)
         (folder / "..next").replace(folder / "..data")
-        for name in ("token", "ca.crt"):
-            if not (folder / name).is_symlink():
-                (folder / name).symlink_to(f"..data/{name}")
+        for file in version.iterdir():
+            (folder / file.name).unlink(missing_ok=True)  # for a moment there is none, as with Edgelet
+            (folder / file.name).symlink_to(f"..data/{file.name}")
         if old is not None:
             shutil.rmtree(folder / old)
 
-    def identity_of(self, token: str) -> str:
-        """The microservice a token is for, "" for one without. Raises TokenRefused."""
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                token, self._key.public_key(), algorithms=["EdDSA"], audience=_ISSUER, issuer=_ISSUER
-            )
-        except jwt.InvalidTokenError as error:
-            raise TokenRefused(str(error)) from None
-        identity = str(claims.get(_CLAIM, {}).get("microservice", {}).get("uuid", ""))
-        if identity and self._current.get(identity) != claims.get("jti"):
-            raise TokenRefused("revoked")
-        return identity
+    def claims_of(self, token: str) -> dict[str, Any]:
+        """What a token says. Raises jwt.InvalidTokenError, UnicodeError."""
+        key = self._key.public_key()
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=["EdDSA"], audience=_ISSUER, issuer=_ISSUER)
+        return claims
 
-    def _token(self, microservice_id: str) -> str:
+    def token_for(self, microservice_id: str, resources: Sequence[str] = _RESOURCES) -> str:
+        """A token, by default with what the role `microservice` is allowed."""
         now = datetime.datetime.now(datetime.UTC)
-        identity = uuid.uuid4().hex
-        self._current[microservice_id] = identity
-        resources = ["microservices/config/self", "microservices/control/self"]
-        rules = {f"{_CLAIM}/v1": [{"resources": resources, "verbs": ["get"]}]}
         claims = {
             "sub": f"system:serviceaccount:local:{microservice_id}",
             "iss": _ISSUER,
@@ -138,39 +117,44 @@ class ServiceAccounts:
             "iat": now,
             "nbf": now - datetime.timedelta(seconds=1),
             "exp": now + datetime.timedelta(seconds=self.lifetime_s),
-            "jti": identity,
+            "jti": uuid.uuid4().hex,
             "tokenUse": "serviceaccount",
             _CLAIM: {
                 "microservice": {"application": "local", "uuid": microservice_id},
-                "rbac": {"version": "v1", "rulesByGroup": rules},
+                "rbac": {"version": "v1", "rulesByGroup": {_GROUP: [{"resources": resources, "verbs": ["get"]}]}},
             },
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA")
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + _YEAR)
-    )
+def identity_of(claims: dict[str, Any]) -> str:
+    """The microservice that claims are for; empty for none."""
+    return str(claims[_CLAIM]["microservice"]["uuid"]).strip()
 
 
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def is_allowed(claims: dict[str, Any], resource: str, verb: str) -> bool:
+    """Whether the rules of a token allow something (RBAC)."""
+    rules = claims[_CLAIM]["rbac"]["rulesByGroup"][_GROUP]
+    return any(resource in rule["resources"] and verb in rule["verbs"] for rule in rules)
+
+
+def _certify(
+    name: str, key: Ed25519PrivateKey, signer: Ed25519PrivateKey, *extensions: x509.ExtensionType
+) -> x509.Certificate:
+    """A certificate for a key that is valid for a year; of an authority when the key signs itself."""
+    signs, now = signer is key, datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(
+        issuer_name=_name(_AUTHORITY),
+        subject_name=_name(name),
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - datetime.timedelta(minutes=5),
+        not_valid_after=now + datetime.timedelta(days=365),
+    ).add_extension(x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False), critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    return builder.sign(signer, None)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])

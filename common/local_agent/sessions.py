@@ -1,21 +1,33 @@
-"""The sockets of Local API v2 from the agent's side: who is connected, what waits for an ACK, what is sent again."""
+"""The sockets of Local API v2 from the agent's side: who is connected, what waits for an ACK, what is sent again.
+
+The first byte of a binary message says what it is. A RECEIPT is `0e`, the length of the id, the length of the
+timestamp, the id in ASCII, the timestamp in milliseconds. PING and PONG ride in the control frames of WebSocket.
+"""
 
 from __future__ import annotations
 
 import abc
+import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+import socket
+import struct
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import WSMsgType, web
 
 from iofog_sdk import IoMessage, MessageError
-from iofog_sdk.http import frames
-from iofog_sdk.http.websocket import Frame, Opcode, encode_frame
-from iofog_sdk.links.receipts import Receipt
 
-from .bus import MessageBus
+from .bus import BoundedQueue, MessageBus
 from .faults import Faults
 
 log = logging.getLogger("local_agent")
 
+PING, PONG, ACK, CONFIG_CHANGED, MSG, EDGE_RESOURCES_CHANGED = (bytes((n,)) for n in (9, 10, 11, 12, 13, 15))
+_MSG_PREFIX = 5
+RECEIPT = struct.Struct(">BBB32sq")
 _RESEND_AFTER_S = 20
 _MAX_SENDS = 10
 
@@ -23,17 +35,37 @@ _MAX_SENDS = 10
 class Session:
     """One registered connection of a microservice.
 
+    What is sent waits in a bounded queue until the connection takes it: a receiver that does not read costs no more
+    than that. What is sent to a connection that has died is lost unnoticed.
+
     Parameters:
         microservice_id: who it is.
-        send: writes bytes to its connection; what is written to a connection that has died is lost unnoticed.
+        counters: in which messages that fall out of the queue are counted as `dropped`.
     """
 
-    def __init__(self, microservice_id: str, send: Callable[[bytes], None]) -> None:
+    def __init__(self, microservice_id: str, counters: Counter[str]) -> None:
         self.microservice_id = microservice_id
-        self._send = send
+        self._counters = counters
+        self._out: BoundedQueue[tuple[WSMsgType, bytes]] = BoundedQueue(
+            lambda item: len(item[1]), name=f"socket of {microservice_id}"
+        )
+        self._more = asyncio.Event()
+        self._open = False
         self._pending: bytes | None = None
         self._sent_at = 0.0
         self._sends = 0
+
+    @contextlib.asynccontextmanager
+    async def writing_to(self, response: web.WebSocketResponse) -> AsyncIterator[None]:
+        """While this lasts the session is open, and what is sent goes to this socket."""
+        self._open = True
+        writer = asyncio.get_running_loop().create_task(self._write_to(response))
+        try:
+            yield
+        finally:
+            self._open = False
+            self._out.clear()
+            writer.cancel()
 
     def deliver(self, payload: bytes, now: float, *, repeat: bytes | None = None) -> None:
         """Sends one binary message and remembers it, in place of any other, until an ACK comes.
@@ -48,11 +80,7 @@ class Session:
 
     def send_binary(self, payload: bytes) -> None:
         """Sends one binary message that needs no ACK."""
-        self._send(encode_frame(Opcode.BINARY, payload, masked=False))
-
-    def send_pong(self) -> None:
-        """Answers the one kind of ping that is answered."""
-        self._send(encode_frame(Opcode.PONG, frames.PONG, masked=False))
+        self.send(WSMsgType.BINARY, payload)
 
     def acknowledge(self) -> None:
         """Any ACK clears whatever is waiting."""
@@ -68,43 +96,59 @@ class Session:
         self.send_binary(self._pending)
         return False
 
+    def send(self, kind: WSMsgType, payload: bytes) -> None:
+        """Sends one frame."""
+        if self._open:
+            self._counters["dropped"] += self._out.append((kind, payload))
+            self._more.set()
+
+    async def _write_to(self, response: web.WebSocketResponse) -> None:
+        with contextlib.suppress(OSError):  # the connection has ended
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                _cork(response, True)
+                while self._out:
+                    kind, payload = self._out.popleft()
+                    await response.send_frame(payload, kind)
+                _cork(response, False)
+
+
+def _cork(response: web.WebSocketResponse, on: bool) -> None:
+    """aiohttp writes each frame by itself; so they leave together, and wake the receiver once."""
+    raw = response.get_extra_info("socket")
+    if raw is not None and sys.platform == "linux":
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
 
 class Sockets(abc.ABC):
     """All sessions of one kind; the newest of a microservice is the one that counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.sessions: dict[str, Session] = {}
 
     def register(self, session: Session) -> None:
         """Puts a session in the place of any older one of its microservice."""
         self.sessions[session.microservice_id] = session
 
-    def is_current(self, session: Session) -> bool:
-        """Whether frames of this session are listened to."""
-        return self.sessions.get(session.microservice_id) is session
-
     def remove(self, session: Session) -> None:
         """Forgets a session; a newer one of the same microservice stays."""
-        if self.is_current(session):
+        if self.sessions.get(session.microservice_id) is session:
             del self.sessions[session.microservice_id]
 
-    def on_frame(self, session: Session, frame: Frame, now: float) -> bool:
-        """Takes one frame; false when the connection is to be dropped."""
-        if frame.opcode == Opcode.CLOSE:
-            self.remove(session)
-            return False
-        if not self.is_current(session):
-            return True
-        if frame.opcode == Opcode.PING:
-            if frame.payload == frames.PING:
-                session.send_pong()
-        elif frame.opcode == Opcode.BINARY and frame.final and frame.payload:
-            self.on_payload(session, frame.payload, now)
-        return True
+    def on_frame(self, session: Session, kind: WSMsgType, payload: bytes) -> None:
+        """Handles one whole frame; those of a session that is not registered are ignored."""
+        if self.sessions.get(session.microservice_id) is not session:
+            return
+        if kind is WSMsgType.PING and payload == PING:
+            session.send(WSMsgType.PONG, PONG)
+        elif kind is WSMsgType.BINARY:
+            self.on_binary(session, payload)
 
     @abc.abstractmethod
-    def on_payload(self, session: Session, payload: bytes, now: float) -> None:
-        """Takes the content of one binary frame."""
+    def on_binary(self, session: Session, payload: bytes) -> None:
+        """Handles the content of one binary frame."""
 
     def tick(self, now: float) -> None:
         """To be called every 10 s: sends again, gives up."""
@@ -118,60 +162,56 @@ class MessageSockets(Sockets):
     """Messages both ways."""
 
     def __init__(self, bus: MessageBus, now: Callable[[], float], faults: Faults) -> None:
-        super().__init__()
-        self._bus, self._now, self._faults = bus, now, faults
+        super().__init__(now)
+        self._bus, self._faults = bus, faults
 
     def register(self, session: Session) -> None:
         super().register(session)
 
-        def deliver(body: bytes) -> bool:
-            session.deliver(frames.msg_frame(body), self._now())
-            return True
+        def deliver(body: bytes) -> None:
+            session.deliver(MSG + len(body).to_bytes(4, "big") + body, self._now())
 
         self._bus.connect(session.microservice_id, deliver)
 
     def remove(self, session: Session) -> None:
-        if self.is_current(session):
+        if self.sessions.get(session.microservice_id) is session:
             self._bus.disconnect(session.microservice_id)
         super().remove(session)
 
-    def on_payload(self, session: Session, payload: bytes, now: float) -> None:
-        if payload[:1] == frames.ACK:
+    def on_binary(self, session: Session, payload: bytes) -> None:
+        if payload[:1] == ACK:
             session.acknowledge()
-        elif payload[0] == frames.MSG:
+        elif payload[:1] == MSG:
+            end = _MSG_PREFIX + int.from_bytes(payload[1:_MSG_PREFIX], "big")
             try:
-                message = IoMessage.from_bytes(frames.msg_body(payload))
+                message = IoMessage.from_bytes(payload[_MSG_PREFIX:end] if end <= len(payload) else b"")
             except MessageError as error:
                 log.debug("%s: message without receipt: %s", session.microservice_id, error)
                 return
             published = self._bus.publish(message)
+            receipt = RECEIPT.pack(14, 32, 8, published.id.encode(), published.timestamp)
             if self._faults.garbage:
                 session.send_binary(self._faults.garbage)
+            elif self._faults.delay_s and not self._faults.drop_receipts:
+                asyncio.get_running_loop().call_later(self._faults.delay_s, session.send_binary, receipt)
             elif not self._faults.drop_receipts:
-                receipt = frames.receipt_frame(Receipt(published.id, published.timestamp))
-                self._faults.later(lambda: session.send_binary(receipt))
+                session.send_binary(receipt)
 
 
 class ControlSockets(Sockets):
     """Signals to microservices."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__()
-        self._now = now
-
     def config_changed(self, microservice_id: str) -> None:
-        """Tells one microservice."""
+        """Signals one microservice."""
         session = self.sessions.get(microservice_id)
         if session is not None:
-            session.deliver(bytes((frames.CONFIG_CHANGED,)), self._now())
+            session.deliver(CONFIG_CHANGED, self._now())
 
     def edge_resources_changed(self) -> None:
-        """Tells all; what is not acknowledged is repeated as a changed configuration, as the Java agent does."""
+        """Signals all; without an ACK it is repeated as a changed configuration, as the Java agent does."""
         for session in self.sessions.values():
-            session.deliver(
-                bytes((frames.EDGE_RESOURCES_CHANGED,)), self._now(), repeat=bytes((frames.CONFIG_CHANGED,))
-            )
+            session.deliver(EDGE_RESOURCES_CHANGED, self._now(), repeat=CONFIG_CHANGED)
 
-    def on_payload(self, session: Session, payload: bytes, now: float) -> None:
-        if payload == frames.ACK:
+    def on_binary(self, session: Session, payload: bytes) -> None:
+        if payload == ACK:
             session.acknowledge()

@@ -31,6 +31,8 @@ class SimulatedGpio:
     def __init__(self, path: Path, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.path = path
         self.chips: dict[str, SimulatedGpioChip] = {}
+        self.answer_delay_s = 0.0
+        """Seconds after which an answer comes to what was done at once."""
         self._now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
@@ -127,6 +129,8 @@ class SimulatedGpio:
                     answer = [0, self._answer(verb, arguments, held)]
                 except OSError as error:
                     answer = [error.errno or errno.EIO, None]
+                if self.answer_delay_s:
+                    await asyncio.sleep(self.answer_delay_s)
                 await write_message(writer, answer)
         finally:
             for number, request in held:

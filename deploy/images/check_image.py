@@ -3,12 +3,15 @@
 import importlib
 import importlib.util
 import os
+import pkgutil
 import stat
 import sys
 from pathlib import Path
 
 WRITABLE = ("/tmp", "/var/lib/bridge")  # noqa: S108 - the image's own
 SIGNATURE_BYTES = 64
+NOT_IMPORTED = (".__main__", ".gpiozero_factory")
+"""One runs the service; the other is for people at a prompt, and its library is not in images."""
 NOT_THE_IMAGES = ("/proc", "/sys", "/dev", "/run", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
 
 
@@ -16,26 +19,18 @@ def problems() -> list[str]:
     found = []
     service = next(Path("/app/service").glob("*/service.py")).parent.name
     sys.path.insert(0, "/app/service")
-    for module in [f"{path.parent.name}.service" for path in Path("/app/service").glob("*/service.py")]:
-        importlib.import_module(module)
-    for bus in Path("/app/lib/device_bridge/buses").glob("*/*.py"):
-        if bus.stem != "gpiozero_factory":  # an extra for people at a prompt, without its library here
-            importlib.import_module(f"device_bridge.buses.{bus.parent.name}.{bus.stem}")
-    links = ("agent.link", "edgelet.control", "nats.link", "mqtt.link")
-    for module in ("sqlite3", "ssl", "ctypes", "zoneinfo", *(f"iofog_sdk.{link}" for link in links)):
-        importlib.import_module(module)
+    for package in (service, "device_bridge", "iofog_sdk"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith(NOT_IMPORTED):
+                importlib.import_module(module.name)
+    for name in ("sqlite3", "ssl", "ctypes", "zoneinfo"):
+        importlib.import_module(name)
     if len(importlib.import_module("iofog_sdk.nats.credentials").sign(bytes(32), b"")) != SIGNATURE_BYTES:
         found.append("NATS credentials cannot be used: no Ed25519 in OpenSSL")
     found += [
         f"{name} is in the image" for name in ("pip", "setuptools", "ensurepip") if importlib.util.find_spec(name)
     ]
-    if importlib.util.find_spec("lgpio"):
-        # PyPI offers an empty stand-in of this name where there is no wheel.
-        import lgpio  # type: ignore[import-not-found]  # noqa: PLC0415
-
-        if not hasattr(lgpio, "gpiochip_open"):
-            found.append("lgpio is the empty 0.0.0.2, not the library: pin lgpio==0.2.2.0")
-    for source in Path("/app").rglob("*/*.py"):
+    for source in Path("/app").rglob("*.py"):
         if source.name != "check_image.py" and not Path(importlib.util.cache_from_source(str(source))).exists():
             found.append(f"{source} is not byte-compiled")
     found += [f"{path} can be written" for path in writable()]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "arm64v8": "aarch64", "armv7": "armv7l"}
 WITHOUT_WHEEL = {"armv7": ("msgspec",)}
-"""Checked on PyPI in November 2026, for CPython 3.12."""
-_GLIBC = range(36, 16, -1)  # bookworm's, down to manylinux2014
+"""Checked on PyPI in November 2026, for CPython 3.13."""
+_GLIBC = range(41, 16, -1)  # trixie's, down to manylinux2014
 
 
 def pip(*arguments: str, **environment: str) -> None:

@@ -20,19 +20,10 @@ LOADED_BY_NAME = ("libgcc_s.so.1",)
 """glibc opens it when a thread ends."""
 _BESIDE = "/usr/local/lib"
 _LEFT_OUT = (
-    *("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "distutils", "venv"),
-    *(
-        "config-*",
-        "site-packages",
-        "dist-packages",
-        "__pycache__",
-        "turtle.py",
-        "__phello__",
-        "*.a",
-        "EXTERNALLY-MANAGED",
-    ),
-    *("_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so", "_tkinter*.so", "_curses*.so", "readline*.so"),
-    *("_dbm*.so", "_gdbm*.so", "nis.*.so", "ossaudiodev*.so"),
+    *("test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "pydoc_data", "venv"),
+    *("_pyrepl", "__phello__", "config-*", "site-packages", "dist-packages", "__pycache__", "*.a"),
+    *("EXTERNALLY-MANAGED", "_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so", "_tkinter*.so", "_curses*.so"),
+    *("readline*.so", "_dbm*.so", "_gdbm*.so"),
 )
 
 

@@ -1,4 +1,4 @@
-"""BME280 and BMP280: registers, calibration and compensation. No I/O.
+"""BME280 and BMP280: registers, calibration, compensation, and how the chip is set up and read.
 
 Bosch Sensortec BST-BME280-DS001-23 (revision 1.23): calibration section 4.2.2, compensation 4.2.3 (integers) and 8.1
 (floating point), registers 5.3 and 5.4, measurement time 9.1. BST-BMP280-DS001-26 for the BMP280, which is the same
@@ -7,10 +7,15 @@ without humidity.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import NamedTuple
 
+from device_bridge import DeviceErrorKind
+from device_bridge.buses import I2cDevice
+
 BME280_ID, BMP280_ID = 0x60, 0x58
+NAMES = {BME280_ID: "BME280", BMP280_ID: "BMP280"}
 ID, RESET, STATUS, CONFIG, DATA = 0xD0, 0xE0, 0xF3, 0xF5, 0xF7
 CONTROL_HUMIDITY, CONTROL_MEASUREMENT = 0xF2, 0xF4
 CALIBRATION, CALIBRATION_SIZE = 0x88, 26
@@ -26,11 +31,11 @@ STANDBY_MS = {0.5: 0, 62.5: 1, 125.0: 2, 250.0: 3, 500.0: 4, 1000.0: 5, 10.0: 6,
 """As on the BME280; on the BMP280 the last two mean 2000 and 4000 ms."""
 SLEEP, FORCED, NORMAL = 0, 1, 3
 SKIPPED_20, SKIPPED_16 = 0x80000, 0x8000
-"""What a quantity reads that is not measured, or not yet (section 5.4.7 and on)."""
+"""After a reset, and for good in a quantity that is not measured (section 5.4.7 and on); a measured value, too."""
 
 
 class Raw(NamedTuple):
-    """Readings as the chip has them: 20, 20 and 16 bits."""
+    """Measured values as the chip has them: 20, 20 and 16 bits."""
 
     pressure: int
     temperature: int
@@ -100,14 +105,14 @@ def integer_temperature(fine: int) -> int:
     return (fine * 5 + 128) >> 8
 
 
-def integer_pressure(raw: int, fine: int, c: Calibration) -> int:
-    """256ths of a pascal; 0 when the constants allow no answer. 64-bit form."""
+def integer_pressure(raw: int, fine: int, c: Calibration) -> int | None:
+    """256ths of a pascal; None when the constants allow no answer, as P1 = 0 does. 64-bit form."""
     var1 = fine - 128000
     var2 = var1 * var1 * c.p6 + ((var1 * c.p5) << 17) + (c.p4 << 35)
     var1 = ((var1 * var1 * c.p3) >> 8) + ((var1 * c.p2) << 12)
     var1 = (((1 << 47) + var1) * c.p1) >> 33
     if var1 == 0:
-        return 0
+        return None
     p = 1048576 - raw
     p = _quotient(((p << 31) - var2) * 3125, var1)
     var1 = (c.p9 * (p >> 13) * (p >> 13)) >> 25
@@ -133,8 +138,8 @@ def temperature(raw: int, c: Calibration) -> tuple[float, float]:
     return fine / 5120.0, fine
 
 
-def pressure(raw: int, fine: float, c: Calibration) -> float:
-    """Pascals; 0 when the constants allow no answer."""
+def pressure(raw: int, fine: float, c: Calibration) -> float | None:
+    """Pascals; None when the constants allow no answer, as P1 = 0 does."""
     var1 = fine / 2.0 - 64000.0
     var2 = var1 * var1 * c.p6 / 32768.0
     var2 += var1 * c.p5 * 2.0
@@ -142,7 +147,7 @@ def pressure(raw: int, fine: float, c: Calibration) -> float:
     var1 = (c.p3 * var1 * var1 / 524288.0 + c.p2 * var1) / 524288.0
     var1 = (1.0 + var1 / 32768.0) * c.p1
     if var1 == 0.0:
-        return 0.0
+        return None
     p = (1048576.0 - raw - var2 / 4096.0) * 6250.0 / var1
     return p + (c.p9 * p * p / 2147483648.0 + p * c.p8 / 32768.0 + c.p7) / 16.0
 
@@ -158,20 +163,21 @@ def humidity(raw: int, fine: float, c: Calibration) -> float:
 
 
 def compensated(raw: Raw, c: Calibration, *, integer: bool) -> dict[str, float | None]:
-    """Degrees Celsius, pascals and percent; None for what was not measured."""
-    if raw.temperature == SKIPPED_20:
-        return {"temperature": None, "pressure": None, "humidity": None}
-    celsius, fine = temperature(raw.temperature, c)
-    pascals, percent = pressure(raw.pressure, fine, c), humidity(raw.humidity, fine, c)
+    """Degrees Celsius, pascals and percent, rounded to what the chip resolves; None where there is no answer."""
     if integer:
         whole = fine_temperature(raw.temperature, c)
-        celsius = integer_temperature(whole) / 100
-        pascals = integer_pressure(raw.pressure, whole, c) / 256
-        percent = integer_humidity(raw.humidity, whole, c) / 1024
+        pascals = integer_pressure(raw.pressure, whole, c)
+        return {
+            "temperature": integer_temperature(whole) / 100,
+            "pressure": None if pascals is None else round(pascals / 256, 3),
+            "humidity": round(integer_humidity(raw.humidity, whole, c) / 1024, 3),
+        }
+    celsius, fine = temperature(raw.temperature, c)
+    pressed = pressure(raw.pressure, fine, c)
     return {
-        "temperature": celsius,
-        "pressure": None if raw.pressure == SKIPPED_20 else pascals,
-        "humidity": None if raw.humidity == SKIPPED_16 else percent,
+        "temperature": round(celsius, 4),
+        "pressure": None if pressed is None else round(pressed, 3),
+        "humidity": round(humidity(raw.humidity, fine, c), 3),
     }
 
 
@@ -187,3 +193,127 @@ def measurement_s(temperature_times: int, pressure_times: int, humidity_times: i
 def _quotient(dividend: int, divisor: int) -> int:
     """Division as in C: toward zero."""
     return abs(dividend) // abs(divisor) * (1 if (dividend < 0) == (divisor < 0) else -1)
+
+
+class Oversampling(NamedTuple):
+    """How many measurements are averaged; 0 leaves the quantity out."""
+
+    temperature: int
+    pressure: int
+    humidity: int
+
+
+class Config(NamedTuple):
+    """How it measures: the filter's coefficient, milliseconds between measurements, all the time or when asked."""
+
+    filter: int = 0
+    standby_ms: float = 125.0
+    normal: bool = False
+
+
+class ClimateChip:
+    """One BME280 or BMP280.
+
+    Parameters:
+        device: where it is.
+        oversampling: a BMP280 leaves humidity out.
+        config: how it measures.
+    """
+
+    def __init__(self, device: I2cDevice, oversampling: Oversampling, config: Config) -> None:
+        self._device, self._wanted, self._config = device, oversampling, config
+        self.identity = 0
+        self.oversampling = oversampling
+        """As far as this chip can; known once it is set up."""
+        self.calibration = Calibration(*(0,) * 12)
+
+    @property
+    def _control(self) -> int:
+        return OVERSAMPLING[self.oversampling.temperature] << 5 | OVERSAMPLING[self.oversampling.pressure] << 2
+
+    @property
+    def _humidity_control(self) -> int:
+        return OVERSAMPLING[self.oversampling.humidity]
+
+    async def set_up(self) -> None:
+        """Identifies, resets, reads the calibration and configures. Raises DeviceError."""
+        async with self._device.transaction() as device:
+            self.identity = await self._identify(device)
+            if self.identity == BMP280_ID:
+                self.oversampling = self._wanted._replace(humidity=0)
+            await device.write_byte(RESET, RESET_WORD)
+            await asyncio.sleep(START_UP_S)
+            await _until_clear(device, COPYING, 0.05)
+            self.calibration = await self._read_calibration(device)
+            await self._configure(device)
+
+    async def measure(self) -> Raw | None:
+        """One measurement, None before the first. Raises DeviceError, also when the chip has lost its settings."""
+        async with self._device.transaction() as device:
+            if not self._config.normal:
+                await device.write_byte(CONTROL_MEASUREMENT, self._control | FORCED)
+                await self._until_measured(device)
+            # In one burst, values are of one measurement (section 4.1), and the settings those they were made with.
+            end = DATA + (8 if self.identity == BME280_ID else 6)
+            registers = await device.write_read(bytes([CONTROL_HUMIDITY]), end - CONTROL_HUMIDITY)
+            expected = self._control | (NORMAL if self._config.normal else SLEEP)
+            found = registers[CONTROL_MEASUREMENT - CONTROL_HUMIDITY]
+            if found != expected or (self.oversampling.humidity and registers[0] & 7 != self._humidity_control):
+                raise device.error(DeviceErrorKind.GARBLED, "it has lost its settings: its supply was interrupted")
+        raw = raw_from_bytes(registers[DATA - CONTROL_HUMIDITY :])
+        return None if self._is_reset(raw) else raw
+
+    def _is_reset(self, raw: Raw) -> bool:
+        """Whether each measured quantity reads as after a reset. A single one may: it is a value like any other."""
+        resets = (SKIPPED_20, SKIPPED_20, SKIPPED_16)
+        values = (raw.temperature, raw.pressure, raw.humidity)
+        measured = [value == reset for value, reset, on in zip(values, resets, self.oversampling, strict=True) if on]
+        return len(measured) > 1 and all(measured)
+
+    async def _identify(self, device: I2cDevice) -> int:
+        identity = await device.read_byte(ID)
+        if identity not in NAMES:
+            known = " or ".join(f"0x{known:02x} ({name})" for known, name in NAMES.items())
+            detail = f"chip id is 0x{identity:02x}, {known} is expected; another chip has this address"
+            raise device.error(DeviceErrorKind.NOT_FOUND, detail)
+        return identity
+
+    async def _read_calibration(self, device: I2cDevice) -> Calibration:
+        """The chip's constants, read twice: a wrong bit here would bend every reading from now on, unseen."""
+
+        async def read() -> tuple[bytes, bytes]:
+            main = await device.write_read(bytes([CALIBRATION]), CALIBRATION_SIZE)
+            if self.identity != BME280_ID:
+                return main, b""
+            return main, await device.write_read(bytes([HUMIDITY_CALIBRATION]), HUMIDITY_CALIBRATION_SIZE)
+
+        first, second = await read(), await read()
+        if first != second:
+            detail = "two reads of its calibration differ: check wires and pull-ups"
+            raise device.error(DeviceErrorKind.GARBLED, detail)
+        if len(set(first[0])) == 1:
+            raise device.error(DeviceErrorKind.GARBLED, f"its calibration is nothing but 0x{first[0][0]:02x}")
+        return Calibration.from_bytes(*first)
+
+    async def _configure(self, device: I2cDevice) -> None:
+        # Asleep, for config may be ignored otherwise; humidity before the rest, which makes it take effect (5.4.3).
+        await device.write_byte(CONFIG, STANDBY_MS[self._config.standby_ms] << 5 | FILTER[self._config.filter] << 2)
+        if self.oversampling.humidity:
+            await device.write_byte(CONTROL_HUMIDITY, self._humidity_control)
+        if self._config.normal:
+            await device.write_byte(CONTROL_MEASUREMENT, self._control | NORMAL)
+            await self._until_measured(device)
+
+    async def _until_measured(self, device: I2cDevice) -> None:
+        takes_s = measurement_s(*self.oversampling)
+        await asyncio.sleep(takes_s)
+        await _until_clear(device, MEASURING, takes_s)
+
+
+async def _until_clear(device: I2cDevice, bits: int, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while await device.read_byte(STATUS) & bits:
+        if loop.time() > deadline:
+            raise device.error(DeviceErrorKind.TIMEOUT, f"it is still busy after {timeout_s:g} s too many")
+        await asyncio.sleep(0.001)

@@ -118,7 +118,7 @@ class ClimateChip(RegisterChip):
         temperature = _solve(lambda raw: chip.temperature(raw, c)[0], celsius, 20)
         fine = chip.temperature(temperature, c)[1]
         # Pressure is the one that falls with its raw value.
-        pressure = _solve(lambda raw: -chip.pressure(raw, fine, c), -value("pressure"), 20)
+        pressure = _solve(lambda raw: -(chip.pressure(raw, fine, c) or 0.0), -value("pressure"), 20)
         humidity = _solve(lambda raw: chip.humidity(raw, fine, c), value("humidity"), 16) if self._humid else 0
         return Raw(
             self._rounded(pressure, pressure_times) if pressure_times else chip.SKIPPED_20,

@@ -1,233 +1,159 @@
-"""Kinds of inputs: their settings, and how each is watched."""
+"""Kinds of inputs: their settings, what they measure, and which share a line."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Hashable, Sequence
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from device_bridge import DeviceError, DeviceErrorKind, Quantity, Reading
-from device_bridge.buses import Bias, EdgeBatch, GpioBus, GpioLine, GpioLines, LineConfig
-from device_bridge.control import Debounce, Put, Totals
+from device_bridge import (
+    CommandError,
+    CommandSpec,
+    Interval,
+    Name,
+    Parameter,
+    Quantity,
+    Reading,
+    SettingsError,
+    Value,
+)
+from device_bridge.buses import Bias, GpioLine, LineName
+from device_bridge.control import Totals
 
-from .edges import RISING, FrequencyMeter, Quadrature
+from .views import ContactView, CounterView, EncoderView, FrequencyView, Start, View
 
-log = logging.getLogger("digital_inputs")
-
-Interval = Annotated[float, Meta(ge=0.05, le=86_400)]
-_RECONCILE_S = 1.0
+Standstill = Annotated[
+    float, Meta(gt=0, le=86_400, description="seconds without a pulse after which there is no rate: 0")
+]
+_MAX_COUNT = 2**53
 
 
 class InputSettings(GpioLine, frozen=True, kw_only=True, tag_field="kind"):
     """What all kinds have in common."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=50)]
+    name: Name
     bias: Annotated[Bias, Meta(description="the chip's own resistor")] = "as_is"
-    debounce: Annotated[float, Meta(ge=0, le=1, description="seconds it has to stay as it is to count")] = 0.0
+    debounce: Annotated[float, Meta(ge=0, le=3600, description="seconds it has to stay as it is to count")] = 0.0
 
-    def quantities(self) -> Iterator[Quantity]:
-        """What it measures."""
-        yield Quantity(self.name)
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """What it can be told."""
+        return ()
 
-
-class Input:
-    """One input in use.
-
-    Parameters:
-        settings: its own.
-        bus: where its line is.
-        totals: of counters.
-    """
-
-    def __init__(self, settings: AnyInput, bus: GpioBus, totals: Totals) -> None:
-        self.settings, self.bus, self.totals = settings, bus, totals
-        self.lines: GpioLines | None = None
-        self.healed = self.slips = 0
-        self.software_debounce = False
-
-    async def request(self, *more: str, rising: bool = True, falling: bool = True) -> GpioLines:
-        """Takes its lines into use, debounced by the kernel, or by ourselves where the kernel cannot."""
-        settings = self.settings
-        lines = [
-            settings,
-            *(GpioLine(line=line, chip=settings.chip, active_low=settings.active_low) for line in more),
-        ]
-        config = LineConfig(
-            bias=settings.bias, rising=rising, falling=falling, debounce_us=round(settings.debounce * 1e6)
-        )
-        try:
-            self.lines = await self.bus.request(lines, config)
-        except DeviceError as error:
-            if error.kind is not DeviceErrorKind.BUS_FAULT or not config.debounce_us or more or not falling:
-                raise
-            self.lines = await self.bus.request(lines, config._replace(debounce_us=0))
-            self.software_debounce = True
-        return self.lines
-
-    async def read(self, within_s: float) -> EdgeBatch | None:
-        """Edges, or None when none come in time."""
-        assert self.lines is not None  # noqa: S101 - requested first
-        try:
-            async with asyncio.timeout(max(within_s, 0.0)):
-                batch = await self.lines.read()
-        except TimeoutError:
-            return None
-        if batch.lost:
-            log.warning("%s: %d edges came faster than they were read", self.settings.name, batch.lost)
-        return batch
-
-    def count_pending(self) -> None:
-        """Adds pulses that have come and that nobody has read yet to a counter's total."""
-        if not isinstance(self.settings, Counter) or self.lines is None:
-            return
-        with contextlib.suppress(DeviceError):
-            while (batch := self.lines.pending()) is not None:
-                self.totals.add(self.settings.name, len(batch) + batch.lost)
-
-    async def close(self) -> None:
-        """Gives its lines back."""
-        if self.lines is not None:
-            await self.lines.close()
+    @property
+    def wiring(self) -> tuple[object, ...]:
+        """What all inputs on one line have to agree in."""
+        return self.active_low, self.bias, self.debounce
 
 
 class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
     """A contact, a button, a motion detector: its state, at each change."""
 
-    heartbeat: Annotated[Interval, Meta(description="seconds after which the state is told again")] = 60.0
+    heartbeat: Annotated[Interval, Meta(description="seconds after which the state is reported again")] = 60.0
 
-    async def watch(self, input_: Input, put: Put) -> None:
-        """Tells the state at first, each change, and from time to time all the same."""
-        lines = await input_.request()
-        debounce = Debounce(await lines.get(), self.debounce if input_.software_debounce else 0.0)
-        told: int | None = None
-        loop = asyncio.get_running_loop()
-        tell_at = loop.time()
-        while True:
-            now = loop.time()
-            if debounce.levels != told or now >= tell_at:
-                told, tell_at = debounce.levels, now + self.heartbeat
-                await put([Reading(self.name, bool(told))])
-            unsettled = debounce.seen != debounce.levels
-            batch = await input_.read(self.debounce if unsettled else min(_RECONCILE_S, tell_at - now))
-            for time_ns, kind, *_ in batch or ():
-                debounce.update(int(kind == RISING), time_ns / 1e9)
-                if debounce.levels != told:
-                    told = debounce.levels
-                    ago_s = max(0.0, loop.time() - time_ns / 1e9)
-                    await put([Reading(self.name, bool(told), time=-ago_s)])
-            if batch is None or batch.lost:
-                # Nothing says that no edge was missed: look.
-                level, before = await lines.get(), debounce.seen
-                debounce.update(level, loop.time())
-                input_.healed += level != before
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Its state."""
+        return (Quantity(self.name),)
+
+    def view(self, start: Start) -> View:
+        """How it is watched."""
+        return ContactView(self, start)
 
 
 class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
     """Pulses of a meter: total and rate."""
 
+    edges: Annotated[Literal["rising", "falling", "both"], Meta(description="which edges count as a pulse")] = (
+        "rising"
+    )
     per_pulse: Annotated[float, Meta(gt=0, description="what one pulse stands for")] = 1.0
     unit: Annotated[str, Meta(max_length=20, description="of the total (SenML)")] = "count"
     rate_unit: Annotated[str, Meta(max_length=20, description="of the rate")] = "1/s"
     rate_scale: Annotated[float, Meta(description="the rate is that per second, times this")] = 1.0
     interval: Annotated[Interval, Meta(description="seconds from report to report")] = 10.0
+    standstill: Standstill = 300.0
 
-    def quantities(self) -> Iterator[Quantity]:
+    def quantities(self) -> tuple[Quantity, ...]:
         """Total and rate."""
-        yield Quantity(self.name, self.unit, description="total")
-        yield Quantity(f"{self.name}/rate", self.rate_unit)
+        return Quantity(self.name, self.unit, description="total"), Quantity(f"{self.name}/rate", self.rate_unit)
 
-    async def watch(self, input_: Input, put: Put) -> None:
-        """Counts; edges that the kernel had to drop are counted too, for it numbers them all."""
-        await input_.request(falling=False)
-        loop = asyncio.get_running_loop()
-        counted, since = 0, loop.time()
-        due = since
-        while True:
-            now = loop.time()
-            if now >= due:
-                total = input_.totals.get(self.name)
-                rate = counted / (now - since) * self.per_pulse * self.rate_scale if now > since else 0.0
-                await put(
-                    [
-                        Reading(self.name, total * self.per_pulse, self.unit),
-                        Reading(f"{self.name}/rate", rate, self.rate_unit),
-                    ]
-                )
-                counted, since, due = 0, now, max(due + self.interval, now)
-            batch = await input_.read(due - loop.time())
-            if batch is not None:
-                count = len(batch) + batch.lost
-                counted += count
-                input_.totals.add(self.name, count)
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """The total can be set to what the meter shows."""
+        value = Parameter("value", range=(0, self.per_pulse * _MAX_COUNT), unit=self.unit)
+        return (CommandSpec(self.name, (value,), "sets the total to what the meter shows"),)
+
+    def set_total(self, value: Value, totals: Totals) -> Reading:
+        """Does what the command says; returns the total as it is then. Raises CommandError."""
+        if isinstance(value, str):
+            raise CommandError(f"{self.name} cannot be set to {value!r}")
+        totals.set(self.name, round(value / self.per_pulse))
+        return self.quantities()[0].good(totals.get(self.name) * self.per_pulse)
+
+    def view(self, start: Start) -> View:
+        """How it is watched."""
+        return CounterView(self, start)
 
 
 class Frequency(InputSettings, frozen=True, kw_only=True, tag="frequency"):
     """A signal: its frequency, and the share of the time that it is on."""
 
     interval: Annotated[Interval, Meta(description="seconds from report to report")] = 1.0
+    standstill: Standstill = 10.0
 
-    def quantities(self) -> Iterator[Quantity]:
+    def quantities(self) -> tuple[Quantity, ...]:
         """Frequency and duty."""
-        yield Quantity(self.name, "Hz")
-        yield Quantity(f"{self.name}/duty", "/", (0, 1))
+        return Quantity(self.name, "Hz"), Quantity(f"{self.name}/duty", "/", (0, 1))
 
-    async def watch(self, input_: Input, put: Put) -> None:
-        """Measures by the kernel's own times."""
-        lines = await input_.request()
-        loop = asyncio.get_running_loop()
-        since = round(loop.time() * 1e9)
-        meter = FrequencyMeter(bool(await lines.get()), since)
-        while True:
-            due = since + round(self.interval * 1e9)
-            while (left := due - round(loop.time() * 1e9)) > 0:
-                batch = await input_.read(left / 1e9)
-                if batch is not None:
-                    meter.feed(batch)
-            now = round(loop.time() * 1e9)
-            hertz, duty = meter.report(since, now)
-            await put([Reading(self.name, hertz, "Hz"), Reading(f"{self.name}/duty", duty, "/")])
-            since = now
+    def view(self, start: Start) -> View:
+        """How it is watched."""
+        return FrequencyView(self, start)
 
 
 class Encoder(InputSettings, frozen=True, kw_only=True, tag="encoder"):
     """An incremental encoder on two lines: position and speed."""
 
-    line_b: Annotated[str, Meta(min_length=1, max_length=64, description="the second line; `line` is the first")]
+    line_b: Annotated[LineName, Meta(description="the second line; `line` is the first")]
     per_step: Annotated[float, Meta(description="what one of its four steps a period stands for")] = 1.0
     unit: Annotated[str, Meta(max_length=20, description="of the position")] = "count"
     interval: Annotated[Interval, Meta(description="seconds from report to report")] = 0.5
 
-    def quantities(self) -> Iterator[Quantity]:
+    def quantities(self) -> tuple[Quantity, ...]:
         """Position and speed."""
-        yield Quantity(self.name, self.unit, description="since the start")
-        yield Quantity(f"{self.name}/speed", f"{self.unit}/s" if self.unit else "1/s")
+        speed_unit = f"{self.unit}/s" if self.unit else "1/s"
+        return Quantity(self.name, self.unit, description="since the start"), Quantity(
+            f"{self.name}/speed", speed_unit
+        )
 
-    async def watch(self, input_: Input, put: Put) -> None:
-        """Follows both lines in the order of their edges."""
-        lines = await input_.request(self.line_b)
-        quadrature = Quadrature(lines.offsets[0], await lines.get())
-        units = [quantity.unit for quantity in self.quantities()]
-        loop = asyncio.get_running_loop()
-        before, since = 0, loop.time()
-        due = since
-        while True:
-            now = loop.time()
-            if now >= due:
-                moved = (quadrature.position - before) * self.per_step
-                speed = moved / (now - since) if now > since else 0.0
-                position = quadrature.position * self.per_step
-                await put([Reading(self.name, position, units[0]), Reading(f"{self.name}/speed", speed, units[1])])
-                before, since, due = quadrature.position, now, max(due + self.interval, now)
-            batch = await input_.read(due - loop.time())
-            if batch is not None:
-                quadrature.feed(batch)
-                if batch.lost:
-                    quadrature.resync(await lines.get())
-                input_.slips = quadrature.slips
+    def view(self, start: Start) -> View:
+        """How it is watched."""
+        return EncoderView(self, start)
 
 
 AnyInput = Contact | Counter | Frequency | Encoder
+
+
+def by_line(inputs: Sequence[AnyInput], place: Callable[[GpioLine], Hashable]) -> list[list[AnyInput]]:
+    """Inputs that look at the same line together.
+
+    Parameters:
+        inputs: all.
+        place: what is the same for the same line.
+
+    Raises SettingsError for those that want the same line differently.
+    """
+    lines: dict[Hashable, list[AnyInput]] = {}
+    for one in inputs:
+        others = lines.setdefault(place(one), [])
+        if others and (one.wiring != others[0].wiring or Encoder in map(type, (one, others[0]))):
+            remedy = "Give all inputs on one line the same active_low, bias and debounce; an encoder shares no line."
+            raise SettingsError("inputs.line", one.line, f"is wanted otherwise by {others[0].name}", remedy)
+        others.append(one)
+        if isinstance(one, Encoder) and lines.setdefault(place(second_line(one)), others) is not others:
+            remedy = "An encoder shares no line."
+            raise SettingsError("inputs.line_b", one.line_b, f"is used by {one.name} and another input", remedy)
+    return list({id(group): group for group in lines.values()}.values())
+
+
+def second_line(encoder: Encoder) -> GpioLine:
+    """The second line of an encoder."""
+    return GpioLine(line=encoder.line_b, chip=encoder.chip, active_low=encoder.active_low)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
-from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Quantity, Sample, ServiceSettings, SettingsError, run
+from device_bridge import (
+    Command,
+    CommandedSettings,
+    CommandError,
+    CommandSpec,
+    DeviceService,
+    Quantity,
+    Result,
+    Sample,
+    require_unique,
+    run,
+)
 from device_bridge.buses import GpioBus, GpioSettings
-from device_bridge.control import Put, Totals, merged
+from device_bridge.control import merged
 
-from .kinds import AnyInput, Counter, Input
+from .input_lines import InputLine, input_lines, line_text
+from .kinds import AnyInput, Counter, by_line
 
-_SAVE_S = 10.0
 
-
-class InputsSettings(ServiceSettings, frozen=True, kw_only=True):
+class InputsSettings(CommandedSettings, frozen=True, kw_only=True):
     """What this service can be told beside the settings every service has."""
 
     gpio: GpioSettings = GpioSettings()
@@ -41,50 +47,37 @@ class DigitalInputs(DeviceService[InputsSettings]):
 
     def __init__(self, settings: InputsSettings) -> None:
         super().__init__(settings)
-        names = [quantity.name for quantity in self.quantities_of(settings)]
-        twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-        if twice is not None:
-            raise SettingsError("inputs.name", twice, "stands twice", "Give every input a name of its own.")
-        self.bus = GpioBus(settings.gpio)
-        self.inputs: list[Input] = []
+        self.bus = self.own(GpioBus(settings.gpio))
+        self.lines: list[InputLine] = []
+
+    @classmethod
+    def check_settings(cls, settings: InputsSettings) -> None:
+        names = [quantity.name for quantity in cls.quantities_of(settings)]
+        require_unique("inputs.name", names, "Give every input a name of its own.")
+        by_line(settings.inputs, line_text)
 
     @classmethod
     def quantities_of(cls, settings: InputsSettings) -> tuple[Quantity, ...]:
         return tuple(quantity for one in settings.inputs for quantity in one.quantities())
 
-    async def open(self) -> None:
-        await self.bus.open()
-        self.totals = Totals(self._totals_file())
-        self.inputs = [Input(settings, self.bus, self.totals) for settings in self.settings.inputs]
+    @classmethod
+    def commands_of(cls, settings: InputsSettings) -> tuple[CommandSpec, ...]:
+        return tuple(command for one in settings.inputs for command in one.commands())
 
-    async def close(self) -> None:
-        for one in self.inputs:
-            one.count_pending()
-            await one.close()
-        if self.inputs:
-            self.totals.save()
+    async def open(self) -> None:
+        await super().open()
+        self.lines = input_lines(self.settings.inputs, self.bus, self.totals)
+        self.members = [line.member for line in self.lines]
 
     def stream(self) -> AsyncIterator[Sample]:
-        return merged([*(partial(one.settings.watch, one) for one in self.inputs), self._save])
+        return merged(line.run for line in self.lines)
 
-    async def _save(self, put: Put) -> None:
-        while True:
-            await asyncio.sleep(_SAVE_S)
-            self.totals.save()
-
-    def _totals_file(self) -> Path | None:
-        directory = self.settings.state_directory or os.environ.get("STATE_DIRECTORY", "")
-        counts = any(isinstance(settings, Counter) for settings in self.settings.inputs)
-        return Path(directory) / "digital_inputs.totals.json" if directory and counts else None
-
-    def counters(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for one in self.inputs:
-            name = one.settings.name.replace("-", "_").replace(".", "_")
-            if one.lines is not None:
-                counts |= {f"{name}_edges": one.lines.edges, f"{name}_lost_edges": one.lines.lost}
-            counts |= {f"{name}_healed": one.healed, f"{name}_slips": one.slips}
-        return counts
+    async def execute(self, command: Command) -> Result:
+        counters = {one.name: one for one in self.settings.inputs if isinstance(one, Counter)}
+        if command.name not in counters or command.value is None:
+            raise CommandError(f"{command.name!r} is no counter; only totals of counters can be set")
+        total = counters[command.name].set_total(command.value, self.totals)
+        return Result(ok=True, detail="set", readings=[total])
 
 
 def main() -> None:

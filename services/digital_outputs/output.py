@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import logging
+import math
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from device_bridge import CommandError, DeviceError, Quality, Reading
+from device_bridge import CommandError, DeviceError, Reading, Value
 from device_bridge.buses import GpioBus, GpioLines, LineConfig
+from device_bridge.control import Member, SafeAct
 
-from .settings import OutputSettings
-from .switchboard import Switchboard
+from .interlock import Interlock
+from .settings import LONGEST_S, OutputSettings
 
-_LONGEST_S = 86_400.0
+log = logging.getLogger("digital_outputs")
 
 
 class Output:
@@ -20,159 +23,230 @@ class Output:
 
     Parameters:
         settings: its own.
-        board: what it may do.
-        changed: called when it has been switched by itself: by a pattern, or to its safe state.
+        bus: where its line is.
+        interlock: what it may do.
+        changed: called with its name when it has been switched by itself: by a pattern, at the end of a time.
     """
 
-    def __init__(self, settings: OutputSettings, board: Switchboard, changed: Callable[[Output], None]) -> None:
+    def __init__(
+        self, settings: OutputSettings, bus: GpioBus, interlock: Interlock, changed: Callable[[str], None]
+    ) -> None:
         self.settings, self.name = settings, settings.name
-        self._board, self._changed = board, changed
+        self.member = Member(settings.name, [settings.quantity], retry_s=0.25, max_retry_s=5.0)
+        self._bus, self._interlock, self._changed = bus, interlock, changed
         self._lines: GpioLines | None = None
         self._work: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self.is_pending = False
+        """Whether it still has to be brought into its safe state: what it was told last is not known to be done."""
         self.duty = float(settings.safe)
         """What it is at: 0 off, 1 on, between them for PWM."""
-
-    async def open(self, bus: GpioBus) -> None:
-        """Takes its line into use, in its safe state. Raises DeviceError."""
-        config = LineConfig(output=True, drive=self.settings.drive, values=int(self.settings.safe))
-        self._lines = await bus.request([self.settings], config)
+        self.reading: Reading = settings.quantity.bad("it is not open yet")
+        """As it was read back last."""
 
     @property
     def is_open(self) -> bool:
         """Whether its line is in use."""
         return self._lines is not None
 
-    async def close(self) -> None:
-        """Gives its line back."""
-        await self._stop()
-        if self._lines is not None:
-            await self._lines.close()
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is known to be on or off, and to stay so."""
+        is_known = self.is_open and not self.is_pending and self._interlock.is_certain(self.name)
+        return is_known and (self._work is None or self._work.done())
 
     @property
-    def last_will(self) -> tuple[int, int, bytes]:
+    def safe_act(self) -> SafeAct:
         """What brings it into its safe state when this process has died."""
-        assert self._lines is not None  # noqa: S101 - opened first
-        return self._lines.last_will(int(self.settings.safe))
+        lines = self._opened()
+        (fd, request, off), (*_, on) = lines.set_act(0), lines.set_act(1)
+        return SafeAct(fd, request, off, on, self.settings.safe, self.settings.group)
 
-    async def safe(self) -> None:
-        """Goes to its safe state, whatever it is doing; off, if another of its group is on. Raises DeviceError."""
+    async def bring(self, on: bool, *, if_pending: bool = False) -> None:
+        """Is on or off, whatever it is doing; off, if another of its group is on. Opens its line. Raises DeviceError.
+
+        Parameters:
+            on: what it is to be.
+            if_pending: only if it is still to be brought into its safe state when its turn has come.
+        """
         async with self._turn:
+            if if_pending and self.is_open and not self.is_pending:
+                return
             await self._stop()
-            await self._put_safe()
+            if self._lines is not None:
+                await self._put(on and not self._interlock.conflict(self.name))
+            else:
+                await self._open(on and not self._interlock.conflict(self.name))
+        await self.read_back()
+
+    async def _open(self, on: bool) -> None:
+        """Takes its line into use with this level from its first instant on."""
+        self._interlock.mark_uncertain(self.name)
+        config = LineConfig(output=True, drive=self.settings.drive, values=int(on))
+        self._lines = await self._bus.request([self.settings], config)
+        self._is_at(on)
+
+    async def release(self) -> None:
+        """Gives its line back."""
+        await self._stop()
+        lines, self._lines = self._lines, None
+        self._interlock.mark_uncertain(self.name)
+        if lines is not None:
+            await lines.close()
+
+    async def execute(self, parameters: Mapping[str, Value]) -> None:
+        """Does what a command says, which is as declared. Raises CommandError, DeviceError."""
+        given, pattern = set(parameters), {"on_s", "off_s", "times"}
+        if "value" in given and not given & pattern:
+            await self.set(float(parameters["value"]), float(parameters.get("for", 0.0)))
+        elif given == pattern:
+            await self._blink(float(parameters["on_s"]), float(parameters["off_s"]), int(parameters["times"]))
+        else:
+            raise CommandError(
+                "write `value`, and `for` in seconds if it is for a time; or `on_s`, `off_s` and `times`"
+            )
 
     async def set(self, value: float, for_s: float = 0.0) -> None:
         """Is on, off or at a duty, for some seconds or for good. Raises CommandError, DeviceError."""
+        if not math.isfinite(value):
+            raise CommandError(f"{self.name} cannot be switched to {value}")
         async with self._turn:
-            self._allow(value > 0)
+            self._allow(value > 0, for_s or None)
             await self._stop()
             if 0.0 < value < 1.0:
                 self._claim()
-                self._start(self._pulse_width(value, for_s))
+                self._is_at(True)
                 self.duty = value
+                self._start(lambda: self._pulse_width(value, for_s))
                 return
             await self._put(value > 0)
             if for_s:
-                self._start(self._later(for_s))
+                self._start(lambda: asyncio.sleep(for_s))
 
-    async def blink(self, on_s: float, off_s: float, times: int) -> None:
-        """On and off, so many times, then its safe state. Raises CommandError, DeviceError."""
+    async def _blink(self, on_s: float, off_s: float, times: int) -> None:
+        """On and off, so many times, then its safe state."""
         limits = self.settings
-        if on_s < limits.min_on or off_s < limits.min_off or (limits.max_on and on_s > limits.max_on):
+        if (on_s + off_s) * times > LONGEST_S:
+            raise CommandError(f"`times` = {times}: the pattern lasts longer than {LONGEST_S:g} s")
+        if on_s < limits.min_on or off_s < limits.min_off:
             raise CommandError(f"`on_s` and `off_s` have to respect min_on, min_off and max_on of {self.name}")
         async with self._turn:
-            self._allow(True)
+            self._allow(True, on_s)
             await self._stop()
             await self._put(True)
-            self._start(self._blink(on_s, off_s, times))
+            self._start(lambda: self._pattern(on_s, off_s, times))
 
-    async def reading(self) -> Reading:
-        """Its state, read back from the line."""
-        if 0.0 < self.duty < 1.0:
-            return Reading(self.name, self.duty, "/")
-        assert self._lines is not None  # noqa: S101 - opened first
-        on = bool(await self._lines.get())
-        value = on if self.settings.kind == "switch" else float(on)
-        unit = "/" if self.settings.kind == "pwm" else ""
-        if on == bool(self.duty):
-            return Reading(self.name, value, unit)
-        reason = f"switched {'on' if self.duty else 'off'}, yet its line says otherwise: overload or short circuit"
-        return Reading(self.name, value, unit, quality=Quality.UNCERTAIN, reason=reason)
+    async def read_back(self) -> Reading:
+        """Its state, read back from the line. Raises DeviceError."""
+        on = bool(await self._opened().get())
+        quantity, is_pwm = self.settings.quantity, self.settings.kind == "pwm"
+        value = self.duty if 0.0 < self.duty < 1.0 else float(on) if is_pwm else on
+        if self.is_pending or not self._interlock.is_certain(self.name):
+            reading = quantity.uncertain(value, "it is not known how it was switched last; its safe state is tried")
+        elif 0.0 < self.duty < 1.0 or on == bool(self.duty):
+            reading = quantity.good(value)
+        else:
+            told = "on" if self.duty else "off"
+            reading = quantity.uncertain(
+                value, f"switched {told}, yet its line says otherwise: overload or short circuit"
+            )
+        self.reading = reading
+        return reading
 
-    def _allow(self, on: bool) -> None:
-        if objection := self._board.objection(self.name, on, asyncio.get_running_loop().time()):
-            raise CommandError(f"{self.name} cannot be switched {'on' if on else 'off'} now: {objection}")
+    def _opened(self) -> GpioLines:
+        if self._lines is None:
+            raise CommandError(f"{self.name} cannot be used now: {self.member.reason or 'its line is not open'}")
+        return self._lines
+
+    def _allow(self, on: bool, lasts_s: float | None) -> None:
+        """Raises CommandError when it must not be switched so now, or not for so long."""
+        self._opened()
+        now = asyncio.get_running_loop().time()
+        state = "on" if on else "off"
+        if reason := self._interlock.reason_against(self.name, on, now):
+            raise CommandError(f"{self.name} cannot be switched {state} now: {reason}")
+        if lasts_s is None:
+            return
+        limits = self.settings
+        least_s = 0.0 if on == limits.safe else limits.min_on if on else limits.min_off
+        if lasts_s < least_s:
+            raise CommandError(f"{self.name} has to stay {state} for min_{state} = {least_s:g} s at least")
+        if on and lasts_s > (most_s := self._interlock.on_left_s(self.name, now)):
+            raise CommandError(f"{self.name} may be on for {most_s:g} s at most now (max_on = {limits.max_on:g} s)")
 
     def _claim(self) -> None:
-        """From here on it may be on: nobody else of its group. Raises CommandError."""
-        if conflict := self._board.conflict(self.name):
+        """From here on it may be on: no other of its group. Raises CommandError."""
+        if conflict := self._interlock.conflict(self.name):
             raise CommandError(f"{self.name} cannot be switched on now: {conflict}")
-        self._board.doubted(self.name)
+        self._interlock.mark_uncertain(self.name)
 
     async def _put(self, on: bool) -> None:
-        assert self._lines is not None  # noqa: S101 - opened first
+        lines = self._opened()
         if on:
             self._claim()
         try:
-            await self._lines.set(int(on))
-        except DeviceError:
-            self._board.doubted(self.name)
+            await lines.set(int(on))
+        except BaseException:  # cancelled, too: the chip may do it later
+            self._interlock.mark_uncertain(self.name)
+            self.is_pending = True
             raise
-        self.duty = float(on)
-        self._board.switched(self.name, on, asyncio.get_running_loop().time())
+        self._is_at(on)
 
-    async def _put_safe(self) -> None:
-        await self._put(self.settings.safe and not self._board.conflict(self.name))
+    def _is_at(self, on: bool) -> None:
+        self.duty, self.is_pending = float(on), False
+        self._interlock.mark_switched(self.name, on, asyncio.get_running_loop().time())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._work = asyncio.ensure_future(work)
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = asyncio.ensure_future(self._run(work))
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Does something over time, then goes to its safe state; what breaks it off leaves that to be tried again."""
+        try:
+            await work()
+            await self._put(self.settings.safe and not self._interlock.conflict(self.name))
+            await self.read_back()
+        except (DeviceError, CommandError) as error:
+            self.is_pending = True
+            log.error("%s: %s", self.name, error)
+        finally:
+            self._interlock.reserve(self.name, False)
+        self._changed(self.name)
 
     async def _stop(self) -> None:
+        """Breaks off what it is doing over time; how it is to be then has to be said."""
         work, self._work = self._work, None
-        if work is not None and work is not asyncio.current_task():
+        if work is not None and not work.done():
+            self.is_pending = True
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await asyncio.wait((work,))
 
-    def failure(self) -> Exception | None:
-        """What ended a pattern before its time."""
-        work = self._work
-        if work is None or not work.done() or work.cancelled():
-            return None
-        error = work.exception()
-        return error if isinstance(error, Exception) else None
-
-    async def _later(self, for_s: float) -> None:
-        await asyncio.sleep(for_s)
-        await self._put_safe()
-        self._changed(self)
-
-    async def _blink(self, on_s: float, off_s: float, times: int) -> None:
+    async def _pattern(self, on_s: float, off_s: float, times: int) -> None:
+        self._interlock.reserve(self.name, True)
         loop = asyncio.get_running_loop()
         due = loop.time()
         for left in range(times - 1, -1, -1):
-            due += on_s
-            await asyncio.sleep(due - loop.time())
-            await self._put(False)
+            due = await self._switch_at(due + on_s, False)
             if left:
-                due += off_s
-                await asyncio.sleep(due - loop.time())
-                self._allow(True)
-                await self._put(True)
-        await self._put_safe()
-        self._changed(self)
+                due = await self._switch_at(due + off_s, True)
+        if self.settings.safe:
+            await asyncio.sleep(max(off_s, self._interlock.wait_s(self.name, True, loop.time())))
+
+    async def _switch_at(self, due: float, on: bool) -> float:
+        """Switches at a time, or as soon as `min_on` and `min_off` let it; returns from when the next time counts."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(due - loop.time(), self._interlock.wait_s(self.name, on, loop.time())))
+        await self._put(on)
+        return due
 
     async def _pulse_width(self, duty: float, for_s: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
-        end = due + (for_s or _LONGEST_S * 3650)
+        end = due + for_s if for_s else math.inf
         period_s = 1 / self.settings.frequency
-        assert self._lines is not None  # noqa: S101 - opened first
-        self._board.switched(self.name, True, due)
+        lines = self._opened()
         while due < end:
-            await self._lines.set(1)
+            await lines.set(1)
             await asyncio.sleep(max(0.0, due + period_s * duty - loop.time()))
-            await self._lines.set(0)
+            await lines.set(0)
             due += period_s
             await asyncio.sleep(max(0.0, due - loop.time()))
-        await self._put_safe()
-        self._changed(self)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from device_bridge import CommandedSettings, SettingsError
+from device_bridge import CommandedSettings, CommandSpec, Name, Parameter, Quantity, SettingsError, require_unique
 from device_bridge.buses import Drive, GpioLine, GpioSettings
 from device_bridge.control import Rules, RuleSettings
-from digital_inputs.kinds import AnyInput
+from digital_inputs.input_lines import line_text
+from digital_inputs.kinds import AnyInput, by_line
 
-from .switchboard import Limits
+from .interlock import Limits
 
+LONGEST_S = 86_400.0
+ALL_SAFE = CommandSpec("all_safe", description="all outputs to their safe state")
 Time = Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class OutputSettings(GpioLine, frozen=True, kw_only=True):
     """One output."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=50)]
+    name: Name
     kind: Annotated[Literal["switch", "pwm"], Meta(description="`pwm`: its value is a duty, 0 to 1")] = "switch"
     drive: Drive = "push_pull"
     safe: Annotated[bool, Meta(description="its safe state")] = False
@@ -29,54 +32,92 @@ class OutputSettings(GpioLine, frozen=True, kw_only=True):
     min_off: Annotated[Time, Meta(description="seconds that it stays off, once off")] = 0.0
     max_on: Annotated[Time, Meta(description="seconds after which it goes to its safe state; 0 for never")] = 0.0
     frequency: Annotated[float, Meta(ge=0.1, le=200, description="of a `pwm` output, in Hz")] = 50.0
+    on_stop: Annotated[
+        Literal["safe", "keep"], Meta(description="`keep`: stays as it is when the service is stopped in order")
+    ] = "safe"
 
     @property
     def limits(self) -> Limits:
         """What it may do."""
         return Limits(self.safe, self.group, self.min_on, self.min_off, self.max_on)
 
+    @property
+    def quantity(self) -> Quantity:
+        """Its state."""
+        return Quantity(self.name, "/" if self.kind == "pwm" else "", description="output")
+
+    @property
+    def command(self) -> CommandSpec:
+        """What it can be told: a value, for a time or for good; or a pattern."""
+        seconds = (0.01, LONGEST_S)
+        value = (
+            Parameter("value", "level", (0, 1), required=False, description="duty")
+            if self.kind == "pwm"
+            else Parameter("value", "boolean", required=False, description="on or off")
+        )
+        return CommandSpec(
+            self.name,
+            (
+                value,
+                Parameter("for", range=seconds, required=False, unit="s", description="then its safe state"),
+                Parameter("on_s", range=seconds, required=False, unit="s", description="of a pattern"),
+                Parameter("off_s", range=seconds, required=False, unit="s", description="of a pattern"),
+                Parameter("times", "integer", (1, LONGEST_S), required=False, description="of a pattern"),
+            ),
+            "switches it; or `on_s`, `off_s` and `times`: a pattern, then its safe state",
+        )
+
 
 class OutputsSettings(CommandedSettings, frozen=True, kw_only=True):
     """What this service can be told beside the settings every service has."""
+
+    renamed: ClassVar[Mapping[str, str]] = {**CommandedSettings.renamed, "hold": "node_timeout", "guard": "watchdog"}
 
     gpio: GpioSettings = GpioSettings()
     outputs: Annotated[
         tuple[OutputSettings, ...], Meta(min_length=1, description="each with `name`, `line` and what else it needs")
     ]
     inputs: Annotated[
-        tuple[AnyInput, ...], Meta(description="inputs for rules, also told; as those of digital_inputs")
+        tuple[AnyInput, ...], Meta(description="inputs for rules, also reported; as those of digital_inputs")
     ] = ()
     rules: Annotated[
         tuple[RuleSettings, ...], Meta(description="which readings switch which outputs, link or no link")
     ] = ()
-    hold: Annotated[
+    node_timeout: Annotated[
         Time,
         Meta(description="seconds without the node until outputs without a rule go to their safe state; 0: never"),
     ] = 60.0
     report_interval: Annotated[
-        float, Meta(ge=0.1, le=86_400, description="seconds after which all states are told again")
+        float, Meta(ge=0.1, le=86_400, description="seconds after which all states are reported again")
     ] = 60.0
-    guard: Annotated[
+    watchdog: Annotated[
         bool, Meta(description="a second process (7 MiB) brings outputs into their safe state if this one is killed")
     ] = True
 
 
-def check(settings: OutputsSettings) -> Rules:
-    """The rules of settings that fit together. Raises SettingsError."""
-    names = [output.name for output in settings.outputs]
-    names += [quantity.name for one in settings.inputs for quantity in one.quantities()]
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise SettingsError("outputs.name", name, "stands twice", "Give everything a name of its own.")
-    for group, count in Counter(output.group for output in settings.outputs if output.safe and output.group).items():
-        if count > 1:
+def check(settings: OutputsSettings) -> None:
+    """Raises SettingsError for settings that do not fit together."""
+    outputs = [output.name for output in settings.outputs]
+    measured = [quantity.name for one in settings.inputs for quantity in one.quantities()]
+    require_unique("outputs.name", [ALL_SAFE.name, *outputs, *measured], "Give everything a name of its own.")
+    require_unique("outputs.line", map(line_text, settings.outputs), "Give every output a line of its own.")
+    by_line(settings.inputs, line_text)
+    for output in settings.outputs:
+        if output.max_on and output.safe:
+            remedy = "An output that is on in its safe state has no longest time on."
+            raise SettingsError("outputs.max_on", output.max_on, f"cannot end for {output.name}", remedy)
+        if output.on_stop == "keep" and (output.max_on or output.kind == "pwm"):
+            remedy = f"Leave out on_stop of {output.name}: nothing would see to max_on or its duty meanwhile."
+            raise SettingsError("outputs.on_stop", "keep", "is for switches without max_on", remedy)
+    safe_on = [output.group for output in settings.outputs if output.safe and output.group]
+    for group in safe_on:
+        if safe_on.count(group) > 1:
             remedy = "Let one at most be on in its safe state."
             raise SettingsError("outputs.safe", group, "would have two of a group on", remedy)
-    rules = Rules(settings.rules)
+    Rules(settings.rules)
     for rule in settings.rules:
-        if rule.output not in {output.name for output in settings.outputs}:
-            raise SettingsError("rules.output", rule.output, "is no output", f"Write one of {', '.join(names)}.")
-        if rule.reading not in {quantity.name for one in settings.inputs for quantity in one.quantities()}:
+        if rule.output not in outputs:
+            raise SettingsError("rules.output", rule.output, "is no output", f"Write one of {', '.join(outputs)}.")
+        if rule.reading not in measured:
             remedy = "Name a reading of one of `inputs`."
             raise SettingsError("rules.reading", rule.reading, "is not measured here", remedy)
-    return rules

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from device_bridge import CommandError, DeviceErrorKind
 from device_bridge.buses import I2cDevice
 
 IODIR, IPOL, GPINTEN, INTCON, IOCON, GPPU, GPIO, OLAT = 0x00, 0x02, 0x04, 0x08, 0x0A, 0x0C, 0x12, 0x14
@@ -65,8 +66,8 @@ class Mcp23017:
 
     async def drive(self, device: I2cDevice, outputs: int) -> None:
         """Both ports in one transfer."""
-        self._set_up[OLAT] = outputs
         await device.write_word(OLAT, outputs)
+        self._set_up[OLAT] = outputs
 
     async def kept(self, device: I2cDevice) -> bool:
         """All registers that matter, read back in one transfer."""
@@ -97,8 +98,8 @@ class Pcf8574:
 
     async def drive(self, device: I2cDevice, outputs: int) -> None:
         """Inputs are written as 1."""
-        self._outputs = outputs
         await device.write(bytes([self._inputs | outputs]))
+        self._outputs = outputs
 
     async def kept(self, device: I2cDevice) -> bool:
         """It has nothing to tell by, so it is written again."""
@@ -107,3 +108,60 @@ class Pcf8574:
 
 
 EXPANDERS: dict[str, type[Mcp23017 | Pcf8574]] = {"mcp23017": Mcp23017, "pcf8574": Pcf8574}
+
+
+class DrivenExpander:
+    """An expander and what its outputs are driven to; a command and a check never get into each other's way.
+
+    Parameters:
+        expander: its kind.
+        device: the chip.
+        safe: levels of outputs in their safe state.
+    """
+
+    def __init__(self, expander: Expander, device: I2cDevice, safe: int) -> None:
+        self.device = device
+        self._expander, self._safe = expander, safe
+        self.driven = safe
+        """Levels that outputs were given last."""
+        self.is_certain = True
+        """Whether they certainly have them: not so after a command that has failed on its way."""
+        self._is_open = False
+
+    async def open(self, inputs: int, pull_ups: int, watched: int) -> None:
+        """Sets it up; see `Expander.set_up`. Raises DeviceError."""
+        async with self.device.transaction() as device:
+            self._is_open = True
+            await self._expander.set_up(device, inputs, pull_ups, self._safe, watched)
+            if not await self._expander.kept(device):
+                raise device.error(DeviceErrorKind.GARBLED, "it does not keep its settings: another chip is there")
+
+    async def close(self, *, safe: bool) -> None:
+        """Brings outputs into their safe state, if that is wanted; drives nothing after that. Raises DeviceError."""
+        was_open, self._is_open = self._is_open, False
+        if was_open and safe:
+            async with self.device.transaction() as device:
+                await self._expander.drive(device, self._safe)
+
+    async def levels(self) -> int:
+        """The levels at all lines. Raises DeviceError."""
+        return await self._expander.levels(self.device)
+
+    async def drive(self, bits: int, *, high: bool) -> int:
+        """Gives outputs a level; returns the levels at all lines then. Raises CommandError, DeviceError."""
+        async with self.device.transaction() as device:
+            if not self._is_open:
+                raise CommandError("the chip is being closed")
+            driven = self.driven | bits if high else self.driven & ~bits
+            self.is_certain = False
+            await self._expander.drive(device, driven)
+            self.driven, self.is_certain = driven, True
+            return await self._expander.levels(device)
+
+    async def check(self) -> bool:
+        """Whether it still is as it was set up. Undoes what a failed command may have changed. Raises DeviceError."""
+        async with self.device.transaction() as device:
+            if not self.is_certain:
+                await self._expander.drive(device, self.driven)
+                self.is_certain = True
+            return await self._expander.kept(device)

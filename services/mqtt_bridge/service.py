@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from device_bridge import (
     Command,
     CommandError,
+    CommandSpec,
     DeviceError,
     DeviceErrorKind,
     DeviceService,
     Forwarded,
+    Parameter,
     Quality,
     Reading,
     Result,
@@ -56,12 +58,29 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         self._discovery = Discovery(settings.discovery, status) if settings.discovery.prefix else None
         self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery)
         self._from_topics = FromTopics(settings.to_iofog, self.options.name, self._say_malformed)
-        _check(settings, status, self.options.name)
         self._came = Arrivals()
         self._any = asyncio.Event()
         self._names: dict[str, str] = {}
         self._up_at = math.inf
         self._publisher: Publisher | None = None
+
+    @classmethod
+    def check_settings(cls, settings: MqttBridgeSettings) -> None:
+        options = settings.options()
+        ToTopics(settings.to_mqtt, options.name, None)
+        FromTopics(settings.to_iofog, options.name, lambda _, __: None)
+        _check(settings, options.expand(settings.status), options.name)
+
+    @classmethod
+    def commands_of(cls, settings: MqttBridgeSettings) -> tuple[CommandSpec, ...]:
+        return tuple(
+            CommandSpec(
+                name,
+                tuple(Parameter(place, "any") for place in sorted(places(rule.topic) | places(rule.payload))),
+                f"published on {rule.topic}",
+            )
+            for name, rule in settings.commands.items()
+        )
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,11 +140,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
                 self._publisher.give_up()
 
     async def execute(self, command: Command) -> Result:
-        rule = self.settings.commands.get(command.name)
-        if rule is None:
-            known = ", ".join(sorted(self.settings.commands)) or "none"
-            raise CommandError(f"unknown command {command.name!r}; this bridge has {known}")
-        publication = publication_of(rule, command, self.options.name)
+        publication = publication_of(self.settings.commands[command.name], command, self.options.name)
         answered: asyncio.Future[MessageError | None] = asyncio.get_running_loop().create_future()
         self._connection.publish([publication], lambda end: None if answered.done() else answered.set_result(end))
         await asyncio.wait((answered, self._lost), return_when=asyncio.FIRST_COMPLETED)

@@ -26,12 +26,15 @@ from simulated_devices import (
     serve_until_stopped,
 )
 
-from .chip import ChipField, ChipSettings, ConversionSettings, ReadSettings, clock_bytes
-from .service import RegisterSettings, chip_of
+from .chip import PACKAGE, ChipSettings, ConversionSettings, chip_of, resolved
+from .fields import ChipField
+from .transfers import ReadSettings
 
 DEFAULT = ("sht31", "bh1750", "ina226")
 _UNKNOWN = 0xFF
 """What is read from registers that the profile does not name: the bus's pull-ups."""
+_AWAKE_S = 3.0
+"""How long a chip that sleeps listens once it is woken (AM2320 data sheet, section 8.2)."""
 _TYPICAL_TIME = 0.9
 """Share of the longest conversion time that the chip takes."""
 
@@ -53,22 +56,32 @@ class ProfileChip:
         chip: its profile.
         clock: seconds, for conversions.
         wall_clock: seconds since 1970, for what is a clock.
+        address: by default that of the profile; checksums may cover it.
     """
 
-    def __init__(self, chip: ChipSettings, clock: Clock = time.monotonic, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        chip: ChipSettings,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        address: int | None = None,
+    ) -> None:
+        chip = resolved(chip, {}, {}, "chip")
         self._chip, self._clock, self._wall_clock = chip, clock, wall_clock
+        self._address = number_of(chip.address) if address is None else address
         self._fields = {field.name: field for field in chip.fields}
-        self._flags = {flag.name: flag for conversion in chip.reads for flag in conversion.invalid}
-        typical = {field.name: _typical(field) for field in chip.fields if field.coding == "binary"}
+        self._flags = {flag.name: flag for conversion in chip.reads for flag in conversion.flags}
+        typical = {field.name: _typical(field) for field in chip.fields if field.is_number}
         self.surroundings = Surroundings(typical, clock=clock)
         self._raised: set[str] = set()
-        self._raw: dict[str, int] = {}
+        self._raw: dict[str, float] = {}
         self._clock_offset: dict[str, float] = {}
         self.reset()
 
     def reset(self) -> None:
         """Is as after power-on: nothing set up, nothing measured."""
         self._pointer = b""
+        self._awake_until = 0.0
         self._written: set[bytes] = set()
         self._conversions = [_Conversion(conversion, self._clock()) for conversion in self._chip.reads]
 
@@ -80,7 +93,7 @@ class ProfileChip:
         field = self._fields.get(quantity)
         if quantity in self._flags:
             (self._raised.add if value else self._raised.discard)(quantity)
-        elif field is not None and field.coding == "bcd_clock":
+        elif field is not None and not field.is_number:
             self._clock_offset[quantity] = value - self._wall_clock()
         else:
             if field is not None:
@@ -88,13 +101,13 @@ class ProfileChip:
             self.surroundings.set(quantity, value)
             self._raw.pop(quantity, None)
 
-    def set_raw(self, quantity: str, raw: int) -> None:
+    def set_raw(self, quantity: str, raw: float) -> None:
         """Fixes a raw value, for sentinels."""
         self._raw[quantity] = raw
 
     def write(self, data: bytes) -> None:
         """Takes commands, register numbers and settings."""
-        if self._deaf():
+        if self._deaf() or not self._is_awake():
             raise NoAcknowledge
         self._pointer = data
         self._written.add(data)
@@ -111,7 +124,7 @@ class ProfileChip:
             return bytes([_UNKNOWN]) * count
         number = functools.reduce(operator.or_, (int.from_bytes(body, "big") for _, body in answers))
         read = answers[0][0]
-        return read.append(number.to_bytes(read.body_size, "big"))
+        return read.append(number.to_bytes(read.body_size, "big"), self._address)
 
     def _answers(self) -> Iterator[tuple[ReadSettings, Callable[[], bytes]]]:
         """Everything that can be read, and what it is now."""
@@ -129,7 +142,7 @@ class ProfileChip:
             if settings.ready is not None:
                 ready = _with_pointer(settings.ready, settings)
                 yield ready, partial(settings.ready.body, holds=self._has_new(conversion))
-            for flag in settings.invalid:
+            for flag in (flag for flag in settings.flags if flag.read):
                 yield flag, partial(flag.body, holds=flag.name in self._raised)
 
     def _asked(self, read: ReadSettings, count: int) -> bool:
@@ -141,6 +154,10 @@ class ProfileChip:
             body = bytearray(settings.read.body_size)
             for field in settings.fields:
                 self._put(field, body)
+            for flag in (flag for flag in settings.flags if not flag.read):
+                place = slice(flag.at, flag.at + flag.size)
+                others = int.from_bytes(body[place], "big") & ~flag.mask
+                body[place] = (others | flag.number(holds=flag.name in self._raised)).to_bytes(flag.size, "big")
             conversion.body = bytes(body)
             conversion.taken_at = self._clock()
         elif settings.while_busy == "no_acknowledge":
@@ -148,9 +165,8 @@ class ProfileChip:
         return conversion.body
 
     def _put(self, field: ChipField, body: bytearray) -> None:
-        if field.coding == "bcd_clock":
-            now = self._wall_clock() + self._clock_offset.get(field.name, 0.0)
-            body[field.at : field.at + field.size] = clock_bytes(now)
+        if not field.is_number:
+            field.put(self._wall_clock() + self._clock_offset.get(field.name, 0.0), body)
             return
         raw = self._raw.get(field.name)
         field.put(field.raw_for(self.surroundings.value(field.name)) if raw is None else raw, body)
@@ -158,11 +174,16 @@ class ProfileChip:
     def _has_new(self, conversion: _Conversion) -> bool:
         settings, now = conversion.settings, self._clock()
         if settings.start:
-            return (
-                conversion.started_at is not None and now >= conversion.started_at + settings.wait_s * _TYPICAL_TIME
-            )
+            return conversion.started_at is not None and now >= conversion.started_at + settings.wait * _TYPICAL_TIME
         set_up = all(bytes(step.write) in self._written for step in self._chip.init if step.write)
-        return set_up and now >= conversion.taken_at + settings.update_s
+        return set_up and now >= conversion.taken_at + settings.update_interval
+
+    def _is_awake(self) -> bool:
+        """Whether it listens; a chip that sleeps is woken by what it does not acknowledge."""
+        if not any(c.settings.wake for c in self._conversions) or self._clock() < self._awake_until:
+            return True
+        self._awake_until = self._clock() + _AWAKE_S
+        return False
 
     def _deaf(self) -> bool:
         return any(
@@ -182,7 +203,7 @@ def _typical(field: ChipField) -> float:
     if field.values:
         return float(next(iter(field.values)))
     low, high = field.valid or field.raw_limits
-    return (low + high) / 2
+    return (low + high) / 2 if field.coding != "float32" else 1.0
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -208,7 +229,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_bus_options(parser)
     parser.add_argument(
         "--profile",
-        choices=profile_names(RegisterSettings.profiles),
+        choices=profile_names(PACKAGE),
         action="append",
         help=f"a chip on the bus; may be given several times (default {', '.join(DEFAULT)})",
     )

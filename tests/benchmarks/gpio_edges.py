@@ -29,7 +29,7 @@ class _Pipe:
     async def set(self, mask: int, bits: int) -> None:
         """Inputs are not set."""
 
-    def last_will(self, mask: int, bits: int) -> tuple[int, int, bytes]:
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
         return self.event_fd, 0, b""
 
     async def close(self) -> None:

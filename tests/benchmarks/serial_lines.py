@@ -130,7 +130,7 @@ async def _modbus_interval(rounds: int) -> Row:
 
     try:
         settings = msgspec.json.decode(await emulator.stdout.readline())["settings"]
-        settings |= {"interval": _INTERVAL_S, "timeout_s": 0.2}
+        settings |= {"interval": _INTERVAL_S, "timeout": 0.2}
         settings["serial"]["baud"] = 115_200
         sources = SettingsSources(ModbusSettings, file=None, environment={})
         bridge = Supervisor(ModbusMeter, sources.resolve(msgspec.json.encode(settings).decode()), take, room)

@@ -9,8 +9,9 @@ from climate_sensor.service import ClimateSensor
 from device_bridge import DeviceService
 from device_bridge.buses import number_of
 from device_bridge.settings import profile_names
+from register_sensor.chip import chip_of
 from register_sensor.emulator import ProfileChip
-from register_sensor.service import RegisterSensor, chip_of
+from register_sensor.service import RegisterSensor
 
 from ..movable_clock import now
 
@@ -31,7 +32,8 @@ class Subject(NamedTuple):
     service_type: type[DeviceService[Any]]
     settings: Callable[[int], dict[str, Any]]
     """By address, without the bus."""
-    chip: Callable[[], Any]
+    chip: Callable[[int], Any]
+    """By address."""
     address: int
     measured: dict[str, Measured]
     sentinel: tuple[str, Callable[[Any], None]] | None = None
@@ -49,9 +51,10 @@ def _of_profile(name: str) -> Subject:
     chip = chip_of(name)
     measured, sentinel = {}, None
     for field in chip.fields:
-        if field.coding != "binary":
+        if not field.is_number or field.hidden:
             continue
-        measured[field.name] = Measured(field.unit, *field.valid, abs(field.scale))
+        low, high = field.valid
+        measured[field.name] = Measured(field.unit, low, high, field.step or (high - low) / 1e5)
         if field.missing:
             sentinel = (field.name, lambda chip, field=field: chip.set_raw(field.name, int(field.missing[0])))
     reads = [conversion.read for conversion in chip.reads]
@@ -60,9 +63,9 @@ def _of_profile(name: str) -> Subject:
         RegisterSensor,
         lambda address: {
             "sensors": [{"profile": name, "address": address}],
-            "longest_absence": 1,
+            "max_retry_interval": 1,
         },
-        lambda: ProfileChip(chip, now, wall_clock=lambda: 1_700_000_000.0),
+        lambda address: ProfileChip(chip, now, lambda: 1_700_000_000.0, address),
         number_of(chip.address),
         measured,
         sentinel,
@@ -89,7 +92,7 @@ def _climate(identity: int, name: str, address: int) -> Subject:
         name,
         ClimateSensor,
         lambda address: {"address": address},
-        lambda: ClimateChip(identity, clock=now),
+        lambda _: ClimateChip(identity, clock=now),
         address,
         measured,
         ("pressure", skip),

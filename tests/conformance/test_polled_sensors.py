@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -61,11 +62,11 @@ def all_good(found):
 @contextlib.asynccontextmanager
 async def bed_of(subject, folder, count=1, at_first=None, **bus_settings):
     bus = SimulatedI2cBus(folder / "bus")
-    path = {"path": f"sim:{bus.path}", "timeout_s": 0.2, **bus_settings}
+    path = {"path": f"sim:{bus.path}", "timeout": 0.2, **bus_settings}
     async with reachable(bus), contextlib.AsyncExitStack() as stack:
         running = []
         for n in range(count):
-            bus.add(f"chip{n}", subject.address + n, subject.chip())
+            bus.add(f"chip{n}", subject.address + n, subject.chip(subject.address + n))
             if at_first:
                 assert bus.obey(at_first) == "ok"
             members = subject.settings(subject.address + n) | {"bus": path, "interval": 0.05}
@@ -117,7 +118,7 @@ async def test_beyond_its_range_a_value_is_marked_or_taken_for_the_end(subject, 
             else:
                 assert found[name].quality is Quality.UNCERTAIN
                 assert "outside" in found[name].reason
-        assert tried or all(measured.unit in ("%RH", "lx", "V") for measured in subject.measured.values())
+        assert tried or all(measured.unit in ("%RH", "lx", "V", "deg", "") for measured in subject.measured.values())
 
 
 @those(lambda subject: subject.sentinel)
@@ -156,7 +157,7 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
 
 @those()
 async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subject, tmp_path):
-    async with bed_of(subject, tmp_path, timeout_s=0.02) as bed:
+    async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         await bed.good()
         bed.bus.obey("stretch chip0 0.1")
         await bed.bad()
@@ -187,6 +188,35 @@ async def test_damage_costs_readings_not_the_truth(subject, tmp_path):
         assert bed.bus.corrupted
 
 
+FAULTS = ("absent chip0 {}", "stuck {}", "stretch chip0 {}", "reset chip0", "disconnect", "corrupt chip0 {}")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@those()
+async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, tmp_path, seed):
+    chance = random.Random(seed)
+    faults = FAULTS if subject.checked else FAULTS[:-1]
+    async with bed_of(subject, tmp_path, timeout=0.02) as bed:
+        bed.set_all(0.4)
+        await bed.matching(0.4)
+        for _ in range(15):
+            fault = chance.choice(faults)
+            on, off = ("0.3", "0") if fault.startswith(("stretch", "corrupt")) else ("on", "off")
+            assert bed.bus.obey(fault.format(on)) == "ok"
+            await asyncio.sleep(chance.uniform(0, 2))
+            if "{}" in fault:
+                assert bed.bus.obey(fault.format(off)) == "ok"
+            await asyncio.sleep(chance.uniform(0, 1))
+        sent = []
+        while not bed.running[0].samples.empty():
+            sent += bed.running[0].samples.get_nowait()
+        sent += (await bed.good()).values()
+        for reading in sent:
+            measured = subject.measured.get(reading.name)
+            if measured and reading.quality is Quality.GOOD:
+                assert abs(reading.value - inside(measured, 0.4)) <= measured.step * 0.75
+
+
 @those()
 async def test_two_on_one_bus_do_not_disturb_each_other(subject, tmp_path):
     async with bed_of(subject, tmp_path, count=2) as bed:
@@ -212,7 +242,7 @@ async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
     assert not i2c_owner._owners, "the bus was left"
     lock = FileLock(f"{tmp_path}/bus.lock", make=False)
     async with asyncio.timeout(60):
-        while not lock.take(i2c_owner.WHOLE_BUS):
+        while not lock.acquire(i2c_owner.WHOLE_BUS):
             await asyncio.sleep(0.01)
     lock.close()
 

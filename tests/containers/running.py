@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from deployment.images import run_options
 
 AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
 PORT = 8080
@@ -115,22 +118,27 @@ class Container:
         done = podman("logs", self.identity)
         return done.stdout + done.stderr
 
-    def messages(self):
-        return [json.loads(line)["message"] for line in self.log.splitlines() if line.startswith("{")]
+    def records(self):
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
     def terminate(self):
-        """SIGTERM; returns seconds until its end, and exit status."""
-        began = time.monotonic()
-        podman("kill", "--signal=TERM", self.identity)
-        status = int(podman("wait", self.identity).stdout)
-        return time.monotonic() - began, status
+        """SIGTERM; returns seconds until its end, without those that podman takes, and exit status."""
+        process = os.pidfd_open(self.pid)
+        try:
+            began = time.monotonic()
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            select.select([process], [], [], 60)
+            seconds = time.monotonic() - began
+        finally:
+            os.close(process)
+        return seconds, int(podman("wait", self.identity).stdout)
 
 
 @contextlib.contextmanager
 def container(service, settings, *options, platform="linux/amd64", user="10001:10001"):
     """A container of a service with the least rights within the block, and an agent that has its settings, if any."""
     suffix = platform.removeprefix("linux/").replace("/", "")
-    node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", f"--platform={platform}", f"--user={user}")
+    node = ("--add-host=iofog:127.0.0.1", f"--env=SELFNAME={AGENT_ID}", *run_options(platform), f"--user={user}")
     image = f"{IMAGES.format(service)}-{suffix}"
     network = () if any(option.startswith("--network=") for option in options) else ("--network=none",)
     identity = podman("run", "--detach", *LEAST, *network, *node, *options, image).stdout.strip()

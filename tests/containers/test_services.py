@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployment.image_report import facts_of
-from deployment.images import architecture
+from deployment.images import PYTHON, architecture
 from deployment.workspace import service_names
 
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman
@@ -26,7 +26,7 @@ def test_readings_arrive_and_none_is_lost_at_the_end(service, platform):
             assert eventually(lambda: running.execute("/app/healthy").returncode == 0)
             seconds, status = running.terminate()
             assert (seconds < 5, status) == (True, 0), running.log
-            counts = counted(running.messages()[-1])
+            counts = running.records()[-1]
     assert counts["read"] == counts["delivered"] > 0
     assert counts["buffered"] == counts["dropped"] == 0
 
@@ -39,10 +39,12 @@ def test_an_image_is_small_and_is_mostly_what_all_share(service, platform):
     assert facts.user == "10001:10001"
 
 
-def counted(text):
-    """Of `stopped: read 3, delivered 3`."""
-    pairs = (part.split() for part in text.removeprefix("stopped: ").split(", "))
-    return {name: int(value) for name, value in pairs}
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_its_interpreter_is_the_one_that_images_ship(platform):
+    image = f"{IMAGES.format(ON_ARM[0])}-{architecture(platform)}"
+    ask = ("-c", "import platform; print(*platform.python_version_tuple()[:2], sep='.')")
+    version = podman("run", "--rm", "--network=none", "--no-healthcheck", "--entrypoint=python3", image, *ask).stdout
+    assert f":{version.strip()}-" in PYTHON
 
 
 @natively
@@ -55,7 +57,7 @@ def test_without_its_device_it_is_healthy_but_not_ready():
         eventually(lambda: '"up":true' in running.ask("/readyz")[1])
         seconds, status = running.terminate()
         assert (seconds < 5, status) == (True, 0)
-        assert len([text for text in running.messages() if "not found" in text]) == 1
+        assert len([record for record in running.records() if "not found" in record["message"]]) == 1
 
 
 @natively
@@ -68,7 +70,7 @@ def test_what_a_missing_agent_could_not_take_is_delivered_by_the_next_container(
                 eventually(lambda: running.metric("readings_buffered") > 10)
                 seconds, status = running.terminate()
                 assert (seconds < 5, status) == (True, 0), running.log
-                kept = counted(running.messages()[-1])["buffered"]
+                kept = running.records()[-1]["buffered"]
             assert kept > 10
             with container("gps_receiver", settings, *options) as running:
                 eventually(lambda: running.delivered() >= kept)

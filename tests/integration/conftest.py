@@ -42,7 +42,7 @@ async def agent():
         yield running
 
 
-async def until(condition, timeout_s: float = 60.0):
+async def until(condition, timeout_s: float = 150.0):
     """Waits for what a test expects; the time limit is only for tests that fail."""
     async with asyncio.timeout(timeout_s):
         while not (result := condition()):

@@ -17,8 +17,8 @@ import threading
 from pathlib import Path
 
 from climate_sensor.emulator import ClimateChip
+from register_sensor.chip import chip_of
 from register_sensor.emulator import ProfileChip
-from register_sensor.service import chip_of
 from simulated_devices import SimulatedI2cBus
 
 IOCTL, SECCOMP = 16, 317

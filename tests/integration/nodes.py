@@ -149,10 +149,10 @@ class NatsNode(RelayedNode):
 class MqttNode(RelayedNode):
     """The MQTT listener of a NATS server: version 3.1.1.
 
-    Killed, it may have counted as sent what it had not; that it sends again after its ack_wait of 30 s.
+    Stopped or killed, it may have counted as sent what it had not; that it sends again after its ack_wait of 30 s.
     """
 
-    SENDS_AGAIN_LATE = ("kill",)
+    SENDS_AGAIN_LATE = ("restart", "kill")
     version = "3.1.1"
 
     def __init__(self, folder):
@@ -181,6 +181,7 @@ class MqttNode(RelayedNode):
 class MosquittoNode(MqttNode):
     """Mosquitto, an independent broker: version 5."""
 
+    SENDS_AGAIN_LATE = ()
     FAULTS = tuple(fault for fault in MqttNode.FAULTS if fault != "kill")  # it acknowledges before it has written
     version = "5"
     more = ""

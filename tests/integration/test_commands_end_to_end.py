@@ -99,7 +99,11 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
 async def test_an_output_goes_safe_when_its_settings_or_its_agent_are_gone(both_ways, start, tmp_path):
     gpio = SimulatedGpio(tmp_path / "gpio")
     gpio.add("pinctrl-bcm2711", ["", "", "LAMP"])
-    settings = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [{"name": "lamp", "line": "LAMP"}], "hold": 0.5}
+    settings = {
+        "gpio": {"path": f"sim:{gpio.path}"},
+        "outputs": [{"name": "lamp", "line": "LAMP"}],
+        "node_timeout": 0.5,
+    }
     both_ways.set_config("device", settings)
     async with gpio.serving(), connect(environment(both_ways, "viewer")) as link:
         operator = Operator(link)

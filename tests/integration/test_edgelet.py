@@ -2,7 +2,10 @@
 
 import contextlib
 import logging
+import ssl
 
+import aiohttp
+import jwt
 import msgspec
 import pytest
 
@@ -12,8 +15,9 @@ from iofog_sdk.http.hosts import AGENT_HOST, EDGELET_HOST, resolve_host
 from iofog_sdk.http.service_account import ServiceAccount
 from iofog_sdk.links.backoff import Backoff
 from local_agent import LocalAgent
-from local_agent.edgelet_api import EdgeletApi, EdgeletConnection
+from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
+from local_agent.service_accounts import Authority, ServiceAccounts
 
 from .conftest import agent_config, opened, until
 from .nodes import received_by
@@ -61,6 +65,87 @@ async def test_the_configuration_is_text_or_none(agent, api, config, text):
     await client.close()
 
 
+@contextlib.asynccontextmanager
+async def client_session(api):
+    """An HTTPS client that checks certificates as strictly as Python 3.13 does."""
+    context = ssl.create_default_context(cafile=api.accounts.authority.certificate)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    connector = aiohttp.TCPConnector(ssl=context)
+    address = f"https://localhost:{api.port}"
+    async with aiohttp.ClientSession(address, connector=connector) as session:
+        yield session
+
+
+CONFIG, CONTROL = "/v1/microservices/config", "/v1/microservices/control"
+GOOD = "Bearer {good}"
+NOT_ALLOWED = ["auth/whoami"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "authorization", "status", "text"),
+    [
+        ("GET", CONFIG, None, 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", CONFIG, "bearer {good}", 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", CONFIG, "Bearer  ", 401, "UNAUTHORIZED: missing bearer token"),  # servers cut blanks at the end off
+        ("GET", CONFIG, "Bearer {good}x", 401, "UNAUTHORIZED: invalid JWT token"),
+        ("POST", CONFIG, "Bearer x", 401, "UNAUTHORIZED: invalid JWT token"),
+        ("POST", CONFIG, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("GET", CONFIG, "Bearer {not_allowed}", 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("GET", CONFIG, "Bearer {nobody}", 403, "FORBIDDEN: microservice identity claim is required"),
+        ("GET", CONFIG, GOOD, 404, "NOT_FOUND: microservice config not found"),
+        ("POST", CONTROL, None, 405, "method not allowed\n"),
+        ("GET", CONTROL, None, 401, "Missing bearer token\n"),
+        ("GET", CONTROL, "Bearer x", 401, "Invalid JWT token\n"),
+        ("GET", CONTROL, "Bearer {nobody}", 403, "microservice identity claim is required\n"),
+        ("GET", CONTROL, "Bearer {not_allowed}", 403, "forbidden\n"),
+        ("GET", "/v1/nothing", GOOD, 404, "404 page not found\n"),
+        ("GET", "/v2/config/get", None, 404, "404 page not found\n"),
+        ("GET", "/health/live", None, 200, None),
+    ],
+)
+async def test_order_and_texts_of_refusals(api, method, path, authorization, status, text):
+    identity = api.id_of("device")
+    tokens = {
+        "good": api.accounts.token_for(identity),
+        "not_allowed": api.accounts.token_for(identity, NOT_ALLOWED),
+        "nobody": api.accounts.token_for(""),
+    }
+    headers = {} if authorization is None else {"Authorization": authorization.format(**tokens)}
+    async with client_session(api) as session, session.request(method, path, headers=headers) as response:
+        assert response.status == status
+        if response.content_type == "application/json":
+            error = (await response.json()).get("error")
+            assert (error and f"{error['code']}: {error['message']}") == text
+        else:
+            assert await response.text() == text
+        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL))
+
+
+async def test_an_old_control_socket_that_dies_takes_the_registration_of_the_new_one_with_it(api):
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    async with client_session(api) as session:
+        async with session.ws_connect(CONTROL, headers=headers) as new:
+            async with session.ws_connect(CONTROL, headers=headers):
+                pass
+            await until(lambda: len(api.connections) == 1)
+            api.signal_config(api.id_of("device"))
+            await new.send_bytes(b"\x09")
+            assert (await new.receive_bytes(timeout=5)) == b"\x0a"  # it lives, and the signal did not come
+
+
+def test_the_mounted_key_is_that_of_the_token(tmp_path):
+    accounts = ServiceAccounts(tmp_path, Authority(tmp_path / "authority"))
+    for _ in range(2):
+        accounts.rotate("x")
+        folder = accounts.folder_of("x")
+        key = jwt.PyJWK.from_json((folder / "edgelet.jwk").read_text())
+        token = (folder / "token").read_text()
+        assert jwt.decode(token, key, algorithms=["EdDSA"], options={"verify_aud": False})["tokenUse"]
+        assert {file.name for file in folder.iterdir() if file.is_symlink()} == {
+            *("token", "ca.crt", "edgelet.jwk", "..data")
+        }
+
+
 async def test_a_changed_configuration_is_signalled_and_fetched(agent, api, nats, caplog):
     with caplog.at_level(logging.INFO):
         agent.set_config("device", {"n": 1})
@@ -86,7 +171,7 @@ async def test_what_changed_while_the_node_was_away_is_read_after_the_reconnect(
         await until(lambda: configs[-1] == '{"n":2}')
 
 
-async def test_a_replaced_token_is_used_and_the_old_one_refused(agent, api, nats):
+async def test_a_replaced_token_is_used_and_the_old_one_good_until_it_ends(agent, api, nats, monkeypatch):
     agent.set_config("device", {"n": 1})
     client = client_of(api)
     old = ServiceAccount(client.account.folder).authorization()
@@ -100,8 +185,12 @@ async def test_a_replaced_token_is_used_and_the_old_one_refused(agent, api, nats
             return old
 
     stale = EdgeletClient(Stale(client.account.folder), "127.0.0.1", api.port)
+    assert await stale.get_config()
+    monkeypatch.setattr(api.accounts, "lifetime_s", -1.0)
+    old = ("Authorization", f"Bearer {api.accounts.token_for(agent.id_of('device'))}")
     with pytest.raises(RequestRefused, match="401: UNAUTHORIZED invalid JWT token"):
         await stale.get_config()
+    monkeypatch.undo()
     await stale.close()
     await client.close()
     async with linked(api, nats) as (_, configs):
@@ -140,12 +229,12 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
 async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api, nats, caplog, monkeypatch, status):
     asked = []
 
-    def refuse(connection, method, headers):
-        asked.append(method)
-        connection._refuse(status, "WAIT", "not yet")
+    def refuse(api, request):
+        asked.append(request.method)
+        return refusal(status, "WAIT", "not yet")
 
     agent.set_config("device", {"n": 1})
-    monkeypatch.setattr(EdgeletConnection, "_config", refuse)
+    monkeypatch.setattr(EdgeletApi, "_config", refuse)
     async with linked(api, nats) as (_, configs):
         await until(lambda: len(asked) >= 4)
         assert not configs
@@ -192,17 +281,21 @@ async def test_an_unexpected_error_ends_an_attempt_and_not_the_socket(agent, api
 
 
 @pytest.mark.parametrize(
-    ("identity", "words"),
+    ("token", "words"),
     [
-        (None, "refused the handshake: 401: Invalid JWT token"),
-        ("", "403: microservice identity claim is required; its role lacks microservices/control/self"),
+        (lambda _: "abc", "refused the handshake: 401: Invalid JWT token"),
+        (
+            lambda accounts: accounts.token_for(""),
+            "403: microservice identity claim is required; its role lacks microservices/control/self",
+        ),
+        (
+            lambda accounts: accounts.token_for("x", ["microservices/config/self"]),
+            "403: forbidden; its role lacks microservices/control/self",
+        ),
     ],
 )
-async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, identity, words):
-    if identity is None:
-        (api.accounts.folder_of(agent.id_of("device")) / "token").write_text("abc")
-    else:
-        monkeypatch.setattr(api.accounts, "identity_of", lambda _: identity)
+async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, token, words):
+    (api.accounts.folder_of(agent.id_of("device")) / "token").write_text(token(api.accounts))
     async with linked(api, nats) as (link, _):
         backoff = link._control._socket._backoff
         waits, next_s = [], backoff.next_s

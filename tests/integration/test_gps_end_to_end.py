@@ -37,7 +37,7 @@ async def test_ten_thousand_sentences_with_five_percent_damaged(agent, start, li
         await until(lambda: service.logged("started"))
         await until(lambda: opened(service, line))
         await line.send(b"".join(sent))
-        await until(lambda: len(receiver.samples) >= len(expected), 50)
+        await until(lambda: len(receiver.samples) >= len(expected), 150)
         assert await service.stop() == 0
     assert [[(r.name, r.value) for r in sample] for sample in receiver.samples] == expected
     assert (receiver.tracker.missing, receiver.tracker.duplicates, receiver.tracker.reordered) == (0, 0, 0)

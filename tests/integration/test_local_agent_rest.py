@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
+
+from iofog_sdk import IoMessage
 
 OK_MESSAGE = {"publisher": "p", "version": 4, "infotype": "t", "infoformat": "f", "contentdata": "aGk="}
 
@@ -16,7 +19,7 @@ async def exchange(agent, request: bytes) -> bytes:
         async with asyncio.timeout(60):
             head = await reader.readuntil(b"\r\n\r\n")
             size = next(
-                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
             )
             return head + await reader.readexactly(size)
     except asyncio.IncompleteReadError as error:
@@ -187,7 +190,7 @@ async def test_config_is_json_text_in_a_string_without_content_type(agent):
 
 async def test_edge_resources_alone_have_a_content_type(agent):
     head, _, body = (await exchange(agent, http("GET", "/v2/edgeResources/x", None, None))).partition(b"\r\n\r\n")
-    assert b"content-type: application/json" in head
+    assert b"content-type: application/json" in head.lower()
     assert json.loads(body) == {"edgeResources": "[]"}
 
 
@@ -238,3 +241,61 @@ async def test_a_connection_serves_many_requests(agent):
         assert b"200" in await asyncio.wait_for(reader.readuntil(b"}"), 60)
     writer.close()
     await writer.wait_closed()
+
+
+async def test_text_that_is_no_unicode_leaves_as_a_question_mark_and_nothing_is_lost(agent):
+    device, viewer = agent.id_of("device"), agent.id_of("viewer")
+    for infotype in ("first", "lone \ud800", "last"):
+        body = {**OK_MESSAGE, "publisher": device, "infotype": infotype}
+        assert (await ask(agent, "POST", "/v2/messages/new", body))[0] == 200
+    waiting = json.loads((await ask(agent, "POST", "/v2/messages/next", {"id": viewer}))[1])
+    assert [message["infotype"] for message in waiting["messages"]] == ["first", "lone ?", "last"]
+    assert (await ask(agent, "POST", "/v2/config/get", {"id": "\ud800"}))[1].startswith("No configuration found for ")
+
+
+async def test_a_queue_keeps_what_no_response_could_be_made_of(agent, monkeypatch):
+    viewer = agent.id_of("viewer")
+    agent.bus.publish(IoMessage(publisher=agent.id_of("device"), infotype="t", infoformat="f"))
+    monkeypatch.setattr(IoMessage, "to_json", lambda _: {}["fails"])
+    assert (await ask(agent, "POST", "/v2/messages/next", {"id": viewer}))[0] == 500
+    monkeypatch.undo()
+    assert json.loads((await ask(agent, "POST", "/v2/messages/next", {"id": viewer}))[1])["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x00\xa5\x01\x00\x00",
+        b"GET http://[x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v2/log HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000,
+    ],
+    ids=["TLS", "address", "chunk", "header"],
+)
+async def test_what_is_not_http_is_closed_without_a_reply_or_traceback(agent, caplog, request_):
+    assert await exchange(agent, request_) == b""
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_body_that_is_too_large_is_closed_without_a_reply(agent, caplog):
+    assert await exchange(agent, http("POST", "/v2/messages/new", b" " * 17_000_000)) == b""
+    assert "larger than 16777216 bytes" in caplog.text
+
+
+async def test_head_is_no_method_of_any_route(agent, caplog):
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+    writer.write(http("HEAD", "/v2/config/get"))
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    assert (head.split()[1], body) == (b"405", b"")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_text_for_the_log_stays_in_its_line(agent, caplog):
+    body = {"id": agent.id_of("device"), "type": "warning", "message": "one\n12:00:00 ERROR   forged\x1b[2J"}
+    assert (await ask(agent, "POST", "/v2/log", body))[0] == 200
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "\x1b" not in record.getMessage()
+    assert "forged" in record.getMessage()

@@ -56,7 +56,7 @@ async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
                 maker.put([Reading(f"q{n}", base + n, "count", time=1.0 + number) for n in range(PER_MESSAGE)])
                 if number % 50 == 0:
                     await asyncio.sleep(0.005)
-            await until(lambda: breaks >= 3, 60)
+            await until(lambda: breaks >= 3, 150)
             work[1].cancel()
             await asyncio.wait_for(outbox.wait_empty(), 600)
             await until(lambda: len(receiver.samples) >= READINGS // PER_MESSAGE, 600)

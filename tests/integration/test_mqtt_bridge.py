@@ -188,7 +188,7 @@ async def test_a_broker_that_is_gone_for_a_while_costs_nothing(kind, start, tmp_
                 await gps.send(pack(number))
             await node.end("refuse")
             async with listener(node, "plant/gps") as topics:
-                await until(lambda: {m.sequencenumber for m in topics.messages} >= set(range(1, 121)), 40)
+                await until(lambda: {m.sequencenumber for m in topics.messages} >= set(range(1, 121)), 150)
             assert await service.stop() == 0
         numbers = list(dict.fromkeys(message.sequencenumber for message in topics.messages))
         assert numbers == sorted(numbers)

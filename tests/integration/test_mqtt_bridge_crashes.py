@@ -105,7 +105,7 @@ async def test_what_the_broker_has_handed_over_is_not_lost(start, tmp_path):
 
         publishing = Publishing(peer, "tele/tank/level", lambda number: b"%d" % number, keeps_up)
         service = await killed(begin, publishing, viewer.messages)
-        await until(lambda: viewer.values("mqtt_bridge:tank/level")[-1] >= publishing.last, 60)
+        await until(lambda: viewer.values("mqtt_bridge:tank/level")[-1] >= publishing.last, 150)
         assert await service.stop() == 0
     assert_all(publishing, viewer.values("mqtt_bridge:tank/level"))
 
@@ -144,6 +144,6 @@ async def test_what_the_node_has_handed_over_is_not_lost(start, tmp_path):
                 lambda last: last - max(values, default=0) < 500,
             )
             service = await killed(begin, publishing, values)
-            await until(lambda: values[-1] >= publishing.last, 60)
+            await until(lambda: values[-1] >= publishing.last, 150)
             assert await service.stop() == 0
     assert_all(publishing, values)

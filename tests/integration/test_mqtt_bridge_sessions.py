@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind
+from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.inbound import Inbound
 from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.service_settings import OutboxSettings
@@ -144,8 +145,7 @@ async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_pa
         settings = bridge_settings(node.relay.port, node.version)
 
         async def some(count, *, write):
-            box = Inbound(OutboxSettings(), None, "bridge", "run")
-            box.outgoing = Outgoing()
+            box = Inbound(OutboxSettings(), None, "bridge", "run", outgoing=Outgoing())
             service = MqttBridge(settings)
             service.inbound = box
             await service.open()
@@ -211,15 +211,14 @@ async def test_a_broker_that_ends_each_connection_is_asked_less_and_less():
     emitted = []
     async with Closing() as server:
         settings = bridge_settings(server.port, "3.1.1", to_mqtt=[{"topic": "plant/x", "messages": "other"}])
-        box = Inbound(OutboxSettings(), None, "bridge", "run")
+        box = Inbound(OutboxSettings(), None, "bridge", "run", outgoing=Outbox(OutboxSettings()))
         await box.accept(IoMessage(infotype="text/plain", contentdata=b"x"))
         backoff = Steps()
 
         async def room():
             return None
 
-        bridge = Supervisor(MqttBridge, settings, emitted.append, room, backoff)
-        bridge.inbound = box
+        bridge = Supervisor(MqttBridge, settings, emitted.append, room, backoff, inbound=box)
         running = asyncio.ensure_future(bridge.run())
         await until(lambda: len(backoff.taken) >= 5)
         running.cancel()

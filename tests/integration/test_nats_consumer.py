@@ -96,6 +96,8 @@ async def test_what_a_dead_connection_was_given_comes_first_on_the_next(server):
 async def test_a_consumer_that_is_deleted_is_made_anew(server, caplog):
     async with operator(server) as stream, linked(server.url) as link:
         await link.wait_connected()
+        while not (await stream.consumer_info("IOFOG", "default-gps")).num_waiting:  # its request is on the way
+            await asyncio.sleep(0)
         await stream.delete_consumer("IOFOG", "default-gps")
         await until(lambda: "consumer default-gps: Consumer Deleted" in caplog.text)
         await asyncio.wait_for(link.wait_connected(), 60)

@@ -235,6 +235,22 @@ async def test_a_connection_that_carries_is_taken_up_at_once_and_one_that_does_n
     assert steps.taken == [1, 1, 1, 2, 4, 8]
 
 
+async def test_a_connection_that_brings_messages_is_taken_up_at_once_too(agent, sockets):
+    steps, received = Steps(), []
+    viewer = LocalApiClient(agent.id_of("viewer"), "127.0.0.1", agent.port)
+    socket = sockets(viewer.message_socket(received.append, backoff=steps))
+    for brings in (True, True, False, False):
+        await socket.wait_connected()
+        if brings:
+            received.clear()
+            agent.bus.publish(message(agent))
+            await until(lambda: received)
+        taken = len(steps.taken)
+        agent.drop_connections()
+        await until(lambda taken=taken: len(steps.taken) > taken)
+    assert steps.taken == [1, 1, 2, 4]
+
+
 async def test_config_signals_arrive_and_every_reconnect_asks_again(agent, client, sockets):
     asked = []
     control = sockets(client.control_socket(lambda: asked.append(True), **QUICK))

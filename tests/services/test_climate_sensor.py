@@ -172,13 +172,56 @@ async def test_a_chip_that_measures_before_it_is_ready_gives_no_value(tmp_path):
         (lambda emulated: emulated._power_on.update(dict.fromkeys(range(0x88, 0xA2), 0xFF)), "nothing but 0xff"),
     ],
 )
-async def test_a_wrong_chip_is_told(tmp_path, damage, words):
+async def test_a_wrong_chip_is_reported(tmp_path, damage, words):
     emulated = ClimateChip(clock=now)
     damage(emulated)
     emulated.reset()
     async with climate(tmp_path, emulated=emulated) as (_, bridged):
         found = await bridged.sample()
         assert words in found["temperature"].reason
+
+
+SKIPPED = {"pressure": chip.SKIPPED_20, "humidity": chip.SKIPPED_16, "temperature": chip.SKIPPED_20}
+ORDINARY = {"pressure": 415148, "humidity": 30000, "temperature": 519888}
+
+
+@pytest.mark.parametrize(
+    ("same", "members", "expected"),
+    [
+        ("humidity", {}, {"humidity": 66.46}),  # Adafruit_BME280_Library#114
+        ("pressure", {}, {"pressure": 81_874.699}),
+        ("temperature", {}, {"temperature": 26.4608}),
+        ("temperature", {"oversampling_pressure": 0, "oversampling_humidity": 0}, {"temperature": 26.4608}),
+    ],
+)
+async def test_a_measured_value_may_be_that_of_a_reset(tmp_path, same, members, expected):
+    class Exact(ClimateChip):
+        def _measured(self):
+            raw = ORDINARY | {same: SKIPPED[same]}
+            times = dict(zip(("temperature", "pressure", "humidity"), self._times(), strict=True))
+            return Raw(**{name: value if times[name] else SKIPPED[name] for name, value in raw.items()})
+
+    async with climate(tmp_path, emulated=Exact(clock=now), **members) as (_, bridged):
+        found = await bridged.sample()
+        assert {name: found[name].value for name in expected} == pytest.approx(expected, abs=0.001)
+        assert all(reading.quality is Quality.GOOD for reading in found.values())
+
+
+@pytest.mark.parametrize("arithmetic", ["float", "integer"])
+async def test_a_calibration_that_allows_no_pressure_gives_none(tmp_path, arithmetic):
+    emulated = ClimateChip(calibration=CALIBRATION._replace(p1=0), clock=now)
+    async with climate(tmp_path, emulated=emulated, arithmetic=arithmetic) as (_, bridged):
+        found = await bridged.sample()
+        assert (found["pressure"].value, found["pressure"].quality) == (None, Quality.BAD)
+        assert "calibration" in found["pressure"].reason
+        assert found["temperature"].quality is found["humidity"].quality is Quality.GOOD
+
+
+@pytest.mark.parametrize("arithmetic", ["float", "integer"])
+async def test_values_have_the_digits_that_the_chip_resolves(tmp_path, arithmetic):
+    async with climate(tmp_path, arithmetic=arithmetic) as (_, bridged):
+        for reading in (await bridged.sample()).values():
+            assert len(str(reading.value).partition(".")[2]) <= 4
 
 
 async def test_a_wrong_bit_in_the_calibration_is_noticed(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
 from device_bridge.settings import SettingsStatus
 from digital_outputs.emulator import LINES, settings_for, wire
+from digital_outputs.interlock import Interlock, Limits
 from digital_outputs.service import DigitalOutputs
-from digital_outputs.switchboard import Limits, Switchboard
 from simulated_devices import SimulatedGpio
 
 from ..movable_clock import now_ns, run
@@ -38,7 +39,7 @@ async def world_of(folder, **chip):
 
 @contextlib.asynccontextmanager
 async def driving(gpio, *outputs, **members):
-    members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": list(outputs), "guard": False} | members
+    members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": list(outputs), "watchdog": False} | members
     async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
         await bridged.sample()
         yield bridged
@@ -56,11 +57,11 @@ async def until(condition):
 
 async def test_a_command_switches_and_is_read_back(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
-        for value in (True, False, 1, 0):
+        for value, state in ((True, 1), (False, 0), (1, 1), (0, 0), ("ON", 1), ("off", 0)):
             result = await tell(bridged, "lamp", value=value)
             assert (result.ok, result.detail) == (True, "done and read back")
-            assert [(r.name, r.value) for r in result.readings] == [("lamp", bool(value))]
-            assert gpio.level("GPIO22") == int(value)
+            assert [(r.name, r.value) for r in result.readings] == [("lamp", bool(state))]
+            assert gpio.level("GPIO22") == state
 
 
 async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
@@ -76,13 +77,15 @@ async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"value": "on"}, "write true or false"),
-        ({"value": 0.5}, "write true or false"),
-        ({}, "`on_s` = None"),
-        ({"value": True, "for": 0}, "`for` = 0 is no number"),
-        ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is no number"),
-        ({"value": True, "times": 3}, "`times` does not belong here"),
-        ({"on_s": 1, "off_s": 1, "times": 1.5}, "no whole number"),
+        ({"value": "perhaps"}, "is not true or false"),
+        ({"value": 0.5}, "is not true or false"),
+        ({}, "write `value`"),
+        ({"on_s": 1}, "write `value`"),
+        ({"value": True, "for": 0}, "`for` = 0 is not a number from 0.01 to 86400"),
+        ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is not"),
+        ({"value": True, "for": float("nan")}, "`for` = nan is not"),
+        ({"value": True, "times": 3}, "write `value`"),
+        ({"on_s": 1, "off_s": 1, "times": 1.5}, "not a whole number"),
         ({"on_s": 1, "off_s": 1, "times": 80_000}, "lasts longer than"),
     ],
 )
@@ -96,7 +99,7 @@ async def test_a_wrong_command_is_refused_and_switches_nothing(parameters, words
 
 async def test_unknown_outputs_are_refused(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
-        assert "lamp, all_safe can be commanded" in (await tell(bridged, "light", value=True)).detail
+        assert "known are lamp, all_safe" in (await tell(bridged, "light", value=True)).detail
 
 
 async def test_a_bounded_time_ends_and_is_told(tmp_path):
@@ -139,7 +142,9 @@ async def test_pwm_has_its_duty_and_frequency(tmp_path):
             assert len(edges) / 2 / (edges[-1][0] - edges[0][0]) == pytest.approx(50, rel=0.1)
             assert (await tell(bridged, "fan", value=1)).ok
             assert gpio.level("GPIO12") == 1
-            assert (await tell(bridged, "fan", value=2)).detail.endswith("write 0 to 1")
+            assert "is not a number from 0 to 1" in (await tell(bridged, "fan", value=2)).detail
+            for value, duty in (("OFF", 0), ("ON", 1), (False, 0), (True, 1)):
+                assert [r.value for r in (await tell(bridged, "fan", value=value)).readings] == [duty]
 
 
 async def test_least_and_longest_times(tmp_path):
@@ -173,15 +178,20 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("pwm"), st.just("fan"), st.sampled_from([0.5, 0.0])),
     st.tuples(st.sampled_from(["for", "blink"]), st.sampled_from(["up", "down", "rest"]), st.just(0.01)),
     st.tuples(st.just("contact"), st.just(""), st.integers(0, 1)),
+    st.tuples(st.just("wait"), st.just(""), st.sampled_from([0.005, 0.15, 1.5])),
+    st.tuples(st.just("set"), st.just("rest"), st.just(False)),
+    st.tuples(st.just("fail"), st.sampled_from(["GPIO5", "GPIO6", "GPIO7", "GPIO12"]), st.integers(0, 3)),
+    st.tuples(st.just("slow"), st.just(""), st.sampled_from([0.05, 0.5, 2.5])),
+    st.tuples(st.just("given up"), st.sampled_from(["up", "down", "rest"]), st.booleans()),
     st.tuples(
-        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "wait"]),
+        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "mend"]),
         st.just(""),
         st.just(0),
     ),
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(OPERATIONS, max_size=25), together=st.booleans())
 def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_path_factory):
     group = ("GPIO5", "GPIO6", "GPIO7", "GPIO12")
@@ -204,7 +214,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
             gpio.chips["gpiochip0"].on_level = look
             running = []
             members = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": outputs, "inputs": [contact], "rules": rules}
-            members |= {"guard": False, "hold": 0.001}
+            members |= {"watchdog": False, "node_timeout": 0.001}
 
             async def start():
                 service = DigitalOutputs(settings_of(DigitalOutputs, **members))
@@ -218,10 +228,38 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                         pass
 
             async def stop():
+                """As the runtime does it, but with commands that go on during that."""
                 service, task = running
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                await service.close()
+                closing = asyncio.ensure_future(service.close())
+                while not closing.done():
+                    with contextlib.suppress(DeviceError, ValueError):
+                        await service.execute(Command(name="up", parameters={"value": True}))
+                    await asyncio.sleep(0)
+                await closing
+
+            def fail(line, times):
+                """The chip refuses to switch a line so many times; 0: until it is mended."""
+                chip = gpio.chips["gpiochip0"]
+                if (request := chip.lines[chip.offset(line)].request) is None:
+                    return
+                inner, left = type(request).set, times or 10**6
+
+                def refuse(mask, bits):
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        return inner(request, mask, bits)
+                    raise OSError(errno.EIO, "no")
+
+                request.set = refuse
+
+            def mend():
+                gpio.answer_delay_s = 0.0
+                for line in gpio.chips["gpiochip0"].lines:
+                    if line.request is not None:
+                        vars(line.request).pop("set", None)
 
             refused = SettingsStatus()
             refused.refuse("given", "x")
@@ -247,8 +285,18 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                         gpio.drive("GPIO4", value)
                     elif kind == "unplug":
                         gpio.disconnect()
+                    elif kind == "fail":
+                        fail(name, value)
+                    elif kind == "slow":
+                        gpio.answer_delay_s = value
+                    elif kind == "mend":
+                        mend()
+                    elif kind == "given up":
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(0.03):
+                                await service.execute(Command(name=name, parameters={"value": value}))
                     elif kind == "wait":
-                        await asyncio.sleep(0.005)
+                        await asyncio.sleep(value)
 
             await start()
             try:
@@ -264,21 +312,30 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 await asyncio.sleep(0.01)
                 if together and operations and operations[-1][0] != "restart":
                     await task
+                mend()
+                await asyncio.sleep(20)  # whatever has failed is known again, and safe
+                for name in () if running[0].safety.reason_to_hold else ("up", "down"):
+                    await running[0].execute(Command(name="all_safe"))
+                    await running[0].execute(Command(name="rest", parameters={"value": False}))
+                    result = await running[0].execute(Command(name=name, parameters={"value": True}))
+                    assert result.ok, result.detail
             finally:
                 await stop()
+            assert [gpio.level(name) for name in group] == [0, 0, 1, 0]
 
     run(check())
     assert worst <= 1
 
 
 def test_an_output_that_may_be_on_counts_as_on():
-    board = Switchboard({"a": Limits(group="g"), "b": Limits(group="g")}, 0.0)
-    board.switched("a", True, 1.0)
-    board.doubted("a")
-    board.switched("a", False, 2.0)
-    assert board.objection("b", True, 3.0) == ""
-    board.doubted("a")
-    assert "a is on" in board.objection("b", True, 3.0)
+    interlock = Interlock({"a": Limits(group="g"), "b": Limits(group="g")})
+    assert "a may be on" in interlock.conflict("b"), "nobody has switched it yet"
+    interlock.mark_switched("a", True, 1.0)
+    interlock.mark_uncertain("a")
+    interlock.mark_switched("a", False, 2.0)
+    assert interlock.reason_against("b", True, 3.0) == ""
+    interlock.mark_uncertain("a")
+    assert "a may be on" in interlock.reason_against("b", True, 3.0)
 
 
 async def test_a_short_circuit_is_told(tmp_path):
@@ -293,7 +350,7 @@ async def test_losing_the_node_brings_the_safe_state_and_a_rule_goes_on(tmp_path
     members = {
         "inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}],
         "rules": [{"reading": "door", "output": "light", "on_when": True}],
-        "hold": 0.1,
+        "node_timeout": 0.1,
     }
     async with (
         world_of(tmp_path) as gpio,
@@ -341,16 +398,19 @@ async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         await tell(bridged, "lamp", value=True)
         gpio.disconnect()
-        await until(lambda: bridged.bridge.failures)
+        assert (await bridged.sample())["lamp"].quality is Quality.BAD
         await until(lambda: gpio.level("GPIO22") == 0)
+        assert (await bridged.sample())["lamp"].value is False
+        assert (await tell(bridged, "lamp", value=True)).ok
 
 
 @contextlib.asynccontextmanager
 async def service_process(gpio, **members):
     """The service as a process, whose lamp is on because a contact is."""
-    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "hold": 0} | members
+    is_running = members.pop("until", lambda: gpio.level("GPIO22") == 1)
+    told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "node_timeout": 0}
     told |= {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}]}
-    told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]}
+    told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]} | members
     gpio.drive("GPIO4", 1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "digital_outputs"),
@@ -361,7 +421,7 @@ async def service_process(gpio, **members):
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: gpio.level("GPIO22") == 1)
+        await until(is_running)
         yield process
     finally:
         if process.returncode is None:
@@ -378,7 +438,7 @@ async def test_a_killed_service_leaves_its_outputs_safe(tmp_path):
 
 @pytest.mark.clock("real")
 async def test_without_a_guard_a_killed_service_leaves_them_as_they_are(tmp_path):
-    async with world_of(tmp_path) as gpio, service_process(gpio, guard=False) as process:
+    async with world_of(tmp_path) as gpio, service_process(gpio, watchdog=False) as process:
         process.send_signal(signal.SIGKILL)
         await until(lambda: gpio.chips["gpiochip0"].lines[22].request is None)
         assert gpio.level("GPIO22") == 1, "else the test above could not fail"
@@ -410,14 +470,19 @@ async def test_an_orderly_end_leaves_outputs_safe_and_no_process(tmp_path):
 )
 def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
-        DigitalOutputs(settings_of(DigitalOutputs, **members))
+        DigitalOutputs.check_settings(settings_of(DigitalOutputs, **members))
     assert field in caught.value.field
+
+
+def test_old_names_of_settings_are_accepted():
+    settings = settings_of(DigitalOutputs, outputs=[LAMP], hold=5, guard=False)
+    assert (settings.node_timeout, settings.watchdog) == (5, False)
 
 
 async def test_the_emulated_world_obeys(tmp_path):
     async with world_of(tmp_path) as gpio:
         wire(gpio)
-        members = settings_for(gpio) | {"guard": False, "report_interval": 60}
+        members = settings_for(gpio) | {"watchdog": False, "report_interval": 60}
         async with bridging(DigitalOutputs, settings_of(DigitalOutputs, **members)) as bridged:
             await bridged.sample()
             assert (await tell(bridged, "relay", value=True)).ok

@@ -5,11 +5,12 @@ import contextlib
 
 import pytest
 
-from device_bridge import Command, Quality, SettingsError
+from device_bridge import Command, CommandError, Quality, SettingsError
+from device_bridge.buses import LineConfig
 from io_expander.chip import EXPANDERS, GPIO, GPPU, IODIR, OLAT
 from io_expander.emulator import CHIPS, Mcp23017Chip, Pcf8574Chip
 from io_expander.service import IoExpander
-from simulated_devices import SimulatedGpio, SimulatedI2cBus
+from simulated_devices import NoAcknowledge, SimulatedGpio, SimulatedI2cBus
 
 from ..movable_clock import now_ns
 from .serving import bridging, emulated, reachable, settings_of
@@ -38,7 +39,8 @@ async def expander(folder, chip="mcp23017", emulated=None, **members):
         "inputs": [{"line": a, "name": "door", "active_low": True}, {"line": b, "name": "level"}],
         "outputs": [{"line": out, "name": "pump"}],
     }
-    members = {"chip": chip, "interval": 0.01, "bus": {"path": f"sim:{bus.path}"}} | lines | members
+    members = {"chip": chip, "interval": 0.01} | lines | members
+    members["bus"] = {"path": f"sim:{bus.path}"} | members.get("bus", {})
     async with reachable(bus):
         async with bridging(IoExpander, settings_of(IoExpander, **members)) as bridged:
             yield bus, bridged, bus.places["x"].chip
@@ -106,21 +108,22 @@ async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chi
 async def test_a_command_switches_and_is_read_back(chip, tmp_path):
     async with expander(tmp_path, chip) as (_, bridged, emulated):
         await bridged.sample()
-        for value, level in ((True, 1), (0, 0), (1, 1), (False, 0)):
+        for value, level in ((True, 1), (0, 0), (1, 1), (False, 0), ("ON", 1), ("off", 0)):
             result = await bridged.bridge.execute(Command(name="pump", parameters={"value": value}))
             assert (result.ok, result.detail) == (True, "switched and read back")
-            assert [(r.name, r.value) for r in result.readings] == [("pump", bool(value))]
+            assert [(r.name, r.value) for r in result.readings] == [("pump", bool(level))]
             assert emulated.levels >> (len(EXPANDERS[chip].lines) - 1) == level
-            assert values(await bridged.sample()) == {"pump": bool(value)}
+            assert values(await bridged.sample()) == {"pump": bool(level)}
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [
-        ("door", {"value": True}, "'door' is no output; pump can be switched"),
-        ("pump", {"value": "on"}, "write true or false"),
-        ("pump", {"value": 2}, "write true or false"),
-        ("pump", {}, "write true or false"),
+        ("door", {"value": True}, "known are pump"),
+        ("pump", {"value": "perhaps"}, "is not true or false"),
+        ("pump", {"value": 2}, "is not true or false"),
+        ("pump", {"value": float("nan")}, "is not true or false"),
+        ("pump", {}, "needs `value`"),
         ("pump", {"value": True, "for": 3}, "`for` is unknown"),
     ],
 )
@@ -130,6 +133,126 @@ async def test_a_wrong_command_is_refused(name, parameters, words, tmp_path):
         result = await bridged.bridge.execute(Command(name=name, parameters=parameters))
         assert not result.ok
         assert words in result.detail
+
+
+class Refusing:
+    """An emulated chip that does not acknowledge some writes to its outputs: before it has done them, or after."""
+
+    def __init__(self, chip):
+        self.chip, self.refuse, self.done_first = chip, 0, False
+        self.seen = []
+        inner = chip.write
+
+        def write(data):
+            if self.refuse and self._drives(data):
+                self.refuse -= 1
+                if self.done_first:
+                    inner(data)
+                raise NoAcknowledge
+            inner(data)
+            self.seen.append(chip.levels)
+
+        chip.write = write
+
+    def _drives(self, data):
+        return data[0] == OLAT and len(data) > 1 if isinstance(self.chip, Mcp23017Chip) else bool(data)
+
+
+@BOTH
+@pytest.mark.parametrize("done_first", [False, True])
+async def test_a_command_that_failed_is_not_done_later_and_other_outputs_stay(chip, done_first, tmp_path):
+    lines = EXPANDERS[chip].lines
+    outputs = [{"line": lines[-1], "name": "pump"}, {"line": lines[-2], "name": "lamp"}]
+    emulated = CHIPS[chip]()
+    retries = {"retries": {"no_acknowledge": 0}}
+    async with expander(tmp_path, chip, emulated, outputs=outputs, bus=retries) as (_, bridged, _emulated):
+        await bridged.sample()
+        assert (await bridged.bridge.execute(Command(name="lamp", parameters={"value": True}))).ok
+        refusing = Refusing(emulated)
+        refusing.refuse, refusing.done_first = 1, done_first
+        assert not (await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))).ok
+        pump, lamp = (1 << len(lines) - 1, 1 << len(lines) - 2)
+        refusing.seen.clear()
+        async with asyncio.timeout(10):
+            while not any(levels & (pump | lamp) == lamp for levels in refusing.seen):  # it has been put right
+                await asyncio.sleep(0.005)
+        for _ in range(3):  # and stays so over the checks of a second each
+            before = len(refusing.seen)
+            while len(refusing.seen) == before:
+                await asyncio.sleep(0.005)
+        assert all(levels & lamp for levels in refusing.seen), "the lamp has nothing to do with it"
+        assert emulated.levels & (pump | lamp) == lamp
+        assert bridged.bridge.failures == 0, "nothing was reset"
+
+
+@BOTH
+async def test_checks_never_undo_a_command(chip, tmp_path):
+    async with expander(tmp_path, chip, interval=0.002) as (_, bridged, emulated):
+        await bridged.sample()
+        service = bridged.bridge._service
+        checking = asyncio.ensure_future(_check_for_ever(service.chip))
+        try:
+            for n in range(100):
+                value = bool(n % 2)
+                assert (await bridged.bridge.execute(Command(name="pump", parameters={"value": value}))).ok
+                await asyncio.sleep(0)
+                assert emulated.levels >> (len(EXPANDERS[chip].lines) - 1) & 1 == value
+        finally:
+            checking.cancel()
+
+
+async def _check_for_ever(chip):
+    while True:
+        assert await chip.check()
+
+
+@BOTH
+async def test_nothing_is_driven_once_closing_has_begun(chip, tmp_path):
+    async with expander(tmp_path, chip) as (_, bridged, emulated):
+        await bridged.sample()
+        service = bridged.bridge._service
+        command = Command(name="pump", parameters={"value": True})
+        closing = asyncio.ensure_future(service.chip.close(safe=True))
+        await asyncio.sleep(0)
+        with pytest.raises(CommandError, match="being closed"):
+            await service.execute(command)
+        await closing
+    assert not emulated.levels >> (len(EXPANDERS[chip].lines) - 1) & 1
+
+
+async def test_an_interrupt_line_that_stays_low_is_read_at_the_interval(tmp_path, caplog):
+    gpio = SimulatedGpio(tmp_path / "gpio", now_ns)
+    gpio.add("pinctrl-bcm2711", ["", "INT"])
+    gpio.drive("INT", 0)
+    wired = {"interrupt": {"line": "INT"}, "gpio": {"path": f"sim:{gpio.path}"}, "interval": 0.05}
+    async with gpio.serving(), expander(tmp_path, **wired) as (bus, bridged, _):
+        await bridged.sample()
+        before, began = bus.transfers, asyncio.get_running_loop().time()
+        while bus.transfers < before + 40:
+            await asyncio.sleep(0.01)
+        lasted_s = asyncio.get_running_loop().time() - began
+        assert lasted_s > 0.8, "40 reads, 20 a second (one in a second is a check)"
+        bus.obey("set A0 0")
+        assert values(await bridged.sample()) == {"door": True}
+    assert caplog.text.count("stays low") == 1
+
+
+async def test_without_its_interrupt_line_a_chip_is_read_at_the_interval(tmp_path, caplog):
+    gpio = SimulatedGpio(tmp_path / "gpio", now_ns)
+    chip = gpio.add("pinctrl-bcm2711", ["", "INT"])
+    taken = chip.request([1], LineConfig()._asdict(), 16, "w1-gpio")
+    emulated = Mcp23017Chip()
+    emulated.on_interrupt = lambda level: gpio.drive("INT", level)
+    wired = {"interrupt": {"line": "INT"}, "gpio": {"path": f"sim:{gpio.path}"}, "interval": 0.02}
+    async with gpio.serving(), expander(tmp_path, emulated=emulated, **wired) as (bus, bridged, _):
+        await bridged.sample()
+        bus.obey("set A0 0")
+        assert values(await bridged.sample()) == {"door": True}
+        assert "in use by w1-gpio" in caplog.text
+        taken.release()
+        async with asyncio.timeout(10):
+            while not next(m.value for m in bridged.bridge.metrics() if m.name == "bridge_member_up"):
+                await asyncio.sleep(0.01)
 
 
 @BOTH
@@ -162,7 +285,7 @@ async def test_outputs_are_safe_from_the_first_instant_and_at_the_end(tmp_path, 
 
 
 async def test_outputs_can_be_kept_at_the_end(tmp_path):
-    async with expander(tmp_path, at_end="keep") as (_, bridged, emulated):
+    async with expander(tmp_path, on_stop="keep") as (_, bridged, emulated):
         await bridged.sample()
         await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
     assert emulated.levels >> 15 & 1
@@ -235,8 +358,12 @@ async def test_ending_without_the_chip_is_logged(tmp_path, caplog):
 )
 def test_wrong_settings_name_the_field(members, field):
     with pytest.raises(SettingsError) as caught:
-        IoExpander(settings_of(IoExpander, **members))
+        IoExpander.check_settings(settings_of(IoExpander, **members))
     assert field in caught.value.field
+
+
+def test_the_old_name_of_on_stop_is_accepted():
+    assert settings_of(IoExpander, inputs=[{"line": "A0"}], at_end="keep").on_stop == "keep"
 
 
 def test_the_emulated_mcp23017_is_the_data_sheets():

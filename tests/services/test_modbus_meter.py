@@ -374,6 +374,30 @@ def test_wrong_settings_name_the_field(members, field):
     assert field in caught.value.field
 
 
+def test_old_names_of_settings_are_taken():
+    serial = {"port": "/dev/x", "coalesce_s": 0.02, "rs485": {"delay_before_send_s": 0.001}}
+    settings = settings_of(ModbusMeter, serial=serial, profile="sdm120", timeout_s=0.3, longest_absence=9)
+    assert (settings.timeout, settings.max_retry_interval) == (0.3, 9)
+    assert (settings.serial.coalesce, settings.serial.rs485.delay_before_send) == (0.02, 0.001)
+
+
+def test_each_writable_register_is_a_command_of_its_own_type():
+    registers = [
+        {"name": "level", "address": 0, "table": "holding", "valid": [0, 10], "unit": "m", "writable": True},
+        {"name": "pump", "address": 1, "table": "coil", "writable": True},
+        {"name": "label", "address": 2, "table": "holding", "type": "text", "words": 4, "writable": True},
+        {"name": "seen", "address": 9, "table": "holding"},
+    ]
+    settings = settings_of(ModbusMeter, serial={"port": "/dev/x"}, registers=registers)
+    ModbusMeter.check_settings(settings)
+    expected = {spec.name: spec.parameters[0].expected for spec in ModbusMeter.commands_of(settings)}
+    assert expected == {
+        "level": "a whole number from 0 to 10 (m)",
+        "pump": "true or false",
+        "label": "text of at most 1000 characters",
+    }
+
+
 def test_a_unit_can_have_a_profile_of_its_own():
     units = [{"address": 1, "name": "a"}, {"address": 2, "name": "b", "profile": "sdm630"}]
     settings = settings_of(ModbusMeter, serial={"port": "x"}, profile="sdm120", units=units)

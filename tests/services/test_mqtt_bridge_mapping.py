@@ -507,11 +507,11 @@ def settings(**members):
 )
 def test_wrong_settings_name_the_setting_and_the_remedy(members, words):
     with pytest.raises(SettingsError, match=words):
-        MqttBridge(settings(**members))
+        MqttBridge.check_settings(settings(**members))
 
 
 def test_a_bridge_of_version_5_may_listen_where_it_publishes():
-    assert MqttBridge(settings(to_mqtt=[{"topic": "a/b"}], to_iofog=[{"topic": "#"}]))
+    MqttBridge.check_settings(settings(to_mqtt=[{"topic": "a/b"}], to_iofog=[{"topic": "#"}]))
 
 
 def test_a_command_without_its_parameter_is_refused():

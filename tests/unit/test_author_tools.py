@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 
-from device_bridge import DeviceError, DeviceErrorKind, Quality, Quantity, SettingsError, require_unique
+from device_bridge import DeviceError, DeviceErrorKind, Quality, Quantity, Reading, SettingsError, require_unique
 from device_bridge.control import ChangeReporter, Member, Ticker, Totals
 
 LEVEL = Quantity("level", "m")
@@ -192,3 +193,28 @@ def test_names_that_are_used_twice_are_named():
     require_unique("units.name", ["a", "b"], "Rename one.")
     with pytest.raises(SettingsError, match=r"setting units.name = 'a': is used twice. Rename one."):
         require_unique("units.name", ["a", "b", "a", "b"], "Rename one.")
+
+
+def test_what_is_counted_while_totals_are_being_saved_is_not_lost(tmp_path, monkeypatch):
+    totals = Totals(tmp_path / "x.totals.json")
+    totals.add("water", 3)
+    sync = os.fsync
+
+    def sync_slowly(fd):
+        totals.add("water", 4)  # as by the event loop while a thread saves
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", sync_slowly)
+    totals.save()
+    monkeypatch.setattr(os, "fsync", sync)
+    assert (totals.get("water"), totals.has_changed) == (7, True)
+    totals.save()
+    assert Totals(tmp_path / "x.totals.json").get("water") == 7
+
+
+def test_a_reading_that_has_changed_back_is_sent_once_it_is_forgotten():
+    reporter, lamp, pump = ChangeReporter(60), Reading("lamp", True), Reading("pump", True)
+    assert reporter.select([lamp, pump], 0.0) == [lamp, pump]
+    reporter.forget(["lamp", "unknown"])
+    assert reporter.select([lamp, pump], 1.0) == [lamp]
+    assert reporter.select([lamp, pump], 2.0) == []

@@ -50,7 +50,7 @@ async def test_readings_of_short_lives_do_not_shorten_the_waits(monkeypatch, kin
 
 
 async def test_a_life_that_outlasts_the_wait_before_it_begins_the_waits_again(monkeypatch):
-    monkeypatch.setattr(Flapping, "lasts_s", 0.02)
+    monkeypatch.setattr(Flapping, "lasts_s", 3.0)
     backoff = Steps()
     async with bridging(backoff):
         while len(backoff.taken) < 4:

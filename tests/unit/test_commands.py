@@ -164,3 +164,19 @@ async def test_a_message_that_is_no_command_is_answered_too():
     bench.runner.take(message(b"tare"), "")
     assert bench.results[0][1] is False
     assert "not JSON" in bench.results[0][2]
+
+
+async def test_a_timeout_of_the_device_is_not_that_of_the_command():
+    results = []
+
+    async def execute(command):
+        raise TimeoutError("the device's own")
+
+    runner = CommandRunner(execute, lambda command, result, took_s: results.append(result), CommandedSettings())
+    runner.take(message({"command": "a"}), "")
+    running = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(60):
+        while not results:
+            await asyncio.sleep(0)
+    running.cancel()
+    assert (results[0].ok, results[0].detail) == (False, "TimeoutError: the device's own")

@@ -85,3 +85,14 @@ def test_they_are_documented():
         "x-unit": "s",
         "description": "",
     }
+
+
+@pytest.mark.parametrize(("given", "level"), [(0.25, 0.25), (True, 1), ("OFF", 0), ("on", 1), (0, 0), (1.0, 1)])
+def test_a_level_is_a_number_or_on_or_off(given, level):
+    assert Parameter("value", "level", (0, 1)).check(given) == level
+
+
+@pytest.mark.parametrize("given", [1.5, -1, "half", float("nan"), "0.5"])
+def test_what_is_no_level_is_refused(given):
+    with pytest.raises(CommandError, match="is not a number from 0 to 1"):
+        Parameter("value", "level", (0, 1)).check(given)

@@ -240,6 +240,7 @@ def test_edgelet_alone(change, words):
 ALIASES = "a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
 )
+MERGES = "a0: &a0 {}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
 
 
 @pytest.mark.parametrize(
@@ -252,9 +253,10 @@ ALIASES = "a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" + "".join(
         ("a: {<<: 1}", "app.yaml:1: << takes mappings only"),
         ("[1, 2]: 3", "app.yaml:1: a list or mapping as a key"),
         (f"a: {'9' * 6000}", "app.yaml:1: 9{40}…: Exceeds"),
-        ("a: &a [*a]", "nested too deeply, or an alias that holds itself"),
-        ("[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a: &a [*a]", "an alias that holds itself"),
+        ("[" * 1_000_000, "app.yaml:1: nested more than 100 levels deep"),
         (ALIASES, "more than 1000000 values"),
+        (MERGES, "more than 1000000 values"),
     ],
 )
 def test_what_is_no_manifest_is_told(text, words):

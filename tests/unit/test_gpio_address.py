@@ -3,6 +3,7 @@
 import pytest
 
 from device_bridge.buses.gpio.address import AddressError, Chip, find_line
+from device_bridge.buses.gpio.backend import same_devices
 
 
 def board(*chips):
@@ -71,6 +72,9 @@ def test_a_chip_by_number_or_path_where_its_label_is_not_enough():
     ("chip", "line", "words"),
     [
         ("", "17", "line 17 of which chip"),
+        ("", 17, "Do you mean GPIO17, or a line of pinctrl-bcm2711"),
+        ("", "GPI017", "did you mean GPIO17"),
+        ("", "BT_ONN", "did you mean BT_ON"),
         ("pinctrl-bcm2711", "54", "has 54 lines"),
         ("pinctrl-rp1", "17", r"there are pinctrl-bcm2711 \(gpiochip0\), raspberrypi-exp-gpio"),
         ("", "GPIO40", "there are ID_SDA, ID_SCL, GPIO2"),
@@ -88,3 +92,55 @@ def test_one_name_on_two_chips_is_ambiguous_unless_the_chip_is_named():
     with pytest.raises(AddressError, match="several lines are called 'RELAY': a line 0, b line 0"):
         find_line(chips, "", "RELAY")
     assert find_line(chips, "b", "RELAY")[0].label == "b"
+
+
+MAINLINE = board(
+    ("gpiochip0", "gpio-0-31", ["[mdio_data]", "P9_22 [spi0_sclk]", "P9_21 [spi0_d0]", "P8_2"]),
+    ("gpiochip1", "gpio-32-63", ["P8_25 [mmc1_dat0]", "[mmc0_clk]", "P9_22B (UART2_RXD)", "eMMC RST"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "label", "offset"),
+    [
+        ("P9_22 [spi0_sclk]", "gpio-0-31", 1),
+        ("P9_22", "gpio-0-31", 1),
+        ("p9_22", "gpio-0-31", 1),
+        ("spi0_sclk", "gpio-0-31", 1),
+        ("P8_2", "gpio-0-31", 3),
+        ("p8_25", "gpio-32-63", 0),
+        ("uart2_rxd", "gpio-32-63", 2),
+        ("emmc rst", "gpio-32-63", 3),
+    ],
+)
+def test_names_by_their_parts_in_any_case(line, label, offset):
+    chip, found = find_line(MAINLINE, "", line)
+    assert (chip.label, found) == (label, offset)
+
+
+def test_a_name_that_is_a_part_of_several_is_ambiguous():
+    chips = board(("gpiochip0", "a", ["X1 [irq]", "X2 [irq]", "irq2"]))
+    with pytest.raises(AddressError, match="several lines are called 'IRQ': a line 0, a line 1"):
+        find_line(chips, "", "IRQ")
+    assert find_line(chips, "", "irq2")[1] == 2
+
+
+@pytest.mark.parametrize(("line", "offset"), [("gpio17", 17), ("Gpio2", 2), ("board11", 17)])
+def test_pins_of_a_raspberry_pi_in_any_case(line, offset):
+    assert find_line(BOARDS["Raspberry Pi 3"], "", line)[1] == offset
+
+
+def test_a_number_with_its_chip_is_an_offset_also_as_a_number():
+    assert find_line(BOARDS["Raspberry Pi 4"], "pinctrl-bcm2711", 17)[1] == 17
+
+
+def test_one_chip_under_two_names_is_one_chip(tmp_path):
+    """As on the Raspberry Pi 5, whose `gpiochip4` is a link to `gpiochip0`."""
+    for name, target in (("gpiochip4", "gpiochip0"), ("gpiochip0", "/dev/null"), ("gpiochip10", "/dev/zero")):
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "gpiochip9").symlink_to("nowhere")
+    found = [[node.name for node in nodes] for nodes in same_devices(tmp_path.iterdir())]
+    assert found == [["gpiochip0", "gpiochip4"], ["gpiochip10"]]
+    pi5 = [Chip("/dev/gpiochip0", "gpiochip0", *RP1, ("/dev/gpiochip4",))]
+    for chip in ("", "gpiochip0", "gpiochip4", "/dev/gpiochip4", "pinctrl-rp1"):
+        assert find_line(pi5, chip, "GPIO17")[1] == 17

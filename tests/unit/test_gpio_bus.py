@@ -116,8 +116,51 @@ async def test_what_the_chip_cannot_do_is_told(tmp_path):
             await lines.set(1)
         assert caught.value.kind is DeviceErrorKind.BUS_FAULT
         world.chips["gpiochip0"].biases = False
-        with pytest.raises(DeviceError, match="cannot do this"):
+        with pytest.raises(DeviceError, match="bias = pull_up: this chip cannot"):
             await bus.request([GpioLine(line="GPIO4")], BOTH._replace(bias="pull_up"))
+
+
+@pytest.mark.parametrize(
+    ("config", "refused", "words"),
+    [
+        (BOTH._replace(bias="pull_down"), {"bias"}, "bias = pull_down: this chip cannot"),
+        (BOTH._replace(debounce_us=20_000), {"debounce_us"}, "debounce = 0.02 s: this chip cannot"),
+        (BOTH._replace(bias="pull_up"), {"rising"}, "edges: this chip cannot"),
+        (BOTH._replace(bias="pull_up", debounce_us=5000), {"debounce_us"}, "debounce = 0.005 s: this chip cannot"),
+        (
+            BOTH._replace(bias="pull_up", debounce_us=5000),
+            {"bias", "debounce_us"},
+            "bias = pull_up, debounce = 0.005",
+        ),
+        (LineConfig(output=True, drive="open_drain"), {"drive"}, "drive = open_drain: this chip cannot"),
+    ],
+)
+async def test_an_error_names_the_request_that_the_chip_refused(tmp_path, config, refused, words):
+    async with lines_of(tmp_path, "GPIO17") as (world, bus, _):
+        chip = world.chips["gpiochip0"]
+        request, asked = chip.request, []
+
+        def refuse(offsets, wanted, events, consumer):
+            asked.append(wanted["output"])
+            if any(wanted[name] not in (False, 0, "as_is", "push_pull") for name in refused):
+                raise OSError(22, "no")
+            return request(offsets, wanted, events, consumer)
+
+        chip.request = refuse
+        with pytest.raises(DeviceError, match=words) as caught:
+            await bus.request([GpioLine(line="GPIO4")], config)
+        assert caught.value.kind is DeviceErrorKind.BUS_FAULT
+        assert sum(asked) <= 1, "an output is not tried out: it would drive the line"
+
+
+async def test_a_chip_that_was_not_there_is_found_later(tmp_path):
+    async with lines_of(tmp_path, "GPIO17") as (world, bus, _):
+        with pytest.raises(DeviceError, match="no line is called 'LAMP'"):
+            await bus.request([GpioLine(line="LAMP")], BOTH)
+        world.add("pca9539", ["LAMP"])
+        found = await bus.request([GpioLine(line="LAMP")], BOTH)
+        assert await found.get() == 0
+        await found.close()
 
 
 async def test_losing_the_chip_is_noticed(tmp_path):

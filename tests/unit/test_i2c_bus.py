@@ -102,7 +102,7 @@ def test_a_multiplexer_has_eight_channels(channel):
 
 
 @IN_PROCESS_TOO
-async def test_nobody_there_is_told_with_what_it_means(tmp_path):
+async def test_no_answer_is_reported_with_what_it_means(tmp_path):
     async with bus_with(tmp_path) as (_simulated, bus):
         with pytest.raises(DeviceError, match=r"0x40: no acknowledge: nothing answers; its power") as caught:
             await bus.device(0x40).read(1)
@@ -131,7 +131,7 @@ async def test_a_stuck_bus_is_a_timeout_and_recovers(tmp_path):
 
 @IN_PROCESS_TOO
 async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_most(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout_s=0.5) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout=0.5) as (simulated, bus):
         simulated.obey("stretch chip0 30")
         slow = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         with pytest.raises(DeviceError) as caught:
@@ -228,9 +228,9 @@ async def test_two_who_open_a_path_share_one_owner(tmp_path):
 
 
 async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), lock_timeout_s=0.1) as (_, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), lock_timeout=0.1) as (_, bus):
         lock = FileLock(f"{tmp_path}/bus.lock", make=False)
-        assert lock.take(Part(0x40, 0x41))
+        assert lock.acquire(Part(0x40, 0x41))
         with pytest.raises(DeviceError, match=r"another process keeps it for more than 0\.1 s") as caught:
             await bus.device(0x40).read_byte(0)
         assert caught.value.kind is DeviceErrorKind.BUSY
@@ -246,7 +246,7 @@ async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_
 @pytest.mark.clock("movable")
 async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_it_is_free(tmp_path):
     chip = Recorder()
-    async with bus_with(tmp_path, (0x40, chip), timeout_s=1) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, chip), timeout=1) as (simulated, bus):
         simulated.obey("stretch chip0 0.2")
         abandoned = asyncio.ensure_future(bus.device(0x40).write(b"\x01"))
         while not simulated._busy.locked():
@@ -254,14 +254,14 @@ async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_i
         abandoned.cancel()
         await asyncio.wait((abandoned,))
         probe = FileLock(f"{tmp_path}/bus.lock", make=False)
-        assert not probe.take(Part(0x40, 0x41)), "its transfer is still on the wires"
+        assert not probe.acquire(Part(0x40, 0x41)), "its transfer is still on the wires"
         probe.close()
         assert await bus.device(0x40).write_read(b"\x02", 1) == b"\x56"
         assert chip.seen == [b"\x01", b"\x02", 1]
 
 
 async def test_the_least_gap_is_kept(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), gap_s=0.05) as (_, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), gap=0.05) as (_, bus):
         start = time.monotonic()
         for _ in range(3):
             await bus.device(0x40).read(1)
@@ -287,7 +287,7 @@ async def test_the_same_address_behind_two_channels_and_before_them(tmp_path):
 
 
 @IN_PROCESS_TOO
-async def test_a_scan_finds_everybody_and_writes_to_nobody(tmp_path):
+async def test_a_scan_finds_every_device_and_writes_nothing(tmp_path):
     chips = [Recorder(), Recorder(), Recorder()]
     placed = ((0x18, chips[0]), (0x77, chips[1]), (0x48, chips[2], (0x70, 1)))
     async with bus_with(tmp_path, *placed) as (_, bus):
@@ -297,7 +297,7 @@ async def test_a_scan_finds_everybody_and_writes_to_nobody(tmp_path):
 
 
 async def test_the_loop_goes_on_while_a_transfer_lasts(tmp_path):
-    async with bus_with(tmp_path, (0x40, Recorder()), timeout_s=2) as (simulated, bus):
+    async with bus_with(tmp_path, (0x40, Recorder()), timeout=2) as (simulated, bus):
         simulated.obey("stretch chip0 0.1")
         reading = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         turns = 0
@@ -321,7 +321,7 @@ async def test_an_adapter_that_never_returns_does_not_hang_the_service(tmp_path,
 
     monkeypatch.setattr(i2c_owner, "open_adapter", lambda path, timeout_s: Hangs())
     monkeypatch.setattr(i2c_owner, "_GRACE_S", 0.6)
-    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout_s=0.1, lock_timeout_s=5))
+    bus = I2cBus(I2cSettings(path="sim:hangs", lock_directory=str(tmp_path), timeout=0.1, lock_timeout=5))
     await bus.open()
     try:
         with pytest.raises(DeviceError, match="did not end within"):
@@ -348,7 +348,7 @@ def test_parts_that_overlap_are_never_held_together_and_everybody_gets_his(wante
         lock, held, done = TaskLock(), [], []
 
         async def use(n, part):
-            await lock.take(part)
+            await lock.acquire(part)
             assert not any(part.overlaps(other) for other in held)
             held.append(part)
             try:
@@ -357,7 +357,7 @@ def test_parts_that_overlap_are_never_held_together_and_everybody_gets_his(wante
                 done.append(n)
             finally:
                 held.remove(part)
-                lock.give(part)
+                lock.release(part)
 
         tasks = [asyncio.ensure_future(use(n, part)) for n, (part, _) in enumerate(wanted)]
         await asyncio.sleep(0)
@@ -375,14 +375,14 @@ def test_parts_that_overlap_are_never_held_together_and_everybody_gets_his(wante
 def test_locks_of_two_files_open_exclude_each_other_part_by_part(tmp_path):
     path = str(tmp_path / "lock")
     one, two = FileLock(path, make=True), FileLock(path, make=False)
-    assert one.take(Part(1, 2))
-    assert two.take(Part(2, 3))
-    assert not two.take(Part(0, 100))
-    one.give(Part(1, 2))
-    assert two.take(Part(0, 100))
-    assert not one.take(Part(50, 51))
+    assert one.acquire(Part(1, 2))
+    assert two.acquire(Part(2, 3))
+    assert not two.acquire(Part(0, 100))
+    one.release(Part(1, 2))
+    assert two.acquire(Part(0, 100))
+    assert not one.acquire(Part(50, 51))
     two.close()
-    assert one.take(Part(50, 51))
+    assert one.acquire(Part(50, 51))
     one.close()
     with pytest.raises(FileNotFoundError):
         FileLock(str(tmp_path / "none"), make=False)

@@ -14,6 +14,8 @@ import pytest
 from deployment.__main__ import main
 from deployment.image_report import read_archive
 from deployment.images import (
+    DOCKERFILE,
+    PYTHON,
     ImageError,
     Images,
     bake,
@@ -50,6 +52,10 @@ def test_one_image_for_each_architecture_and_a_list_of_them(builder: str) -> Non
         [builder, "manifest", "add"],
         [builder, "manifest", "add"],
     ]
+
+
+def test_builders_and_dockerfile_have_the_same_default_base() -> None:
+    assert f"\nARG PYTHON={PYTHON}\n" in Path(DOCKERFILE).read_text()
 
 
 def test_only_push_publishes() -> None:

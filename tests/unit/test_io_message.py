@@ -11,6 +11,7 @@ from msgspec import structs
 
 from iofog_sdk import IoMessage, MessageError, MessageTemplate
 from iofog_sdk.http import frames
+from local_agent.sessions import RECEIPT
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "iomessage_v4.json").read_text())
 MESSAGES = [v for v in VECTORS if v["kind"] == "iomessage"]
@@ -51,7 +52,7 @@ def test_receipt_vector():
     raw = bytes.fromhex(vector["hex"])
     receipt = frames.read_receipt(raw)
     assert receipt == frames.Receipt(vector["message"]["id"], vector["message"]["timestamp"])
-    assert frames.receipt_frame(receipt) == raw
+    assert RECEIPT.pack(frames.RECEIPT, 32, 8, receipt.id.encode(), receipt.timestamp) == raw
 
 
 @pytest.mark.parametrize("width", range(9))

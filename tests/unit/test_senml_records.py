@@ -69,8 +69,8 @@ def test_a_quantity_without_own_name_is_the_last_part_of_the_base_name():
     [
         ("[", "not a SenML pack"),
         ("{}", "not a SenML pack"),
-        ('[{"n":1,"v":1}]', r"Expected `str`, got `int` - at `\$.n`"),
-        ('[{"n":"a","v":true}]', r"got `bool` - at `\$.v`"),
+        ('[{"n":1,"v":1}]', r"Expected `str`, got `int` - at `\$\[0\].n`"),
+        ('[{"n":"a","v":true}]', r"got `bool` - at `\$\[0\].v`"),
         ('[{"v":1}]', "neither name nor base name"),
         ('[{"n":"a","v":1,"vs":"x"}]', "record 'a' has 2 values"),
         ('[{"n":"a","vd":"a"}]', "record 'a': vd is not base64url"),

@@ -21,31 +21,29 @@ SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("from_client", [True, False])
-def test_what_we_write_wsproto_reads(size, from_client):
+def test_what_we_write_wsproto_reads(size):
     payload = bytes(i % 251 for i in range(size))
-    peer = FrameProtocol(client=not from_client, extensions=[])
-    peer.receive_bytes(encode_frame(Opcode.BINARY, payload, masked=from_client))
+    peer = FrameProtocol(client=False, extensions=[])
+    peer.receive_bytes(encode_frame(Opcode.BINARY, payload))
     received = list(peer.received_frames())
     assert b"".join(bytes(frame.payload) for frame in received) == payload
     assert received[-1].message_finished
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("from_client", [True, False])
-def test_what_wsproto_writes_we_read(size, from_client):
+def test_what_wsproto_writes_we_read(size):
     payload = bytes(i % 251 for i in range(size))
-    wire = FrameProtocol(client=from_client, extensions=[]).send_data(payload, fin=True)
-    assert FrameReader(masked=from_client).feed(wire) == [Frame(Opcode.BINARY, payload)]
+    wire = FrameProtocol(client=False, extensions=[]).send_data(payload, fin=True)
+    assert FrameReader().feed(wire) == [Frame(Opcode.BINARY, payload)]
 
 
 def test_close_frame_is_read_by_wsproto():
-    peer = FrameProtocol(client=True, extensions=[])
-    peer.receive_bytes(encode_close(1002, "unmasked " + "x" * 200, masked=False))
+    peer = FrameProtocol(client=False, extensions=[])
+    peer.receive_bytes(encode_close(1002, "masked " + "x" * 200))
     (frame,) = peer.received_frames()
     code, reason = frame.payload
     assert code == 1002
-    assert reason.startswith("unmasked")
+    assert reason.startswith("masked")
 
 
 def test_accept_key_of_the_standard():
@@ -56,10 +54,10 @@ opcodes = st.sampled_from([Opcode.BINARY, Opcode.TEXT, Opcode.PING, Opcode.PONG,
 frame_lists = st.lists(st.tuples(opcodes, st.binary(max_size=125)), max_size=8)
 
 
-@given(frame_lists, st.booleans(), st.lists(st.integers(1, 40), max_size=40))
-def test_frames_come_out_whole_however_the_stream_is_cut(frames, masked, cuts):
-    wire = b"".join(encode_frame(opcode, payload, masked=masked) for opcode, payload in frames)
-    reader, received = FrameReader(masked=masked), []
+@given(frame_lists, st.lists(st.integers(1, 40), max_size=40))
+def test_frames_come_out_whole_however_the_stream_is_cut(frames, cuts):
+    wire = b"".join(bytes((0x80 | opcode, len(payload))) + payload for opcode, payload in frames)
+    reader, received = FrameReader(), []
     for size in [*cuts, len(wire)]:
         received += reader.feed(wire[:size])
         wire = wire[size:]
@@ -67,25 +65,24 @@ def test_frames_come_out_whole_however_the_stream_is_cut(frames, masked, cuts):
 
 
 @pytest.mark.parametrize(
-    ("wire", "masked", "code"),
+    ("wire", "code"),
     [
-        (b"\x82\x01x", True, 1002),
-        (b"\x82\x81\0\0\0\0x", False, 1002),
-        (b"\xc2\x00", False, 1002),
-        (b"\x83\x00", False, 1002),
-        (b"\x09\x00", False, 1002),
-        (b"\x89\x7e\x00\x7e", False, 1002),
-        (b"\x82\x7f\x00\x00\x00\x00\x7f\xff\xff\xff", False, 1009),
+        (b"\x82\x81\0\0\0\0x", 1002),
+        (b"\xc2\x00", 1002),
+        (b"\x83\x00", 1002),
+        (b"\x09\x00", 1002),
+        (b"\x89\x7e\x00\x7e", 1002),
+        (b"\x82\x7f\x00\x00\x00\x00\x7f\xff\xff\xff", 1009),
     ],
-    ids=["unmasked client", "masked server", "reserved bit", "opcode", "fragmented ping", "long ping", "too large"],
+    ids=["masked server", "reserved bit", "opcode", "fragmented ping", "long ping", "too large"],
 )
-def test_broken_frames_are_refused_with_the_right_code(wire, masked, code):
+def test_broken_frames_are_refused_with_the_right_code(wire, code):
     with pytest.raises(WebSocketError) as caught:
-        FrameReader(masked=masked).feed(wire)
+        FrameReader().feed(wire)
     assert caught.value.code == code
 
 
-@given(st.binary(max_size=200), st.booleans())
-def test_arbitrary_bytes_give_frames_or_the_named_error(data, masked):
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_give_frames_or_the_named_error(data):
     with suppress(WebSocketError):
-        FrameReader(masked=masked, max_payload=1000).feed(data)
+        FrameReader(max_payload=1000).feed(data)

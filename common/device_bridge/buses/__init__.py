@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .gpio.bus import Bias, Drive, EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings
+    from .gpio.bus import Bias, Drive, EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings, LineName
     from .gpio.uapi import LineConfig
     from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
     from .i2c.errors import I2cRetries
@@ -19,7 +19,16 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "gpio.bus": ("Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings"),
+            "gpio.bus": (
+                "Bias",
+                "Drive",
+                "EdgeBatch",
+                "GpioBus",
+                "GpioLine",
+                "GpioLines",
+                "GpioSettings",
+                "LineName",
+            ),
             "gpio.uapi": ("LineConfig",),
             "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
             "i2c.errors": ("I2cRetries",),
@@ -45,6 +54,7 @@ __all__ = [
     "I2cRetries",
     "I2cSettings",
     "LineConfig",
+    "LineName",
     "Rs485Settings",
     "SerialBus",
     "SerialSettings",

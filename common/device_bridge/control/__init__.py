@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import SafeStateGuard
+    from .safe_state_guard import SafeAct, SafeStateGuard, offs_first
     from .ticker import Ticker
     from .totals import Totals
 else:
@@ -24,7 +24,7 @@ else:
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("SafeStateGuard",),
+            "safe_state_guard": ("SafeAct", "SafeStateGuard", "offs_first"),
             "ticker": ("Ticker",),
             "totals": ("Totals",),
         },
@@ -37,9 +37,11 @@ __all__ = [
     "Put",
     "RuleSettings",
     "Rules",
+    "SafeAct",
     "SafeStateGuard",
     "Source",
     "Ticker",
     "Totals",
     "merged",
+    "offs_first",
 ]

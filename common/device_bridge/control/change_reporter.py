@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..reading import Reading
 
@@ -33,6 +33,11 @@ class ChangeReporter:
             selected = [reading for reading in readings if self._sent.get(reading.name) != reading]
         self._sent.update((reading.name, reading) for reading in selected)
         return selected
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Has these sent the next time, as whatever: they may have changed and changed back."""
+        for name in names:
+            self._sent.pop(name, None)
 
     def seconds_left(self, now: float) -> float:
         """Until all are sent again."""

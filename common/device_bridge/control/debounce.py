@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Debounce:
     """Levels of lines, a bit each, as they have settled.
@@ -28,6 +30,11 @@ class Debounce:
             self._changed_at[bit] = now
         self._settle(now)
         return self.levels
+
+    @property
+    def settles_at(self) -> float:
+        """When the next line settles if nothing changes until then; infinity when all have settled."""
+        return min(self._changed_at.values(), default=math.inf) + self._settle_s
 
     def _settle(self, now: float) -> None:
         for bit, changed_at in list(self._changed_at.items()):

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..errors import SettingsError
-from ..reading import Quality, Reading, Value
+from ..reading import Quality, Reading, Value, is_finite
 from ..settings.base import Settings
 
 
@@ -63,7 +63,7 @@ def _wanted(rule: RuleSettings, reading: Reading, before: bool | None) -> bool |
         return None
     if rule.on_when is not None:
         return bool(value == rule.on_when)
-    if isinstance(value, str):
+    if isinstance(value, str) or not is_finite(value):
         return None
     if rule.on_above is not None and rule.off_below is not None:
         return _hysteresis(value, rule.on_above, rule.off_below, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Totals:
         self._stored: dict[str, int] | None = {} if file is None else None
         self._added: Counter[str] = Counter()
         self._is_saved = True
+        self._lock = threading.Lock()
         self._problem = ""
 
     @property
@@ -40,27 +42,34 @@ class Totals:
 
     def get(self, name: str) -> int:
         """A total."""
-        return self._base().get(name, 0) + self._added[name]
+        with self._lock:
+            return self._base().get(name, 0) + self._added[name]
 
     def add(self, name: str, count: int) -> int:
         """A total, increased by so many."""
-        if name in self._added or len(self._added) < _MAX_NAMES:
-            self._added[name] += count
-            self._is_saved = self._is_saved and not count
-        return self.get(name)
+        with self._lock:
+            if name in self._added or len(self._added) < _MAX_NAMES:
+                self._added[name] += count
+                self._is_saved = self._is_saved and not count
+            return self._base().get(name, 0) + self._added[name]
 
     def set(self, name: str, total: int) -> None:
         """Makes a total this number."""
         self.add(name, total - self.get(name))
 
     def save(self) -> None:
-        """Writes what has changed, so that a power cut leaves the old file or the new one. Never raises."""
+        """Writes what has changed, so that a power cut leaves the old file or the new one. Never raises.
+
+        May be called in another thread; what is counted meanwhile is saved the next time.
+        """
         if self._file is None or not self.has_changed:
             return
-        self._base()
-        if self._stored is None:
-            return  # written now, it would replace totals that could not be read
-        totals = {name: self.get(name) for name in {*self._stored, *self._added}}
+        with self._lock:
+            base, added = self._base(), self._added.copy()
+            if self._stored is None:
+                return  # written now, it would replace totals that could not be read
+            self._is_saved = True
+        totals = {name: base.get(name, 0) + added[name] for name in {*base, *added}}
         new = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +79,12 @@ class Totals:
                 os.fsync(stream.fileno())
             new.replace(self._file)
         except OSError as error:
+            self._is_saved = False
             self._report(f"totals cannot be saved: {error}")
             return
-        self._stored, self._is_saved, self._problem = totals, True, ""
-        self._added.clear()
+        with self._lock:
+            self._stored, self._problem = totals, ""
+            self._added.subtract(added)
 
     def _base(self) -> dict[str, int]:
         """What the file held when it was last read or written; nothing while it cannot be read."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .checksums import Checksum, ChecksumSettings
+    from .checksums import AlgorithmSettings, Checksum, ChecksumSettings
     from .escapes import unescaped
     from .exchange import Exchange, Question, Verdict
-    from .fields import FieldSettings, Raw, RecordField, at_path
+    from .fields import FieldSettings, Raw, RecordField, at_path, scaled
     from .framer import Framer
     from .framing import framer_for
     from .framing_settings import (
@@ -28,10 +28,10 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "checksums": ("Checksum", "ChecksumSettings"),
+            "checksums": ("AlgorithmSettings", "Checksum", "ChecksumSettings"),
             "escapes": ("unescaped",),
             "exchange": ("Exchange", "Question", "Verdict"),
-            "fields": ("FieldSettings", "Raw", "RecordField", "at_path"),
+            "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "scaled"),
             "framer": ("Framer",),
             "framing": ("framer_for",),
             "framing_settings": (
@@ -49,6 +49,7 @@ else:
     )
 
 __all__ = [
+    "AlgorithmSettings",
     "Checksum",
     "ChecksumSettings",
     "CobsFraming",
@@ -69,5 +70,6 @@ __all__ = [
     "Verdict",
     "at_path",
     "framer_for",
+    "scaled",
     "unescaped",
 ]

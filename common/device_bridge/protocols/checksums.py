@@ -17,8 +17,8 @@ from ..settings.base import Settings
 from .escapes import unescaped
 
 
-class ChecksumSettings(Settings, frozen=True, kw_only=True):
-    """The checksum of a frame: how it is calculated, where it is, and what it covers."""
+class AlgorithmSettings(Settings, frozen=True, kw_only=True):
+    """How a checksum is calculated."""
 
     algorithm: Annotated[
         str,
@@ -29,6 +29,16 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
         ),
     ]
     byte_order: Annotated[Literal["big", "little"], Meta(description="order of its bytes")] = "big"
+    skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
+    start: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="start value, where it is not that of the algorithm's definition"),
+    ] = None
+
+
+class ChecksumSettings(AlgorithmSettings, frozen=True, kw_only=True):
+    """The checksum of a frame: how it is calculated, where it is, and what it covers."""
+
     notation: Annotated[
         Literal["binary", "hex", "decimal"],
         Meta(description="how it is written; `hex` and `decimal` are text with all digits"),
@@ -44,7 +54,6 @@ class ChecksumSettings(Settings, frozen=True, kw_only=True):
             "frame's end; never its own bytes; by default all before it",
         ),
     ] = ()
-    skip: Annotated[int, Meta(ge=0, le=255, description="bytes at the start that it does not cover")] = 0
     avoid: Annotated[
         str, Meta(max_length=64, description="bytes it is never sent with, escapes as \\r; they are one greater")
     ] = ""
@@ -62,6 +71,10 @@ class Checksum:
     def __init__(self, settings: ChecksumSettings) -> None:
         self._order, self._notation = settings.byte_order, settings.notation
         self._calculate, self._bytes = _algorithm(settings.algorithm)
+        self._start = settings.start
+        if settings.start is not None and settings.start >> self._bytes * 8:
+            remedy = f"{settings.algorithm} starts with {self._bytes * 8} bits at most."
+            raise SettingsError("checksum.start", settings.start, "is too large", remedy)
         digits = len(str(256**self._bytes - 1))
         self.size = {"binary": self._bytes, "hex": 2 * self._bytes, "decimal": digits}[settings.notation]
         """Bytes that it takes in a frame."""
@@ -103,22 +116,28 @@ class Checksum:
         first, end = self._covered(at)
         first, end, _ = slice(first, end).indices(len(frame))
         covered = frame[first : min(end, at)] + frame[max(first, at + self.size) : end]
-        value = self._calculate(covered)
+        value = self._calculate(covered, self._start)
         if self._notation == "decimal":
             return str(value).rjust(self.size, "0").encode()
         data = value.to_bytes(self._bytes, self._order)
         return data.hex().upper().encode() if self._notation == "hex" else data.translate(self._sent)
 
+    def value(self, body: bytes) -> bytes:
+        """The checksum of bytes that are all covered but those skipped, in binary."""
+        return self._calculate(body[self._skip :], self._start).to_bytes(self._bytes, self._order)
 
-_SIMPLE: dict[str, tuple[Callable[[bytes], int], int]] = {
-    "XOR": (lambda data: functools.reduce(operator.xor, data, 0), 1),
-    "SUM-8": (lambda data: sum(data) & 0xFF, 1),
-    "LRC": (lambda data: -sum(data) & 0xFF, 1),  # two's complement of the sum, as in Modbus ASCII and ISO 1155
-    "SUM-16": (lambda data: sum(data) & 0xFFFF, 2),
+
+Calculation = Callable[[bytes, int | None], int]
+_SIMPLE: dict[str, tuple[Calculation, int]] = {
+    "XOR": (lambda data, start: functools.reduce(operator.xor, data, start or 0), 1),
+    "SUM-8": (lambda data, start: sum(data, start or 0) & 0xFF, 1),
+    # Two's complement of the sum, as in Modbus ASCII and ISO 1155.
+    "LRC": (lambda data, start: -sum(data, start or 0) & 0xFF, 1),
+    "SUM-16": (lambda data, start: sum(data, start or 0) & 0xFFFF, 2),
 }
 
 
-def _algorithm(name: str) -> tuple[Callable[[bytes], int], int]:
+def _algorithm(name: str) -> tuple[Calculation, int]:
     wanted = name.upper()
     if wanted in _SIMPLE:
         return _SIMPLE[wanted]

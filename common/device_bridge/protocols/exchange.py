@@ -34,6 +34,8 @@ _SLOWEST_DECAY = 0.95
 _FIRST_QUIET_S = 0.5
 """Most seconds of quiet before the first question: an earlier process may have asked."""
 _MAX_HEARD = 4096
+_RESOLUTION_S = 1e-6
+"""Timers of event loops may fire so much too soon."""
 
 
 def _never(_: bytes) -> bool:
@@ -156,7 +158,7 @@ class Exchange:
             same = question.repeatable and owed.question.data == question.data
             if owed.question.device == question.device and not same:
                 until = max(until, owed.expected_until)
-        return max(0.0, until - now)
+        return until - now if until - now > _RESOLUTION_S else 0.0
 
     def patience_s(self, question: Question) -> float:
         """Seconds after which waiting for quiet is given up."""
@@ -220,7 +222,7 @@ class Exchange:
         """How it is with the present question; every other verdict than PENDING ends it."""
         question = self._question
         assert question is not None, "nothing has been asked"  # noqa: S101 - misuse by a programmer
-        if now < self.check_at():
+        if self.check_at() - now > _RESOLUTION_S:
             return Verdict.PENDING
         if self._answer is None:
             self.give_up(now)
@@ -264,9 +266,11 @@ class Exchange:
         latency = self._answer_at - self._asked_at
         self._slowest_s = max(latency, self._slowest_s * _SLOWEST_DECAY)
         known = self._remember(question)
-        if self._doubted == (question, answer):  # asked twice, answered twice
+        is_confirmed = self._doubted == (question, answer)
+        if is_confirmed:  # asked twice, answered twice
             self._owed = [owed for owed in self._owed if owed.question.data != question.data]
-        elif answer == known.last and question.repeatable:  # it may have been doubled, and the true one still come
+        if is_confirmed or (question.repeatable and answer == known.last):
+            # It may have been doubled, and the true one still come.
             self._quiet_until = max(self._quiet_until, self._asked_at + self._slowest_s)
         for owed in self._owed:
             if owed.question.data == question.data:  # asked more than once: this may be the answer to any of them
@@ -296,8 +300,8 @@ class Exchange:
         self.late += 1
         if not self._is_of_another(owed.question, frame, now):  # else it is doubled, and the owed one still to come
             self._owed.remove(owed)
-        if self._doubted is not None and self._doubted[0].data == owed.question.data and frame != self._doubted[1]:
-            self._doubted = None  # the true answer, after the doubtful one
+        if self._doubted is not None and frame != self._doubted[1]:
+            self._doubted = None  # this may have been the true answer, after the doubtful one
         self._throw_away(frame, now)
         self._answered_at[owed.question.device] = now
         late_s = now - owed.asked_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
@@ -20,7 +21,6 @@ Key: TypeAlias = "str | int"
 MAX_TEXT = 16_384
 """Characters of a text; a longer one is refused."""
 _TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
-_EXACT_STEPS = 1e-9
 _SIGNS: Mapping[str, str] = {"-": "-", "+": "", "": ""}
 
 
@@ -71,7 +71,7 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
             return self.good(number)
         if not is_finite(number):
             return self.bad(f"not a number ({str(raw)[:50]!r})")
-        value = self._scaled(number)
+        value = scaled(number, self.scale, self.offset)
         return self.good(value) if is_finite(value) else self.bad(f"too large ({str(raw)[:50]})")
 
     def good(self, value: Value) -> Reading:
@@ -81,14 +81,6 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
     def bad(self, reason: str) -> Reading:
         """No value, and why."""
         return Reading(self.name, None, self.unit, quality=Quality.BAD, reason=reason)
-
-    def _scaled(self, number: float) -> float:
-        if self.scale == 1 and not self.offset:
-            return number
-        steps = 1 / self.scale if self.scale else 0.0
-        if steps >= 2 and abs(steps - round(steps)) <= _EXACT_STEPS * steps:
-            return number / round(steps) + self.offset  # 3 / 10 is 0.3, 3 * 0.1 is not
-        return number * self.scale + self.offset
 
     def _is_missing(self, raw: Raw) -> bool:
         if not self.missing:
@@ -200,7 +192,7 @@ class RecordField(FieldSettings, frozen=True, kw_only=True):
         scale, offset = factor if isinstance(factor, tuple) else (factor, 0.0)
         if scale == 1 and not offset:
             return reading
-        converted = value * scale + offset
+        converted = scaled(value, scale, offset)
         return msgspec.structs.replace(reading, value=converted) if is_finite(converted) else self.bad("too large")
 
 
@@ -211,6 +203,35 @@ def _spelled(raw: Raw) -> str:
     if isinstance(raw, float) and math.isfinite(raw) and raw == int(raw):
         return str(int(raw))
     return str(raw)
+
+
+def scaled(raw: float, scale: float, offset: float) -> float:
+    """raw * scale + offset, without the digits that binary arithmetic adds (36.97, not 36.97000000000003).
+
+    The value has as many decimal places as raw, scale and offset need as written. Where a whole raw value is
+    multiplied by no short decimal fraction (175 / 65535), it has one place more than tells one step from the next.
+    """
+    if scale == 1 and not offset:
+        return raw
+    value = raw * scale + offset
+    if not is_finite(value):
+        return value
+    step_places = max(0, math.ceil(-math.log10(abs(scale)))) if scale else 0
+    places = _places(scale)
+    if places > step_places + _MOST_PLACES and raw == int(raw):
+        return round(value, step_places + 1)
+    return round(value, max(places + _places(raw), _places(offset)))
+
+
+_MOST_PLACES = 5
+"""Beyond those that one step needs: 0.0078125 has four more, 1 / 1.2 has fifteen."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(number: float) -> int:
+    """How many decimal places a number has as written."""
+    digits, _, exponent = repr(float(number)).partition("e")
+    return max(0, len(digits.partition(".")[2].removesuffix("0")) - int(exponent or 0)) if digits[-1].isdigit() else 0
 
 
 def at_path(members: Any, path: str, null: Raw = None) -> Raw:

@@ -7,6 +7,8 @@ from typing import Any
 
 from ..command import CommandSpec, Parameter
 
+_TYPES: dict[str, dict[str, Any]] = {"text": {"type": "string"}, "level": {"type": "number"}, "any": {}}
+
 
 def commands_table(commands: Sequence[CommandSpec]) -> str:
     """A Markdown table of the commands a service takes."""
@@ -37,7 +39,7 @@ def _command_schema(spec: CommandSpec) -> dict[str, Any]:
 
 
 def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string" if parameter.kind == "text" else parameter.kind}
+    schema: dict[str, Any] = dict(_TYPES.get(parameter.kind, {"type": parameter.kind}))
     if parameter.range:
         schema["minimum"], schema["maximum"] = parameter.range
     if parameter.choices:

@@ -64,7 +64,7 @@ class Pipeline:
         self.clock = Clock(trusted=settings.trust_clock)
         self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox.db" if folder else None)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
-        self._totals = Totals(folder / f"{self.name}.totals.json" if folder else None)
+        self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
             file = folder / f"{self.name}.incoming.db" if folder else None
@@ -205,6 +205,12 @@ def _state_folder(settings: ServiceSettings) -> Path | None:
     if not directory and outbox.durability == "spill":
         log.info("messages wait in memory only; name a folder in outbox.directory or STATE_DIRECTORY to keep them")
     return Path(directory) if directory else None
+
+
+def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> Path | None:
+    """Where totals are kept: in the service's own folder for them, if it has such a setting, or with the rest."""
+    directory = getattr(settings, "state_directory", "") or os.environ.get("STATE_DIRECTORY", "") or folder
+    return Path(directory) / f"{name}.totals.json" if directory else None
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:

@@ -49,6 +49,7 @@ def profiles_table(service_type: type[DeviceService[Any]]) -> str:
     for name, profile in profiles.items():
         measured = profile.get("fields") or profile.get("registers") or []
         measured += [field for read in profile.get("reads", ()) for field in read["fields"]]
+        measured = [field for field in (*measured, *profile.get("computed", ())) if not field.get("hidden")]
         at = f" at `0x{profile['address']:02x}`" if "address" in profile else ""
         row = f"| `{name}` | {about_profile(package, name)}{at} | {', '.join(map(_measured, measured))} |"
         rows.append(row + f" {', '.join(f'`{command}`' for command in profile.get('commands', {}))} |" * commands)

@@ -39,6 +39,8 @@ log = logging.getLogger("device_bridge")
 CLOSE_S = 3.0
 """Seconds a service is given to close its device; the process has ten to end in."""
 _ABANDON_S = 0.5
+_SETTLED_S = 2.0
+"""A life that lasts for that long, and longer than the wait before it, begins the waits again."""
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
 """Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
 
@@ -210,7 +212,7 @@ class Supervisor:
             self._adopt(settings)
             self._fail(f"{type(error).__name__}: {error}")
             wait = self._backoff
-        if loop.time() - began_at > self._waited_s:  # a life that outlasted the wait before it
+        if loop.time() - began_at > max(self._waited_s, _SETTLED_S):
             wait.reset()
         return wait
 

@@ -9,6 +9,7 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .base import Port, Seconds, Settings
     from .profiles import profile_names, read_profile
+    from .renames import with_new_names
     from .sources import SettingsSources
     from .status import SettingsStatus
 else:
@@ -17,6 +18,7 @@ else:
         {
             "base": ("Port", "Seconds", "Settings"),
             "profiles": ("profile_names", "read_profile"),
+            "renames": ("with_new_names",),
             "sources": ("SettingsSources",),
             "status": ("SettingsStatus",),
         },
@@ -30,4 +32,5 @@ __all__ = [
     "SettingsStatus",
     "profile_names",
     "read_profile",
+    "with_new_names",
 ]

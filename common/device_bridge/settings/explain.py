@@ -80,6 +80,9 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     if type(plain).__name__ == "LiteralType":
         return " or ".join(f"`{value}`" for value in plain.values), meaning
     text = names.get(type(plain).__name__, type(plain).__name__.removesuffix("Type").lower())
+    if type(plain).__name__ == "UnionType":
+        some = dict.fromkeys(names.get(type(plain_type(one)).__name__, "object") for one in plain.types)
+        text = " or ".join(kind for kind in some if kind != "object") or text
     low, high = getattr(plain, "ge", None), getattr(plain, "le", None)
     if low is not None and high is not None:
         text += f", {low} to {high}"

@@ -102,6 +102,7 @@ class MessageSocket(ReconnectingSocket):
                     log.warning("receipt %s without a message that waits for one", receipt.id)
             elif opcode == frames.MSG:
                 message = IoMessage.from_bytes(frames.msg_body(payload))
+                self._carried_data = True
                 if self._on_message is not None:
                     self._on_message(message)
                 self._acknowledge()

@@ -36,12 +36,6 @@ def msg_body(frame: bytes) -> bytes:
     return frame[_MSG_PREFIX:end]
 
 
-def receipt_frame(receipt: Receipt) -> bytes:
-    """A RECEIPT frame as the Java agent writes it."""
-    identity = receipt.id.encode("ascii")
-    return b"\x0e" + bytes((len(identity), 8)) + identity + receipt.timestamp.to_bytes(8, "big", signed=True)
-
-
 def read_receipt(frame: bytes) -> Receipt:
     """Decodes a RECEIPT frame. Raises MessageError when it is cut short or is another frame."""
     if len(frame) < 3 or frame[0] != RECEIPT:

@@ -1,4 +1,4 @@
-"""WebSocket frames (RFC 6455) and opening handshake, for both ends. No I/O.
+"""WebSocket frames (RFC 6455) and opening handshake, at the client's end. No I/O.
 
 Not a library: the Java agent needs unfragmented messages, answers one kind of ping only and never echoes a close,
 which libraries that enforce the whole protocol do not allow; and on small boards the frames are the hot path. Tests
@@ -51,37 +51,32 @@ class Frame(NamedTuple):
     final: bool = True
 
 
-def encode_frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
-    """One unfragmented frame. A client masks (with a fresh key, section 5.3), a server must not."""
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """One unfragmented frame, masked with a fresh key as a client has to (section 5.3)."""
     size = len(payload)
-    mask_bit = 0x80 if masked else 0
     if size < 126:
-        head = bytes((0x80 | opcode, mask_bit | size))
+        head = bytes((0x80 | opcode, 0x80 | size))
     elif size < 65536:
-        head = bytes((0x80 | opcode, mask_bit | 126)) + size.to_bytes(2, "big")
+        head = bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big")
     else:
-        head = bytes((0x80 | opcode, mask_bit | 127)) + size.to_bytes(8, "big")
-    if not masked:
-        return head + payload
+        head = bytes((0x80 | opcode, 0x80 | 127)) + size.to_bytes(8, "big")
     key = os.urandom(4)
     return head + key + _mask(payload, key)
 
 
-def encode_close(code: int, reason: str = "", *, masked: bool) -> bytes:
+def encode_close(code: int, reason: str = "") -> bytes:
     """A close frame (section 5.5.1); the reason is cut to what a control frame can carry."""
-    return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123], masked=masked)
+    return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])
 
 
 class FrameReader:
-    """Splits a byte stream into frames.
+    """Splits the byte stream of a server into frames.
 
     Parameters:
-        masked: whether the peer has to mask: true at the server's end.
         max_payload: bytes; a larger frame is refused before it is stored.
     """
 
-    def __init__(self, *, masked: bool, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
-        self._masked = masked
+    def __init__(self, *, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         self._max_payload = max_payload
         self._buffer = bytearray()
 
@@ -107,8 +102,8 @@ class FrameReader:
         opcode = first & 0x0F
         if first & 0x70 or opcode not in _KNOWN_OPCODES:
             raise WebSocketError(1002, f"unknown frame type {first:#04x}")
-        if (second >= 0x80) is not self._masked:
-            raise WebSocketError(1002, "unmasked client frame" if self._masked else "masked server frame")
+        if second >= 0x80:
+            raise WebSocketError(1002, "masked server frame")
         if opcode >= Opcode.CLOSE and (size > 125 or first < 0x80):
             raise WebSocketError(1002, "control frame fragmented or longer than 125 bytes")
         at = start + 2
@@ -120,14 +115,10 @@ class FrameReader:
             at += width
         if size > self._max_payload:
             raise WebSocketError(1009, f"frame of {size} bytes, at most {self._max_payload} are accepted")
-        key_size = 4 if self._masked else 0
-        end = at + key_size + size
+        end = at + size
         if len(buffer) < end:
             return None
-        payload = bytes(buffer[at + key_size : end])
-        if self._masked:
-            payload = _mask(payload, bytes(buffer[at : at + 4]))
-        return Frame(opcode, payload, first >= 0x80), end
+        return Frame(opcode, bytes(buffer[at:end]), first >= 0x80), end
 
 
 _KNOWN_OPCODES = frozenset(Opcode)

@@ -53,7 +53,7 @@ class SocketConnection(asyncio.Protocol):
         self._key = websocket.new_key()
         self._status: int | None = None
         self._text = b""
-        self._reader = websocket.FrameReader(masked=False)
+        self._reader = websocket.FrameReader()
         self._transport: asyncio.Transport | None = None
         self._upgraded: asyncio.Future[None] = loop.create_future()
         self._outgoing: list[bytes] = []
@@ -98,13 +98,13 @@ class SocketConnection(asyncio.Protocol):
         """Queues one message; those of one event loop iteration are sent in one write."""
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.append(websocket.encode_frame(Opcode.BINARY, payload, masked=True))
+        self._outgoing.append(websocket.encode_frame(Opcode.BINARY, payload))
 
     async def ping(self, timeout_s: float) -> None:
         """Sends the ping that the node answers and waits for its pong. Raises ConnectionLost when there is none."""
         pong: asyncio.Future[None] = self._loop.create_future()
         self._pongs.append(pong)
-        self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING, masked=True))
+        self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING))
         try:
             await asyncio.wait_for(pong, timeout_s)
         except TimeoutError:
@@ -132,7 +132,7 @@ class SocketConnection(asyncio.Protocol):
         if self._transport is not None and not self.lost.done():
             if self._http is None:
                 self._flush()
-                self._write(websocket.encode_close(1000, masked=True))
+                self._write(websocket.encode_close(1000))
             self._transport.close()
         self._end("closed here")
 
@@ -170,7 +170,7 @@ class SocketConnection(asyncio.Protocol):
         try:
             frames = self._reader.feed(data)
         except websocket.WebSocketError as error:
-            self._write(websocket.encode_close(error.code, error.reason, masked=True))
+            self._write(websocket.encode_close(error.code, error.reason))
             self.abort(f"the node broke the WebSocket protocol: {error.reason}")
             return
         for opcode, payload, final in frames:
@@ -184,7 +184,7 @@ class SocketConnection(asyncio.Protocol):
                 self._on_binary(payload)
             elif opcode == Opcode.PING:
                 answer = PONG if payload == PING else payload
-                self._write(websocket.encode_frame(Opcode.PONG, answer, masked=True))
+                self._write(websocket.encode_frame(Opcode.PONG, answer))
             elif opcode == Opcode.CLOSE:
                 code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
                 self.abort(f"the node closed the socket with code {code}")

@@ -45,7 +45,9 @@ class _Fields(msgspec.Struct, gc=False):
     t: float = 0.0
 
 
-_BASE_FIELDS = ("bn", "bt", "bu", "bv", "bs", "bver")
+_BASE_FIELDS = frozenset(("bn", "bt", "bu", "bv", "bs", "bver"))
+_typed = msgspec.json.Decoder(list[_Fields])
+_as_written = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 class SenmlRecord(NamedTuple):
@@ -98,32 +100,30 @@ def parse_senml(content: bytes) -> list[SenmlRecord]:
     That is a version that is not known (section 4.4; RFC 9100), and a field whose label ends in `_` (section 4.4).
     """
     try:
-        records = msgspec.json.decode(content, type=list[dict[str, Any]])
+        typed, records = _typed.decode(content), _as_written.decode(content)
         if len(records) > MAX_RECORDS:
             raise SenmlError(f"{len(records)} records in a pack, at most {MAX_RECORDS} are read")
-        return list(_resolve(records))
+        return list(_resolve(typed, records))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SenmlError(f"not a SenML pack: {error}") from None
     except OverflowError:
         raise SenmlError("a record has a number that is too large") from None
 
 
-def _resolve(records: list[dict[str, Any]]) -> Iterator[SenmlRecord]:
+def _resolve(typed: list[_Fields], records: list[dict[str, Any]]) -> Iterator[SenmlRecord]:
     base: dict[str, Any] = {}
     name, unit, time, base_value, base_sum = "", "", 0.0, 0.0, 0.0
-    for record in records:
-        fields = msgspec.convert(record, _Fields)
-        if own_base := {label: record[label] for label in _BASE_FIELDS if label in record}:
-            base = base | own_base
+    for fields, record in zip(typed, records, strict=True):
+        if not _BASE_FIELDS.isdisjoint(record):
+            base = base | {label: value for label, value in record.items() if label in _BASE_FIELDS}
             name = name if fields.bn is None else fields.bn
             time = time if fields.bt is None else fields.bt
             unit = unit if fields.bu is None else fields.bu
             base_value = base_value if fields.bv is None else fields.bv
             base_sum = base_sum if fields.bs is None else fields.bs
             _check_version(fields.bver or VERSION)
-        for label in record:
-            if label.endswith("_"):
-                raise SenmlError(f"a record has the field {label!r}, which a reader must know and this one does not")
+        if unknown := [label for label in record if label[-1:] == "_"]:
+            raise SenmlError(f"a record has the field {unknown[0]!r}, which a reader must know and this one does not")
         value = _value(fields)
         if base_value and isinstance(value, int | float) and not isinstance(value, bool):
             value += base_value
@@ -134,13 +134,14 @@ def _resolve(records: list[dict[str, Any]]) -> Iterator[SenmlRecord]:
 
 
 def _value(fields: _Fields) -> SenmlValue | None:
-    values = [value for value in (fields.v, fields.vs, fields.vb, fields.vd) if value is not None]
-    if len(values) > 1:
-        raise SenmlError(f"record {fields.n!r} has {len(values)} values; one is allowed")
-    if fields.vd is None:
-        return values[0] if values else None
+    number, text, state, data = fields.v, fields.vs, fields.vb, fields.vd
+    count = (number is not None) + (text is not None) + (state is not None) + (data is not None)
+    if count > 1:
+        raise SenmlError(f"record {fields.n!r} has {count} values; one is allowed")
+    if data is None:
+        return number if number is not None else text if text is not None else state
     try:
-        return base64.b64decode(fields.vd + "=" * (-len(fields.vd) % 4), altchars=b"-_", validate=True)
+        return base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise SenmlError(f"record {fields.n!r}: vd is not base64url") from None
 

@@ -26,6 +26,8 @@ _INACTIVE_THRESHOLD_S = 7 * 86_400
 _REQUEST_ENDED = ("404", "408")
 """Statuses of a pull request that ended without messages, which is no error (ADR-37 of NATS)."""
 _HEARTBEAT = "100"
+_STATUSES = {"503": "does not exist"}
+"""Of replies without a description; a deleted consumer has no responders."""
 
 
 class NatsConsumer:
@@ -116,5 +118,6 @@ class NatsConsumer:
         if status in _REQUEST_ENDED:
             await self._request_batch()
         elif status != _HEARTBEAT:
-            text = headers.get(Header.DESCRIPTION, "") or f"status {status}"
+            # Without a description nats-py returns the next header in its place.
+            text = headers.get(Header.DESCRIPTION, "").partition("\n")[0].strip() or _STATUSES.get(status, status)
             self._on_lost(ConnectionLost(f"NATS: consumer {self._durable}: {text}"))

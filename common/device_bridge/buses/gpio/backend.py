@@ -8,6 +8,8 @@ import errno
 import fcntl
 import os
 import socket
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,8 +38,8 @@ class LineRequest(Protocol):
     async def set(self, mask: int, bits: int) -> None:
         """Sets the outputs of the mask."""
 
-    def last_will(self, mask: int, bits: int) -> tuple[int, int, bytes]:
-        """What another process does when this one has died: file descriptor, ioctl (0: write), bytes."""
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
+        """How another holder of the lines sets them: file descriptor, ioctl (0: write), bytes."""
 
     async def close(self) -> None:
         """Gives the lines back."""
@@ -65,7 +67,7 @@ class KernelLines:
         """Tells the kernel; takes microseconds."""
         fcntl.ioctl(self.event_fd, uapi.SET_VALUES, uapi.pack_values(mask, bits))
 
-    def last_will(self, mask: int, bits: int) -> tuple[int, int, bytes]:
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
         """The same ioctl."""
         return self.event_fd, uapi.SET_VALUES, bytes(uapi.pack_values(mask, bits))
 
@@ -87,9 +89,9 @@ class KernelChips:
     async def chips(self) -> list[Chip]:
         """All that can be opened. Raises OSError when there are some and none can be."""
         found, failed = [], None
-        for node in sorted(self._folder.glob("gpiochip*")):
+        for node, *others in same_devices(self._folder.glob("gpiochip*")):
             try:
-                found.append(_describe(str(node)))
+                found.append(_describe(str(node))._replace(aliases=tuple(str(other) for other in others)))
             except OSError as error:
                 failed = error
         if failed is not None and not found:
@@ -115,6 +117,17 @@ class KernelChips:
             return uapi.unpack_line(info).consumer
         finally:
             os.close(fd)
+
+
+def same_devices(nodes: Iterable[Path]) -> list[list[Path]]:
+    """Device nodes and links by what they open: those of one device together, the device's own node first."""
+    devices: dict[int, list[Path]] = {}
+    for node in sorted(nodes, key=lambda node: (node.is_symlink(), len(node.name), node.name)):
+        with contextlib.suppress(OSError):  # a link to nowhere
+            status = node.stat()
+            is_device = stat.S_ISCHR(status.st_mode)
+            devices.setdefault(status.st_rdev if is_device else -status.st_ino, []).append(node)
+    return list(devices.values())
 
 
 def _describe(path: str) -> Chip:
@@ -154,7 +167,7 @@ class SimulatedLines:
         """Tells."""
         await self._connection.ask("set", mask, bits)
 
-    def last_will(self, mask: int, bits: int) -> tuple[int, int, bytes]:
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
         """The same message; the answer then stays unread."""
         return self._connection.fileno, 0, frame(["set", mask, bits])
 

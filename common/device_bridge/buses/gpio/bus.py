@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
@@ -17,7 +18,7 @@ from .address import AddressError, Chip, find_line
 from .backend import LineRequest, backend_of
 from .uapi import EVENT, MOST_EVENTS, Bias, Drive, LineConfig
 
-__all__ = ["Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings", "LineConfig"]
+__all__ = ["Bias", "Drive", "EdgeBatch", "GpioBus", "GpioLine", "GpioLines", "GpioSettings", "LineConfig", "LineName"]
 
 log = logging.getLogger("device_bridge")
 
@@ -28,9 +29,17 @@ _ERRORS: dict[int, tuple[DeviceErrorKind, str]] = {
     errno.EPERM: (DeviceErrorKind.BUS_FAULT, "an input cannot be set"),
     errno.ENODEV: (DeviceErrorKind.GONE, "the chip is gone"),
     errno.EBADF: (DeviceErrorKind.GONE, "the lines are closed"),
-    errno.EINVAL: (DeviceErrorKind.BUS_FAULT, "the chip cannot do this (bias, drive, edges?)"),
     errno.ENOTTY: (DeviceErrorKind.BUS_FAULT, "this kernel has no GPIO interface version 2; Linux 5.10 is needed"),
 }
+_REFUSALS = (errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP, errno.EIO, 524)
+"""How chips and kernels say that they cannot do what is asked; 524 is the kernel's own ENOTSUPP."""
+_OPTIONS = ({"bias": "as_is"}, {"debounce_us": 0}, {"rising": False, "falling": False})
+"""What an input can go without."""
+
+LineName: TypeAlias = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=65_535)],
+    Meta(description="name or offset; `GPIO17`, `BOARD11` on a Pi"),
+]
 
 
 class GpioSettings(Settings, frozen=True, kw_only=True):
@@ -44,7 +53,7 @@ class GpioSettings(Settings, frozen=True, kw_only=True):
 class GpioLine(Settings, frozen=True, kw_only=True):
     """One line, and how it is wired."""
 
-    line: Annotated[str, Meta(min_length=1, max_length=64, description="name or offset; `GPIO17`, `BOARD11` on a Pi")]
+    line: LineName
     chip: Annotated[
         str, Meta(max_length=64, description="label of the chip, where the line's name is not enough")
     ] = ""
@@ -71,6 +80,23 @@ class EdgeBatch:
         """Time in nanoseconds (CLOCK_MONOTONIC), RISING or FALLING, offset, two numbers."""
         return EVENT.iter_unpack(self.data)
 
+    @property
+    def first_ns(self) -> int:
+        """Time of the first edge, in nanoseconds."""
+        time_ns: int = EVENT.unpack_from(self.data)[0]
+        return time_ns
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the last edge, in nanoseconds."""
+        time_ns: int = EVENT.unpack_from(self.data, len(self.data) - EVENT.size)[0]
+        return time_ns
+
+    def lost_of(self, kind: int) -> int:
+        """How many of the edges that were dropped were of one kind, of a line that tells both: they alternate."""
+        first_kind: int = EVENT.unpack_from(self.data)[1]
+        return (self.lost + (first_kind != kind)) // 2
+
 
 class GpioBus:
     """The GPIO chips of a machine.
@@ -83,6 +109,7 @@ class GpioBus:
         self.settings = settings
         self._backend = backend_of(settings.path)
         self._chips: list[Chip] = []
+        self._warned: set[str] = set()
 
     async def open(self) -> None:
         """Looks at the chips. Raises DeviceError."""
@@ -93,18 +120,26 @@ class GpioBus:
         if not self._chips:
             raise DeviceError.from_os(FileNotFoundError(errno.ENOENT, ""), self.settings.path, _ERRORS)
 
+    async def close(self) -> None:
+        """Lines are given back one by one; chips are not held."""
+
+    def counters(self) -> dict[str, int]:
+        """Lines have counts of their own."""
+        return {}
+
     def find(self, line: GpioLine) -> tuple[Chip, int]:
         """Where a line is. Raises DeviceError, for a chip may come later."""
         try:
             chip, offset = find_line(self._chips, line.chip, line.line)
         except AddressError as error:
-            raise DeviceError(DeviceErrorKind.NOT_FOUND, line.line, str(error)) from None
-        if line.chip and line.chip != chip.label:
+            raise DeviceError(DeviceErrorKind.NOT_FOUND, str(line.line), str(error)) from None
+        if line.chip and line.chip != chip.label and line.chip not in self._warned:
+            self._warned.add(line.chip)
             log.warning("%s is a number that kernels change; its label %r is not", line.chip, chip.label)
         return chip, offset
 
     async def request(self, lines: Sequence[GpioLine], config: LineConfig, events: int = MOST_EVENTS) -> GpioLines:
-        """Takes lines of one chip into use.
+        """Takes lines of one chip into use; looks at the chips again when they are not there.
 
         Parameters:
             lines: in the order of the bits of their values; each as active_low as the first.
@@ -113,9 +148,13 @@ class GpioBus:
 
         Raises DeviceError: busy with the name of the user, bus fault for what the chip cannot do.
         """
-        places = [self.find(line) for line in lines]
+        try:
+            places = [self.find(line) for line in lines]
+        except DeviceError:
+            await self.open()
+            places = [self.find(line) for line in lines]
         chip = places[0][0]
-        names = "+".join(line.line for line in lines)
+        names = "+".join(str(line.line) for line in lines)
         if any(other != chip for other, _ in places):
             raise DeviceError(DeviceErrorKind.BUS_FAULT, names, "these lines belong to different chips")
         offsets = tuple(offset for _, offset in places)
@@ -125,8 +164,28 @@ class GpioBus:
         except OSError as error:
             if error.errno == errno.EBUSY:
                 raise await self._busy(chip, offsets, names) from None
+            if error.errno in _REFUSALS and (refused := await self._refused(chip, offsets, config)):
+                detail = f"{refused}: this chip cannot"
+                raise DeviceError(DeviceErrorKind.BUS_FAULT, names, detail) from None
+            self._chips = []  # gone, or others now
             raise DeviceError.from_os(error, names, _ERRORS) from None
         return GpioLines(names, request, offsets)
+
+    async def _refused(self, chip: Chip, offsets: tuple[int, ...], config: LineConfig) -> str:
+        """What of a request a chip cannot do, "" when it is something else; an output is not tried out."""
+        if config.output:
+            return config.options
+        less = config
+        for option in _OPTIONS:
+            for simpler in (config._replace(**option), less := less._replace(**option)):
+                if simpler == config:
+                    continue
+                with contextlib.suppress(OSError):
+                    await (await self._backend.request(chip, offsets, simpler, 1)).close()
+                    return ", ".join(
+                        name for name in config.options.split(", ") if name not in simpler.options.split(", ")
+                    )
+        return ""
 
     async def _busy(self, chip: Chip, offsets: tuple[int, ...], names: str) -> DeviceError:
         users = {await self._backend.user_of(chip, offset) for offset in offsets} - {""}
@@ -210,9 +269,9 @@ class GpioLines:
         self.lost += lost
         return EdgeBatch(data[:whole], lost)
 
-    def last_will(self, bits: int) -> tuple[int, int, bytes]:
-        """What another process has to do to set all outputs; see `LineRequest.last_will`."""
-        return self._request.last_will((1 << len(self.offsets)) - 1, bits)
+    def set_act(self, bits: int) -> tuple[int, int, bytes]:
+        """What another process has to do to set all outputs; see `LineRequest.set_act`."""
+        return self._request.set_act((1 << len(self.offsets)) - 1, bits)
 
     async def close(self) -> None:
         """Gives the lines back; they keep their level or lose it, as the chip's driver has it."""

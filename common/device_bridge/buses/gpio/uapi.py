@@ -61,6 +61,14 @@ class LineConfig(NamedTuple):
     debounce_us: int = 0
     values: int = 0
 
+    @property
+    def options(self) -> str:
+        """What it asks of a chip beyond a plain input or output, in words."""
+        words = [f"bias = {self.bias}"] if self.bias != "as_is" else []
+        words += [f"drive = {self.drive}"] if self.output and self.drive != "push_pull" else []
+        words += [f"debounce = {self.debounce_us / 1e6:g} s"] if self.debounce_us else []
+        return ", ".join([*words, *(["edges"] if self.rising or self.falling else [])])
+
     def pack(self, lines: int) -> bytes:
         """As `struct gpio_v2_line_config`."""
         flags = _OUTPUT if self.output else _INPUT

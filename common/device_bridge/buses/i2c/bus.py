@@ -1,4 +1,4 @@
-"""I2C buses: devices by address, exchanges that nobody interrupts, multiplexers as buses of buses.
+"""I2C buses: devices by address, uninterrupted exchanges, multiplexers as buses of buses.
 
 I2C-bus specification UM10204 (NXP, rev. 7.0); System Management Bus specification 3.2 for byte, word and block.
 """
@@ -6,8 +6,9 @@ I2C-bus specification UM10204 (NXP, rev. 7.0); System Management Bus specificati
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Annotated, TypeAlias
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
@@ -15,7 +16,7 @@ from ...errors import DeviceError, DeviceErrorKind
 from ...settings.base import Settings
 from .adapter import Message
 from .errors import I2cRetries
-from .owner import WHOLE_BUS, BusOwner, Route, leave, owner_of, part_of
+from .owner import WHOLE_BUS, BusOwner, Route, owner_of, part_of, release_owner
 
 I2cAddress: TypeAlias = (
     Annotated[int, Meta(ge=0x08, le=0x77)]
@@ -24,16 +25,25 @@ I2cAddress: TypeAlias = (
 """Seven bits, 0x08 to 0x77 (UM10204 section 3.1.12 reserves the others): a number, or text, for JSON has no 0x."""
 
 _SCANNED = range(0x08, 0x78)
+_UNACKNOWLEDGED = (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.BUS_FAULT)
+"""Not every adapter tells the first from the second."""
+_NO_RETRIES = I2cRetries(no_acknowledge=0, bus_fault=0)
 
 
 class I2cSettings(Settings, frozen=True, kw_only=True):
-    """Which bus, and how patient to be with it."""
+    """Which bus, and how long to wait for it."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "timeout_s": "timeout",
+        "gap_s": "gap",
+        "lock_timeout_s": "lock_timeout",
+    }
 
     path: Annotated[
         str, Meta(min_length=1, max_length=200, description="`/dev/i2c-N`, or `sim:PATH` for an emulated bus")
     ] = "/dev/i2c-1"
-    timeout_s: Annotated[float, Meta(ge=0.01, le=10, description="seconds a transfer may take")] = 0.25
-    gap_s: Annotated[float, Meta(ge=0, le=1, description="least seconds between two transfers with a device")] = 0.0
+    timeout: Annotated[float, Meta(ge=0.01, le=10, description="seconds a transfer may take")] = 0.25
+    gap: Annotated[float, Meta(ge=0, le=1, description="minimum seconds between two transfers with a device")] = 0.0
     lock_directory: Annotated[
         str,
         Meta(
@@ -41,7 +51,7 @@ class I2cSettings(Settings, frozen=True, kw_only=True):
             description="folder shared by all containers on this bus; without one the device node itself is locked",
         ),
     ] = ""
-    lock_timeout_s: Annotated[
+    lock_timeout: Annotated[
         float, Meta(ge=0.1, le=60, description="seconds to wait for another process's exchange")
     ] = 5.0
     retries: I2cRetries = I2cRetries()
@@ -51,7 +61,7 @@ class I2cBus:
     """A bus, or one channel of a multiplexer on it. Everything in a process that uses a path shares its one owner.
 
     Parameters:
-        settings: path and patience.
+        settings: path and time limits.
     """
 
     def __init__(self, settings: I2cSettings) -> None:
@@ -66,28 +76,28 @@ class I2cBus:
         if self._owner is not None:
             return
         settings = self.settings
-        owner = owner_of(settings.path, settings.timeout_s, settings.lock_timeout_s, settings.lock_directory)
+        owner = owner_of(settings.path, settings.timeout, settings.lock_timeout, settings.lock_directory)
         try:
             await owner.open()
         except BaseException:
-            leave(owner)
+            release_owner(owner)
             raise
         self._owner = owner
 
     async def close(self) -> None:
-        """Leaves the bus; the last one to leave closes it."""
+        """Leaves the bus; the last one to release_owner closes it."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            leave(owner)
+            release_owner(owner)
 
     def device(self, address: I2cAddress, gap_s: float | None = None) -> I2cDevice:
         """A device on this bus; nothing is sent yet.
 
         Parameters:
             address: seven bits.
-            gap_s: least time between two transfers with it; by default that of the settings.
+            gap_s: minimum time between two transfers with it; by default that of the settings.
         """
-        return I2cDevice(self, number_of(address), self.settings.gap_s if gap_s is None else gap_s)
+        return I2cDevice(self, number_of(address), self.settings.gap if gap_s is None else gap_s)
 
     def channel(self, mux: I2cAddress, channel: int) -> I2cBus:
         """The bus behind a channel of a TCA9548A or PCA9548A, which is open only while something is sent there.
@@ -106,13 +116,13 @@ class I2cBus:
     async def transaction(self) -> AsyncIterator[I2cBus]:
         """Holds the whole bus within the block, against other tasks and processes; use the bus that it gives.
 
-        Raises DeviceError (busy) when another keeps it.
+        Raises DeviceError (busy) when another holds it.
         """
         async with self._opened.holding(WHOLE_BUS):
             yield self._derived(self._route, held=True)
 
     async def scan(self) -> list[int]:
-        """Addresses that acknowledge a read of one byte. Writes nothing, to anybody.
+        """Addresses that acknowledge a read of one byte. Writes nothing.
 
         A chip whose reads have effects (a FIFO, an interrupt that is cleared by reading) loses one byte's worth.
         """
@@ -121,17 +131,38 @@ class I2cBus:
             try:
                 await self._derived(self._route, self._held)._probe(address)
             except DeviceError as error:
-                if error.kind not in (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.BUS_FAULT):
+                if error.kind not in _UNACKNOWLEDGED:
                     raise
             else:
                 found.append(address)
         return found
 
     async def _probe(self, address: int) -> None:
-        async with contextlib.nullcontext() if self._held else self._opened.holding(part_of(self._route, address)):
-            await self._opened.transfer(
-                self._route, address, [1], gap_s=0, retries=I2cRetries(no_acknowledge=0), whole=self._held
-            )
+        async with self.hold(address):
+            await self.transfer(address, [1], gap_s=0, retries=I2cRetries(no_acknowledge=0))
+
+    def hold(self, address: int) -> AbstractAsyncContextManager[None]:
+        """Holds one device within the block. Raises DeviceError (busy) when another holds it."""
+        if self._held:
+            return contextlib.nullcontext()
+        return self._opened.holding(part_of(self._route, address))
+
+    async def transfer(
+        self, address: int, messages: Sequence[Message], *, gap_s: float, retries: I2cRetries | None = None
+    ) -> list[bytes]:
+        """One transfer with a device that the caller holds; what a device's methods are made of.
+
+        Parameters:
+            address: seven bits.
+            messages: bytes to write, and counts to read.
+            gap_s: minimum time since the last transfer with it.
+            retries: by default those of the settings.
+
+        Raises DeviceError.
+        """
+        return await self._opened.transfer(
+            self._route, address, messages, gap_s=gap_s, retries=retries or self.settings.retries, whole=self._held
+        )
 
     def counters(self) -> dict[str, int]:
         """What happened on this bus so far, in this process: transfers, retries, errors by kind, waiting, use."""
@@ -159,30 +190,44 @@ class I2cBus:
 
 
 class I2cDevice:
-    """One device; each method is one transfer, that nobody interrupts. Made by `I2cBus.device`.
+    """One device; each method is one uninterrupted transfer. Made by `I2cBus.device`.
 
     All raise DeviceError, with what it probably means.
     """
 
     def __init__(self, bus: I2cBus, address: int, gap_s: float, *, held: bool = False) -> None:
         self.address = address
-        self._bus, self._gap_s, self._held = bus, gap_s, held or bus._held
+        self._bus, self._gap_s, self._held = bus, gap_s, held
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[I2cDevice]:
         """Holds the device within the block, for an exchange of several transfers; use the device that it gives.
 
-        Other devices go on meanwhile. Raises DeviceError (busy) when another task or process keeps it.
+        Other devices go on meanwhile. Raises DeviceError (busy) when another task or process holds it.
         """
         if self._held:
             yield self
             return
-        async with self._bus._opened.holding(part_of(self._bus._route, self.address)):
+        async with self._bus.hold(self.address):
             yield I2cDevice(self._bus, self.address, self._gap_s, held=True)
+
+    @property
+    def name(self) -> str:
+        """As people know it: `/dev/i2c-1 0x70.3 0x48`."""
+        return self._bus.name_of(self.address)
 
     async def write(self, data: bytes) -> None:
         """Writes bytes."""
         await self._transfer(data)
+
+    async def wake(self, data: bytes) -> None:
+        """Writes bytes to a device that sleeps and need not acknowledge them; once."""
+        try:
+            async with self.transaction():
+                await self._bus.transfer(self.address, [data], gap_s=self._gap_s, retries=_NO_RETRIES)
+        except DeviceError as error:
+            if error.kind not in _UNACKNOWLEDGED:
+                raise
 
     async def read(self, count: int) -> bytes:
         """Reads bytes."""
@@ -213,7 +258,7 @@ class I2cDevice:
         data = await self.write_read(bytes([command]), 33)
         if not 1 <= data[0] <= 32:
             detail = f"a block of {data[0]} bytes is announced; 1 to 32 are allowed"
-            raise DeviceError(DeviceErrorKind.GARBLED, self._bus.name_of(self.address), detail)
+            raise self.error(DeviceErrorKind.GARBLED, detail)
         return data[1 : 1 + data[0]]
 
     async def write_block(self, command: int, data: bytes) -> None:
@@ -222,18 +267,11 @@ class I2cDevice:
 
     def error(self, kind: DeviceErrorKind, detail: str) -> DeviceError:
         """An error that names this device."""
-        return DeviceError(kind, self._bus.name_of(self.address), detail)
+        return DeviceError(kind, self.name, detail)
 
     async def _transfer(self, *messages: Message) -> list[bytes]:
         async with self.transaction():
-            return await self._bus._opened.transfer(
-                self._bus._route,
-                self.address,
-                messages,
-                gap_s=self._gap_s,
-                retries=self._bus.settings.retries,
-                whole=self._bus._held,
-            )
+            return await self._bus.transfer(self.address, messages, gap_s=self._gap_s)
 
 
 def number_of(address: I2cAddress) -> int:

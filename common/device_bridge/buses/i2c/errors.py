@@ -24,7 +24,7 @@ FAULTS: dict[int, tuple[DeviceErrorKind, str]] = {
     errno.ENODEV: (DeviceErrorKind.GONE, "the bus is gone"),
     errno.ESHUTDOWN: (DeviceErrorKind.GONE, "the bus is gone"),
 }
-UNOPENED: dict[int, tuple[DeviceErrorKind, str]] = {
+OPEN_FAULTS: dict[int, tuple[DeviceErrorKind, str]] = {
     errno.ENOENT: (
         DeviceErrorKind.NOT_FOUND,
         "there is no such bus; enable it (dtparam=i2c_arm=on), load i2c-dev, or give the container the device",

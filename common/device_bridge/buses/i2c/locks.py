@@ -30,7 +30,7 @@ class TaskLock:
         self._held: list[Part] = []
         self._waiting: list[tuple[Part, asyncio.Future[None]]] = []
 
-    async def take(self, part: Part) -> None:
+    async def acquire(self, part: Part) -> None:
         """Waits for the part."""
         if not any(part.overlaps(other) for other in (*self._held, *(waiting for waiting, _ in self._waiting))):
             self._held.append(part)
@@ -44,11 +44,11 @@ class TaskLock:
                 self._waiting.remove((part, turn))
                 self._grant()
             else:
-                self.give(part)
+                self.release(part)
             raise
 
-    def give(self, part: Part) -> None:
-        """Gives the part back."""
+    def release(self, part: Part) -> None:
+        """Frees the part."""
         self._held.remove(part)
         self._grant()
 
@@ -85,7 +85,7 @@ class FileLock:
             self._fd = os.open(path, flags | os.O_CREAT, 0o666)
             os.fchmod(self._fd, 0o666)  # containers on one bus may run as different users
 
-    def take(self, part: Part) -> bool:
+    def acquire(self, part: Part) -> bool:
         """Locks the part, if no other process has any of it."""
         try:
             self._set(fcntl.F_WRLCK, part)
@@ -93,7 +93,7 @@ class FileLock:
             return False
         return True
 
-    def give(self, part: Part) -> None:
+    def release(self, part: Part) -> None:
         """Unlocks the part, if not all is unlocked already."""
         if self._fd >= 0:
             self._set(fcntl.F_UNLCK, part)

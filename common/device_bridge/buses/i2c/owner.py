@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ...errors import DeviceError, DeviceErrorKind
 from ..in_process import SIMULATED, attached_at
 from .adapter import I2cAdapter, Message, open_adapter
-from .errors import FAULTS, UNOPENED, I2cRetries
+from .errors import FAULTS, OPEN_FAULTS, I2cRetries
 from .locks import FileLock, Part, TaskLock
 from .workers import Job, LoopWorker, ThreadWorker
 
@@ -24,7 +24,7 @@ Route = tuple[tuple[int, int], ...]
 """Multiplexers on the way to a device, each with its address and channel, the nearest first."""
 
 _MUX_PART = Part(1 << 60, (1 << 60) + 1)
-"""Held while a multiplexer's channel is selected, so that nobody selects another meanwhile."""
+"""Held while a multiplexer's channel is selected, so that no other is selected meanwhile."""
 WHOLE_BUS = Part(0, 1 << 61)
 _GRACE_S = 1.0
 _LONGEST_LOCK_POLL_S = 0.01
@@ -51,7 +51,7 @@ class BusOwner:
         self._adapter: I2cAdapter | None = None
         self._lock: FileLock | None = None
         self._abandoned: asyncio.Future[Any] | None = None
-        """A transfer that nobody waits for any more."""
+        """A transfer whose caller has left."""
         self._idle_since: dict[int, float] = {}
         self.busy_s = self.waited_s = 0.0
 
@@ -64,7 +64,7 @@ class BusOwner:
                 except DeviceError:
                     raise
                 except OSError as error:
-                    raise DeviceError.from_os(error, self.path, UNOPENED) from None
+                    raise DeviceError.from_os(error, self.path, OPEN_FAULTS) from None
 
     def close(self) -> None:
         """Closes it, after the transfer that is under way."""
@@ -91,47 +91,47 @@ class BusOwner:
 
     @contextlib.asynccontextmanager
     async def holding(self, part: Part) -> AsyncIterator[None]:
-        """Holds a part of the bus within the block. Raises DeviceError (busy) when somebody else keeps it."""
+        """Holds a part of the bus within the block. Raises DeviceError (busy) when another holds it."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         try:
             async with asyncio.timeout(self._lock_timeout_s):
-                await self._tasks.take(part)
+                await self._tasks.acquire(part)
         except TimeoutError:
-            raise self._kept("a task of this service") from None
+            raise self._busy("a task of this service") from None
         try:
-            await self._take_file(part)
+            await self._acquire_file(part)
         except BaseException:
-            self._tasks.give(part)
+            self._tasks.release(part)
             raise
         self.waited_s += loop.time() - start
         try:
             yield
         finally:
             if self._abandoned is not None and not self._abandoned.done():
-                self._abandoned.add_done_callback(lambda _: self._give(part))  # it is still on the wires
+                self._abandoned.add_done_callback(lambda _: self._release(part))  # it is still on the wires
             else:
-                self._give(part)
+                self._release(part)
 
-    def _give(self, part: Part) -> None:
+    def _release(self, part: Part) -> None:
         if self._lock is not None:
-            self._lock.give(part)
-        self._tasks.give(part)
+            self._lock.release(part)
+        self._tasks.release(part)
 
-    def _kept(self, by: str) -> DeviceError:
+    def _busy(self, by: str) -> DeviceError:
         return DeviceError(DeviceErrorKind.BUSY, self.path, f"{by} keeps it for more than {self._lock_timeout_s:g} s")
 
-    async def _take_file(self, part: Part) -> None:
+    async def _acquire_file(self, part: Part) -> None:
         lock = self._lock
-        if lock is None or lock.take(part):
+        if lock is None or lock.acquire(part):
             return
         self.counts["lock_waits"] += 1
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._lock_timeout_s
         pause_s = 0.0005
-        while not lock.take(part):
+        while not lock.acquire(part):
             if loop.time() > deadline:
-                raise self._kept("another process")
+                raise self._busy("another process")
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - not for secrets
             pause_s = min(pause_s * 2, _LONGEST_LOCK_POLL_S)
 
@@ -269,7 +269,7 @@ def owner_of(path: str, timeout_s: float, lock_timeout_s: float, lock_directory:
     return owner
 
 
-def leave(owner: BusOwner) -> None:
+def release_owner(owner: BusOwner) -> None:
     """Ends a use; the last one closes the bus."""
     owner.users -= 1
     if not owner.users:

@@ -1,0 +1,87 @@
+"""Questions on a serial line, with its bytes and its clock: what is decided without I/O is in test_exchange."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from device_bridge import DeviceError
+from device_bridge.buses import FramedLine, SerialSettings, attached
+from device_bridge.protocols import LineFraming
+from simulated_devices import InProcessSerialLine
+
+pytestmark = pytest.mark.clock("movable")
+
+
+@contextlib.asynccontextmanager
+async def asking(tmp_path, answers, keep=False):
+    """A line to a device that answers each line by the next of some pieces, each after so many seconds."""
+    path, left = tmp_path / "tty", list(answers)
+    with InProcessSerialLine(path) as line, attached(str(path), line):
+        framed = FramedLine(SerialSettings(port=f"sim:{path}"), LineFraming(), keep=keep)
+        await framed.open()
+
+        async def answer():
+            while True:
+                for _ in (await line.receive()).splitlines():
+                    for delay_s, data in left.pop(0) if left else ():
+                        asyncio.get_running_loop().call_later(delay_s, line.write, data)
+
+        answering = asyncio.ensure_future(answer())
+        try:
+            yield framed, line
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            await framed.close()
+
+
+def is_result(frame):
+    return frame.startswith((b"OK", b"ERR"))
+
+
+async def test_a_late_ok_is_not_the_result_of_the_next_command(tmp_path):
+    async with asking(tmp_path, [[(1.5, b"OK\n")], [(0.0, b"ERR jammed\n")]]) as (framed, _):
+        with pytest.raises(DeviceError, match="no answer within 1 s"):
+            await framed.ask(b"MOVE 1\n", is_result, 1.0)
+        assert await framed.ask(b"MOVE 2\n", is_result, 1.0) == b"ERR jammed"
+        assert framed.counters()["late_answers"] == 1
+
+
+async def test_a_late_ok_to_a_command_given_up_is_not_the_result_of_the_same_command_again(tmp_path):
+    async with asking(tmp_path, [[(1.5, b"OK\n")], [(0.0, b"ERR jammed\n")]]) as (framed, _):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await framed.ask(b"MOVE\n", is_result, 10.0)
+        assert await framed.ask(b"MOVE\n", is_result, 1.0) == b"ERR jammed"
+
+
+async def test_a_poll_is_asked_again_at_once_after_one_was_lost(tmp_path):
+    async with asking(tmp_path, [[], [(0.0, b"=1\n")]]) as (framed, _):
+        with pytest.raises(DeviceError, match="no answer"):
+            await framed.ask(b"?\n", bool, 0.2, repeatable=True)
+        asked_at = asyncio.get_running_loop().time()
+        assert await framed.ask(b"?\n", bool, 0.2, repeatable=True) == b"=1"
+        assert asyncio.get_running_loop().time() - asked_at == pytest.approx(0.2, abs=0.01), "drained, and no more"
+
+
+async def test_what_a_device_says_by_itself_goes_on_while_it_is_asked(tmp_path):
+    async with asking(tmp_path, [[(0.1, b"OK\n")]], keep=True) as (framed, line):
+        asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 1.0))
+        await line.send(b"1\n2\n")
+        assert await framed.frames() == [b"1", b"2"]
+        assert await asked == b"OK"
+
+
+async def test_an_echoed_question_is_not_its_answer(tmp_path):
+    async with asking(tmp_path, [[(0.0, b"VAL?\n"), (0.1, b"5\n")]]) as (framed, _):
+        assert await framed.ask(b"VAL?\n", lambda frame: frame != b"VAL?", 1.0) == b"5"
+
+
+async def test_who_waits_for_an_answer_learns_that_the_device_has_gone(tmp_path):
+    async with asking(tmp_path, []) as (framed, line):
+        asked = asyncio.ensure_future(framed.ask(b"?\n", bool, 600.0))
+        await asyncio.sleep(1)
+        line.unplug()
+        with pytest.raises(DeviceError, match="gone"):
+            await asked
