@@ -9,6 +9,7 @@ from device_bridge import (
     Command,
     CommandedSettings,
     CommandError,
+    CommandSpec,
     DeviceError,
     DeviceErrorKind,
     DeviceService,
@@ -26,6 +27,7 @@ class Probe(DeviceService[CommandedSettings]):
     """Yields what the test puts in; raises what the test puts in."""
 
     quantities = (Quantity("a"), Quantity("b"))
+    commands = tuple(CommandSpec(name) for name in ("a", "refuse", "mute"))
     given: asyncio.Queue
     opened = 0
 

@@ -138,7 +138,7 @@ def test_the_settings_shown_in_the_readme_can_be_used(service, tmp_path):
         model = service_type.settings_type
         environment = {"SETTING_SERIAL__PORT": "/dev/ttyUSB0"} if "serial" in model.__struct_fields__ else {}
         sources = SettingsSources(model, file=file, environment=environment)
-        service_type(sources.resolve(None))
+        service_type.check_settings(sources.resolve(None))
 
 
 json_values = st.recursive(

@@ -9,6 +9,7 @@ import pytest
 from device_bridge import (
     Command,
     CommandedSettings,
+    CommandSpec,
     DeviceError,
     DeviceErrorKind,
     DeviceService,
@@ -44,6 +45,7 @@ class World:
 
 class Bench(DeviceService[BenchSettings]):
     quantities = (Quantity("a"),)
+    commands = tuple(CommandSpec(name) for name in ("early", "late", "slow", "x"))
     world: World
 
     async def open(self):

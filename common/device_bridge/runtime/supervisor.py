@@ -149,8 +149,7 @@ class Supervisor:
         if service is None or not self.is_usable:
             return Result(ok=False, detail=f"the device cannot be used now: {self.reason or self.state.value}")
         try:
-            if self.commands:
-                command = check_command(self.commands, command)
+            command = check_command(self.commands, command)
         except CommandError as error:
             return Result(ok=False, detail=str(error))
         task = asyncio.get_running_loop().create_task(service.execute(command))
