@@ -73,7 +73,7 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
 
         unknown = await operator.tell([{"n": "relay", "vb": True}])
         assert (unknown["command"], unknown["ok"]) == ("relay", False)
-        assert "show, tare, zero" in unknown["detail"]
+        assert "known are tare, zero, show" in unknown["detail"]
         assert "not JSON" in (await operator.tell_raw(b"tare"))["detail"]
 
         played.obey("silent on")
