@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from device_bridge import CommandSpec, Quality, Quantity, Reading, Sample, SettingsError, Value, require_unique
+from device_bridge import (
+    CommandSpec,
+    Quality,
+    Quantity,
+    Reading,
+    Result,
+    Sample,
+    SettingsError,
+    Value,
+    require_unique,
+)
 from device_bridge.protocols import Checksum, framer_for
 
 from .records import Malformed, StructRecord, pattern_of, reader_for, text_of
@@ -94,6 +104,11 @@ class Request:
     def is_refusal(self, frame: bytes) -> bool:
         """Whether this answer means that it was not done."""
         return self._failure is not None and self._failure.search(self.text(frame)) is not None
+
+    def result(self, answer: bytes) -> Result:
+        """What an answer to a command says."""
+        text = self.text(answer)
+        return Result(ok=not self.is_refusal(answer), detail=text if text.isprintable() else answer.hex(" "))
 
     def _checked_data(self, send: str, path: str) -> None:
         try:

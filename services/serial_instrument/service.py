@@ -22,8 +22,6 @@ from device_bridge.control import Ticker
 from .description import Description, Question, Request, commands_of, quantities_of
 from .settings import InstrumentSettings
 
-_UNANSWERED = (DeviceErrorKind.TIMEOUT, DeviceErrorKind.GARBLED)
-
 
 class SerialInstrument(DeviceService[InstrumentSettings]):
     """Any line or record protocol on a serial port, described in settings."""
@@ -49,8 +47,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
 
     async def stream(self) -> AsyncIterator[Sample]:
         await self._start()
-        samples = self._asked() if self.device.questions else self._heard()
-        async for sample in samples:
+        async for sample in self._asked() if self.device.questions else self._heard():
             yield sample
 
     async def _start(self) -> None:
@@ -90,7 +87,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         try:
             frame = await self.line.ask(question.data({}), question.accepts, question.timeout_s, repeatable=True)
         except DeviceError as error:
-            if error.kind not in _UNANSWERED:
+            if error.kind not in (DeviceErrorKind.TIMEOUT, DeviceErrorKind.GARBLED):
                 raise
             self._unanswered += 1
             return question.fail(error.detail) if not self.settings.stale_after else ()
@@ -100,10 +97,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
     async def execute(self, command: Command) -> Result:
         request = self.device.commands[command.name]
         answer = await self._put(request, request.data(command.parameters))
-        if answer is None:
-            return Result(ok=True, detail="sent")
-        text = self.device.text(answer)
-        return Result(ok=not request.is_refusal(answer), detail=text if text.isprintable() else answer.hex(" "))
+        return Result(ok=True, detail="sent") if answer is None else request.result(answer)
 
     async def _put(self, request: Request, data: bytes) -> bytes | None:
         if request.awaits_answer:

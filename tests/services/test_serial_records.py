@@ -3,12 +3,15 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_bridge import Command, Quality, SettingsError
 from device_bridge.protocols import framer_for
 from serial_instrument.description import Description
 from serial_instrument.emulator import DEVICES
 from serial_instrument.service import SerialInstrument
+from simulated_devices import SerialFaults
 
 from .serving import bridging, playing, port_of, settings_of
 
@@ -244,6 +247,21 @@ def test_checks_in_any_place_and_notation(checksum, frame):
     assert (len(samples), garbled) == (1, 0)
     damaged = frame[:-1] + bytes((frame[-1] ^ 1,))
     assert through(members, damaged + b"\n") == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["dsmr_p1", "ve_direct", "sds011", "pms5003"])
+@given(seed=st.integers(0, 2**32), noise=st.lists(st.binary(max_size=30), max_size=5))
+def test_what_is_damaged_on_the_way_is_never_sent_as_good(name, seed, noise):
+    device = DEVICES[name](clock=lambda: 0.0)
+    right = {}
+    for frame in device.tick():
+        for sample in through({"profile": name}, frame)[0]:
+            right |= sample
+    faults = SerialFaults(corrupt=0.3, drop=0.1, duplicate=0.1, split=True, seed=seed)
+    frames = [frame for n in range(10) for frame in (*device.tick(), *noise[n : n + 1])]
+    samples, _ = through({"profile": name}, b"".join([*map(faults.apply, frames), faults.rest()]))
+    for sample in samples:
+        assert sample.items() <= right.items()
 
 
 # Text

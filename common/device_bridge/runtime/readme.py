@@ -48,7 +48,8 @@ def profiles_table(service_type: type[DeviceService[Any]]) -> str:
     rows = ["| profile | device | measures |" + " commands |" * commands, "|---|---|---|" + "---|" * commands]
     for name, profile in profiles.items():
         measured = profile.get("fields") or profile.get("registers") or []
-        measured += [field for read in profile.get("reads", ()) for field in read["fields"]]
+        parts = [*profile.get("reads", ()), *profile.get("records", {}).values()]
+        measured += [field for part in parts for field in part["fields"]]
         measured = [field for field in (*measured, *profile.get("computed", ())) if not field.get("hidden")]
         at = f" at `0x{profile['address']:02x}`" if "address" in profile else ""
         row = f"| `{name}` | {about_profile(package, name)}{at} | {', '.join(map(_measured, measured))} |"
