@@ -17,6 +17,7 @@ from device_bridge import (
     Result,
     SettingsError,
 )
+from device_bridge.control import Member
 from device_bridge.runtime import DeviceState, Supervisor
 from device_bridge.runtime import supervisor as module
 from iofog_sdk import Backoff
@@ -275,5 +276,38 @@ async def test_each_quantity_becomes_stale_by_itself():
             await asyncio.sleep(0.005)
         assert [(r.name, r.value, r.reason) for r in stale] == [("slow", 1, "no reading for 0.1 s")]
         assert supervisor.state is DeviceState.READING
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_service_whose_members_have_all_failed_is_not_up():
+    class Line(DeviceService[CommandedSettings]):
+        quantities = (Quantity("a"), Quantity("b"))
+
+        def __init__(self, settings):
+            super().__init__(settings)
+            self.members = members
+
+        async def stream(self):
+            yield self.members[0].fail("no answer")
+            await asyncio.Event().wait()
+
+        async def execute(self, command):
+            return Result(ok=True)
+
+    async def room():
+        return None
+
+    members = [Member(quantity.name, [quantity]) for quantity in Line.quantities]
+    supervisor = Supervisor(Line, CommandedSettings(), lambda _: None, room)
+    task = asyncio.ensure_future(supervisor.run())
+    async with asyncio.timeout(60):
+        while not members[0].is_failing:
+            await asyncio.sleep(0.001)
+        assert supervisor.is_up, "the other one works"
+        members[1].fail("no answer")
+        assert not supervisor.is_up
+        members[0].recover()
+        assert supervisor.is_up
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -125,8 +125,10 @@ class Supervisor:
 
     @property
     def is_up(self) -> bool:
-        """Whether the device is open and not stale."""
-        return self.state in (DeviceState.OPEN, DeviceState.READING)
+        """Whether the device is open and not stale, and one of its members at least works."""
+        members = self._service.members if self._service else ()
+        works = not members or not all(member.is_failing for member in members)
+        return works and self.state in (DeviceState.OPEN, DeviceState.READING)
 
     @property
     def commands(self) -> tuple[CommandSpec, ...]:
