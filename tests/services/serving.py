@@ -7,7 +7,7 @@ import sys
 
 from device_bridge import NodeState
 from device_bridge.buses import attached
-from device_bridge.runtime import Supervisor
+from device_bridge.runtime import Supervisor, collect_device_metrics
 from device_bridge.settings import SettingsSources, SettingsStatus
 from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
@@ -34,6 +34,10 @@ class Bridged:
 
     async def _room(self):
         return None
+
+    def metrics(self):
+        """As a scraper gets them."""
+        return collect_device_metrics(self.bridge)
 
     async def sample(self, wanted=lambda found: True):
         """The next sample that is wanted, as readings by name."""

@@ -45,7 +45,7 @@ def metric(bridged, name, member):
     """A count of a line, as it is exported."""
     return next(
         m.value
-        for m in bridged.bridge.metrics()
+        for m in bridged.metrics()
         if (m.name, m.labels) == (f"bridge_member_{name}_total", {"member": member})
     )
 

@@ -251,7 +251,7 @@ async def test_without_its_interrupt_line_a_chip_is_read_at_the_interval(tmp_pat
         assert "in use by w1-gpio" in caplog.text
         taken.release()
         async with asyncio.timeout(10):
-            while not next(m.value for m in bridged.bridge.metrics() if m.name == "bridge_member_up"):
+            while not next(m.value for m in bridged.metrics() if m.name == "bridge_member_up"):
                 await asyncio.sleep(0.01)
 
 

@@ -200,7 +200,7 @@ class Bed:
         """How often a meter has failed, as `/metrics` says."""
         return next(
             metric.value
-            for metric in self.bridged.bridge.metrics()
+            for metric in self.bridged.metrics()
             if metric.name == "bridge_member_failures_total" and metric.labels == {"member": meter}
         )
 

@@ -19,7 +19,7 @@ from device_bridge import (
 )
 from device_bridge.control import Member
 from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime import supervisor as module
+from device_bridge.runtime import closing as module
 from iofog_sdk import Backoff
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..service_settings import OutboxSettings
-from ..telemetry.metrics import Metric
 from .entry import Entry, StoreDamaged, StoreError
 from .memory import OVERHEAD_BYTES, Backlog, size_of
 
@@ -122,20 +121,6 @@ class Outbox(Backlog):
             )
             self.buffered -= lost
             self.dropped["stopped"] += lost
-
-    def metrics(self) -> Iterator[Metric]:
-        """For `/metrics`."""
-        yield Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", self.read)
-        yield Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", self.delivered)
-        for reason, count in (self.dropped or {"outbox full": 0}).items():
-            yield Metric("bridge_readings_dropped_total", "counter", "Readings dropped.", count, {"reason": reason})
-        text = "Of those read: from an earlier run."
-        yield Metric("bridge_readings_recovered_total", "counter", text, self.recovered)
-        text = "1 while the outbox cannot use its disk."
-        yield Metric("bridge_disk_failed", "gauge", text, self.problem != "")
-        yield Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", self.buffered)
-        text = "Age of the oldest waiting one."
-        yield Metric("bridge_oldest_buffered_seconds", "gauge", text, self.oldest_age_s())
 
     def take(self) -> Entry | None:
         entry = super().take()

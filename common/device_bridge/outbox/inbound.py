@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,6 @@ import msgspec
 from iofog_sdk import IoMessage, MessageError
 
 from ..service_settings import OutboxSettings
-from ..telemetry.metrics import Metric
 from .durable import Outbox
 
 log = logging.getLogger("device_bridge")
@@ -72,16 +70,6 @@ class Inbound(Outbox):
     def acknowledge(self, refused: str = "") -> None:
         reason, self._given_up = self._given_up or refused, ""
         super().acknowledge(reason)
-
-    def metrics(self) -> Iterator[Metric]:
-        yield Metric("bridge_incoming_received_total", "counter", "Messages taken from the node.", self.read)
-        yield Metric("bridge_incoming_delivered_total", "counter", "Messages the device has taken.", self.delivered)
-        yield Metric("bridge_incoming_buffered", "gauge", "Messages waiting for the device.", self.buffered)
-        for name, text, counts in (
-            ("bridge_incoming_dropped_total", "Messages dropped.", self.dropped or {"outbox full": 0}),
-            ("bridge_incoming_ignored_total", "Messages that need not go on.", self.ignored or {"own": 0}),
-        ):
-            yield from (Metric(name, "counter", text, count, {"reason": reason}) for reason, count in counts.items())
 
 
 class _Command(msgspec.Struct):

@@ -8,9 +8,11 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .cli import run
+    from .device_metrics import collect_device_metrics
+    from .device_state import DeviceState
     from .process import Runtime
     from .readme import with_tables
-    from .supervisor import DeviceState, Supervisor
+    from .supervisor import Supervisor
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -18,12 +20,15 @@ else:
             "cli": ("run",),
             "process": ("Runtime",),
             "readme": ("with_tables",),
-            "supervisor": ("DeviceState", "Supervisor"),
+            "device_metrics": ("collect_device_metrics",),
+            "device_state": ("DeviceState",),
+            "supervisor": ("Supervisor",),
         },
     )
 
 __all__ = [
     "DeviceState",
+    "collect_device_metrics",
     "Runtime",
     "Supervisor",
     "run",

@@ -19,6 +19,7 @@ from ..messages.clock import Clock
 from ..messages.maker import MessageMaker
 from ..messages.time_correction import TimeCorrection
 from ..node_state import NodeState
+from ..outbox.box_metrics import inbound_metrics, outbox_metrics
 from ..outbox.delivery import Delivery
 from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
@@ -26,6 +27,7 @@ from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
 from ..telemetry.metrics import Metric
 from .commands import CommandRunner
+from .device_metrics import collect_device_metrics
 from .settings_follower import SettingsFollower
 from .supervisor import Supervisor
 
@@ -185,15 +187,15 @@ class Pipeline:
 
     def metrics(self) -> Iterator[Metric]:
         """For `/metrics`."""
-        yield from self.outbox.metrics()
+        yield from outbox_metrics(self.outbox)
         yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
-        yield from self.supervisor.metrics()
+        yield from collect_device_metrics(self.supervisor)
         refusals = self._follower.status.refusals
         yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
         if self._commands:
             yield from self._commands.metrics()
         if self._inbound is not None:
-            yield from self._inbound.metrics()
+            yield from inbound_metrics(self._inbound)
 
 
 def _state_folder(settings: ServiceSettings) -> Path | None:

@@ -1,20 +1,11 @@
-"""Keeps one device going: opens and reads it; after a failure closes it, waits and opens it again.
-
-States and what leads from one to the next; commands are admitted while the device is open, in no other state:
-
-    STARTING ──▶ OPENING ──▶ OPEN ──▶ READING ◀──▶ STALE
-                   ▲  │        └────────┴────────────┤ failure, other settings, end
-                   │  ▼                              ▼
-                   FAILED ◀────────────────────── CLOSING ──▶ STOPPED
-"""
+"""Keeps one device going: opens and reads it; after a failure closes it, waits and opens it again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import Backoff
@@ -28,40 +19,20 @@ from ..node_state import NodeState
 from ..reading import Forwarded, Sample
 from ..service import DeviceService
 from ..service_settings import ServiceSettings, device_settings_differ
-from ..telemetry.metrics import Metric
+from .closing import close_service
+from .device_state import USABLE, DeviceState
 from .staleness import Staleness
 
 if TYPE_CHECKING:
+    from ..control.members import Member
     from ..outbox.inbound import Inbound
 
 log = logging.getLogger("device_bridge")
 
-CLOSE_S = 3.0
-"""Seconds a service is given to close its device; the process has ten to end in."""
-_ABANDON_S = 0.5
 _SETTLED_S = 2.0
 """A life that lasts for that long, and longer than the wait before it, begins the waits again."""
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
 """Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
-
-
-class DeviceState(enum.Enum):
-    """The state of the device."""
-
-    STARTING = "starting"
-    OPENING = "opening"
-    OPEN = "open"
-    """Opened; nothing has come yet."""
-    READING = "reading"
-    STALE = "stale"
-    """Open, but without a reading for longer than `stale_after`."""
-    CLOSING = "closing"
-    FAILED = "failed"
-    """Not usable now; will be tried again."""
-    STOPPED = "stopped"
-
-
-USABLE = (DeviceState.OPEN, DeviceState.READING, DeviceState.STALE)
 
 
 class Supervisor:
@@ -126,7 +97,7 @@ class Supervisor:
     @property
     def is_up(self) -> bool:
         """Whether the device is open and not stale, and one of its members at least works."""
-        members = self._service.members if self._service else ()
+        members = self.members
         works = not members or not all(member.is_failing for member in members)
         return works and self.state in (DeviceState.OPEN, DeviceState.READING)
 
@@ -245,7 +216,7 @@ class Supervisor:
         self.state, self.reason = DeviceState.CLOSING, "it is being closed"
         for task in (*self._executing, *tasks):
             task.cancel()
-        closing = asyncio.get_running_loop().create_task(_close_service(service, [*self._executing, *tasks]))
+        closing = asyncio.get_running_loop().create_task(close_service(service, [*self._executing, *tasks]))
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
@@ -331,40 +302,16 @@ class Supervisor:
             return self._ended.all_bad(reason)
         return self._declared.all_bad(reason)
 
+    @property
+    def members(self) -> Sequence[Member]:
+        """Devices behind the running instance that have a health of their own."""
+        return self._service.members if self._service else ()
+
+    @property
+    def undeclared_readings(self) -> int:
+        """Readings that were not as the service has declared them."""
+        return self._declared.violations
+
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""
         return self._service.counters() if self._service else {}
-
-    def metrics(self) -> Iterator[Metric]:
-        """The device's health, its counters, and those of the members behind it."""
-        yield Metric("bridge_device_up", "gauge", "1 while the device can be read.", self.is_up)
-        yield Metric("bridge_device_failures_total", "counter", "Failed attempts to use the device.", self.failures)
-        text = "Readings that were not as the service has declared them."
-        yield Metric("bridge_undeclared_readings_total", "counter", text, self._declared.violations)
-        for name, count in self.counters().items():
-            yield Metric(f"bridge_device_{name}_total", "counter", f"The device's {name.replace('_', ' ')}.", count)
-        members = self._service.members if self._service else ()
-        for member in members:
-            labels = {"member": member.label}
-            yield Metric("bridge_member_up", "gauge", "1 while it works.", not member.is_failing, labels)
-        for member in members:
-            labels = {"member": member.label}
-            yield Metric("bridge_member_failures_total", "counter", "Failed attempts.", member.failures, labels)
-        for name in sorted({name for member in members for name in member.counters}):
-            for member in members:
-                text, labels = f"The member's {name.replace('_', ' ')}.", {"member": member.label}
-                yield Metric(f"bridge_member_{name}_total", "counter", text, member.counters[name], labels)
-
-
-async def _close_service(service: DeviceService[Any], tasks: list[asyncio.Task[Any]]) -> None:
-    """Waits for the end of tasks that were cancelled, then closes the device; takes so long and no longer."""
-    if tasks:
-        await asyncio.wait(tasks, timeout=CLOSE_S / 2)
-    closing = asyncio.get_running_loop().create_task(service.close())
-    await asyncio.wait((closing,), timeout=CLOSE_S)
-    if not closing.done():
-        log.error("%s: closing the device takes longer than %g s and was abandoned", service.name(), CLOSE_S)
-        closing.cancel()
-        await asyncio.wait((closing,), timeout=_ABANDON_S)
-    elif not closing.cancelled() and (error := closing.exception()) is not None:
-        log.error("%s: closing the device failed: %s: %s", service.name(), type(error).__name__, error)
