@@ -11,7 +11,8 @@ from local_agent.nats_server import NatsServer
 from .conftest import Receiver, agent_config, environment, free_port
 from .relay import Relay
 
-OPTIONS = "receipt_timeout_s=0.3&answer_timeout_s=0.5&ping_interval_s={ping}"
+OPTIONS = "receipt_timeout_s=1&answer_timeout_s=3&ping_interval_s={ping}"
+"""Short enough to find a fault in a second or two, long enough for a server on a busy machine to answer."""
 
 
 @contextlib.asynccontextmanager

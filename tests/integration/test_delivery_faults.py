@@ -20,7 +20,7 @@ from .test_mqtt_link import MOSQUITTO
 
 OPTIONS = "?receipt_timeout_s=0.3&ping_interval_s=0.2&answer_timeout_s=0.5"
 SENTENCES = 400
-FAULT_S = float(os.environ.get("FAULT_S", "0.7"))
+FAULT_S = float(os.environ.get("FAULT_S", "1.7"))
 """Longer than the time limits of the link."""
 
 
