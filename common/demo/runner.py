@@ -37,7 +37,7 @@ async def run_demo(
 
     Parameters:
         service: name of a service that has an emulator.
-        seconds: how long, or None for ever.
+        seconds: how long, or None for no limit.
         profile: which of the devices that the service knows by name; None for the emulator's first choice.
         command: JSON that the viewer sends to the service once readings arrive.
         link: what carries messages, one of LINKS.

@@ -101,7 +101,7 @@ def _check(options: argparse.Namespace) -> int:
     for finding in findings:
         _say(str(finding))
     count, wrong = len(documents), _to_mend(findings)
-    _say(f"{count} document{'s' * (count != 1)} for {name}, {wrong} to mend")
+    _say(f"{count} document{'s' * (count != 1)} for {name}, {wrong} to fix")
     return 1 if wrong else 0
 
 
@@ -114,7 +114,7 @@ def _fitting(documents: list[Document], generation: str | None) -> tuple[str, li
 
 
 def _to_mend(findings: list[Finding]) -> int:
-    return sum(finding.must_be_mended for finding in findings)
+    return sum(finding.must_be_fixed for finding in findings)
 
 
 def _render(options: argparse.Namespace) -> int:
@@ -139,7 +139,7 @@ def _write(fleet: Fleet, generation: str, out: Path) -> int:
     """Writes manifests that are checked; files of nodes that are gone are removed."""
     rendered = dict(render(fleet, generation))
     documents = [document for name, text in rendered.items() for document in parse(text, name)]
-    findings = [f for f in check_documents(documents, GENERATIONS[generation]) if f.must_be_mended]
+    findings = [f for f in check_documents(documents, GENERATIONS[generation]) if f.must_be_fixed]
     for finding in findings:
         _say(str(finding))
     for old in sorted(out.rglob("*.yaml")):
@@ -151,7 +151,7 @@ def _write(fleet: Fleet, generation: str, out: Path) -> int:
         target.write_text(text)
     if not GENERATIONS[generation].has_routes and any(kit.routes for kit in fleet.kits.values()):
         _say(f"routes are left out: {generation} carries messages by NATS, not by routes")
-    _say(f"{len(rendered)} files in {out}, {len(findings)} to mend")
+    _say(f"{len(rendered)} files in {out}, {len(findings)} to fix")
     return 1 if findings else 0
 
 

@@ -33,7 +33,7 @@ class Finding(NamedTuple):
     remedy: str
 
     @property
-    def must_be_mended(self) -> bool:
+    def must_be_fixed(self) -> bool:
         """Whether it is wrong for sure."""
         return not self.rule.startswith(MAYBE)
 
@@ -184,7 +184,7 @@ def _check_application(
         yield from check_microservice(service, here, generation, in_template=in_template)
         name = str(service.get("name", ""))
         if name in names:
-            rule = f"microservice {name!r} stands twice, which the Controller answers with status 500"
+            rule = f"microservice {name!r} is used twice, which the Controller answers with status 500"
             yield (*here, "name"), rule, "Name it otherwise."
         names.append(name)
         if _wants_nats(service) and not _wants_nats(spec):
@@ -213,6 +213,6 @@ def _check_routes(routes: Any, where: Where, names: list[str]) -> Iterator[Probl
                 yield here, rule, f"There are {', '.join(names)}."
         name = str(route.get("name", ""))
         if not NAME.fullmatch(name) or name in taken:
-            twice = "stands twice" if name in taken else "is refused"
+            twice = "is used twice" if name in taken else "is refused"
             yield here, f"the name {name!r} of a route {twice}", NAME_REMEDY
         taken.add(name)

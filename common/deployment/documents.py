@@ -135,7 +135,7 @@ class _Reader:
                 continue
             key = str(self._scalar(key_node))
             if key in found:
-                raise ManifestError(f"{self._file}:{_line(key_node)}: {key!r} stands twice in one mapping")
+                raise ManifestError(f"{self._file}:{_line(key_node)}: {key!r} is used twice in one mapping")
             found[key] = self.plain(value_node, (*where, key))
             self.lines[(*where, key)] = _line(key_node)
         return merged | found

@@ -76,7 +76,7 @@ class _FleetCheck:
         for name, count in Counter(listed).items():
             if count > 1:
                 last = len(listed) - 1 - listed[::-1].index(name)
-                self._fail((*where, last), f"{what} {name!r} stands twice")
+                self._fail((*where, last), f"{what} {name!r} is used twice")
 
     def _literal(self, value: Any, where: Where) -> None:
         for path, rule, remedy in check_literal(value, where):

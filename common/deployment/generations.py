@@ -13,7 +13,7 @@ from typing import TypeAlias
 from .documents import Where
 
 Problem: TypeAlias = "tuple[Where, str, str]"
-"""Where, what is wrong, and what to write instead; what need not be mended begins with `MAYBE`."""
+"""Where, what is wrong, and what to write instead; what need not be fixed begins with `MAYBE`."""
 MAYBE = "perhaps: "
 
 TEXT, INTEGER, TRUTH, LIST, MAP, ANY = "text", "integer", "true or false", "list", "mapping", "anything"

@@ -25,7 +25,7 @@ class Obedient(Protocol):
     """What can be told to misbehave while it runs."""
 
     def obey(self, text: str) -> str:
-        """Does what one line says, and returns what became of it."""
+        """Does what one line says, and returns the result."""
 
 
 def emulator_parser(module: str, description: str | None, obeys: type[Obedient]) -> argparse.ArgumentParser:
@@ -129,7 +129,7 @@ def is_on(word: str) -> bool:
 
 
 def obeyed(text: str, commands: Mapping[str, tuple[int, Callable[..., object]]], also: Iterable[str] = ()) -> str:
-    """Does what one line of the control input says, and returns what became of it.
+    """Does what one line of the control input says, and returns the result.
 
     Parameters:
         text: a command and its arguments, as in a shell.

@@ -96,7 +96,7 @@ class SimulatedGpio:
         self.pulses(line, rate_hz, number)
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns what became of it.
+        """Does what one line of the control input says, and returns the result.
 
         `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
         """

@@ -142,7 +142,7 @@ class SimulatedI2cBus:
         await asyncio.Event().wait()
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns what became of it.
+        """Does what one line of the control input says, and returns the result.
 
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
         `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.

@@ -65,11 +65,11 @@ class PlayedDevice:
         }
 
     async def run(self) -> None:
-        """Plays for ever."""
+        """Plays until cancelled."""
         await asyncio.gather(self._tick(), self._answer())
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns what became of it.
+        """Does what one line of the control input says, and returns the result.
 
         `set QUANTITY VALUE`, `corrupt|drop|duplicate SHARE`, `split|silent on|off`, `pause SECONDS`, `baud RATE`,
         `unplug`, `replug`, `rename PATH`.

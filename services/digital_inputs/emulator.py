@@ -31,7 +31,7 @@ class World:
         self._random = random.Random(seed)
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns what became of it.
+        """Does what one line of the control input says, and returns the result.
 
         `set flow HZ` (pulses of the water meter), `set turns HZ` (of the encoder, negative: backwards); and what
         SimulatedGpio obeys: `drive LINE 1|0|-`, `pulses LINE RATE COUNT`, `disconnect`.
@@ -49,7 +49,7 @@ class World:
         return self.gpio.obey(text)
 
     async def run(self) -> None:
-        """Goes on for ever."""
+        """Runs until cancelled."""
         await asyncio.gather(self._button(), self._motion(), self._water(), self._motor())
 
     async def press(self, line: str = BUTTON, level: int = 0) -> None:

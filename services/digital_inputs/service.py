@@ -27,7 +27,7 @@ from .kinds import AnyInput, Counter, by_line
 
 
 class InputsSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     gpio: GpioSettings = GpioSettings()
     inputs: Annotated[

@@ -69,7 +69,7 @@ class OutputSettings(GpioLine, frozen=True, kw_only=True):
 
 
 class OutputsSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     renamed: ClassVar[Mapping[str, str]] = {**CommandedSettings.renamed, "hold": "node_timeout", "guard": "watchdog"}
 

@@ -14,7 +14,7 @@ from .protocol import QUANTITIES, Decoder, SentenceReader
 
 
 class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     serial: SerialSettings
     stale_after: Annotated[

@@ -62,7 +62,7 @@ class OutputSettings(LineSettings, frozen=True, kw_only=True):
 
 
 class ExpanderSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     renamed: ClassVar[Mapping[str, str]] = {**CommandedSettings.renamed, "at_end": "on_stop"}
 

@@ -31,7 +31,7 @@ class UnitSettings(Settings, frozen=True, kw_only=True):
 
 
 class ModbusSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     profiles: ClassVar[str] = "modbus_meter"
     renamed: ClassVar[Mapping[str, str]] = {

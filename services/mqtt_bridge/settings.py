@@ -117,7 +117,7 @@ class DiscoverySettings(Settings, frozen=True, kw_only=True):
 
 
 class MqttBridgeSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     broker: BrokerSettings
     status: Annotated[str, Meta(description="topic, retained: `online`, `offline` at the end and as last will")] = (

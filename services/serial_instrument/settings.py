@@ -71,7 +71,7 @@ class CommandTemplate(Settings, frozen=True, kw_only=True):
 
 
 class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
-    """What this service can be told beside the settings every service has."""
+    """Settings of this service, beside those of every service."""
 
     profiles: ClassVar[str] = "serial_instrument"
 

@@ -114,7 +114,7 @@ BROKEN = [
     ("3.0", ("metadata", None), "metadata is missing"),
     ("3.0", ("spec", "isActivated", False), "stores true for false"),
     ("3.0", ("spec", "microservices", []), "no microservices"),
-    ("3.0", (*SERVICE, "name", "sink"), "'sink' stands twice"),
+    ("3.0", (*SERVICE, "name", "sink"), "'sink' is used twice"),
     ("3.0", (*SERVICE, "name", "Bridge"), "name 'Bridge' is refused"),
     ("3.0", (*SERVICE, "agent", None), "no agent"),
     ("3.0", (*SERVICE, "images", None), "no images"),
@@ -247,7 +247,7 @@ MERGES = "a0: &a0 {}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n
     ("text", "words"),
     [
         ("a: [", "app.yaml:2: this is not YAML"),
-        ("a: 1\na: 2", "app.yaml:2: 'a' stands twice"),
+        ("a: 1\na: 2", "app.yaml:2: 'a' is used twice"),
         ("a: !x 1", "not YAML"),
         ("a: \0", "not YAML"),
         ("a: {<<: 1}", "app.yaml:1: << takes mappings only"),
@@ -325,7 +325,7 @@ def test_without_a_generation_the_nearest_is_meant(text, generation, tmp_path, c
     file = tmp_path / "app.yaml"
     file.write_text(text)
     assert main(["check", str(file)]) == 0
-    assert f"for {generation}, 0 to mend" in capsys.readouterr().out
+    assert f"for {generation}, 0 to fix" in capsys.readouterr().out
 
 
 def test_the_command_line(tmp_path, capsys):
@@ -357,11 +357,11 @@ MANIFESTS = Path(__file__).parents[1] / "vectors" / "manifests"
 def test_manifests_that_controllers_took_pass(name):
     documents = load(MANIFESTS / name)
     found = check_documents(documents, GENERATIONS[SAMPLES[name]])
-    assert not [str(finding) for finding in found if finding.must_be_mended]
+    assert not [str(finding) for finding in found if finding.must_be_fixed]
 
 
 @pytest.mark.parametrize("name", ["invalid-app.yaml", "v2-app.yaml"])
 def test_manifests_that_no_controller_of_today_takes_are_refused(name):
     documents = load(MANIFESTS / name)
     for generation in GENERATIONS.values():
-        assert any(finding.must_be_mended for finding in check_documents(documents, generation))
+        assert any(finding.must_be_fixed for finding in check_documents(documents, generation))

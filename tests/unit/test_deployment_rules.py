@@ -36,7 +36,7 @@ def told(text, generation):
 
 
 def must(text, generation):
-    return [str(finding) for finding in findings(text, generation) if finding.must_be_mended]
+    return [str(finding) for finding in findings(text, generation) if finding.must_be_fixed]
 
 
 PORTS = [{"internal": 1, "external": 18081}, {"internal": 2, "external": 18081}]
@@ -49,7 +49,7 @@ WRONG = [
     ("3.0", (*CONTAINER, "volumes", [VOLUME | {"accessMode": "readonly"}]), "accessMode = 'readonly'"),
     ("3.0", (*CONTAINER, "volumes", [VOLUME | {"accessMode": "ro"}]), "perhaps: the agents of 3.0 do not enforce ro"),
     ("3.0", (*CONTAINER, "env", [{"key": "A", "value": 1}]), "perhaps: value 1 of A becomes text"),
-    ("3.0", (*CONTAINER, "env", [{"key": "A", "value": "1"}] * 2), "variable 'A' stands twice"),
+    ("3.0", (*CONTAINER, "env", [{"key": "A", "value": "1"}] * 2), "variable 'A' is used twice"),
     ("3.0", (*CONTAINER, "env", [{"key": "A", "valueFromSecret": "a/b"}]), "3.0 drops valueFromSecret"),
     ("3.7", (*CONTAINER, "env", [{"key": "A", "valueFromSecret": "ab"}]), "'ab' is no name/key"),
     ("3.8", (*CONTAINER, "env", [{"key": "EDGELET_ROLE", "value": "x"}]), "Edgelet sets these itself"),
@@ -87,7 +87,7 @@ WRONG = [
     ("3.0", ("spec", "description", 5), "description = 5 is not a text"),
     ("3.0", ("spec", "routes", {"name": "r"}), "routes = {'name': 'r'} is not a list"),
     ("3.0", ("spec", "routes", [{"from": "bridge", "to": "sink"}]), "the name '' of a route is refused"),
-    ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sink"}] * 2), "'r' of a route stands twice"),
+    ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sink"}] * 2), "'r' of a route is used twice"),
     ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sink", "via": 1}]), "a route has no 'via'"),
 ]
 

@@ -29,7 +29,7 @@ def configured(**config):
     ("changes", "words"),
     [
         ({"nodes": []}, "nodes"),
-        ({"nodes": [NODE, NODE]}, "node 'pi-01' stands twice"),
+        ({"nodes": [NODE, NODE]}, "node 'pi-01' is used twice"),
         ({"nodes": [NODE | {"name": "Pi_01"}]}, "name"),
         ({"nodes": [NODE | {"kit": "warm-room"}]}, "there is no kit 'warm-room'"),
         ({"nodes": [NODE | {"values": {}}]}, r"a value for \$room is missing"),
@@ -50,11 +50,11 @@ def configured(**config):
         ),
         (
             {"kits": {"k": {"services": [{"name": "a", "service": "gps_receiver", "device": "/dev/x"}] * 2}}},
-            "stands twice",
+            "is used twice",
         ),
         (
             kit(SERVICE | {"metrics_port": 18080}, CLIMATE | {"metrics_port": 18080}),
-            "metrics_port '18080' stands twice",
+            "metrics_port '18080' is used twice",
         ),
         (kit(SERVICE, SERVICE | {"name": "gps2"}), "is another service's already"),
         (kit(SERVICE | {"device": "/dev/../etc"}), "is not below /dev"),
@@ -74,7 +74,7 @@ def configured(**config):
                 "kits": {"a": {"services": [SERVICE]}, "a-b": {"services": [CLIMATE]}},
                 "nodes": [{"name": "b-c", "kit": "a"}, {"name": "c", "kit": "a-b"}],
             },
-            "application 'a-b-c' stands twice",
+            "application 'a-b-c' is used twice",
         ),
         (kit(SERVICE, nodes=[{"name": "n" * 63, "kit": "k"}]), "name"),
         ({"registry": "https://r.io/x"}, "registry"),
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_fleet_is_told(tmp_path):
     for text, words in (
         ("", "nothing stands in it"),
         ("a: 1\n---\nb: 2", "2 documents"),
-        ("kits: 1\nkits: 2", "fleet.yaml:2: 'kits' stands twice"),
+        ("kits: 1\nkits: 2", "fleet.yaml:2: 'kits' is used twice"),
     ):
         file.write_text(text)
         with pytest.raises(FleetError, match=words):

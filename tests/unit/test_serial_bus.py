@@ -1,4 +1,4 @@
-"""The serial bus: what each failure to open is called and how to mend it."""
+"""The serial bus: what each failure to open is called and how to fix it."""
 
 import asyncio
 import contextlib

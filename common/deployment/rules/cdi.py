@@ -45,7 +45,7 @@ def check_cdi(content: dict[str, Any], generation: Generation) -> Iterator[Probl
             yield ("devices", at), "a device without name or containerEdits", "Write both."
             continue
         if name in names:
-            yield ("devices", at, "name"), f"device {name!r} stands twice", "Name it otherwise."
+            yield ("devices", at, "name"), f"device {name!r} is used twice", "Name it otherwise."
         names.add(name)
         groups_known = version is None or (int(version[1]), int(version[2])) >= _GROUPS_FROM
         if "additionalGids" in device["containerEdits"] and not groups_known:

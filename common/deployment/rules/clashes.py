@@ -1,4 +1,4 @@
-"""What stands twice, or leads nowhere, in manifests that are deployed together."""
+"""What is used twice, or leads nowhere, in manifests that are deployed together."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _check_env(container: dict[str, Any], where: Where, generation: Generation) 
             continue
         here, key, value = (*where, "env", at), str(variable.get("key")), variable.get("value")
         if key in keys:
-            yield here, f"variable {key!r} stands twice", "Keep one."
+            yield here, f"variable {key!r} is used twice", "Keep one."
         keys.add(key)
         if key.startswith("EDGELET_") and not generation.is_java:
             yield here, f"variable {key!r}: Edgelet sets these itself", "Leave it out."

@@ -32,7 +32,7 @@ def check_variables(spec: dict[str, Any]) -> Iterator[Problem]:
             yield here, f"variable {key!r} cannot be one", "Lower-case letters, digits, dots and hyphens."
             continue
         if key in keys:
-            yield here, f"variable {key!r} stands twice", "Declare it once."
+            yield here, f"variable {key!r} is used twice", "Declare it once."
         keys.add(key)
         yield from _members(variable, _DECLARED, here)
     application, defaults = spec.get("application"), values_of(spec, {})
