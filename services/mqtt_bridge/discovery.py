@@ -124,8 +124,8 @@ class Discovery:
             config |= {"availability_topic": self._status}
         if is_json:
             config |= {"value_template": "{{ value_json.value }}", "json_attributes_topic": topic}
-        if self._settings.expire_after_s:
-            config |= {"expire_after": self._settings.expire_after_s}
+        if self._settings.expire_after:
+            config |= {"expire_after": self._settings.expire_after}
         component = "sensor"
         if isinstance(reading.value, bool):
             component = "binary_sensor"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -17,9 +17,13 @@ Qos = Annotated[Literal[0, 1, 2], Meta(description="at most once, at least once,
 TimeLimit = Annotated[float, Meta(gt=0, le=3600)]
 PASSWORD = "BROKER_PASSWORD"  # noqa: S105 - the variable's name
 
+_DURATIONS = ("session", "ping_interval", "answer_timeout", "receipt_timeout")
+
 
 class BrokerSettings(Settings, frozen=True, kw_only=True):
     """Where the broker is, and who this is there."""
+
+    renamed: ClassVar[Mapping[str, str]] = {f"{name}_s": name for name in _DURATIONS}
 
     host: Annotated[str, Meta(min_length=1, description="name or address")]
     port: Annotated[Port | None, Meta(description="by default 1883, with TLS 8883")] = None
@@ -35,22 +39,27 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
     ] = ""
     certificate: Annotated[str, Meta(description="PEM file by which this client shows who it is")] = ""
     key: Annotated[str, Meta(description="PEM file of its key, where the certificate's has none")] = ""
-    window: Annotated[int, Meta(ge=1, le=1000, description="messages under way without acknowledgement")] = 20
-    session_s: Annotated[
-        int, Meta(ge=0, le=1 << 31, description="for which the broker keeps messages while the bridge is away")
+    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight without acknowledgement")] = 20
+    session: Annotated[
+        int,
+        Meta(ge=0, le=1 << 31, description="seconds the broker keeps messages while the bridge is away"),
     ] = 86_400
-    ping_interval_s: Annotated[int, Meta(ge=1, le=3600, description="seconds between pings")] = 30
-    answer_timeout_s: Annotated[TimeLimit, Meta(description="for connecting and subscribing")] = 10.0
-    receipt_timeout_s: Annotated[TimeLimit, Meta(description="for an acknowledgement")] = 15.0
+    ping_interval: Annotated[int, Meta(ge=1, le=3600, description="seconds between pings")] = 30
+    answer_timeout: Annotated[TimeLimit, Meta(description="seconds for connecting and subscribing")] = 10.0
+    receipt_timeout: Annotated[TimeLimit, Meta(description="seconds for an acknowledgement")] = 15.0
 
     def options(self, status: str, environment: Mapping[str, str]) -> MqttOptions:
         """As the connection wants them."""
         scheme = "mqtts" if self.tls else "mqtt"
         port = self.port or PORTS[scheme]
         identity = read_identity(environment)
-        told = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("host", "port", "tls")}
+        given = {
+            f"{name}_s" if name in _DURATIONS else name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name not in ("host", "port", "tls")
+        }
         # The node's link may be at the same broker: of two clients with one name, each throws the other out.
-        told["client_id"] = self.client_id or f"{identity.application}-{identity.microservice}-bridge"
+        given["client_id"] = self.client_id or f"{identity.application}-{identity.microservice}-bridge"
         return MqttOptions(
             server=f"{scheme}://{self.host}:{port}",
             host=self.host,
@@ -58,15 +67,17 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
             identity=identity,
             status=status,
             password="" if self.password_file else environment.get(PASSWORD, ""),
-            **told,
+            **given,
         )
 
 
 class ToMqtt(Settings, frozen=True, kw_only=True):
     """Which messages of ioFog are published, where and how."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"expiry_s": "expiry"}
+
     messages: Annotated[
-        Literal["readings", "results", "other"], Meta(description="readings, what became of commands, or all others")
+        Literal["readings", "results", "other"], Meta(description="readings, results of commands, or all others")
     ] = "readings"
     match: Annotated[str, Meta(description="pattern of names, as `gps:*`, for readings")] = "*"
     topic: Annotated[str, Meta(description="with {source}, {quantity}, {publisher}; {command}, {id} of results")]
@@ -76,7 +87,7 @@ class ToMqtt(Settings, frozen=True, kw_only=True):
     ] = "senml"
     qos: Qos = 1
     retain: Annotated[bool, Meta(description="the broker keeps the last one")] = False
-    expiry_s: Annotated[int, Meta(ge=0, le=1 << 31, description="undelivered for so long, it is dropped; MQTT 5")] = 0
+    expiry: Annotated[int, Meta(ge=0, le=1 << 31, description="seconds until it is dropped undelivered; MQTT 5")] = 0
 
 
 class ToIofog(Settings, frozen=True, kw_only=True):
@@ -110,9 +121,11 @@ class MqttCommand(Settings, frozen=True, kw_only=True):
 class DiscoverySettings(Settings, frozen=True, kw_only=True):
     """How Home Assistant learns of what is published as `value` or `json`."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"expire_after_s": "expire_after"}
+
     prefix: Annotated[str, Meta(description="`homeassistant`; without one nothing is told")] = ""
-    expire_after_s: Annotated[
-        int, Meta(ge=0, description="without a new value it becomes unavailable; 0 for never")
+    expire_after: Annotated[
+        int, Meta(ge=0, description="seconds without a new value until it becomes unavailable; 0 for never")
     ] = 0
 
 

@@ -151,7 +151,7 @@ def _publication(
     rule: ToMqtt, values: dict[str, str] | None, payload: bytes, content_type: str, topic: str = ""
 ) -> Publication:
     where = topic if values is None else filled_topic(rule.topic, values)
-    return Publication(where, payload, rule.qos, rule.retain, rule.expiry_s, content_type)
+    return Publication(where, payload, rule.qos, rule.retain, rule.expiry, content_type)
 
 
 def _pack(records: list[SenmlRecord]) -> bytes:

@@ -53,7 +53,7 @@ async def agent_with(*more, **configs):
 
 def settings(node, **more):
     http = free_port()
-    where = {"host": "127.0.0.1", "port": node.relay.port, "version": node.version, "answer_timeout_s": 1}
+    where = {"host": "127.0.0.1", "port": node.relay.port, "version": node.version, "answer_timeout": 1}
     return {"broker": where, "http": {"port": http}, **RULES, **more}
 
 

@@ -31,7 +31,7 @@ def nothing_remembered(monkeypatch):
 
 
 def bridge_settings(port, version, **more):
-    where = {"host": "127.0.0.1", "port": port, "version": version, "answer_timeout_s": 5}
+    where = {"host": "127.0.0.1", "port": port, "version": version, "answer_timeout": 5}
     return settings_of(MqttBridge, broker=where, **{"to_iofog": LEVELS, "status": ""} | more)
 
 

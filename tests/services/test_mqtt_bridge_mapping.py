@@ -434,7 +434,7 @@ def told(reading, quantity="t", *, is_json=False, source="cold room", **more):
 
 
 def test_home_assistant_is_told_of_a_quantity_once():
-    (found,) = told(Reading("t", 21.5, "Cel"), expire_after_s=300)
+    (found,) = told(Reading("t", 21.5, "Cel"), expire_after=300)
     assert (found.topic, found.retain) == ("homeassistant/sensor/cold_room/t/config", True)
     assert json.loads(found.payload) == {
         "name": "t",
