@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import urllib.error
@@ -153,10 +154,15 @@ async def receiving(agent: LocalAgent):
 
 
 def opened(service: ServiceProcess, line: SimulatedSerialLine) -> bool:
-    """Whether the service has the line open; what is sent before would be thrown away on opening."""
-    target = os.path.realpath(line.path)
+    """Whether the service reads the line: it is open, and its event loop waits for it.
+
+    What is sent before that is thrown away on opening.
+    """
+    target, process = os.path.realpath(line.path), Path(f"/proc/{service.process.pid}")
     with contextlib.suppress(OSError):
-        return any(os.path.realpath(fd) == target for fd in Path(f"/proc/{service.process.pid}/fd").iterdir())
+        descriptors = {fd.name for fd in (process / "fd").iterdir() if os.path.realpath(fd) == target}
+        polled = "".join(info.read_text() for info in (process / "fdinfo").iterdir())
+        return not descriptors.isdisjoint(re.findall(r"^tfd:\s+(\d+)", polled, re.MULTILINE))
     return False
 
 
