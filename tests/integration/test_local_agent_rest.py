@@ -1,6 +1,7 @@
 """The local agent's REST half against the observed behaviour of the Java agent, byte for byte."""
 
 import asyncio
+import contextlib
 import json
 import logging
 
@@ -278,7 +279,8 @@ async def test_what_is_not_http_is_closed_without_a_reply_or_traceback(agent, ca
 
 
 async def test_a_body_that_is_too_large_is_closed_without_a_reply(agent, caplog):
-    assert await exchange(agent, http("POST", "/v2/messages/new", b" " * 17_000_000)) == b""
+    with contextlib.suppress(ConnectionResetError):  # as TCP may end a connection whose bytes nobody has read
+        assert await exchange(agent, http("POST", "/v2/messages/new", b" " * 17_000_000)) == b""
     assert "larger than 16777216 bytes" in caplog.text
 
 

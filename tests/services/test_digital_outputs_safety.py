@@ -144,9 +144,7 @@ async def test_nothing_goes_on_once_closing_has_begun(tmp_path):
         assert switched_on == []
         assert gpio.level("GPIO22") == gpio.level("GPIO5") == 0
         await samples.aclose()
-        await (
-            service.close()
-        )  # inputs have opened lines again, which the runtime would have stopped
+        await service.close()  # inputs have opened lines again, which the runtime would have stopped
         gc.collect()  # an open socket is an error here, and not in whichever test comes next
 
 
