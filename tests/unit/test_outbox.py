@@ -7,7 +7,7 @@ import sqlite3
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import OutboxSettings
@@ -385,7 +385,6 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(steps, st.sampled_from(["spill", "always"]))
 def test_any_history_keeps_order_and_accounts_for_everything(tmp_path_factory, history, durability):
     asyncio.run(run_history(tmp_path_factory.mktemp("box"), history, durability))
