@@ -21,7 +21,7 @@ def message(number=1, **more):
 
 
 def incoming(folder=None, **settings):
-    return Inbound(OutboxSettings(**settings), folder, "bridge", "run", outgoing=Outbox(OutboxSettings()))
+    return Inbound(OutboxSettings(**settings), folder, "bridge", {"run"}, outgoing=Outbox(OutboxSettings()))
 
 
 async def test_messages_are_kept_in_order_and_counted_one_by_one():

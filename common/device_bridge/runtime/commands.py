@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import msgspec
 
 from iofog_sdk import IoMessage, address_of
 
+from ..clocks import monotonic, wall
 from ..command import Command, CommandError, Result
 from ..messages import senml
 from ..telemetry.metrics import Metric
@@ -157,13 +157,13 @@ class CommandRunner:
         while True:
             while self._queue:
                 command = self._queue.popleft()
-                started = time.monotonic()
-                self._done(command, await self._result(command), time.monotonic() - started)
+                started = monotonic()
+                self._done(command, await self._result(command), monotonic() - started)
             self._come.clear()
             await self._come.wait()
 
     async def _result(self, command: Command) -> Result:
-        age_s, limit_s = time.time() - command.time, self.settings.max_command_age
+        age_s, limit_s = wall() - command.time, self.settings.max_command_age
         if abs(age_s) > limit_s:
             when = f"{age_s:.1f} s ago" if age_s > 0 else f"{-age_s:.1f} s ahead of this node's clock"
             return Result(ok=False, detail=f"given {when}, more than max_command_age = {limit_s:g} s")
