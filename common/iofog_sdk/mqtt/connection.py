@@ -231,6 +231,7 @@ class MqttConnection:
                 self._unacknowledged.add(message.mid)
             user_properties = tuple(getattr(message.properties, "UserProperty", ()))
             at, may_have_waited = self._loop.time(), self._freshness.received(guaranteed=message.qos > 0)
+            may_have_waited = may_have_waited or message.dup  # sent before, at an unknown time
             self._deliver(
                 ReceivedMessage(
                     message.topic,
