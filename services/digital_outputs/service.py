@@ -58,7 +58,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         await super().close()
 
     def stream(self) -> AsyncIterator[Sample]:
-        unending = [self.safety.watch, self.bank.guard.keep_running]
+        unending = [self.safety.watch, self.bank.keep_guarded]
         unending += [partial(self.bank.look_after, output) for output in self.bank.outputs.values()]
         sources: list[Source] = [self._report, *(partial(_silently, work) for work in unending)]
         return merged([*sources, *(partial(self._follow, line) for line in self.lines)])
@@ -84,14 +84,14 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         await line.run(judged)
 
     async def execute(self, command: Command) -> Result:
+        self.bank.admit()
         if command.name == ALL_SAFE.name:
             await self.bank.make_safe(self.bank.outputs)
             readings = self.bank.readings()
         elif (counter := self.counters_by_name.get(command.name)) and command.value is not None:
             return Result(ok=True, detail="set", readings=[counter.set_total(command.value, self.totals)])
         elif reason := self.safety.reason_to_hold:
-            cause = "settings are good again" if self.node.settings_refused else "the watchdog process runs again"
-            raise CommandError(f"outputs stay in their safe state until {cause}: {reason}")
+            raise CommandError(f"outputs stay in their safe state until settings are good again: {reason}")
         else:
             output = self.bank.outputs[command.name]
             self.follower.forget(output.name)

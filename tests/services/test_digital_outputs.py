@@ -18,6 +18,7 @@ from device_bridge import Command, DeviceError, NodeState, Quality, SettingsErro
 from device_bridge.settings import SettingsStatus
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.interlock import Interlock, Limits
+from digital_outputs.life_cycle import Life
 from digital_outputs.service import DigitalOutputs
 from simulated_devices import SimulatedGpio
 
@@ -236,7 +237,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 while not closing.done():
                     with contextlib.suppress(DeviceError, ValueError):
                         await service.execute(Command(name="up", parameters={"value": True}))
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.001)
                 await closing
 
             def fail(line, times):
@@ -329,6 +330,8 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
 
 def test_an_output_that_may_be_on_counts_as_on():
     interlock = Interlock({"a": Limits(group="g"), "b": Limits(group="g")})
+    interlock.life = Life.OPEN
+    interlock.mark_switched("b", False, 0.0)
     assert "a may be on" in interlock.conflict("b"), "nobody has switched it yet"
     interlock.mark_switched("a", True, 1.0)
     interlock.mark_uncertain("a")
