@@ -70,8 +70,9 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
             now = asyncio.get_running_loop().time()
             if changes := self.reporter.select(self.bank.readings(), now):
                 await put(changes)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.bank.changed.wait(), self.reporter.seconds_left(now))
+            with contextlib.suppress(TimeoutError):  # asyncio.wait_for of Python 3.11 can swallow a cancellation
+                async with asyncio.timeout(self.reporter.seconds_left(now)):
+                    await self.bank.changed.wait()
 
     async def _follow(self, line: InputLine, put: Put) -> None:
         """Has rules judge an input's readings before they are sent: the node may not take them."""
