@@ -199,9 +199,9 @@ async def test_without_a_watchdog_process_outputs_go_safe_and_stay_so(tmp_path, 
         os.kill(guard.pid, signal.SIGKILL)
         await until(lambda: gpio.level("GPIO22") == 0)
         assert not (await tell(bridged, "lamp", value=True)).ok
-        await until(lambda: not bridged.bridge.is_up)
-        assert "no more processes" in bridged.bridge.reason
-        assert "no more processes" in (await tell(bridged, "lamp", value=True)).detail
+        await until(lambda: "no more processes" in bridged.bridge.reason)
+        assert not bridged.bridge.is_up
+        assert not (await tell(bridged, "lamp", value=True)).ok
         assert (await bridged.sample(lambda found: found["lamp"].value is None))["lamp"].quality is Quality.BAD
         monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
         async with asyncio.timeout(20):
