@@ -9,7 +9,7 @@ from functools import partial
 
 from device_bridge import Command, CommandError, CommandSpec, DeviceService, Quantity, Result, Sample, run
 from device_bridge.buses import GpioBus
-from device_bridge.control import ChangeReporter, Put, Rules, Source, merged
+from device_bridge.control import ChangeReporter, Put, Rules, Source, leave_first_place, merged
 from digital_inputs.input_lines import InputLine, input_lines
 from digital_inputs.kinds import Counter
 
@@ -111,5 +111,6 @@ async def _silently(work: Callable[[], Awaitable[None]], put: Put) -> None:
 
 
 def main() -> None:
-    """Runs the service as this process."""
+    """Runs the service as this process, or as its child where this is the first one of a container."""
+    leave_first_place()
     run(DigitalOutputs)

@@ -411,12 +411,13 @@ async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
 async def service_process(gpio, **members):
     """The service as a process, whose lamp is on because a contact is."""
     is_running = members.pop("until", lambda: gpio.level("GPIO22") == 1)
+    before = members.pop("before", ())
     told = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": [LAMP], "node_timeout": 0}
     told |= {"inputs": [{"kind": "contact", "name": "door", "line": "GPIO4"}]}
     told |= {"rules": [{"reading": "door", "output": "lamp", "on_when": True}]} | members
     gpio.drive("GPIO4", 1)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "digital_outputs"),
+        *(*before, sys.executable, "-m", "digital_outputs"),
         env=os.environ
         | {"IOFOG_LINK": "console:"}
         | {f"SETTING_{k.upper()}": json.dumps(v) for k, v in told.items()},

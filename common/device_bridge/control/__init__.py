@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import SafeStateGuard
+    from .safe_state_guard import SafeStateGuard, leave_first_place
     from .ticker import Ticker
     from .totals import Totals
 else:
@@ -26,7 +26,7 @@ else:
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("SafeStateGuard",),
+            "safe_state_guard": ("SafeStateGuard", "leave_first_place"),
             "ticker": ("Ticker",),
             "totals": ("Totals",),
         },
@@ -44,6 +44,7 @@ __all__ = [
     "Source",
     "Ticker",
     "Totals",
+    "leave_first_place",
     "merged",
     "offs_first",
 ]

@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 BEAT, BYE = b".", b"bye\n"
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SLICES = 10
 """Silence is counted in so many parts, so that time in which this process stood still as well does not count."""
 _OOM_SCORE = "/proc/self/oom_score_adj"
@@ -173,14 +174,38 @@ def _stand_in_for(parent: int, timeout_s: float, acts: Sequence[SafeAct]) -> Non
         pass
 
 
-def main(arguments: Sequence[str]) -> None:
+def reap(child: int) -> int:
+    """As the first process of a container: passes signals on, and ends after all others.
+
+    Parameters:
+        child: who gets the signals and whose exit status is returned.
+    """
+
+    def pass_on(number: int, _: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in PASSED_ON:
+        signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    status = 0
+    while True:
+        try:
+            pid, how = os.wait()
+        except ChildProcessError:
+            return status if status >= 0 else 128 - status
+        if pid == child:
+            status = os.waitstatus_to_exitcode(how)
+
+
+def guard(arguments: Sequence[str]) -> None:
     """Waits at standard input; its end without BYE is the parent's death.
 
     Parameters:
         arguments: the acts, seconds of silence after which the parent stands still (0: never), its process id, and
             its OOM score from before it raised that above the one of this process.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
     acts, timeout_s, parent, score = unpack(arguments[0]), float(arguments[1]), int(arguments[2]), arguments[3]
     for wanted in ("-900", score):  # to outlive its parent when memory is short; the first needs a capability
@@ -200,4 +225,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if len(sys.argv) == 2:
+        sys.exit(reap(int(sys.argv[1])))
+    guard(sys.argv[1:])
