@@ -23,16 +23,16 @@ class Inbound(Outbox):
 
     Parameters:
         settings: bounds and durability, those of the outbox.
-        file: where messages are kept on disk; None keeps all in memory.
+        folder: where messages are kept on disk; None keeps all in memory.
         publisher: the microservice's own, whose messages are not passed on when they come back.
         group: `groupid` of this run.
         outgoing: the outbox of this service's own messages, which knows when they are written.
     """
 
     def __init__(
-        self, settings: OutboxSettings, file: Path | None, publisher: str, group: str, *, outgoing: Outbox
+        self, settings: OutboxSettings, folder: Path | None, publisher: str, group: str, *, outgoing: Outbox
     ) -> None:
-        super().__init__(settings, file)
+        super().__init__(settings, folder)
         self._publisher, self._group = publisher, group
         self._known: dict[str, None] = {}
         self._given_up = ""

@@ -64,14 +64,14 @@ class Pipeline:
         self.name = service_type.name()
         folder = _state_folder(settings)
         self.clock = Clock(trusted=settings.trust_clock)
-        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox.db" if folder else None)
+        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
         self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
-            file = folder / f"{self.name}.incoming.db" if folder else None
+            waiting = folder / f"{self.name}.incoming" if folder else None
             self._inbound = Inbound(
-                settings.outbox, file, link.microservice_id, self._maker.group, outgoing=self.outbox
+                settings.outbox, waiting, link.microservice_id, self._maker.group, outgoing=self.outbox
             )
         self.supervisor = Supervisor(
             service_type,
