@@ -169,7 +169,10 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        self._maker.use(settings.source or self.name, FilterChain(settings.filters))
+        self._maker.use(settings.source or self.name, self._filters(settings))
+
+    def _filters(self, settings: ServiceSettings) -> FilterChain:
+        return FilterChain(settings.filters, self._service_type.quantities_of(settings))
 
     async def _keep_house(self) -> None:
         while True:
