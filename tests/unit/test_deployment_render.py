@@ -1,6 +1,7 @@
 """Fleets: manifests that pass the check, say what was written, and are the same each time."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -198,11 +199,19 @@ def test_pot_has_an_api_version_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_manifests_of_a_folder_can_be_deployed_together(generation):
-    files = sorted((PROJECT / "deploy" / GENERATIONS[generation].folder).rglob("*.yaml"))
-    documents = [document for file in files for document in parse(file.read_text(), file.name)]
-    assert len(documents) > len(SERVICES)
-    assert not [str(finding) for finding in check_documents(documents, GENERATIONS[generation])]
+def test_the_files_of_a_folder_can_be_deployed_in_the_order_of_its_readme(generation):
+    folder = PROJECT / "deploy" / GENERATIONS[generation].folder
+    text = (folder / "README.md").read_text()
+    order = dict.fromkeys(re.findall(r"^[0-9]+\. `([\w/]+\.yaml)`", text, re.MULTILINE))
+    files = [name.replace("SERVICE", each) for name in order for each in SERVICES]
+    files = [name for name in dict.fromkeys(files) if (folder / name).exists()]
+    assert set(files) == {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
+    documents = []
+    for name in files:
+        documents += parse((folder / name).read_text(), name)
+        assert not [str(finding) for finding in check_documents(documents, GENERATIONS[generation])]
+    assert f"Not enforced: {GENERATIONS[generation].not_enforced}" in text
+    assert f"State: {GENERATIONS[generation].state}" in text
 
 
 @pytest.mark.parametrize("service", SERVICES)
