@@ -21,7 +21,7 @@ from .nodes import NODES, is_here
 from .test_mqtt_link import MOSQUITTO
 
 SENTENCES = 400
-FAULT_S = float(os.environ.get("FAULT_S", "1.7"))
+FAULT_S = float(os.environ.get("FAULT_S", "1.2"))
 """Longer than the time limits of the link."""
 
 
