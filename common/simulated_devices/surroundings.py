@@ -32,8 +32,9 @@ class Surroundings:
         self._typical, self._limits, self._drift, self._clock = dict(typical), dict(limits or {}), drift, clock
         self._fixed: dict[str, float] = {}
 
-    def set(self, quantity: str, value: float) -> None:
+    def set(self, quantity: str, value: float | str) -> None:
         """Fixes a value. Raises KeyError for an unknown quantity, ValueError for one the device cannot tell."""
+        value = float(value)
         if quantity not in self._typical:
             raise KeyError(f"{quantity} (known are {', '.join(self._typical)})")
         low, high = self._limits.get(quantity, (-math.inf, math.inf))
