@@ -68,22 +68,21 @@ class Runtime:
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         pipeline = Pipeline(self._service_type, settings, self._follower, self._link)
-
-        def apply(changed: ServiceSettings) -> None:
-            logs.set_level(changed.log_level)
-            self._wanted_http = changed.http
-            self._http_changed.set()
-            pipeline.apply(changed)
-
-        logs.set_level(settings.log_level)
-        self._wanted_http = settings.http
-        self._follower.on_settings = apply
+        self._follower.on_settings = pipeline.apply
+        self._follower.on_adopted = self._adopt
+        self._adopt(settings)
         await pipeline.open()
         if (problem := await self._serve_http(pipeline)) is not None:
             await pipeline.close()
             raise problem
         log.info("%s: started, readings go to %s", pipeline.name, self._link.description)
         await self._or_stop(self._work(pipeline))
+
+    def _adopt(self, settings: ServiceSettings) -> None:
+        """What this part has to do with settings that are in force from now on."""
+        logs.set_level(settings.log_level)
+        self._wanted_http = settings.http
+        self._http_changed.set()
 
     async def _work(self, pipeline: Pipeline) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +93,9 @@ class Runtime:
             for task in done:
                 task.result()
         finally:
-            for task in (*others, running):
+            running.cancel()
+            await asyncio.wait((running,))  # commands that come meanwhile are answered
+            for task in others:
                 task.cancel()
             await asyncio.gather(*others, running, return_exceptions=True)
 
