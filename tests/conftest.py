@@ -36,7 +36,7 @@ def logging_as_before():
     yield
     root.setLevel(level)
     for handler in set(root.handlers) - handlers:
-        if type(handler) is logging.StreamHandler:
+        if type(handler).__module__ == "device_bridge.runtime.logs":
             root.removeHandler(handler)
 
 

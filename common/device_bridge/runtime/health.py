@@ -11,6 +11,7 @@ from iofog_sdk import Link
 from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
+from .logs import log_metrics
 from .pipeline import Pipeline
 
 
@@ -40,4 +41,5 @@ class HealthServer(HttpServer):
     def _all_metrics(self) -> Iterator[Metric]:
         yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
+        yield from log_metrics()
         yield from self._pipeline.metrics()
