@@ -9,6 +9,7 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .change_reporter import ChangeReporter
     from .debounce import Debounce
+    from .heartbeat import Heartbeat
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
@@ -21,6 +22,7 @@ else:
         {
             "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
+            "heartbeat": ("Heartbeat",),
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
@@ -33,6 +35,7 @@ else:
 __all__ = [
     "ChangeReporter",
     "Debounce",
+    "Heartbeat",
     "Member",
     "Put",
     "RuleSettings",

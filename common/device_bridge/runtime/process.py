@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import IoFogError, Link
 
+from ..control.heartbeat import Heartbeat
 from ..errors import SettingsError
 from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
 from . import logs
+from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .health import HealthServer
 
 log = logging.getLogger("device_bridge")
+
+_SUMMARIES_S = 10.0
 
 
 class Runtime:
@@ -42,6 +46,8 @@ class Runtime:
         self._wanted_http = self._served_http = HttpSettings()
         self._http_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+        self._watchdog = LoopWatchdog()
+        self._summaries = Heartbeat(logs.report_repeated, _SUMMARIES_S)
         link.on_config = self._follower.take_config
 
     def stop(self) -> None:
@@ -54,6 +60,8 @@ class Runtime:
 
     async def run(self) -> None:
         """Runs until `stop`. Raises SettingsError when it cannot start with the settings it finds."""
+        self._watchdog.start()
+        self._summaries.start()
         try:
             await self._link.start()
             settings = await self._or_stop(self._follower.first(self._link.description))
@@ -65,6 +73,8 @@ class Runtime:
             await self._link.close()
             if self._http is not None:
                 await self._http.close()
+            self._watchdog.stop()
+            self._summaries.stop()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         pipeline = Pipeline(self._service_type, settings, self._follower, self._link)
@@ -121,7 +131,7 @@ class Runtime:
         if wanted.port is not None:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
-            server = HealthServer(self._link, pipeline)
+            server = HealthServer(self._link, pipeline, self._watchdog)
             try:
                 if before is not None and before.port == wanted.port:
                     await before.close()  # the port is ours
