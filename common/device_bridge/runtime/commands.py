@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,8 +12,10 @@ import msgspec
 
 from iofog_sdk import IoMessage, address_of
 
+from ..clocks import monotonic, since_boot, wall
 from ..command import Command, CommandError, Result
 from ..messages import senml
+from ..reading import is_finite
 from ..telemetry.metrics import Metric
 from .command_memory import CommandMemory
 
@@ -28,9 +28,19 @@ MAX_BYTES = 64 * 1024
 MAX_COMMANDS = 100
 """In one message."""
 MAX_WAITING = 100
+MAX_NAME = 1000
+"""Characters of what a malformed command is answered with."""
 _ABSOLUTE_TIME = 2**28
 """A smaller time in SenML is relative to now (RFC 8428 section 4.5.3)."""
 _REMEDY = 'Send {"command": "name", "value": …} or a SenML pack.'
+
+
+class _MalformedCommandError(CommandError):
+    """A command that cannot be executed; its name and id are known as far as they could be read."""
+
+    def __init__(self, text: str, name: str, command_id: str) -> None:
+        super().__init__(text)
+        self.name, self.id = name, command_id
 
 
 def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
@@ -80,20 +90,19 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
         content.pop("id", message_id),
         content.pop("time", sent_at),
     )
-    if not isinstance(name, str) or not name:
-        raise CommandError(f"`command` = {name!r} is no name. {_REMEDY}")
     if not isinstance(given_id, str | int):
-        raise CommandError(f"`id` = {given_id!r} is neither text nor a number")
-    if not isinstance(given_time, int | float) or not math.isfinite(given_time):
-        raise CommandError(f"`time` = {given_time!r} is not in seconds since 1970-01-01")
-    for parameter, value in content.items():
-        if not isinstance(value, str | int | float | bool):
-            raise CommandError(f"`{parameter}` = {value!r} is neither text, number, true nor false")
+        fault, given_id = f"`id` = {given_id!r} is neither text nor a number", message_id
+    elif not isinstance(name, str) or not name:
+        fault = f"`command` = {name!r} is no name. {_REMEDY}"
+    elif not isinstance(given_time, int | float) or not is_finite(given_time):
+        fault = f"`time` = {given_time!r} is not in seconds since 1970-01-01"
+    else:
+        wrong = (each for each in content.items() if not isinstance(each[1], str | int | float | bool))
+        fault = next((f"`{key}` = {value!r} is neither text, number, true nor false" for key, value in wrong), "")
+    name = name if isinstance(name, str) else ""
+    if fault:
+        raise _MalformedCommandError(fault, name[:MAX_NAME], str(given_id)[:MAX_NAME])
     return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on during suspend
 
 
 class _Waiting(NamedTuple):
@@ -128,8 +137,8 @@ class CommandRunner:
         settings: CommandedSettings,
         *,
         memory: CommandMemory | None = None,
-        wall: Callable[[], float] = time.time,
-        steady: Callable[[], float] = _since_boot,
+        wall: Callable[[], float] = wall,
+        steady: Callable[[], float] = since_boot,
     ) -> None:
         self._execute, self._report, self.settings = execute, report, settings
         self._memory = CommandMemory(None) if memory is None else memory
@@ -159,7 +168,10 @@ class CommandRunner:
         try:
             commands = parse_commands(message, base_name)
         except CommandError as error:
-            self._fail(Command(name="", id=message.id), str(error))
+            name, command_id = "", message.id
+            if isinstance(error, _MalformedCommandError):
+                name, command_id = error.name, error.id
+            self._fail(Command(name=name, id=command_id), str(error))
             return
         for command in commands:
             if message.id and command.time <= forgotten_to:
@@ -192,13 +204,16 @@ class CommandRunner:
         while True:
             while self._queue:
                 waiting = self._queue.popleft()
-                started = time.monotonic()
-                self._done(waiting.command, await self._result(waiting), time.monotonic() - started)
+                started = monotonic()
+                self._done(waiting.command, await self._result(waiting), monotonic() - started)
             self._come.clear()
             await self._come.wait()
 
     async def _result(self, waiting: _Waiting) -> Result:
         command, limit_s = waiting.command, self.settings.max_command_age
+        if not command.time:
+            detail = "nobody knows when it was given: it may have waited on its way. Send it with its `time`"
+            return Result(ok=False, detail=detail)
         age_s = waiting.age_s + self._steady() - waiting.came_at
         if age_s > limit_s or waiting.age_s < -limit_s:
             when = f"{age_s:.1f} s ago" if age_s > 0 else f"{-age_s:.1f} s ahead of this node's clock"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 
 from iofog_sdk import BackgroundWriter
 
+from ..clocks import monotonic, utc_text
 from ..telemetry.metrics import Metric
 from .repeated_lines import RepeatedLines
 
@@ -47,7 +47,7 @@ class LogHandler(logging.Handler):
         return self._repeated.suppressed
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._write_all(self._repeated.due(now))
         if self._repeated.admits(record, now):
             self._write(record)
@@ -56,7 +56,7 @@ class LogHandler(logging.Handler):
         """Writes the summaries that are due; to be called now and then."""
         self.acquire()
         try:
-            self._write_all(self._repeated.due(time.monotonic()))
+            self._write_all(self._repeated.due(monotonic()))
         finally:
             self.release()
 
@@ -123,7 +123,7 @@ def log_metrics() -> Iterator[Metric]:
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
+            "time": f"{utc_text(record.created)}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _encodable(record.getMessage()),
@@ -142,3 +142,9 @@ def _encodable(text: str) -> str:
 class _HumanFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        try:
+            return super().formatTime(record, datefmt)
+        except (OverflowError, OSError):  # the C library's times end in 2038
+            return utc_text(record.created)[11:]

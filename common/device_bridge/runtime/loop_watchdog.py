@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..clocks import monotonic
 from ..control.heartbeat import Heartbeat
 from ..telemetry.metrics import Metric
 
@@ -27,7 +27,7 @@ class LoopWatchdog:
         clock: seconds that never step.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._heartbeat = Heartbeat(self._beat, _BEAT_S)
         self._beat_at = clock()

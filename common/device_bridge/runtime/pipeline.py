@@ -12,6 +12,7 @@ from typing import Any
 
 from iofog_sdk import IoMessage, Link
 
+from ..clocks import Clocks
 from ..control.totals import Totals
 from ..errors import SettingsError
 from ..filters import FilterChain
@@ -67,17 +68,19 @@ class Pipeline:
         self._settings = settings
         self.name = service_type.name()
         folder = _state_folder(settings)
-        self.clock = Clock(trusted=settings.trust_clock)
-        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox.db" if folder else None)
+        clocks = Clocks()
+        self.clock = Clock(trusted=settings.trust_clock, clocks=clocks)
+        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None, clocks=clocks)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
         self._is_closing = False
-        self._filtered_by, self._filters = settings.filters, FilterChain(settings.filters)
+        self._filtered_by: object = None
+        self._filters = FilterChain(())
         self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
-            file = folder / f"{self.name}.incoming.db" if folder else None
+            waiting = folder / f"{self.name}.incoming" if folder else None
             self._inbound = Inbound(
-                settings.outbox, file, link.microservice_id, self._maker.group, outgoing=self.outbox
+                settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
         self.supervisor = Supervisor(
             service_type,
@@ -98,7 +101,7 @@ class Pipeline:
                 self._maker.put_result,
                 settings,
                 memory=CommandMemory(file),
-                wall=self._command_time,
+                wall=self.clock.now,
             )
         self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
         self._use(settings)
@@ -155,10 +158,6 @@ class Pipeline:
                 await asyncio.shield(ending)
             await ending
 
-    def _command_time(self) -> float:
-        self.clock.check()
-        return self.clock.now()
-
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         end_at = loop.time() + _END_S
@@ -195,8 +194,9 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        if self._filtered_by != settings.filters:
-            self._filtered_by, self._filters = settings.filters, FilterChain(settings.filters)
+        key = (settings.filters, self._service_type.quantities_of(settings))
+        if key != self._filtered_by:  # filters keep their state over a change that does not concern them
+            self._filtered_by, self._filters = key, FilterChain(*key)
         self._maker.use(settings.source or self.name, self._filters)
 
     async def _keep_house(self) -> None:

@@ -98,9 +98,10 @@ class Reader:
             self._is_heard = True
             self._report(Event.SAMPLE)
         now = asyncio.get_running_loop().time()
-        if isinstance(sample, Forwarded):
-            self.staleness.heard(now, ())
+        if not isinstance(sample, Forwarded):
+            sample = heard = self.declared.check(sample)
         else:
-            sample = self.declared.check(sample)
-            self.staleness.heard(now, sample)
+            heard = () if isinstance(sample.content, bytes) else sample.content
+            self.declared.heard(heard)
+        self.staleness.heard(now, heard)
         self.emit(sample)

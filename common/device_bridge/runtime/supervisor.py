@@ -31,6 +31,8 @@ log = logging.getLogger("device_bridge")
 
 _SETTLED_S = 2.0
 """A life that lasts for that long, and longer than the wait before it, begins the waits again."""
+_MAX_TOGETHER = 500
+"""Readings in one message when the device is lost."""
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
 """Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
 
@@ -225,8 +227,9 @@ class Supervisor:
             reason = f"{type(error).__name__}: {error}"
         if not self._is_reported_bad:
             log.warning("%s: %s; trying again until it works", name, reason)
-            if bad := self._all_bad(reason):
-                self._reader.emit(bad)
+            bad = self._reader.declared.all_bad(reason)
+            for at in range(0, len(bad), _MAX_TOGETHER):
+                self._reader.emit(bad[at : at + _MAX_TOGETHER])
         elif reason != self._last_failure:
             log.warning("%s: still not usable: %s", name, reason)
         self._is_reported_bad, self._life.problem, self._last_failure = True, reason, reason
@@ -267,11 +270,6 @@ class Supervisor:
             self._retry.cancel()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
-
-    def _all_bad(self, reason: str) -> Sample:
-        if self._service is not None and self._service_type.all_bad is not DeviceService.all_bad:
-            return self._service.all_bad(reason)
-        return self._reader.declared.all_bad(reason)
 
     @property
     def members(self) -> Sequence[Member]:
