@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from device_bridge.runtime import with_tables
+from device_bridge.cli import with_tables
 
 from .fleets.samples import samples
 from .services import service_type_of

@@ -19,14 +19,13 @@ import msgspec
 
 from ..errors import SettingsError
 from .base import Settings
+from .limits import check_limits, limit
 from .profiles import read_profile
 
 log = logging.getLogger("device_bridge")
 
 Layers = list[tuple[str, dict[str, Any]]]
 ENVIRONMENT_PREFIX = "SETTING_"
-_MAX_SOURCE_BYTES = 1024 * 1024
-
 
 S = TypeVar("S", bound=Settings)
 
@@ -66,6 +65,8 @@ class SettingsSources:
             (f"file {self._file}", self._from_file),
             ("environment", self._from_environment()),
         ]
+        for name, members in layers:
+            check_limits(members, name)
         try:
             return self._convert(layers)
         except SettingsError:
@@ -125,11 +126,11 @@ def _read_file(file: Path) -> dict[str, Any]:
     remedy = "Give a .json or .toml file."
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_SOURCE_BYTES + 1)
+            data = stream.read(limit("source") + 1)
     except OSError as error:
         raise SettingsError("file", str(file), error.strerror or str(error), remedy) from None
-    if len(data) > _MAX_SOURCE_BYTES:
-        raise SettingsError("file", str(file), f"is larger than {_MAX_SOURCE_BYTES} bytes", remedy)
+    if len(data) > limit("source"):
+        raise SettingsError("file", str(file), f"is larger than {limit('source')} bytes", remedy)
     try:
         members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
@@ -143,8 +144,8 @@ def _config_members(config: str | None) -> dict[str, Any]:
     if config is None or not config.strip():
         return {}
     remedy = "Write a JSON object into the microservice's config."
-    if len(config) > _MAX_SOURCE_BYTES:
-        problem = f"is longer than {_MAX_SOURCE_BYTES} characters"
+    if len(config) > limit("source"):
+        problem = f"is longer than {limit('source')} characters"
         raise SettingsError("config", None, problem, remedy, source="ioFog config")
     try:
         members = msgspec.json.decode(config)
