@@ -1,6 +1,7 @@
 """Reloads under a storm of commands, and kills of service, guard, or both in any order, with processes.
 
-`make fuzz` does 300 of each in a round; `KILLS=1000 RELOADS=1000 make test ARGS=tests/integration/test_outputs_campaign.py` more.
+`make fuzz` does 300 of each in a round. More:
+`KILLS=1000 RELOADS=1000 make test ARGS=tests/integration/test_outputs_campaign.py`.
 """
 
 import contextlib
