@@ -21,7 +21,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz hil static check build build-arm push image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak hil static check build build-arm push image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -78,6 +78,10 @@ test-image-python: $(STAMP) ## the fast tests, on the Python that images ship
 fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
+
+soak: $(STAMP) ## four services while node, devices and disk fail again and again
+#: [MINUTES=n]
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)
