@@ -12,6 +12,9 @@ SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)
 SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
+# Modules are compiled once and not by each of the many processes of a test run, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 REGISTRY ?= localhost/iofog
 TAG      ?= dev
 ARM      := linux/arm64,linux/arm/v7

@@ -33,17 +33,19 @@ def settings_table(model: type[Settings]) -> str:
     return "\n".join(rows)
 
 
-def fields(model: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def fields(model: type[msgspec.Struct]) -> Iterator[tuple[str, Any]]:
     """Every setting of a model by its dotted path, with msgspec's description of it."""
     from msgspec import inspect  # noqa: PLC0415 - 2 ms that a service without errors or variables does not pay
 
-    info = inspect.type_info(model)
-    assert isinstance(info, inspect.StructType)  # noqa: S101 - a Settings model is a Struct
-    for field in info.fields:
+    return _fields_below(inspect.type_info(model), "")
+
+
+def _fields_below(described: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for field in described.fields:
         path = prefix + field.encode_name
         inner = plain_type(field.type)
-        if isinstance(inner, inspect.StructType):
-            yield from fields(inner.cls, path + ".")
+        if type(inner).__name__ == "StructType":
+            yield from _fields_below(inner, path + ".")
         else:
             yield path, field
 
