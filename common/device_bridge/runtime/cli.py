@@ -15,6 +15,7 @@ import msgspec
 from iofog_sdk import NodeNotFound, __version__, connect
 
 from ..errors import ContractError, SettingsError
+from ..secrets import without_secrets
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
 from . import logs
@@ -99,7 +100,7 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
         settings = sources.resolve(None)
         service_type.check_settings(settings)
-        _print(settings)
+        _print(without_secrets(msgspec.to_builtins(settings)))
     else:
         file: Path | None = options.settings
         return file

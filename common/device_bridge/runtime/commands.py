@@ -16,6 +16,7 @@ from iofog_sdk import IoMessage, address_of
 
 from ..command import Command, CommandError, Result
 from ..messages import senml
+from ..secrets import shown, shown_path
 from ..telemetry.metrics import Metric
 
 if TYPE_CHECKING:
@@ -81,14 +82,15 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
         content.pop("time", sent_at),
     )
     if not isinstance(name, str) or not name:
-        raise CommandError(f"`command` = {name!r} is no name. {_REMEDY}")
+        raise CommandError(f"`command` = {shown(name)} is no name. {_REMEDY}")
     if not isinstance(given_id, str | int):
-        raise CommandError(f"`id` = {given_id!r} is neither text nor a number")
+        raise CommandError(f"`id` = {shown(given_id)} is neither text nor a number")
     if not isinstance(given_time, int | float) or not math.isfinite(given_time):
-        raise CommandError(f"`time` = {given_time!r} is not in seconds since 1970-01-01")
+        raise CommandError(f"`time` = {shown(given_time)} is not in seconds since 1970-01-01")
     for parameter, value in content.items():
         if not isinstance(value, str | int | float | bool):
-            raise CommandError(f"`{parameter}` = {value!r} is neither text, number, true nor false")
+            given = f"`{shown_path(parameter)}` = {shown(value, parameter)}"
+            raise CommandError(f"{given} is neither text, number, true nor false")
     return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
 
 

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from ..secrets import without_url_secrets
+
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Sends all logging to `stream`, standard error by default, in the form that fits it."""
@@ -33,14 +35,17 @@ class _JsonFormatter(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_url_secrets(record.getMessage()),
         }
         line |= getattr(record, "data", {})
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_url_secrets(self.formatException(record.exc_info))
         return msgspec.json.encode(line).decode()
 
 
 class _HumanFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_url_secrets(super().format(record))
