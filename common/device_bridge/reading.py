@@ -81,6 +81,8 @@ class Quantity(msgspec.Struct, frozen=True):
         valid: the least and greatest value the device can mean; a reading outside is marked uncertain.
         description: one line for people.
         optional: whether few devices measure it: it is reported lost only once it has been measured.
+        period: after which its values repeat, as 360 of a direction in degrees, counted from the least of `valid` or
+            0; filters then work on the circle. 0 for never.
     """
 
     name: str
@@ -88,10 +90,21 @@ class Quantity(msgspec.Struct, frozen=True):
     valid: tuple[float, float] | None = None
     description: str = ""
     optional: bool = False
+    period: float = 0.0
 
     def good(self, value: Value, *, time: float = 0.0) -> Reading:
         """A reading of good quality; `time` as in Reading."""
         return Reading(self.name, value, self.unit, time)
+
+    def judged(self, reading: Reading) -> Reading:
+        """The reading, marked uncertain if its value is good and outside `valid`."""
+        value, valid = reading.value, self.valid
+        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
+            return reading
+        if valid[0] <= value <= valid[1]:
+            return reading
+        reason = f"outside {valid[0]:g} to {valid[1]:g}"
+        return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)
 
     def uncertain(self, value: Value, reason: str) -> Reading:
         """A value that may be wrong, and why."""

@@ -34,7 +34,7 @@ async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
     async with NODES[kind](tmp_path) as node, node.receiving() as receiver:
         link = connect(node.variables())
         settings = OutboxSettings(on_full="pause_reading", max_bytes=4 * 1024 * 1024)
-        outbox = Outbox(settings, tmp_path / "outbox.db")
+        outbox = Outbox(settings, tmp_path / "outbox")
         await outbox.open()
         maker = MessageMaker(link.microservice_id, Clock(trusted=True), outbox)
         maker.use("bench", FilterChain(()))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deployment.fleet_file import service_type_of
+from deployment.services import service_type_of
 from deployment.workspace import service_names
 from device_bridge import SettingsError
 from device_bridge.settings import LIMITS, SettingsSources, check_limits, limit, profile_names, read_profile

@@ -3,9 +3,7 @@
 import pytest
 
 from deployment.__main__ import main
-from deployment.fleet import FleetError
-from deployment.fleet_file import read_fleet
-from deployment.render import render
+from deployment.fleets import FleetError, read_fleet, render
 
 from .test_deployment_render import EXAMPLE, fleet_file, manifests
 
@@ -41,12 +39,12 @@ def configured(**config):
         ({"api_version": "iofog.org/v2"}, "api_version"),
         (
             {"kits": {"k": {"services": [GPS], "routes": [{"from": "a", "to": "b"}]}}},
-            "a route names 'b'; there are a",
+            "there is no microservice 'b'; there are a",
         ),
         ({"tag": "1 0"}, "tag"),
         (
             {"kits": {"k": {"services": [{"name": "a", "service": "json", "device": "/dev/x"}]}}},
-            "none of this project's",
+            "there is no service 'json'; there are climate_sensor",
         ),
         (
             {"kits": {"k": {"services": [{"name": "a", "service": "gps_receiver", "device": "/dev/x"}] * 2}}},
@@ -60,9 +58,9 @@ def configured(**config):
         (kit(SERVICE | {"device": "/dev/../etc"}), "is not below /dev"),
         (
             kit(SERVICE, nodes=[{"name": "n1", "kit": "k", "values": {"agent": "n2"}}]),
-            "value 'agent' is the manifests'",
+            "value 'agent' is reserved for manifests",
         ),
-        (kit(SERVICE, defaults={"gid-serial": 5}), "value 'gid-serial' is the manifests'"),
+        (kit(SERVICE, defaults={"gid-serial": 5}), "value 'gid-serial' is reserved for manifests"),
         (kit(SERVICE, defaults={"speed": 5}), "value 'speed' is not used by kit k"),
         (configured(intervall=5), "gps: setting intervall = 5"),
         (configured(stale_after="high"), "setting stale_after = 'high'"),
@@ -78,14 +76,14 @@ def configured(**config):
         ),
         (kit(SERVICE, nodes=[{"name": "n" * 63, "kit": "k"}]), "name"),
         ({"registry": "https://r.io/x"}, "registry"),
-        ({"groups": {"spi": 4}}, "groups: Invalid enum value 'spi'"),
+        ({"groups": {"spi": 4}}, "there is no bus 'spi'"),
     ],
 )
 def test_a_fleet_that_cannot_be_is_refused_with_the_reason(changes, words, tmp_path, capsys):
     file = fleet_file(tmp_path, **changes)
     with pytest.raises(FleetError, match=words):
         read_fleet(file)
-    assert main(["render", str(file), "--generation", "3.8", "--out", str(tmp_path / "out")]) == 1
+    assert main(["render", str(file), "--generation", "3.9", "--out", str(tmp_path / "out")]) == 1
 
 
 def test_a_device_has_to_be_one(tmp_path):
@@ -96,7 +94,7 @@ def test_a_device_has_to_be_one(tmp_path):
 
 def test_the_line_is_named(tmp_path):
     file = tmp_path / "fleet.yaml"
-    for old, new, line in (("kit: truck,", "kit: trucks,", 37), ("interval: 30", "intervall: 30", 9)):
+    for old, new, line in (("kit: truck,", "kit: trucks,", 39), ("interval: 30", "intervall: 30", 11)):
         text = EXAMPLE.read_text()
         assert old in text
         file.write_text(text.replace(old, new))
@@ -118,23 +116,23 @@ def test_a_file_that_is_no_fleet_is_told(tmp_path):
 
 def test_node_is_the_name_of_each_node(tmp_path):
     fleet = read_fleet(fleet_file(tmp_path, **configured(source="$node")))
-    (template,) = manifests(dict(render(fleet, "3.8"))["templates.yaml"])
+    (template,) = manifests(dict(render(fleet, "3.9"))["templates.yaml"])
     assert template["spec"]["application"]["microservices"][0]["config"]["source"] == "{{ agent }}"
-    (edgelet,) = manifests(dict(render(fleet, "edgelet"))["nodes/n1.yaml"])
+    (edgelet,) = manifests(dict(render(fleet, "edgelet-1.1"))["nodes/n1.yaml"])
     assert {"key": "SETTING_SOURCE", "value": "n1"} in edgelet["spec"]["container"]["env"]
 
 
 def test_a_private_registry_has_a_number(tmp_path):
     fleet = read_fleet(fleet_file(tmp_path, registry_id=7))
-    (template, _) = manifests(dict(render(fleet, "3.8"))["templates.yaml"])
+    (template, _) = manifests(dict(render(fleet, "3.9"))["templates.yaml"])
     assert template["spec"]["application"]["microservices"][0]["images"]["registry"] == 7
-    assert manifests(dict(render(fleet, "edgelet"))["nodes/truck-7.yaml"])[0]["spec"]["registry"] == 7
+    assert manifests(dict(render(fleet, "edgelet-1.1"))["nodes/truck-7.yaml"])[0]["spec"]["registry"] == 7
 
 
 def test_a_link_cannot_be_a_device_by_cdi(tmp_path, capsys):
     link = kit(SERVICE | {"device": "/dev/serial/by-id/usb-x"})
     file, out = fleet_file(tmp_path, **link), tmp_path / "out"
-    assert main(["render", str(file), "--generation", "3.8", "--out", str(out)]) == 0
+    assert main(["render", str(file), "--generation", "3.9", "--out", str(out)]) == 0
     assert main(["render", str(file), "--generation", "3.7", "--out", str(out)]) == 1
     assert "is a link, which CDI refuses" in capsys.readouterr().out
 

@@ -9,10 +9,11 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .change_reporter import ChangeReporter
     from .debounce import Debounce
+    from .guard_process import SafeAct, offs_first
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import SafeAct, SafeStateGuard, offs_first
+    from .safe_state_guard import SafeStateGuard, leave_first_place
     from .ticker import Ticker
     from .totals import Totals
 else:
@@ -21,10 +22,11 @@ else:
         {
             "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
+            "guard_process": ("SafeAct", "offs_first"),
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("SafeAct", "SafeStateGuard", "offs_first"),
+            "safe_state_guard": ("SafeStateGuard", "leave_first_place"),
             "ticker": ("Ticker",),
             "totals": ("Totals",),
         },
@@ -42,6 +44,7 @@ __all__ = [
     "Source",
     "Ticker",
     "Totals",
+    "leave_first_place",
     "merged",
     "offs_first",
 ]

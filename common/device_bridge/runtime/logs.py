@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from typing import Any, TextIO
 
 import msgspec
 
+from ..clocks import utc_text
 from ..secrets import without_url_secrets
 
 
@@ -32,7 +32,7 @@ def set_level(level: str) -> None:
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
+            "time": f"{utc_text(record.created)}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": without_url_secrets(record.getMessage()),
@@ -49,3 +49,9 @@ class _HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return without_url_secrets(super().format(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        try:
+            return super().formatTime(record, datefmt)
+        except (OverflowError, OSError):  # the C library's times end in 2038
+            return utc_text(record.created)[11:]

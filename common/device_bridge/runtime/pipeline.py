@@ -12,6 +12,7 @@ from typing import Any
 
 from iofog_sdk import IoMessage, Link
 
+from ..clocks import Clocks
 from ..control.totals import Totals
 from ..errors import SettingsError
 from ..filters import FilterChain
@@ -63,15 +64,16 @@ class Pipeline:
         self._settings = settings
         self.name = service_type.name()
         folder = _state_folder(settings)
-        self.clock = Clock(trusted=settings.trust_clock)
-        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox.db" if folder else None)
+        clocks = Clocks()
+        self.clock = Clock(trusted=settings.trust_clock, clocks=clocks)
+        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None, clocks=clocks)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
         self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
-            file = folder / f"{self.name}.incoming.db" if folder else None
+            waiting = folder / f"{self.name}.incoming" if folder else None
             self._inbound = Inbound(
-                settings.outbox, file, link.microservice_id, self._maker.group, outgoing=self.outbox
+                settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
         self.supervisor = Supervisor(
             service_type,
@@ -167,7 +169,10 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        self._maker.use(settings.source or self.name, FilterChain(settings.filters))
+        self._maker.use(settings.source or self.name, self._filters(settings))
+
+    def _filters(self, settings: ServiceSettings) -> FilterChain:
+        return FilterChain(settings.filters, self._service_type.quantities_of(settings))
 
     async def _keep_house(self) -> None:
         while True:

@@ -1,0 +1,187 @@
+"""One service as a microservice of each ioFog generation: its device, its rights, its settings.
+
+Values are plain, or a template's placeholders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..generations import GENERATIONS
+from ..services import STATE, Bus, needs_of
+from .model import FleetError, KitService
+
+TMP_MIB = 16
+MEMORY_MIB = 96
+CDI_VENDOR = "iofog.local"
+METRICS_PORT = 8080
+HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
+"""The image's own; containerd reads it from here."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A service with all that is said about it.
+
+    Parameters:
+        service: from the kit.
+        image: with registry and tag.
+        node: it runs on.
+        device: on the node, "" for a service without one.
+        config: settings.
+        user: that the container runs as.
+        group: that owns the device, or the user's own.
+        registry: id of a private one.
+        link: where it sends its messages, with Edgelet alone.
+        owner: its kit or application, whose services have their own state.
+    """
+
+    service: KitService
+    image: str
+    node: str
+    device: str
+    config: dict[str, Any]
+    user: str
+    group: str
+    registry: int | None = None
+    link: str = ""
+    owner: str = ""
+
+    @property
+    def bus(self) -> Bus | None:
+        """Kind of its device, if it has one."""
+        return needs_of(self.service.service).bus
+
+    def inside(self, generation: str) -> str:
+        """What the device is called in the container: a serial adapter has one name, whatever it is outside."""
+        return f"/dev/{self.service.name}" if self.bus == "serial" and generation != "3.0" else self.device
+
+    def settings(self, generation: str) -> dict[str, Any]:
+        """Its config, with the device where the service looks for it. Raises FleetError."""
+        whole = dict(self.config)
+        setting = needs_of(self.service.service).device_setting
+        if setting:
+            *path, last = setting.split(".")
+            place = whole
+            for part in path:
+                place[part] = dict(self._members(place, part))
+                place = place[part]
+            place.setdefault(last, self.inside(generation))
+        if self.service.metrics_port is not None:
+            published = {"host": "0.0.0.0", "port": METRICS_PORT}  # noqa: S104 - outside the port is as mapped
+            whole["http"] = published | self._members(whole, "http")
+        return whole
+
+    def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
+        found = holder.get(name, {})
+        if not isinstance(found, dict):
+            remedy = "Write its members; one more is put in"
+            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is no mapping. {remedy}")
+        return found
+
+
+def microservice(placed: Placed, generation: str) -> dict[str, Any]:
+    """As an Application lists it."""
+    architectures = ("x86", "arm") if GENERATIONS[generation].is_java else ("amd64", "arm64", "arm")
+    return {
+        "name": placed.service.name,
+        "agent": {"name": placed.node},
+        "images": dict.fromkeys(architectures, placed.image) | {"registry": placed.registry or "remote"},
+        **nats_access(generation),
+        "container": _container(placed, generation),
+        "config": placed.settings(generation),
+    }
+
+
+def nats_access(generation: str) -> dict[str, Any]:
+    """What an application and each of its microservices need where NATS carries messages."""
+    return {"natsConfig": {"natsAccess": True}} if GENERATIONS[generation].has_nats else {}
+
+
+def edgelet_microservice(placed: Placed, generation: str) -> dict[str, Any]:
+    """For Edgelet alone, which applies no config and carries no messages: settings and link are variables."""
+    if not placed.link:
+        raise FleetError(
+            "link is missing, and Edgelet alone carries no messages. Write link: mqtt://broker.example.com"
+        )
+    settings = {"IOFOG_LINK": placed.link, **dict(variables(placed.settings(generation)))}
+    if needs_of(placed.service.service).receives and placed.link.startswith("mqtt"):
+        settings["IOFOG_RECEIVE"] = "iofog/{application}/+/readings"
+    env = [{"key": key, "value": value} for key, value in settings.items()]
+    return {
+        "apiVersion": GENERATIONS[generation].api_versions[0],
+        "kind": "Microservice",
+        "metadata": {"name": placed.service.name},
+        "spec": {
+            "image": placed.image,
+            "registry": placed.registry or 1,
+            "container": _container(placed, generation) | {"env": env},
+        },
+    }
+
+
+def cdi_device(placed: Placed) -> dict[str, Any]:
+    """Its entry in a CDI file. A link cannot be named there: give the device a node of its own by a udev rule."""
+    node = {"path": placed.inside(""), "hostPath": placed.device, "permissions": "rw"}
+    return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
+
+
+def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tuple[str, str]]:
+    """Settings as SETTING_A__B; lists as JSON. No double quotes reach a Controller this way, for there is none."""
+    for key, value in settings.items():
+        name = f"{prefix}{key.upper()}"
+        if isinstance(value, dict):
+            yield from variables(value, f"{name}__")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _container(placed: Placed, generation: str) -> dict[str, Any]:
+    known = GENERATIONS[generation]
+    name = placed.service.name
+    if placed.service.secrets and not known.has_secrets:
+        remedy = "Mount a file and name it in the settings, as broker.password_file"
+        raise FleetError(f"service {name}: {generation} fills no variables from secrets. {remedy}")
+    volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
+    if known.has_shared_volumes:
+        volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
+    container: dict[str, Any] = {"volumes": [volume]}
+    if placed.service.metrics_port is not None:
+        external = placed.service.metrics_port
+        container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
+    if "rootHostAccess" in known.container:
+        if placed.bus is None:
+            return container | {"rootHostAccess": False}
+        # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
+        dev = {"hostDestination": "/dev", "containerDestination": "/dev", "accessMode": "rw", "type": "bind"}
+        return container | {"rootHostAccess": True, "volumes": [dev, volume]}
+    container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB}
+    if "healthCheck" in known.container:
+        container["healthCheck"] = HEALTH
+    if known.has_cdi_only:
+        # Edgelet gives a volume to a user that is a number alone, else to root.
+        container["runAsUser"] = f"{placed.user}:{placed.group}" if placed.bus or known.is_java else placed.user
+        if placed.bus:
+            container["cdiDevices"] = [f"{CDI_VENDOR}/{placed.bus}={name}"]
+    else:
+        container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
+        if placed.bus:
+            device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
+            container["devices"] = [device]
+        tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
+        container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
+    env = list(_variables(placed, generation))
+    return container | ({"env": env} if env else {})
+
+
+def _variables(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
+    known = GENERATIONS[generation]
+    if known.has_nats and known.is_java:  # which gives a container its credentials, but not the address of NATS
+        yield {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"}
+    if known.has_nats and needs_of(placed.service.service).receives:
+        yield {"key": "IOFOG_RECEIVE", "value": "iofog.readings.{application}.>"}
+    for key, secret in placed.service.secrets.items():
+        yield {"key": key, "valueFromSecret": secret}
