@@ -82,7 +82,7 @@ fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
-soak: $(STAMP) ## four services while node, devices and disk fail again and again
+soak: $(STAMP) ## services while node, devices and disk fail again
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
