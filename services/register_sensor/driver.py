@@ -142,7 +142,11 @@ class ChipDriver:
         raise device.error(DeviceErrorKind.NOT_FOUND, detail)
 
     async def _has_kept(self, device: I2cDevice) -> bool:
-        return all([await self._holds(device, step.kept) for step in self.chip.init if step.kept])
+        """Whether it is the chip that was set up, and has its settings: one without settings shows who it is."""
+        kept = [step.kept for step in self.chip.init if step.kept]
+        if not kept:
+            await self._identify_again(device)
+        return all([await self._holds(device, each) for each in kept])
 
     async def _holds(self, device: I2cDevice, expected: MatchSettings) -> bool:
         for _ in range(_LOOKS):

@@ -459,6 +459,15 @@ async def test_two_sensors_of_a_profile_have_shunts_of_their_own(tmp_path):
         assert (small["small/current"].value, large["large/current"].value) == (0.5, 50.0)
 
 
+async def test_another_chip_in_its_place_is_noticed_though_it_never_failed_to_answer(tmp_path):
+    """A MAX17048 has no settings that could be lost; its version tells it."""
+    async with sensing(tmp_path, {"profile": "max17048", "name": "cell"}) as (bus, bridged):
+        assert (await bridged.sample())["cell/charge"].quality is Quality.GOOD
+        bus.obey("swap cell on")
+        lost = await bridged.sample()
+        assert {reading.quality for reading in lost.values()} == {Quality.BAD}
+
+
 # What the wire resolves
 
 

@@ -104,9 +104,7 @@ def _encode(
     kind: int, number: int, readings: int, before: int, put_at: float, since: float, mark: bytes, payload: bytes
 ) -> bytes:
     crc = zlib.crc32(payload, zlib.crc32(mark))
-    head = _HEAD.pack(
-        _SYNC, kind, len(mark), LAYOUT, len(payload), readings, number, before, put_at, since, crc
-    )
+    head = _HEAD.pack(_SYNC, kind, len(mark), LAYOUT, len(payload), readings, number, before, put_at, since, crc)
     return b"".join((head, _CRC.pack(zlib.crc32(head)), mark, payload))
 
 
@@ -206,8 +204,8 @@ class Lost(NamedTuple):
     def beyond(self, acknowledged: int, done: Ranges = ()) -> Lost | None:
         """Without those that were done with; None when all were."""
         first = max(self.first, acknowledged + 1)
-        messages = self.last - first + 1 - sum(
-            max(0, min(end, self.last) - max(start, first) + 1) for start, end in done
+        messages = (
+            self.last - first + 1 - sum(max(0, min(end, self.last) - max(start, first) + 1) for start, end in done)
         )
         if messages <= 0:
             return None
