@@ -3,7 +3,7 @@
 | for | clock | because |
 |---|---|---|
 | durations and time limits within this process | `monotonic`, or the event loop's own | never steps |
-| ages that outlive the process | `since_boot`, with `boot` | never steps, goes on in suspend, is common to all processes |
+| ages that outlive the process | `since_boot`, with `boot` | never steps, goes on in suspend, is the same for all |
 | times that others read | `wall`; of readings `messages.Clock`, which follows it | is what the world calls time |
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 monotonic = time.monotonic
 monotonic_ns = time.monotonic_ns
 wall = time.time
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the names of UTC, without a time zone's rules
+_EPOCH = datetime(1970, 1, 1)
 
 
 def since_boot() -> float:

@@ -72,15 +72,20 @@ class Filter(abc.ABC):
     """The state of one filter for one quantity."""
 
     @abc.abstractmethod
-    def apply(self, reading: Reading) -> Reading | None:
-        """The reading as it goes on; None when it is held back."""
+    def apply(self, reading: Reading, now: float) -> Reading | None:
+        """The reading as it goes on; None when it is held back.
+
+        Parameters:
+            reading: good, and a number.
+            now: seconds of a clock that never steps.
+        """
 
 
 class _Stateless(Filter):
     def __init__(self, change: Any) -> None:
         self._change = change
 
-    def apply(self, reading: Reading) -> Reading | None:
+    def apply(self, reading: Reading, now: float) -> Reading | None:
         return msgspec.structs.replace(reading, value=self._change(reading.value))
 
 
@@ -175,8 +180,13 @@ class FilterChain:
         self._scopes = {each.name: Scope(each.period, each.valid[0] if each.valid else 0.0) for each in quantities}
         self._filters: dict[str, list[Filter]] = {}
 
-    def apply(self, reading: Reading) -> Reading | None:
-        """The reading as it goes on; None when it is held back."""
+    def apply(self, reading: Reading, now: float) -> Reading | None:
+        """The reading as it goes on; None when it is held back.
+
+        Parameters:
+            reading: the next one of its quantity.
+            now: when it came, in seconds of a clock that never steps: intervals do not hang on the wall clock.
+        """
         if not self._settings:
             return reading
         value = reading.value
@@ -191,7 +201,7 @@ class FilterChain:
             filters = self._filters[reading.name] = self._begin(reading.name)
         passing = reading
         for at, each in enumerate(filters, 1):
-            passed = each.apply(passing)
+            passed = each.apply(passing, now)
             if passed is None:
                 return None
             passing = passed
@@ -214,14 +224,14 @@ class _Deadband(Filter):
         self._settings, self._scope = settings, scope
         self._last: tuple[float, float] | None = None
 
-    def apply(self, reading: Reading) -> Reading | None:
-        value, now = float(reading.value or 0), reading.time
+    def apply(self, reading: Reading, now: float) -> Reading | None:
+        value = float(reading.value or 0)
         if self._last is not None:
             last, at = self._last
             least = max(self._settings.absolute, self._settings.relative * abs(last))
             difference = self._scope.difference(value, last)
             changed = difference >= least and difference > 0
-            if not changed and 0 <= now - at < self._settings.heartbeat:  # a clock that was set back holds nothing up
+            if not changed and now - at < self._settings.heartbeat:
                 return None
         self._last = value, now
         return reading
@@ -232,7 +242,7 @@ class _Window(Filter):
         self._values: deque[float] = deque(maxlen=size)
         self._combine, self._scope = combine, scope
 
-    def apply(self, reading: Reading) -> Reading | None:
+    def apply(self, reading: Reading, now: float) -> Reading | None:
         self._values.append(float(reading.value or 0))
         return msgspec.structs.replace(
             reading, value=self._scope.wrapped(self._combine(self._scope.unrolled(self._values)))
@@ -244,7 +254,7 @@ class _OutlierGate(Filter):
         self._settings, self._scope = settings, scope
         self._values: deque[float] = deque(maxlen=settings.size)
 
-    def apply(self, reading: Reading) -> Reading | None:
+    def apply(self, reading: Reading, now: float) -> Reading | None:
         value = float(reading.value or 0)
         usual = _median(self._scope.unrolled(self._values)) if self._values else value
         self._values.append(value)

@@ -117,7 +117,7 @@ async def test_what_is_dropped_need_not_be_written(make, disk):
 
 async def test_a_message_of_the_node_is_accepted_once_it_is_written(make, disk):
     box = await make(
-        functools.partial(Inbound, outgoing=Outbox(OutboxSettings())), "bridge", "run", durability="always"
+        functools.partial(Inbound, outgoing=Outbox(OutboxSettings())), "bridge", {"run"}, durability="always"
     )
     accepting = asyncio.ensure_future(box.accept(IoMessage(id="m1", contentdata=b"x")))
     await until(lambda: box.read == 1 and disk.begun)

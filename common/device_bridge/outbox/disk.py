@@ -54,7 +54,7 @@ class DiskFile:
         """Whether the name still leads to this file."""
         own = os.fstat(self._descriptor)
         try:
-            named = os.stat(self.path)
+            named = self.path.stat()
         except FileNotFoundError:
             return False
         return (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
@@ -73,7 +73,7 @@ class Disk:
 
     def names(self, folder: Path) -> list[str]:
         """What is in a folder, in order."""
-        return sorted(os.listdir(folder))
+        return sorted(path.name for path in folder.iterdir())
 
     def create(self, path: Path) -> DiskFile:
         """Makes a file that must not exist."""
@@ -99,7 +99,7 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Gives a file another name, in place of any that has it."""
-        os.replace(source, target)
+        source.replace(target)
 
     def remove(self, path: Path) -> None:
         """Removes a file; one that is gone already is fine."""
@@ -107,7 +107,7 @@ class Disk:
 
     def size(self, path: Path) -> int:
         """Bytes in a file."""
-        return os.stat(path).st_size
+        return path.stat().st_size
 
     def sync_folder(self, folder: Path) -> None:
         """Returns when a power cut cannot take back which names are in it."""

@@ -21,8 +21,9 @@ from .disk import Disk
 from .disk_jobs import Check, Commit, DiskTask, Job, Load, Open
 from .entry import Entry, StoreError
 from .memory import OVERHEAD_BYTES, Backlog, size_of
+from .reader import Page
 from .recovery import DAMAGED, Recovery
-from .store import Page, Store
+from .store import Store
 
 log = logging.getLogger("device_bridge")
 
@@ -33,6 +34,8 @@ _PAGE = 256
 _FLUSH_AFTER_S = 0.5
 _FLUSH_AFTER = 256
 """Receipts reach the disk with the next commit, or after this time or number: what a crash sends again at most."""
+_DONE_SHARE = 32
+"""Of `max_bytes`: what was dropped gives its space back when it is so much, or after some seconds."""
 _CHECK_S = 3.0
 """Seconds after which files that were removed by others are noticed."""
 NO_DISK_BYTES = 8 * 1024 * 1024
@@ -69,10 +72,11 @@ class Outbox(Backlog):
             self._disk = DiskTask(store, self, _CHECK_S)
         self._fresh: deque[Entry] = deque()
         self._unloaded = 0
-        self._loaded_to = self._written_to = self._writing_to = self._acknowledged = 0
+        self._loaded_to = self._written_to = self._writing_to = 0
+        self._acknowledged = self._flushed_to = 0
         self._oldest_on_disk = 0.0
         self._done: list[tuple[int, int]] = []
-        self._unflushed = 0
+        self._done_bytes = self._unflushed = 0
         self._flush_due = False
         self._write_to = _EVERYTHING if settings.durability == "always" else 0
         self._unwritten_bytes = 0
@@ -98,7 +102,8 @@ class Outbox(Backlog):
         disk, self._disk = self._disk, None
         self._is_closing = True
         if disk is not None:
-            self._write_to, self._flush_due = _EVERYTHING, bool(self._unflushed or self._done)
+            self._write_to = _EVERYTHING
+            self._flush_due = bool(self._done) or self._done_to() > self._flushed_to
             await disk.close()
         if lost := sum(entry.readings for entry in self._unwritten()):
             log.warning(
@@ -199,6 +204,9 @@ class Outbox(Backlog):
                 self._done[-1] = (self._done[-1][0], number)
             else:
                 self._done.append((number, number))
+            self._done_bytes += size_of(oldest)
+            if self._done_bytes > self.settings.max_bytes // _DONE_SHARE:
+                self._flush()
             self._start_timer("done", max(self.settings.spill_after, _FLUSH_AFTER_S), self._flush)
         if self._needs_load():
             self._wake()
@@ -246,6 +254,10 @@ class Outbox(Backlog):
         else:
             self._start_timer("spill", left_s, self._spill_old)
 
+    def _done_to(self) -> int:
+        """Up to which number nothing is left to be delivered."""
+        return self._acknowledged if self._messages else self._number
+
     def _needs_load(self) -> bool:
         if not self._unloaded or len(self._ready) >= _PAGE // 2:
             return False
@@ -259,9 +271,10 @@ class Outbox(Backlog):
             return None
         due = itertools.takewhile(lambda entry: entry.number <= self._write_to, self._unwritten())
         if (group := list(itertools.islice(due, _GROUP))) or self._flush_due:
-            done, self._done, self._unflushed, self._flush_due = self._done, [], 0, False
+            done, self._done, self._done_bytes = self._done, [], 0
+            self._unflushed, self._flush_due = 0, False
             self._writing_to = group[-1].number if group else 0
-            return Commit(group, self._acknowledged, done)
+            return Commit(group, self._done_to(), done)
         if self._is_closing:
             return None
         if self._needs_load():
@@ -299,11 +312,12 @@ class Outbox(Backlog):
 
     def _commit_done(self, job: Commit) -> None:
         self._writing_to = 0
+        self._flushed_to = job.acknowledged
         if job.entries:
             self._written_to = max(self._written_to, job.entries[-1].number)
             self._unwritten_bytes = sum(size_of(entry) for entry in self._unwritten())
             self._notify_written()
-            if self._acknowledged > job.acknowledged:  # delivered while it was written: not to be found again
+            if self._done_to() > job.acknowledged:  # delivered while it was written: not to be found again
                 self._unflushed += 1
                 self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
         while self._fresh and self._fresh[0].number <= self._written_to:
@@ -353,6 +367,7 @@ class Outbox(Backlog):
         self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
         if not held:
             self._emptied.set()
+            self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
         self._release_fresh()
 
     def _release_fresh(self) -> None:
@@ -373,6 +388,7 @@ class Outbox(Backlog):
         self._number += found.last
         self._to_notify = deque((number + found.last, done) for number, done in self._to_notify)
         self._written_to, self._acknowledged, self._done = found.last, found.acknowledged, []
+        self._flushed_to = found.acknowledged
         if found.messages:
             self._fresh = deque([*self._ready, *self._fresh])
             self._ready.clear()

@@ -1,4 +1,4 @@
-"""What the outbox's files consist of: records that say where they belong, so that what is missing can be counted. No I/O.
+"""The records of the outbox's files, which say what came before them, so that what is missing is counted. No I/O.
 
 A record is a head of 56 bytes, big-endian, then the clock's mark, then the payload:
 
@@ -33,6 +33,21 @@ Ranges = Sequence[tuple[int, int]]
 """Of numbers, both ends included."""
 
 
+class Progress(NamedTuple):
+    """What has been written, and what is done with.
+
+    Parameters:
+        last, total: number of the last message put, readings in all that were.
+        acknowledged: messages up to this number are done with.
+        done: and these.
+    """
+
+    last: int = 0
+    total: int = 0
+    acknowledged: int = 0
+    done: Ranges = ()
+
+
 class Record(NamedTuple):
     """One record.
 
@@ -41,9 +56,9 @@ class Record(NamedTuple):
         number: of the message; the last one put so far, or missing.
         readings: in the message, or missing.
         before: readings in all messages before.
-        put_at, since: as of an Entry.
         mark: the clock's mark; of a SEGMENT the boot in which it was begun.
-        payload: the message; of STATE and SEGMENT see `encode_state`; of a GAP its first number.
+        payload: the message; of STATE and SEGMENT what is done with; of a GAP its first number.
+        put_at, since: as of an Entry.
         is_whole: whether mark and payload are as they were written.
     """
 
@@ -51,61 +66,54 @@ class Record(NamedTuple):
     number: int
     readings: int
     before: int
-    put_at: float
-    since: float
     mark: bytes
     payload: bytes
+    put_at: float = 0.0
+    since: float = 0.0
     is_whole: bool = True
 
     def numbers_before(self) -> int:
         """The last number before this record."""
         if self.kind == ENTRY:
             return self.number - 1
-        return _NUMBER.unpack(self.payload)[0] - 1 if self.kind == GAP else self.number
+        return int(_NUMBER.unpack(self.payload)[0]) - 1 if self.kind == GAP else self.number
 
     def to_entry(self, since: float) -> Entry:
         """The message."""
-        mark = self.mark.decode("utf-8", "replace")
-        return Entry(self.number, self.payload, self.readings, self.put_at, since, mark)
+        return Entry(
+            self.number, self.payload, self.readings, self.put_at, since, self.mark.decode("utf-8", "replace")
+        )
 
     def acknowledged(self) -> tuple[int, Ranges]:
         """Up to which number messages are done with, and which others are; of STATE and SEGMENT."""
-        return _NUMBER.unpack_from(self.payload)[0], list(_RANGE.iter_unpack(self.payload[_NUMBER.size :]))
+        ranges = [(first, last) for first, last in _RANGE.iter_unpack(self.payload[_NUMBER.size :])]
+        return _NUMBER.unpack_from(self.payload)[0], ranges
+
+    def encode(self) -> bytes:
+        """Its bytes."""
+        crc = zlib.crc32(self.payload, zlib.crc32(self.mark))
+        sizes = len(self.mark), LAYOUT, len(self.payload)
+        counts = self.readings, self.number, self.before
+        head = _HEAD.pack(_SYNC, self.kind, *sizes, *counts, self.put_at, self.since, crc)
+        return b"".join((head, _CRC.pack(zlib.crc32(head)), self.mark, self.payload))
 
 
 def encode_entry(entry: Entry, before: int) -> bytes:
     """The record of a message, behind so many readings."""
     mark = entry.clock.encode()
-    head = (entry.number, entry.readings, before, entry.put_at, entry.since)
-    return _encode(ENTRY, *head, mark, entry.body)
+    record = Record(ENTRY, entry.number, entry.readings, before, mark, entry.body, entry.put_at, entry.since)
+    return record.encode()
 
 
-def encode_state(kind: int, last: int, total: int, acknowledged: int, done: Ranges, boot: str = "") -> bytes:
-    """The record that ends a commit, or begins a file.
-
-    Parameters:
-        kind: STATE or SEGMENT.
-        last: number of the last message put.
-        total: readings in all messages put.
-        acknowledged: messages up to this number are done with.
-        done: and these.
-        boot: in which a file is begun.
-    """
-    payload = _NUMBER.pack(acknowledged) + b"".join(_RANGE.pack(*each) for each in done)
-    return _encode(kind, last, 0, total, 0.0, 0.0, boot.encode(), payload)
+def encode_progress(kind: int, progress: Progress, boot: str = "") -> bytes:
+    """The STATE that ends a commit, or the SEGMENT that begins a file in this boot."""
+    payload = _NUMBER.pack(progress.acknowledged) + b"".join(_RANGE.pack(*each) for each in progress.done)
+    return Record(kind, progress.last, 0, progress.total, boot.encode(), payload).encode()
 
 
 def encode_gap(first: int, last: int, readings: int, before: int) -> bytes:
     """The record in the place of messages that are missing and have been counted."""
-    return _encode(GAP, last, readings, before, 0.0, 0.0, b"", _NUMBER.pack(first))
-
-
-def _encode(
-    kind: int, number: int, readings: int, before: int, put_at: float, since: float, mark: bytes, payload: bytes
-) -> bytes:
-    crc = zlib.crc32(payload, zlib.crc32(mark))
-    head = _HEAD.pack(_SYNC, kind, len(mark), LAYOUT, len(payload), readings, number, before, put_at, since, crc)
-    return b"".join((head, _CRC.pack(zlib.crc32(head)), mark, payload))
+    return Record(GAP, last, readings, before, b"", _NUMBER.pack(first)).encode()
 
 
 class Found(NamedTuple):
@@ -159,11 +167,11 @@ def _read_record(window: _Window, at: int) -> tuple[Record | None, int]:
         raise LayoutError(layout)
     end = at + HEAD_SIZE + mark_size + size
     if end > window.size:
-        return Record(kind, number, readings, before, put_at, since, b"", b"", is_whole=False), at + HEAD_SIZE
+        return Record(kind, number, readings, before, b"", b"", is_whole=False), at + HEAD_SIZE
     content = window.get(at + HEAD_SIZE, mark_size + size)
     is_whole = zlib.crc32(content) == crc
     mark, payload = content[:mark_size], content[mark_size:]
-    return Record(kind, number, readings, before, put_at, since, mark, payload, is_whole), end
+    return Record(kind, number, readings, before, mark, payload, put_at, since, is_whole), end
 
 
 def _find_record(window: _Window, at: int) -> int:

@@ -59,13 +59,20 @@ class Segment:
         self.failures = 0
         """How often it could not be read."""
 
+    def holds(self, lost: Lost) -> bool:
+        """Whether these are messages of this file."""
+        return (self.first[0] or 0) < lost.last and lost.first <= self.last
+
     def walk(self, at: int, chain: Chain) -> Iterator[Step]:
         """What it holds from a place on. Raises OSError and LayoutError."""
         for found in scan(self.file.read, self.size, at):
-            record = found.record
-            is_message = record is not None and record.kind == ENTRY and record.is_whole
-            is_new = is_message and (chain.last is None or record.number > chain.last)
-            yield Step(*found, chain.follow(record) if record is not None else None, is_new)
+            record, before = found.record, chain.last
+            if record is None:
+                yield Step(*found, None, is_new=False)
+                continue
+            is_message = record.kind == ENTRY and record.is_whole
+            lost = chain.follow(record)
+            yield Step(*found, lost, is_message and (before is None or record.number > before))
 
     def find_state(self) -> tuple[int, Ranges] | None:
         """The newest statement about what is done with. Raises OSError and LayoutError."""
@@ -77,8 +84,10 @@ class Segment:
                     self.boot = record.mark.decode("utf-8", "replace")
         return acknowledged
 
-    def repair(self, disk: Disk, aside: Path) -> None:
-        """Puts a copy in its place that has a record of what is missing; the file itself is kept under another name.
+    def repair(self, disk: Disk, aside: Path) -> list[Lost]:
+        """Puts a copy in its place that has a record of what is missing, and returns that.
+
+        The file itself is kept under another name.
 
         Raises OSError.
         """
@@ -86,7 +95,7 @@ class Segment:
         copy_path = path.with_suffix(".repaired")
         disk.remove(copy_path)
         copy, size = disk.create(copy_path), 0
-        chain = Chain(*self.first)
+        chain, gaps = Chain(*self.first), list[Lost]()
 
         def add(data: bytes) -> None:
             nonlocal size
@@ -94,6 +103,7 @@ class Segment:
             size += len(data)
 
         def add_gap(lost: Lost, before: int) -> None:
+            gaps.append(lost)
             add(encode_gap(lost.first, lost.last, lost.readings, before))
 
         try:
@@ -117,6 +127,7 @@ class Segment:
         copy.path = path
         self.file.close()
         self.file, self.size = copy, size
+        return gaps
 
 
 def is_live(record: Record, acknowledged: int, done: Ranges) -> bool:

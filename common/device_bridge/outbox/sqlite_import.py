@@ -40,8 +40,8 @@ def import_database(file: Path, add: Callable[[list[Entry]], None], clocks: Cloc
             return
         database.execute("BEGIN IMMEDIATE")
         database.execute("COMMIT")
-        query = f"SELECT number, readings, put_at, crc, clock, body FROM entry ORDER BY number LIMIT {_GROUP}"
-        while rows := database.execute(query).fetchall():
+        query = "SELECT number, readings, put_at, crc, clock, body FROM entry ORDER BY number LIMIT ?"
+        while rows := database.execute(query, (_GROUP,)).fetchall():
             entries = [entry for row in rows if (entry := _to_entry(file, row, clocks)) is not None]
             add(entries)
             database.execute("DELETE FROM entry WHERE number <= ?", (rows[-1][0],))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .disk import Disk, DiskFile
+from .records import Progress
 
 _PLACE = struct.Struct(">QQQQ36s")
 _CRC = struct.Struct(">I")
@@ -54,19 +55,20 @@ class StateFile:
         for place in range(2):
             data = file.read(_PLACE_SIZE, place * _PLACE_SIZE)
             if len(data) == _PLACE_SIZE and zlib.crc32(data[: _PLACE.size]) == _CRC.unpack(data[_PLACE.size :])[0]:
-                *counts, boot = _PLACE.unpack(data[: _PLACE.size])
-                newest = max(newest, Written(*counts, boot.rstrip(b"\0").decode("utf-8", "replace")))
+                commits, last, total, acknowledged, boot = _PLACE.unpack(data[: _PLACE.size])
+                name = boot.rstrip(b"\0").decode("utf-8", "replace")
+                newest = max(newest, Written(commits, last, total, acknowledged, name))
         self._commits = newest.commits
         return newest
 
-    def write(self, last: int, total: int, acknowledged: int, boot: str, *, sync: bool = False) -> None:
+    def write(self, progress: Progress, boot: str, *, sync: bool = False) -> None:
         """States what has been written."""
         try:
             file = self._open()
         except FileNotFoundError:
             file = self._file = self._disk.create(self._path)
         self._commits += 1
-        data = _PLACE.pack(self._commits, last, total, acknowledged, boot.encode()[:36])
+        data = _PLACE.pack(self._commits, *progress[:3], boot.encode()[:36])
         file.write(data + _CRC.pack(zlib.crc32(data)), self._commits % 2 * _PLACE_SIZE)
         if sync:
             file.sync()

@@ -1,29 +1,30 @@
-"""The outbox's folder: messages appended to files of a few megabytes, which are removed when all in them are delivered.
+"""The outbox's folder: messages appended to files of a few megabytes, each removed when all in it are delivered.
 
-An append is one write, and one sync where the settings ask for it; nothing is written twice, and space comes back with
-each file. What is damaged is counted exactly, as every record says what came before it and the file `state` how much
-there was, and the damaged file is kept. A database has its log instead, and ends that at the first damaged frame.
+An append is one write, and one sync where the settings ask for it; nothing is written twice, and space comes back
+with each file. What is damaged is counted exactly, as every record says what came before it and the file `state` how
+much there was, and the damaged file is kept. A database has its log instead, and ends that at the first bad frame.
 
-All calls block, and raise StoreError. The outbox makes them in one worker thread, so that a slow card never holds up a
-device.
+All calls block, and raise StoreError. The outbox makes them in one worker thread, so that a slow card never holds up
+a device.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ..clocks import Clocks
 from . import records
 from .disk import Disk
 from .entry import Entry, StoreError
-from .records import Chain, Lost, Record
+from .reader import GIVE_UP_AFTER, Page, Reader
+from .records import Progress, Ranges
 from .recovery import Recovery, RecoveryOptions, recover
-from .segments import Segment, is_live, segment_name
-from .set_aside import choose_name, remove_oldest
+from .segments import Segment, segment_name
+from .set_aside import remove_oldest
 from .state_file import StateFile
 
 log = logging.getLogger("device_bridge")
@@ -31,18 +32,7 @@ log = logging.getLogger("device_bridge")
 _SEGMENT_SHARE = 16
 _SEGMENT_BYTES = 64 * 1024, 4 * 1024 * 1024
 """A segment has this share of `max_bytes`, within these bounds: as much space may be taken by what is delivered."""
-_GIVE_UP_AFTER = 3
-"""Attempts to read a segment, each some seconds after the one before."""
 _LOCK = "lock"
-
-
-class Page(NamedTuple):
-    """Some messages in order, and how many among them were damaged."""
-
-    entries: list[Entry]
-    last: int
-    damaged_messages: int = 0
-    damaged_readings: int = 0
 
 
 class Store:
@@ -68,9 +58,8 @@ class Store:
         self._segments: list[Segment] = []
         self._current: Segment | None = None
         self._serial = 0
-        self._last = self._total = self._acknowledged = 0
-        self._done: list[tuple[int, int]] = []
-        self._cursor: tuple[Segment, int, Chain] | None = None
+        self._progress = Progress()
+        self._reader = Reader(folder, disk, clocks)
         self._failures = 0
 
     @property
@@ -104,7 +93,8 @@ class Store:
             acknowledged: every message up to this number is done with.
             done: ranges of numbers, both ends included, that are done with too.
         """
-        last, total, parts = self._last, self._total, []
+        before, parts = self._progress, []
+        last, total = before.last, before.total
         for entry in added:
             if entry.number <= last:  # it was written by a commit that failed only afterwards
                 continue
@@ -112,21 +102,19 @@ class Store:
                 parts.append(records.encode_gap(last + 1, entry.number - 1, 0, total))
             parts.append(records.encode_entry(entry, total))
             last, total = entry.number, total + entry.readings
-        acknowledged = max(acknowledged, self._acknowledged)
-        all_done = sorted({*self._done, *done})
-        parts.append(records.encode_state(records.STATE, last, total, acknowledged, all_done))
+        now_done = _normalise(max(acknowledged, before.acknowledged), {*before.done, *done})
+        progress = Progress(last, total, *now_done)
+        parts.append(records.encode_progress(records.STATE, progress))
         try:
-            self._remove_delivered(acknowledged)
+            self._remove_delivered(progress.acknowledged)
             segment = self._writable()
             self._append(segment, b"".join(parts))
         except OSError as error:
             raise self._error(error) from None
-        self._acknowledged, self._done = acknowledged, all_done
-        self._last = segment.last = last
-        self._total = segment.total = total
+        self._progress = progress
+        segment.last, segment.total = last, total
         with contextlib.suppress(OSError):  # it only helps to count damage
-            self._state.write(last, total, acknowledged, self._clocks.boot)
-        self._forget_early()
+            self._state.write(progress, self._clocks.boot)
         with contextlib.suppress(OSError):  # the next commit tries again
             self._remove_all_delivered()
 
@@ -138,33 +126,10 @@ class Store:
             limit: most messages.
             max_bytes: loads no more when it has so many bytes of them.
         """
-        entries: list[Entry] = []
-        lost: list[Lost] = []
-        last = after
-        for segment in list(self._segments):
-            if segment.last <= after:
-                continue
-            try:
-                for record in self._read(segment, after, lost):
-                    if is_live(record, max(after, self._acknowledged), self._done):
-                        entries.append(record.to_entry(self._since(segment, record)))
-                        max_bytes -= len(record.payload)
-                    last = after = record.number
-                    if len(entries) >= limit or max_bytes <= 0:
-                        return self._page(entries, last, lost)
-            except (OSError, records.LayoutError) as error:
-                if entries or lost:
-                    break  # the error comes again with the next page
-                segment.failures += 1
-                self._cursor = None
-                if segment.failures < _GIVE_UP_AFTER:
-                    raise StoreError(f"{segment.file.path}: {error}") from None
-                rest = Chain(*segment.first).go_to(segment.last, segment.total)
-                if rest is not None and (rest := rest.beyond(max(after, self._acknowledged), self._done)):
-                    lost.append(rest)
-                self._give_up(segment, str(error))
-            last = after = segment.last
-        return self._page(entries, last, lost)
+        page = self._reader.load(self._segments, self._progress, after, (limit, max_bytes))
+        if self._current not in self._segments:
+            self._current = None
+        return page
 
     def check(self) -> None:
         """Writes anew what was removed behind our back: what is open can still be read."""
@@ -181,18 +146,18 @@ class Store:
                     self._write_anew(segment)
             if not self._state.is_in_place():
                 self._state.close()
-                self._state.write(self._last, self._total, self._acknowledged, self._clocks.boot)
+                self._state.write(self._progress, self._clocks.boot)
         except OSError as error:
             raise self._error(error) from None
 
     def close(self) -> None:
         """Ends its use; when nothing is left to be delivered nothing is left on disk."""
         with contextlib.suppress(OSError):
-            if self._lock is not None and self._last <= self._acknowledged:
+            if self._lock is not None and self._is_all_delivered():
                 self._remove_all()
             elif self._lock is not None and self._current is not None:
                 self._current.file.sync()
-                self._state.write(self._last, self._total, self._acknowledged, self._clocks.boot, sync=True)
+                self._state.write(self._progress, self._clocks.boot, sync=True)
         self._release()
 
     def _close_files(self) -> None:
@@ -200,7 +165,8 @@ class Store:
         for segment in self._segments:
             with contextlib.suppress(OSError):
                 segment.file.close()
-        self._segments, self._current, self._cursor = [], None, None
+        self._segments, self._current = [], None
+        self._reader.restart()
 
     def _release(self) -> None:
         self._close_files()
@@ -209,23 +175,20 @@ class Store:
             self._disk.unlock(lock)
 
     def _recover(self) -> Recovery:
-        options = RecoveryOptions(
-            self._clocks.boot, self._state, synced=self._sync, give_up=self._failures >= _GIVE_UP_AFTER
-        )
-        found = recover(self.folder, self._disk, options)
+        give_up = self._failures >= GIVE_UP_AFTER
+        options = RecoveryOptions(self._disk, self._clocks.boot, self._state, synced=self._sync, give_up=give_up)
+        found = recover(self.folder, options)
         self._segments, self._serial = found.segments, found.serial
-        self._last, self._total = found.last, found.total
-        self._acknowledged, self._done = found.acknowledged, list(found.done)
-        self._forget_early()
+        self._progress = Progress(found.last, found.total, *_normalise(found.acknowledged, found.done))
         return found
 
     def _import(self, old: Path) -> None:
         from .sqlite_import import import_database  # noqa: PLC0415 - a megabyte that is needed once
 
         def add(entries: list[Entry]) -> None:
-            for number, entry in enumerate(entries, self._last + 1):
+            for number, entry in enumerate(entries, self._progress.last + 1):
                 entry.number = number
-            self.commit(entries, self._acknowledged)
+            self.commit(entries, 0)
 
         import_database(old, add, self._clocks)
 
@@ -247,11 +210,9 @@ class Store:
             current.file.sync()
         path = self.folder / segment_name(self._serial + 1)
         file = self._disk.create(path)
-        segment = Segment(self._serial + 1, file, 0, (self._last, self._total))
+        segment = Segment(self._serial + 1, file, 0, self._progress[:2])
         segment.boot = self._clocks.boot
-        head = records.encode_state(
-            records.SEGMENT, self._last, self._total, self._acknowledged, self._done, segment.boot
-        )
+        head = records.encode_progress(records.SEGMENT, self._progress, segment.boot)
         try:
             self._append(segment, head)
             if self._sync:
@@ -278,12 +239,6 @@ class Store:
             raise
         segment.size += len(data)
 
-    def _forget_early(self) -> None:
-        """Ranges right behind what is acknowledged are acknowledged with it."""
-        self._done = [each for each in self._done if each[1] > self._acknowledged]
-        while self._done and self._done[0][0] <= self._acknowledged + 1:
-            self._acknowledged = self._done.pop(0)[1]
-
     def _remove_delivered(self, acknowledged: int) -> None:
         """All files but the newest, which has the newest statement about what is acknowledged."""
         while len(self._segments) > 1 and self._segments[0].last <= acknowledged:
@@ -292,8 +247,11 @@ class Store:
     def _remove_all_delivered(self) -> None:
         """Nothing is left: what has grown is given back."""
         current = self._current
-        if current is not None and self._last <= self._acknowledged and current.size >= self._segment_bytes // 4:
+        if current is not None and self._is_all_delivered() and current.size >= self._segment_bytes // 4:
             self._remove_all()
+
+    def _is_all_delivered(self) -> bool:
+        return self._progress.last <= self._progress.acknowledged
 
     def _remove_all(self) -> None:
         self._state.remove()
@@ -303,60 +261,8 @@ class Store:
 
     def _remove(self, segment: Segment) -> None:
         self._segments.remove(segment)
-        if self._cursor and self._cursor[0] is segment:
-            self._cursor = None
         segment.file.close()
         self._disk.remove(segment.file.path)
-
-    def _read(self, segment: Segment, after: int, lost: list[Lost]) -> Iterator[Record]:
-        """Messages of a segment from where the last page ended; what is missing between them is told."""
-        cursor, done = self._cursor, (max(after, self._acknowledged), self._done)
-        if cursor is not None and cursor[0] is segment and cursor[2].last == after:
-            _, at, chain = cursor
-        else:
-            at, chain = 0, Chain(*segment.first)
-        found: list[Lost | None] = []
-        for step in segment.walk(at, chain):
-            found.append(step.lost.beyond(*done) if step.lost is not None else None)
-            if step.is_new and step.record is not None and step.record.number > after:
-                self._cursor = segment, step.end, chain
-                lost += filter(None, found)
-                found.clear()
-                yield step.record
-        at_end = chain.go_to(segment.last, segment.total)
-        found.append(at_end.beyond(*done) if at_end is not None else None)
-        lost += filter(None, found)
-        self._cursor = None
-
-    def _page(self, entries: list[Entry], last: int, lost: list[Lost]) -> Page:
-        messages = sum(each.messages for each in lost)
-        if lost:
-            log.error("%s: %d messages are damaged and left out", self.folder, messages)
-            self._repair(lost)
-        return Page(entries, last, messages, sum(each.readings for each in lost))
-
-    def _repair(self, lost: list[Lost]) -> None:
-        """So that what is counted now is not counted again by the next run."""
-        self._cursor = None
-        for segment in self._segments:
-            if any((segment.first[0] or 0) < each.last and each.first <= segment.last for each in lost):
-                with contextlib.suppress(OSError, records.LayoutError):
-                    aside = choose_name(self._disk, segment.file.path)
-                    segment.repair(self._disk, aside)
-                    log.error("%s was damaged; it is kept as %s", segment.file.path, aside.name)
-                    remove_oldest(self._disk, self.folder)
-
-    def _give_up(self, segment: Segment, why: str) -> None:
-        """Keeps a file that cannot be read under another name."""
-        self._segments.remove(segment)
-        if self._current is segment:
-            self._current = None
-        with contextlib.suppress(OSError):
-            aside = choose_name(self._disk, segment.file.path)
-            self._disk.rename(segment.file.path, aside)
-            log.error("%s cannot be read (%s); it is kept as %s", segment.file.path, why, aside.name)
-        with contextlib.suppress(OSError):
-            segment.file.close()
 
     def _write_anew(self, segment: Segment) -> None:
         path, size = segment.file.path, min(segment.size, segment.file.size())
@@ -374,7 +280,10 @@ class Store:
         segment.file = copy
         log.error("%s was removed by another program; it is written anew", path)
 
-    def _since(self, segment: Segment, record: Record) -> float:
-        if segment.boot == self._clocks.boot:
-            return record.since
-        return self._clocks.since_boot() - max(0.0, self._clocks.wall() - record.put_at)
+
+def _normalise(acknowledged: int, done: Iterable[tuple[int, int]]) -> tuple[int, Ranges]:
+    """Ranges right behind what is acknowledged are acknowledged with it."""
+    left = sorted(each for each in done if each[1] > acknowledged)
+    while left and left[0][0] <= acknowledged + 1:
+        acknowledged = max(acknowledged, left.pop(0)[1])
+    return acknowledged, left

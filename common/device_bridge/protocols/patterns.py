@@ -16,10 +16,10 @@ import logging
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ..clocks import monotonic
 from ..errors import SettingsError
 from ..settings.limits import limit
 from .pattern_cost import TooCostly, check_cost
@@ -131,13 +131,13 @@ class Pattern(Generic[T]):
         if len(text) > limit("matched"):
             self._give_up(f"a text of {len(text)} characters; at most {limit('matched')} are matched")
             return None
-        if self._rests_until and time.monotonic() < self._rests_until:
+        if self._rests_until and monotonic() < self._rests_until:
             self.given_up += 1
             return None
         try:
             return _timer.run(match, text)
         except TimeoutError:
-            self._rests_until = time.monotonic() + REST * MATCH_CPU_S
+            self._rests_until = monotonic() + REST * MATCH_CPU_S
             self._give_up(f"{MATCH_CPU_S:g} s were not enough for a text of {len(text)} characters")
             return None
 
