@@ -13,7 +13,7 @@ from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
 
 
 async def _missing(*_):
-    pytest.fail("has no world of faults; add one in tests/campaign")
+    pytest.fail("has no world of faults; add one in tests/fault_campaign")
 
 
 def _all():
