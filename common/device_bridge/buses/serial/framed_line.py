@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
-from ...protocols.exchange import Exchange, Question, Verdict
 from ...protocols.framer import Framer
 from ...protocols.framing import framer_for
 from ...protocols.framing_settings import Framing, IdleFraming
+from ...protocols.questions.exchange import Exchange
+from ...protocols.questions.question import Question, Verdict
 from .bus import SerialBus
 from .port import SerialSettings
 
