@@ -246,7 +246,13 @@ SHEETS = [
     ),
     (
         "bmp388",  # its formulas in rational numbers, with the constants of a chip
-        {"00": "50", "1c": "03", "31": "366c4a4af933fb9cf82300cc611b7af3f662411dd3", "03": "60", "04": "602160e0a57e"},
+        {
+            "00": "50",
+            "1c": "03",
+            "31": "366c4a4af933fb9cf82300cc611b7af3f662411dd3",
+            "03": "60",
+            "04": "602160e0a57e",
+        },
         {"temperature": 21.365, "pressure": 102459.39},
     ),
     (

@@ -7,15 +7,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-import msgspec
-
-from ..reading import Sample
+from ..reading import Sample, aged
 
 Put = Callable[[Sample], Awaitable[None]]
 """Hands a sample over; waits until there is room for it, unless `merged` has been told otherwise."""
 Source = Callable[[Put], Coroutine[Any, Any, None]]
-_LEAST_AGE_S = 0.05
-"""A younger sample is one of now."""
 
 
 async def merged(
@@ -58,7 +54,7 @@ async def merged(
             while waiting:
                 came_at, sample = waiting.popleft()
                 changed.set()
-                yield _aged(sample, loop.time() - came_at)
+                yield aged(sample, loop.time() - came_at)
             if failed:
                 raise failed[0]
             changed.clear()
@@ -67,9 +63,3 @@ async def merged(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _aged(sample: Sample, age_s: float) -> Sample:
-    if age_s < _LEAST_AGE_S:
-        return sample
-    return [msgspec.structs.replace(one, time=one.time - age_s) if one.time <= 0 else one for one in sample]
