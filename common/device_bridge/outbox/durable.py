@@ -99,6 +99,7 @@ class Outbox(Backlog):
         for timer in self._timers.values():
             timer.cancel()
         self.rewind()
+        self.take_back()
         disk, self._disk = self._disk, None
         self._is_closing = True
         if disk is not None:
@@ -225,8 +226,12 @@ class Outbox(Backlog):
         return max(self._written_to, self._acknowledged) if is_always else super()._safe_to()
 
     def _unwritten(self) -> Iterator[Entry]:
-        entries = itertools.chain(self._sent, self._ready, self._fresh)
-        return (entry for entry in entries if entry.number > self._written_to)
+        return (entry for entry in self._held() if entry.number > self._written_to)
+
+    def _held(self) -> Iterator[Entry]:
+        """What is in memory, the oldest first."""
+        aside = () if self.set_aside is None else (self.set_aside,)
+        return itertools.chain(aside, self._sent, self._ready, self._fresh)
 
     def _wake(self) -> None:
         if self._disk is not None:
@@ -358,7 +363,7 @@ class Outbox(Backlog):
 
     def _lose_unloaded(self) -> None:
         """What counts as waiting and is not in memory is out of reach: it is dropped, the rest goes on."""
-        held = [*self._sent, *self._ready, *self._fresh]
+        held = list(self._held())
         readings = sum(entry.readings for entry in held)
         if self.buffered != readings:
             self.dropped[DAMAGED] += self.buffered - readings
@@ -383,7 +388,7 @@ class Outbox(Backlog):
         if found is None or (found.messages and self._sent):
             return False
         self._found = None
-        for entry in itertools.chain(self._sent, self._ready, self._fresh):
+        for entry in self._held():
             entry.number += found.last
         self._number += found.last
         self._to_notify = deque((number + found.last, done) for number, done in self._to_notify)
