@@ -162,7 +162,8 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     if "healthCheck" in known.container:
         container["healthCheck"] = HEALTH
     if known.has_cdi_only:
-        container["runAsUser"] = f"{placed.user}:{placed.group}"
+        # Edgelet gives a volume to a user that is a number alone, else to root.
+        container["runAsUser"] = f"{placed.user}:{placed.group}" if placed.bus or known.is_java else placed.user
         if placed.bus:
             container["cdiDevices"] = [f"{CDI_VENDOR}/{placed.bus}={name}"]
     else:

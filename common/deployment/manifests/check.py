@@ -71,7 +71,7 @@ def _check_application(spec: dict[str, Any], where: Where, generation: Generatio
         for end in ("from", "to"):
             if end in route and route[end] not in names:
                 rule = f"a route {end} {route[end]!r}, which is not a microservice here"
-                yield Problem((*where, "routes", at), rule, f"There are {', '.join(map(str, names))}.")
+                yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
         if route.get("name") in taken:
             rule = f"the name {route.get('name')!r} of a route is used twice"
             yield Problem((*where, "routes", at), rule, "Choose another name.")
@@ -189,10 +189,10 @@ def _part(schema: Any, step: str | int) -> Schema:
     """The schema of a member, out of what one says by `properties`, `items` and `allOf`."""
     if not isinstance(schema, dict):
         return {}
-    parts = [schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)]
-    parts += [_part(each, step) for each in schema.get("allOf", ())]
-    parts = [each for each in parts if isinstance(each, dict) and each]
-    return parts[0] if len(parts) == 1 else {"allOf": parts} if parts else {}
+    own = schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+    found = [own, *(_part(each, step) for each in schema.get("allOf", ()))]
+    parts = [each for each in found if isinstance(each, dict) and each]
+    return {"allOf": parts} if parts else {}
 
 
 def _microservices(

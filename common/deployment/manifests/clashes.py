@@ -22,9 +22,9 @@ def check_clashes(
     taken: dict[tuple[str, str], str] = {}
     for one in microservices:
         for thing, where, remedy in _exclusive(one):
-            first = taken.setdefault((one.node, thing), one.name)
-            if first != one.name or thing in _twice(one):
+            if first := taken.get((one.node, thing)):
                 yield one.document, Problem(where, f"{thing} of node {one.node} is taken by {first}", remedy)
+            taken.setdefault((one.node, thing), one.name)
     yield from _routes(documents, microservices)
 
 
@@ -91,11 +91,6 @@ def _exclusive(one: Microservice) -> Iterator[tuple[str, Where, str]]:
         if volume.get("scope") == "shared" and volume.get("containerDestination") == STATE:
             remedy = "Two services cannot share their state: choose another name."
             yield f"volume {volume.get('hostDestination')}", one.at("container", "volumes", at), remedy
-
-
-def _twice(one: Microservice) -> set[str]:
-    things = [thing for thing, _, _ in _exclusive(one)]
-    return {thing for thing in things if things.count(thing) > 1}
 
 
 def _routes(

@@ -133,12 +133,13 @@ def way_in_by_root_host_access(one: Microservice, _: Generation) -> Iterator[Pro
 @rule(*_BY_CDI)
 def way_in(one: Microservice, generation: Generation) -> Iterator[Problem]:
     """The device cgroup refuses what is only mounted."""
+    given = {str(device.get("containerPath")) for device in one.mappings("devices")}
     for at, volume in enumerate(one.mappings("volumes")):
         source = str(volume.get("hostDestination", ""))
         if _DEVICE.fullmatch(source) and not one.is_privileged:
             problem = f"{source} as a volume cannot be opened (EPERM, the device cgroup)"
             yield Problem(one.at("container", "volumes", at), problem, _way(generation))
-    given = {str(device.get("containerPath")) for device in one.mappings("devices")}
+            given.add(str(volume.get("containerDestination")))
     if one.items("cdiDevices"):
         return  # the CDI file says what they are called
     for device in sorted(one.devices_named() - given):

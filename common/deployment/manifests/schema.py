@@ -48,7 +48,7 @@ _REMEDIES = {
     "required": "Write {name}.",
 }
 _PLAIN_PARENTS = ("spec", "container", "application", "microservices")
-_SHOWN = 60
+_SHOWN, _LISTED = 60, 8
 
 
 def judge(content: Any, schema: Schema, generation: Generation | None = None, where: Where = ()) -> Iterator[Problem]:
@@ -94,13 +94,14 @@ def _problem(error: ValidationError, generation: Generation | None, where: Where
 def _unknown(name: str, schema: Schema, generation: Generation | None) -> tuple[str, str]:
     known = fields(schema)
     close = difflib.get_close_matches(name, known, n=1)
-    remedy = f"{f'Did you mean {close[0]}? ' if close else ''}There are {', '.join(known)}."
+    remedy = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
     if generation is None:
         return "{title} has no {name!r}", remedy
     effect = schema.get("errorMessage", {}).get("additionalProperties", "it would be dropped without a word")
-    others = generations_with(str(schema.get("title")), name)
-    where = f". It exists in {', '.join(others)}" if others else ""
-    return f"{{title}} of {{generation}} has no {{name!r}}: {effect}{where}", remedy
+    message = f"{{title}} of {{generation}} has no {{name!r}}: {effect}"
+    if others := generations_with(str(schema.get("title")), name):
+        return f"{message}. It exists in {', '.join(others)}", "Leave it out, or deploy for a generation that has it."
+    return message, remedy
 
 
 def _field(path: Where) -> str:
@@ -110,6 +111,8 @@ def _field(path: Where) -> str:
 
 def _choices(values: Sequence[Any]) -> str:
     *others, last = map(str, values or ("",))
+    if len(others) > _LISTED:
+        others, last = others[:_LISTED], f"another of the {len(values)} there are"
     return f"{', '.join(others)} or {last}" if others else last
 
 
