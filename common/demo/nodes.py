@@ -1,4 +1,4 @@
-"""The nodes a demo can run on: all embedded, all on loopback, gone when it ends."""
+"""The nodes a demo can run on: embedded, on loopback, removed when the demo stops."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class DemoNode(NamedTuple):
     """A running node.
 
     Parameters:
-        way: what messages go through, for the title.
+        way: transport of messages, for the title.
         service: variables of the service's environment.
         viewer: variables of the viewer's.
-        configure: gives the service its settings; returns arguments for its command line.
+        configure: passes settings to the service; returns arguments for its command line.
     """
 
     way: str
@@ -40,7 +40,7 @@ async def demo_node(link: str, service: str, folder: Path) -> AsyncIterator[Demo
     Parameters:
         link: one of LINKS.
         service: whose readings are shown.
-        folder: for files that go with the demo.
+        folder: for temporary files.
     """
     async with contextlib.AsyncExitStack() as stack:
         start = {"agent": _agent, "edgelet": _edgelet, "nats": _nats, "mqtt": _mqtt}[link]
@@ -78,8 +78,8 @@ async def _edgelet(stack: contextlib.AsyncExitStack, service: str, folder: Path)
         agent.set_config(service, settings)
         return ()
 
-    told = api.variables(service) | {"NATS_SERVER_URL": nats.url, "EDGELET_APPLICATION_NAME": _APPLICATION}
-    return DemoNode("EdgeletAPI and NATS", told, _nats_viewer(nats, service), configure)
+    variables = api.variables(service) | {"NATS_SERVER_URL": nats.url, "EDGELET_APPLICATION_NAME": _APPLICATION}
+    return DemoNode("EdgeletAPI and NATS", variables, _nats_viewer(nats, service), configure)
 
 
 async def _nats(stack: contextlib.AsyncExitStack, service: str, folder: Path) -> DemoNode:
