@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("device_bridge")
 
 _SUMMARIES_S = 10.0
+MAX_REPORTS = 16
+"""On their way to the node's log at once."""
 
 
 class Runtime:
@@ -148,6 +150,8 @@ class Runtime:
         return None
 
     def _report(self, text: str) -> None:
+        if len(self._background) >= MAX_REPORTS:
+            return  # the node takes none; `/readyz` says the same
         self._in_background(self._link.log(text, warning=True))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
