@@ -12,6 +12,9 @@ SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)
 SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
+# Modules are compiled once and not by each of the many processes of a test run, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 REGISTRY ?= localhost/iofog
 TAG      ?= dev
 ARM      := linux/arm64,linux/arm/v7
@@ -21,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz hil static check build build-arm push image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak hil static check build build-arm push image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -78,6 +81,10 @@ test-image-python: $(STAMP) ## the fast tests, on the Python that images ship
 fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
+
+soak: $(STAMP) ## four services while node, devices and disk fail again and again
+#: [MINUTES=n]
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)

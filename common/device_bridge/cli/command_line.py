@@ -18,6 +18,7 @@ from ..errors import ContractError, SettingsError
 from ..runtime import logs
 from ..runtime.heartbeat import beat
 from ..runtime.process import Runtime
+from ..secrets import without_secrets
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
 
@@ -101,7 +102,7 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
         settings = sources.resolve(None)
         service_type.check_settings(settings)
-        _print(settings)
+        _print(without_secrets(msgspec.to_builtins(settings)))
     else:
         file: Path | None = options.settings
         return file

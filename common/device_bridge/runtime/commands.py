@@ -16,6 +16,7 @@ from ..clocks import monotonic, since_boot, wall
 from ..command import Command, CommandError, Result
 from ..messages import senml
 from ..reading import is_finite
+from ..secrets import shown, shown_path
 from ..telemetry.metrics import Metric
 from .command_memory import CommandMemory
 
@@ -91,14 +92,15 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
         content.pop("time", sent_at),
     )
     if not isinstance(given_id, str | int):
-        fault, given_id = f"`id` = {given_id!r} is neither text nor a number", message_id
+        fault, given_id = f"`id` = {shown(given_id)} is neither text nor a number", message_id
     elif not isinstance(name, str) or not name:
-        fault = f"`command` = {name!r} is no name. {_REMEDY}"
+        fault = f"`command` = {shown(name)} is no name. {_REMEDY}"
     elif not isinstance(given_time, int | float) or not is_finite(given_time):
-        fault = f"`time` = {given_time!r} is not in seconds since 1970-01-01"
+        fault = f"`time` = {shown(given_time)} is not in seconds since 1970-01-01"
     else:
         wrong = (each for each in content.items() if not isinstance(each[1], str | int | float | bool))
-        fault = next((f"`{key}` = {value!r} is neither text, number, true nor false" for key, value in wrong), "")
+        given = next((f"`{shown_path(key)}` = {shown(value, key)}" for key, value in wrong), "")
+        fault = f"{given} is neither text, number, true nor false" if given else ""
     name = name if isinstance(name, str) else ""
     if fault:
         raise _MalformedCommandError(fault, name[:MAX_NAME], str(given_id)[:MAX_NAME])

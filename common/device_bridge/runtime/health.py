@@ -8,6 +8,7 @@ import msgspec
 
 from iofog_sdk import Link
 
+from ..secrets import without_secrets
 from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
@@ -34,7 +35,9 @@ class HealthServer(HttpServer):
             "link": {"up": link.connected, "to": link.description, "reason": str(error or "")},
             **self._pipeline.readiness(),
         }
-        return Page(200 if ready else 503, "application/json", msgspec.json.encode(state).decode() + "\n")
+        return Page(
+            200 if ready else 503, "application/json", msgspec.json.encode(without_secrets(state)).decode() + "\n"
+        )
 
     def _metrics(self) -> Page:
         return Page(200, CONTENT_TYPE, render(self._all_metrics()))

@@ -16,6 +16,7 @@ import msgspec
 from iofog_sdk import BackgroundWriter
 
 from ..clocks import monotonic, utc_text
+from ..secrets import without_url_secrets
 from ..telemetry.metrics import Metric
 from .repeated_lines import RepeatedLines
 
@@ -126,11 +127,11 @@ class _JsonFormatter(logging.Formatter):
             "time": f"{utc_text(record.created)}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _encodable(record.getMessage()),
+            "message": _encodable(without_url_secrets(record.getMessage())),
         }
         line |= getattr(record, "data", {})
         if record.exc_info:
-            line["traceback"] = _encodable(self.formatException(record.exc_info))
+            line["traceback"] = _encodable(without_url_secrets(self.formatException(record.exc_info)))
         return msgspec.json.encode(line).decode()
 
 
@@ -142,6 +143,9 @@ def _encodable(text: str) -> str:
 class _HumanFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_url_secrets(super().format(record))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         try:

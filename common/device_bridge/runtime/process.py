@@ -138,10 +138,12 @@ class Runtime:
                 if before is not None and before.port == wanted.port:
                     await before.close()  # the port is ours
                 await server.start(wanted.host, wanted.port)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a host that cannot be a name is a ValueError
                 if before is not None and before.port == wanted.port:
                     with contextlib.suppress(OSError):
                         await before.start(before.host, before.port)
+                if isinstance(error, ValueError):
+                    return SettingsError("http.host", wanted.host, "is no host", "Write a name or an address.")
                 return SettingsError("http.port", wanted.port, error.strerror or str(error), "Use a free port.")
             log.info("health and metrics at http://%s:%d", server.host, server.port)
         if before is not None:
