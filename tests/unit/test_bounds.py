@@ -26,8 +26,8 @@ from device_bridge.runtime import command_memory
 from device_bridge.runtime.command_memory import CommandMemory
 from device_bridge.runtime.commands import MAX_WAITING, CommandRunner
 from device_bridge.runtime.instance import MAX_EXECUTING, Instance
-from device_bridge.runtime.repeated_lines import MAX_KINDS, RepeatedLines
 from device_bridge.runtime.staleness import Staleness
+from device_bridge.telemetry.repeated_lines import MAX_KINDS, RepeatedLines
 from iofog_sdk import IoMessage, SequenceTracker
 from iofog_sdk.mqtt.messages import DuplicateFilter
 
@@ -174,7 +174,7 @@ SHOWN = {
     "device_bridge.runtime.command_memory:CommandMemory._known": commands_remembered,
     "device_bridge.runtime.commands:CommandRunner._queue": commands_waiting,
     "device_bridge.runtime.instance:Instance._executing": commands_that_do_not_end,
-    "device_bridge.runtime.repeated_lines:RepeatedLines._kinds": kinds_of_lines,
+    "device_bridge.telemetry.repeated_lines:RepeatedLines._kinds": kinds_of_lines,
     "device_bridge.runtime.staleness:Staleness._latest": stale_names,
     "iofog_sdk.messages.sequence:SequenceTracker._groups": senders,
     "iofog_sdk.messages.sequence:_Group.gaps": gaps,
