@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iofog_sdk import IoMessage, Link
+from iofog_sdk import IoMessage, Link, address_of
 
 from ..control.totals import Totals
 from ..errors import SettingsError
@@ -26,6 +27,7 @@ from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
 from ..telemetry.metrics import Metric
+from .announcer import Announcer
 from .commands import CommandRunner
 from .device_metrics import collect_device_metrics
 from .settings_follower import SettingsFollower
@@ -37,6 +39,7 @@ _HOUSEKEEPING_S = 5.0
 _DRAIN_S = 3.5
 _DRAIN_INBOUND_S = 1.0
 """Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = ("directory", "durability", "sync")
 
 
@@ -87,6 +90,7 @@ class Pipeline:
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
             self._commands = CommandRunner(self.supervisor.execute, self._maker.put_result, settings)
+        self._announcer = Announcer(self.name, self.supervisor, follower.status, self._maker.put, link)
         self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
         self._use(settings)
 
@@ -99,12 +103,19 @@ class Pipeline:
 
         Returns when it is as safe as the settings ask for.
         """
+        if self._is_for_another(address_of(message.tag).recipient):
+            return
         if self._inbound is not None and not (self._commands and is_command(message)):
             await self._inbound.accept(message)
         elif self._commands:
             self._commands.take(message, self._maker.base_name)
         else:
             log.warning("message %s ignored: %s takes no commands", message.id, self.name)
+
+    def _is_for_another(self, recipient: str) -> bool:
+        """Routes of Local API v2 bring a message to all receivers of its sender: a UUID says for whom it is."""
+        own = self._link.microservice_id
+        return bool(_UUID.fullmatch(recipient) and _UUID.fullmatch(own)) and recipient.lower() != own.lower()
 
     async def open(self) -> None:
         """Takes up what an earlier run has left."""
@@ -123,6 +134,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         supervising = loop.create_task(self.supervisor.run())
         others = [loop.create_task(self._keep_house()), loop.create_task(self._delivery.run())]
+        others.append(loop.create_task(self._announcer.run()))
         if self._commands:
             others.append(loop.create_task(self._commands.run()))
         try:
@@ -167,7 +179,9 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        self._maker.use(settings.source or self.name, FilterChain(settings.filters))
+        source = settings.source or self.name
+        self._maker.use(source, FilterChain(settings.filters))
+        self._announcer.source, self._announcer.interval_s = source.rstrip(":/."), settings.announce
 
     async def _keep_house(self) -> None:
         while True:

@@ -308,6 +308,11 @@ class Supervisor:
         return self._service.members if self._service else ()
 
     @property
+    def failure(self) -> str:
+        """Why the device has failed; "" once readings come again."""
+        return self._reported_bad
+
+    @property
     def undeclared_readings(self) -> int:
         """Readings that were not as the service has declared them."""
         return self._declared.violations

@@ -32,20 +32,23 @@ class CommandResult(msgspec.Struct, frozen=True):
     readings: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+class _Kind(msgspec.Struct):
+    service: str = ""
+    command: str = ""
+
+
 class Arrival(NamedTuple):
     """A message that could be read.
 
     Parameters:
-        publisher, group, number: of the message; "" and 0 when unused.
+        message: with its publisher, `groupid` and `sequencenumber`.
         part: tells the parts of one message apart, which some links publish quantity by quantity.
         samples: readings by the name of their source, times resolved.
         result: of a command, or None.
         announcement: of a service, or None.
     """
 
-    publisher: str
-    group: str
-    number: int
+    message: IoMessage
     part: str
     samples: dict[str, list[Reading]]
     result: CommandResult | None = None
@@ -59,11 +62,13 @@ def read_message(message: IoMessage, now: float) -> Arrival:
         message: as it came.
         now: seconds since 1970, for readings without a time that can be believed.
     """
-    result = announcement = None
+    result = None
     try:
-        if message.infotype == ANNOUNCEMENT_TYPE:
-            announcement, samples = _announcement(message.contentdata), {}
-        elif message.contentdata.lstrip()[:1] == b"{":
+        if message.contentdata.lstrip()[:1] == b"{":
+            # MQTT carries no type of a message.
+            kind = msgspec.json.decode(message.contentdata, type=_Kind)
+            if message.infotype == ANNOUNCEMENT_TYPE or (kind.service and not kind.command):
+                return _announced(message)
             result = msgspec.json.decode(message.contentdata, type=CommandResult)
             samples = _samples(bytes(result.readings), now)
         else:
@@ -78,14 +83,17 @@ def read_message(message: IoMessage, now: float) -> Arrival:
     ) as e:
         raise ValueError(f"content that is neither readings nor a result: {e}") from None
     part = next((f"{source}:{readings[0].name}" for source, readings in samples.items()), "")
-    number = message.sequencenumber if message.groupid else 0
-    return Arrival(message.publisher, message.groupid, number, part, samples, result, announcement)
+    return Arrival(message, part, samples, result)
 
 
-def _announcement(content: bytes) -> Announcement:
-    if len(content) > MAX_COMMANDS_BYTES:
-        raise ValueError(f"an announcement of {len(content)} bytes, at most {MAX_COMMANDS_BYTES} are read")
-    return msgspec.json.decode(content, type=Announcement)
+def _announced(message: IoMessage) -> Arrival:
+    if len(message.contentdata) > MAX_COMMANDS_BYTES:
+        size = len(message.contentdata)
+        raise ValueError(f"an announcement of {size} bytes, at most {MAX_COMMANDS_BYTES} are read")
+    announcement = msgspec.json.decode(message.contentdata, type=Announcement)
+    if len(announcement.source) > MAX_NAME:
+        raise ValueError(f"a name of {len(announcement.source)} characters, at most {MAX_NAME} are taken")
+    return Arrival(message, "announcement", {}, announcement=announcement)
 
 
 def _samples(pack: bytes, now: float) -> dict[str, list[Reading]]:

@@ -69,16 +69,16 @@ class Board:
         account = self._account(arrival, name)
         if account is None:
             return True  # a result of a sender that is not known
-        verdict = account.take(arrival.group, arrival.number, arrival.part, now)
+        verdict = account.take(arrival.message.groupid, arrival.message.sequencenumber, arrival.part, now)
         self._tell(verdict, arrival, name, now)
         if not verdict.is_new:
             return False
         for source_name, readings in arrival.samples.items():
-            source = self._source(arrival.publisher, source_name, account, now)
+            source = self._source(arrival.message.publisher, source_name, account, now)
             if source is not None:
                 self._take_readings(source, readings, now)
         if arrival.announcement is not None:
-            source = self._source(arrival.publisher, arrival.announcement.source, account, now)
+            source = self._source(arrival.message.publisher, arrival.announcement.source, account, now)
             if source is not None:
                 self._take_announcement(source, arrival.announcement, now)
         return True
@@ -152,7 +152,7 @@ class Board:
         return [source for at, source in self._forgotten if at > revision]
 
     def _account(self, arrival: Arrival, name: str) -> Account | None:
-        key = arrival.publisher or self._groups.get(arrival.group) or name
+        key = arrival.message.publisher or self._groups.get(arrival.message.groupid) or name
         if not key:
             return None
         account = self.accounts.get(key)
@@ -160,24 +160,26 @@ class Board:
             if len(self.accounts) >= self.limits.sources:
                 return Account() if arrival.samples else None
             account = self.accounts[key] = Account()
-        if arrival.group and arrival.group not in self._groups:
-            self._groups[arrival.group] = key
+        if arrival.message.groupid and arrival.message.groupid not in self._groups:
+            self._groups[arrival.message.groupid] = key
             if len(self._groups) > _MAX_GROUPS:
                 self._groups.popitem(last=False)
         return account
 
     def _tell(self, verdict: Verdict, arrival: Arrival, name: str, now: float) -> None:
-        source = name or arrival.publisher
+        source = name or arrival.message.publisher
         if verdict.is_restart:
             self.add_event("restart", source, "the service has started again: its messages count from 1", now)
         if verdict.missing:
-            first, last = arrival.number - verdict.missing, arrival.number - 1
+            first, last = arrival.message.sequencenumber - verdict.missing, arrival.message.sequencenumber - 1
             which = f"message {first}" if first == last else f"messages {first} to {last}"
             self.add_event("gap", source, f"{which} missing", now)
         if verdict.is_late:
-            self.add_event("late", source, f"message {arrival.number} came after later ones", now)
+            self.add_event("late", source, f"message {arrival.message.sequencenumber} came after later ones", now)
         if not verdict.is_new:
-            self.add_event("duplicate", source, f"message {arrival.number} came again and is left out", now)
+            self.add_event(
+                "duplicate", source, f"message {arrival.message.sequencenumber} came again and is left out", now
+            )
 
     def _source(self, publisher: str, name: str, account: Account, now: float) -> Source | None:
         source = self._by_name.get((publisher, name))
