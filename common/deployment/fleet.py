@@ -52,12 +52,14 @@ class Needs(_Model, frozen=True, kw_only=True):
         bus: kind of its device; None for a service without one.
         device_setting: where its settings name the device, "" where they do not.
         receives: whether it wants the readings of its application, where no routes bring them.
+        demo_with: services that a demo runs beside it, for something to receive.
         example: for `deploy/`.
     """
 
     bus: Bus | None = None
     device_setting: str = ""
     receives: bool = False
+    demo_with: tuple[str, ...] = ()
     example: Example
 
 

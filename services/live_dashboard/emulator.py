@@ -8,8 +8,12 @@ import contextlib
 import math
 import os
 import random
+import secrets
+import socket
+import tempfile
 import time
 import uuid
+from pathlib import Path
 
 import msgspec
 
@@ -176,7 +180,22 @@ class EmulatedSources:
 
 async def _run(options: argparse.Namespace) -> None:
     sources = EmulatedSources(options.sources, options.interval, dict(os.environ))
-    await play_until_stopped({"page": {"port": options.port}}, sources.run(), sources)
+    with tempfile.TemporaryDirectory(prefix="dashboard-") as folder:
+        port, token, file = free_port(options.port), secrets.token_hex(8), Path(folder, "token")
+        file.write_text(token, encoding="utf-8")
+        settings = {"page": {"port": port}, "switching": {"token_file": str(file)}, "history": {"directory": folder}}
+        note = f"the page is at http://127.0.0.1:{port} (token for switching: {token})"
+        await play_until_stopped(settings, sources.run(), sources, note=note)
+
+
+def free_port(wanted: int) -> int:
+    """The port that is wanted if nobody has it, or any other."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -185,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--sources", type=number(int, 1, 5000), default=4, help="how many")
     add("--interval", type=number(float, 0.01, 3600), default=1.0, help="seconds between two messages of one")
-    add("--port", type=number(int, 0, 65535), default=0, help="of the page, for the settings")
+    add("--port", type=number(int, 0, 65535), default=8000, help="of the page, if nobody has it")
     asyncio.run(_run(parser.parse_args(arguments)))
 
 
