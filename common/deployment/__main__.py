@@ -6,17 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from .check import Finding, check_documents
-from .deploy import deploy, find_tool
 from .documents import Document, ManifestError, load, parse
-from .fleet import Fleet, FleetError
-from .fleet_file import read_fleet
+from .fleets import Fleet, FleetError, deploy, find_tool, read_fleet, render
 from .generated import outdated, write_generated
 from .generations import GENERATIONS
-from .image_options import add_image_options, images_of
-from .image_report import report
-from .images import ImageError, build, choose_builder
-from .render import render
+from .images import ImageError, add_image_options, build, choose_builder, images_of, report
+from .manifests import Finding, check_documents
 from .workspace import notes, problems
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from device_bridge.runtime import with_tables
+from device_bridge.cli import with_tables
 
-from .fleet_file import service_type_of
-from .samples import samples
+from .fleets import service_type_of
+from .fleets.samples import samples
 from .workspace import service_names, with_services
 
 _SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml\.$", re.MULTILINE)

@@ -1,10 +1,10 @@
 """Runs a service that bridges one physical device into ioFog messages."""
 
+from .cli.command_line import run
 from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
 from .node_state import NodeState
 from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, is_finite
-from .runtime.cli import run
 from .service import DeviceService, every
 from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
 from .settings.base import Interval, Name, OptionalName, Port, Seconds, Settings, require_unique

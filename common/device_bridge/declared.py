@@ -16,6 +16,8 @@ log = logging.getLogger("device_bridge")
 STRICT = "DEVICE_BRIDGE_STRICT"
 """Environment variable: with `1`, as in tests, a reading that breaks the declaration is an error."""
 _MAX_REPORTED = 100
+MAX_NAMES = 10_000
+"""Quantities that are remembered, of a service that forwards readings of others."""
 
 
 class DeclaredQuantities:
@@ -33,6 +35,8 @@ class DeclaredQuantities:
         self._strict = os.environ.get(STRICT) == "1"
         self._reported: set[str] = set()
         self._lacking = {quantity.name for quantity in quantities if quantity.optional}
+        self._forwarded: dict[str, str] = {}
+        self._has_forgotten = False
         self.violations = 0
         """Readings that were not as declared."""
 
@@ -42,9 +46,22 @@ class DeclaredQuantities:
             self._lacking.difference_update(reading.name for reading in sample)
         return [self._checked(reading) for reading in sample]
 
+    def heard(self, forwarded: Sample) -> None:
+        """Takes note of readings that are forwarded, and declared by nobody."""
+        for reading in forwarded:
+            self._forwarded.pop(reading.name, None)
+            self._forwarded[reading.name] = reading.unit
+        while len(self._forwarded) > MAX_NAMES:
+            name = next(iter(self._forwarded))
+            del self._forwarded[name]
+            if not self._has_forgotten:
+                self._has_forgotten = True
+                log.warning("more than %d quantities; %s and others will not be reported lost", MAX_NAMES, name)
+
     def all_bad(self, reason: str) -> list[Reading]:
         """Every quantity without a value, but for optional ones that this device has never measured."""
-        return [each.bad(reason) for name, each in self._quantities.items() if name not in self._lacking]
+        declared = [each.bad(reason) for name, each in self._quantities.items() if name not in self._lacking]
+        return declared + [Quantity(name, unit).bad(reason) for name, unit in self._forwarded.items()]
 
     def _checked(self, reading: Reading) -> Reading:
         quantity = self._quantities.get(reading.name)
@@ -53,12 +70,7 @@ class DeclaredQuantities:
         if reading.unit != quantity.unit:
             units = f"{reading.unit or 'no unit'} instead of {quantity.unit or 'no unit'}"
             return self._violation(reading, f"{reading.name} is not in its declared unit: {units}")
-        value, valid = reading.value, quantity.valid
-        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
-            return reading
-        if valid[0] <= value <= valid[1]:
-            return reading
-        return _uncertain(reading, f"outside {valid[0]:g} to {valid[1]:g}")
+        return quantity.judged(reading)
 
     def _violation(self, reading: Reading, problem: str) -> Reading:
         if self._strict:

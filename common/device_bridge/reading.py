@@ -93,6 +93,16 @@ class Quantity(msgspec.Struct, frozen=True):
         """A reading of good quality; `time` as in Reading."""
         return Reading(self.name, value, self.unit, time)
 
+    def judged(self, reading: Reading) -> Reading:
+        """The reading, marked uncertain if its value is good and outside `valid`."""
+        value, valid = reading.value, self.valid
+        if valid is None or reading.quality is not Quality.GOOD or not isinstance(value, int | float):
+            return reading
+        if valid[0] <= value <= valid[1]:
+            return reading
+        reason = f"outside {valid[0]:g} to {valid[1]:g}"
+        return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)
+
     def uncertain(self, value: Value, reason: str) -> Reading:
         """A value that may be wrong, and why."""
         return Reading(self.name, value, self.unit, quality=Quality.UNCERTAIN, reason=reason)

@@ -10,7 +10,7 @@ from .command import Command, CommandError, CommandSpec, Result
 from .control.totals import Totals
 from .errors import ContractError
 from .node_state import NodeState
-from .reading import Forwarded, Quantity, Reading, Sample
+from .reading import Forwarded, Quantity, Sample
 from .service_settings import CommandedSettings, ServiceSettings
 
 if TYPE_CHECKING:
@@ -195,10 +195,6 @@ class DeviceService(Generic[SettingsT]):
     def counters(self) -> dict[str, int]:
         """Counts worth exporting that the runtime cannot know, such as checksum errors."""
         return {name: count for bus in self._owned for name, count in bus.counters().items()}
-
-    def all_bad(self, reason: str) -> list[Reading]:
-        """Every quantity without a value, for this reason."""
-        return [quantity.bad(reason) for quantity in self.quantities_of(self.settings)]
 
 
 async def _no_samples() -> AsyncIterator[Sample]:

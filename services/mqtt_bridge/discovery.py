@@ -6,6 +6,7 @@ https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: a retained obje
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -114,9 +115,10 @@ class Discovery:
             return  # nobody knows yet what kind of value it has
         self._told.add((topic, quantity))
         node, thing = _name(source), _name(quantity)
+        mark = ":" if "_" in thing else "_"  # so that no two pairs become one
         config: dict[str, object] = {
             "name": quantity,
-            "unique_id": f"iofog_{node}_{thing}",
+            "unique_id": f"iofog_{node}{mark}{thing}",
             "state_topic": topic,
             "device": {"identifiers": [f"iofog_{node}"], "name": source or "ioFog", "manufacturer": "Eclipse ioFog"},
         }
@@ -146,4 +148,6 @@ def _described(quantity: str, unit: str) -> dict[str, str]:
 
 
 def _name(text: str) -> str:
-    return _UNSAFE.sub("_", text).strip("_") or "iofog"
+    """A text as Home Assistant takes it for an id; no two texts have the same one."""
+    name = _UNSAFE.sub("_", text).strip("_") or "iofog"
+    return name if name == text else f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"

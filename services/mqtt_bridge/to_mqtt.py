@@ -89,12 +89,18 @@ class ToTopics:
     def _readings(self, message: IoMessage) -> list[Publication]:
         try:
             records = parse_senml(message.contentdata)
-            return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records)]
+            as_it_is = not message.timestamp or not any(one.is_relative for one in records)
+            if not as_it_is:
+                records = [one.at(message.timestamp / 1000) for one in records]
+            whole = message.contentdata if as_it_is else _pack(records)
+            return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)]
         except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1
             return []
 
-    def _by_rule(self, rule: ToMqtt, message: IoMessage, records: list[SenmlRecord]) -> Iterator[Publication]:
+    def _by_rule(
+        self, rule: ToMqtt, message: IoMessage, records: list[SenmlRecord], whole: bytes
+    ) -> Iterator[Publication]:
         chosen = [one for one in records if fnmatchcase(f"{one.source}:{one.quantity}".lstrip(":"), rule.match)]
         if rule.payload != "senml":
             for one in chosen:
@@ -105,7 +111,7 @@ class ToTopics:
         for one in chosen:
             by_topic.setdefault(filled_topic(rule.topic, _values(message, one)), []).append(one)
         for topic, together in by_topic.items():
-            content = message.contentdata if len(together) == len(records) else _pack(together)
+            content = whole if len(together) == len(records) else _pack(together)
             yield _publication(rule, None, add_sequence(message, content), packs.INFO_TYPE, topic)
 
     def _single(self, rule: ToMqtt, message: IoMessage, one: SenmlRecord, reading: Reading) -> Iterator[Publication]:
@@ -119,7 +125,8 @@ class ToTopics:
             text = plain_text(reading.value) if known and reading.value is not None else "None"
             yield _publication(rule, None, text.encode(), "text/plain", topic)
             return
-        payload = _Payload(reading.value, reading.unit, reading.time, reading.quality.value, reading.reason)
+        time = 0.0 if one.is_relative else reading.time  # of a message that does not say when it was sent
+        payload = _Payload(reading.value, reading.unit, time, reading.quality.value, reading.reason)
         yield _publication(rule, None, add_sequence(message, msgspec.json.encode(payload)), _JSON, topic)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
 
 from device_bridge import SettingsError, Value
-from iofog_sdk.messages import sanitize_name
 
 _PLACE = re.compile(r"\{([a-z_]+|[1-9])\}")
 _MAX_BYTES = 1000
 _MAX_LEVEL = 200
+_ESCAPED = re.compile(r"[^\w:@()\[\],;!&-]")
+_SLASH = "~"
 _TOPIC_REMEDY = "Write levels with slashes between, without + and #."
 
 
@@ -22,18 +25,42 @@ def places(template: str) -> set[str]:
 
 def filled_topic(template: str, values: Mapping[str, str]) -> str:
     """A topic; each value is one level, or a part of one. Raises KeyError for a place without a value."""
-    return _PLACE.sub(lambda place: sanitize_name(values[place[1]])[:_MAX_LEVEL] or "-", template)
+    return _PLACE.sub(lambda place: level_of(values[place[1]]), template)
+
+
+def level_of(text: str) -> str:
+    """A text as one level of a topic; no two texts have the same one.
+
+    Letters, digits and marks as `_`, `-` and `:` stay; `/` becomes `~`, any other character its number in hexadecimal
+    between two `=`.
+    """
+    level = _ESCAPED.sub(lambda found: _SLASH if found[0] == "/" else f"={ord(found[0]):x}=", text) or "=="
+    if len(level) <= _MAX_LEVEL:
+        return level
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{level[: _MAX_LEVEL - 19]}=={digest}="
 
 
 def filled_payload(template: str, values: Mapping[str, Value]) -> str:
     """A payload; text goes into one that is JSON so that it stays JSON. Raises KeyError as above."""
-    is_json = template.lstrip()[:1] in ("{", "[")
+    is_json = _is_json(template)
 
     def text(place: re.Match[str]) -> str:
         plain = plain_text(values[place[1]])
         return json.dumps(plain)[1:-1] if is_json else plain
 
     return _PLACE.sub(text, template)
+
+
+def _is_json(template: str) -> bool:
+    """Whether a payload is an object or array once its places are filled; `{value}` alone is neither."""
+    if _PLACE.sub("0", template).lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(_PLACE.sub("0", template))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def plain_text(value: Value) -> str:
@@ -72,27 +99,28 @@ def overlap(one: str, other: str) -> bool:
     return len(left) == len(right) or longer[shorter] == "#"
 
 
-def covers(one: str, other: str) -> bool:
-    """Whether every topic that matches the other filter matches the first."""
-    if one.startswith("$") != other.startswith("$"):
-        return False
-    left, right = one.split("/"), other.split("/")
-    for at, level in enumerate(left):
-        if level == "#":
-            return True
-        if at >= len(right) or right[at] == "#" or (level not in ("+", right[at])):
-            return False
-    return len(left) == len(right)
-
-
 def needed(filters: list[str]) -> list[str]:
-    """Those that are to be subscribed to, so that no message comes twice for one that another covers."""
+    """Filters for all of these topics, no two for one topic: a broker sends a message once for each that it fits."""
     kept: list[str] = []
-    for each in dict.fromkeys(filters):
-        if not any(covers(other, each) for other in kept):
-            kept = [other for other in kept if not covers(each, other)]
-            kept.append(each)
+    for topic_filter in filters:
+        widened = topic_filter
+        while shared := [other for other in kept if overlap(other, widened)]:
+            kept = [other for other in kept if other not in shared]
+            for other in shared:
+                widened = _joined(other, widened)
+        kept.append(widened)
     return kept
+
+
+def _joined(one: str, other: str) -> str:
+    """The narrowest filter for all topics of both, which overlap."""
+    left, right = one.split("/"), other.split("/")
+    levels: list[str] = []
+    for a, b in itertools.zip_longest(left, right, fillvalue="#"):
+        if "#" in (a, b):
+            return "/".join([*levels, "#"])
+        levels.append(a if a == b else "+")
+    return "/".join(levels)
 
 
 def as_filter(template: str) -> str:
@@ -123,4 +151,7 @@ def check_filter(topic_filter: str, setting: str) -> int:
     if not topic_filter or wrong or "\0" in topic_filter or len(topic_filter.encode()) > _MAX_BYTES:
         remedy = "Write levels with slashes between; + stands for one level, # at the end for all that follow."
         raise SettingsError(setting, topic_filter, "is no topic filter", remedy)
+    if levels[0] in ("$share", "$queue"):
+        rule = "is a shared subscription: of several listeners each gets a part, and this bridge would miss the rest"
+        raise SettingsError(setting, topic_filter, rule, f"Write {'/'.join(levels[2:]) or 'the topics alone'!r}.")
     return sum(level in ("+", "#") for level in levels)

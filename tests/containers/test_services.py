@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.image_report import facts_of
-from deployment.images import PYTHON, architecture
+from deployment.images import PYTHON, architecture, facts_of
 from deployment.workspace import service_names
 
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman

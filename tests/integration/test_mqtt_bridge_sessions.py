@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 
 import pytest
 
-from device_bridge import DeviceError, DeviceErrorKind
+from device_bridge import Command, DeviceError, DeviceErrorKind
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.inbound import Inbound
 from device_bridge.runtime.supervisor import Supervisor
@@ -69,7 +70,7 @@ def value(passed):
 
 
 def waiting(service):
-    return len(service._came._waiting)
+    return len(service.session._came._waiting)
 
 
 def numbers(first, last):
@@ -86,7 +87,7 @@ async def test_a_window_that_is_full_is_no_reason_to_lose_the_connection(tmp_pat
             await until(lambda: waiting(service) >= WINDOW - 1)
             values += [value(await anext(samples)) for _ in range(3999)]
             assert values == list(range(1, 4001))
-            assert not service._lost.done()
+            assert not service.session.lost.done()
             await samples.aclose()
 
 
@@ -101,7 +102,7 @@ async def test_what_the_broker_sends_again_on_the_next_connection_is_not_passed_
             values += [value(await anext(samples)) for _ in range(3)]
             await until(lambda: waiting(service) == 1997)
             node.relay.drop()
-            await until(service._lost.done)
+            await until(service.session.lost.done)
             await rest(samples, values, 2000)
         assert values == [1, 2, 3]
         async with opened(settings) as service:
@@ -233,3 +234,111 @@ async def test_a_subscription_that_is_refused_is_asked_for_less_and_less():
             async with opened(bridge_settings(server.port, "3.1.1")):
                 pass
     assert found.value.kind is DeviceErrorKind.UNREACHABLE
+
+
+async def next_value(samples):
+    passed = await asyncio.wait_for(anext(samples), 60)
+    (reading,) = passed.content
+    return int(reading.value), reading.quality.value
+
+
+@pytest.mark.parametrize("kind", ["nats", "mosquitto"])
+async def test_what_has_waited_at_the_broker_is_stale_and_what_follows_is_good(kind, tmp_path):
+    async with broker(kind, tmp_path / "broker") as node:
+        settings = bridge_settings(node.relay.port, node.version)
+        async with opened(settings) as service, client(node) as peer:
+            samples = service.stream()
+            await published(peer, *numbers(1, 1))
+            assert await next_value(samples) == (1, "good")
+            resumed = asyncio.ensure_future(anext(samples))  # by which it is acknowledged
+            await asyncio.sleep(0.1)
+            resumed.cancel()
+            await asyncio.gather(resumed, return_exceptions=True)
+        async with client(node) as peer:
+            await published(peer, *numbers(2, 60))
+        async with opened(settings) as service, client(node) as peer:
+            samples = service.stream()
+            assert [await next_value(samples) for _ in range(59)] == [(number, "stale") for number in range(2, 61)]
+            follows = asyncio.ensure_future(next_value(samples))
+            await until(lambda: not service.session._connection._freshness._may_have_waited)
+            await published(peer, *numbers(61, 61))
+            assert await follows == (61, "good")
+            await samples.aclose()
+
+
+async def test_what_comes_after_the_bridge_has_held_back_messages_may_have_waited(tmp_path, monkeypatch):
+    monkeypatch.setattr("iofog_sdk.mqtt.freshness._HELD_BACK_S", 0.2)
+    async with broker("mosquitto", tmp_path / "broker") as node:
+        async with opened(bridge_settings(node.relay.port, node.version)) as service, client(node) as peer:
+            samples = service.stream()
+            await published(peer, *numbers(1, 400))
+            assert await next_value(samples) == (1, "good")
+            await asyncio.sleep(0.4)
+            rest = [await next_value(samples) for _ in range(399)]
+            assert [number for number, _ in rest] == list(range(2, 401))
+            assert rest[-1] == (400, "stale"), "the broker sends no more than 256 without an acknowledgement"
+            await samples.aclose()
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_message_that_two_filters_fit_comes_once(version, tmp_path):
+    rules = [{"topic": f"tele/{level}", "payload": "value"} for level in ("+", "level/#", "+/x")]
+    rules += [{"topic": "+/level", "becomes": "command", "command": "set"}]
+    async with broker("mosquitto", tmp_path / "broker") as node:
+        node.version = version
+        settings = bridge_settings(node.relay.port, version, to_iofog=rules)
+        async with opened(settings) as service, client(node) as peer:
+            samples = service.stream()
+            await published(peer, *numbers(1, 3))
+            found = [await asyncio.wait_for(anext(samples), 60) for _ in range(9)]
+            kinds = [
+                json.loads(one.content)["value"] if isinstance(one.content, bytes) else value(one) for one in found
+            ]
+            assert kinds == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+            waiting_for_more = asyncio.ensure_future(anext(samples))
+            done, _ = await asyncio.wait([waiting_for_more], timeout=0.5)
+            assert not done
+            waiting_for_more.cancel()
+            await asyncio.gather(waiting_for_more, return_exceptions=True)
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_large_message_comes_or_is_counted(version, tmp_path):
+    rules = [{"topic": "tele/level", "becomes": "message"}]
+    async with broker("mosquitto", tmp_path / "broker") as node:
+        node.version = version
+        settings = bridge_settings(node.relay.port, version, to_iofog=rules)
+        async with opened(settings) as service, client(node) as peer:
+            samples = service.stream()
+            for size in (5_000_000, 9_000_000, 3):
+                await published(peer, Publication("tele/level", bytes(size)))
+            found = [await asyncio.wait_for(anext(samples), 60) for _ in range(2)]
+            assert [len(one.content) for one in found] == [5_000_000, 3]
+            assert service.counters()["to_iofog_too_large"] == 1
+            await samples.aclose()
+
+
+@needs_mosquitto
+async def test_a_command_that_the_broker_has_is_not_reported_as_failed_at_a_reload(tmp_path):
+    commands = {"power": {"topic": "cmnd/plug"}}
+    async with broker("mosquitto", tmp_path / "broker") as node:
+        settings = bridge_settings(node.relay.port, node.version, to_iofog=(), commands=commands)
+
+        async def room():
+            return None
+
+        bridge = Supervisor(MqttBridge, settings, lambda _: None, room)
+        running = asyncio.ensure_future(bridge.run())
+        await until(lambda: bridge.is_usable)
+        node.relay.delay_s = 0.3
+        asked = asyncio.ensure_future(bridge.execute(Command(name="power", parameters={"value": True})))
+        await asyncio.sleep(0.05)
+        bridge.apply(
+            bridge_settings(node.relay.port, node.version, to_iofog=(), commands=commands | {"x": {"topic": "y"}})
+        )
+        result = await asyncio.wait_for(asked, 30)
+        assert (result.ok, result.detail) == (True, "published on cmnd/plug")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -22,7 +22,7 @@ from mqtt_bridge.service import MqttBridge
 from mqtt_bridge.settings import DiscoverySettings, MqttCommand, ToIofog, ToMqtt
 from mqtt_bridge.to_iofog import FromTopics
 from mqtt_bridge.to_mqtt import ToTopics, publication_of
-from mqtt_bridge.topics import covers, filled_payload, filled_topic, needed, overlap, wildcards
+from mqtt_bridge.topics import filled_payload, filled_topic, needed, overlap, wildcards
 
 from .serving import settings_of
 
@@ -39,11 +39,19 @@ def test_filters_match_as_in_another_library(topic_filter, topic):
 
 
 @given(FILTER.filter(bool), FILTER.filter(bool), st.lists(TOPIC, max_size=20))
-def test_filters_that_share_a_topic_overlap_and_those_that_cover_miss_none(one, other, topics):
+def test_filters_that_share_a_topic_overlap(one, other, topics):
     for topic in topics:
         both = wildcards(one, topic) is not None, wildcards(other, topic) is not None
         assert overlap(one, other) or both != (True, True)
-        assert not covers(one, other) or both != (False, True)
+
+
+@given(st.lists(FILTER.filter(bool), max_size=5), st.lists(TOPIC, max_size=20))
+def test_a_topic_is_subscribed_to_once_however_its_filters_overlap(filters, topics):
+    subscriptions = needed(filters)
+    for topic in topics:
+        fitting = [each for each in subscriptions if wildcards(each, topic) is not None]
+        assert len(fitting) <= 1
+        assert fitting or not any(wildcards(each, topic) is not None for each in filters)
 
 
 def test_wildcards_give_what_stands_for_them():
@@ -55,12 +63,13 @@ def test_wildcards_give_what_stands_for_them():
 
 
 def test_only_what_is_needed_is_subscribed_to():
-    assert needed(["a/b", "a/+", "c", "a/#", "c"]) == ["c", "a/#"]
+    assert needed(["a/b", "a/+", "c", "a/#", "c"]) == ["a/#", "c"]
+    assert needed(["a/+", "+/b"]) == ["+/+"], "of which the broker sends a/b once"
     assert needed(["$x/a", "+/#", "$x"]) == ["$x/a", "+/#", "$x"], "a wildcard at the start does not match these"
 
 
 def test_a_value_in_a_topic_is_one_level_and_in_json_stays_text():
-    assert filled_topic("x/{source}/{quantity}", {"source": "a/b+#", "quantity": ""}) == "x/a-b--/-"
+    assert filled_topic("x/{source}/{quantity}", {"source": "a/b+#", "quantity": ""}) == "x/a~b=2b==23=/=="
     assert filled_payload('{"state":"{value}"}', {"value": 'on","x":"'}) == '{"state":"on\\",\\"x\\":\\""}'
     assert json.loads(filled_payload('{"on":{value}}', {"value": True})) == {"on": True}
 
@@ -96,7 +105,7 @@ def published(rule, sent=None, **more):
 
 def test_a_pack_is_published_whole_with_its_number():
     ((topic, text),) = published({"topic": "plant/{source}"}).items()
-    assert topic == "plant/cold-room"
+    assert topic == "plant/cold~room"
     records = json.loads(text)
     assert (records[0]["run"], records[0]["seq"]) == ("run", 7)
     assert senml.decode(text.encode()) == senml.decode(PACK)
@@ -104,7 +113,7 @@ def test_a_pack_is_published_whole_with_its_number():
 
 def test_each_quantity_alone():
     found = published({"topic": "plant/{source}/{quantity}"})
-    assert sorted(found) == [f"plant/cold-room/{name}" for name in ("co2", "door", "state", "temperature")]
+    assert sorted(found) == [f"plant/cold~room/{name}" for name in ("co2", "door", "state", "temperature")]
     alone = [senml.decode(text.encode())[0] for text in found.values()]
     assert sorted(alone, key=str) == sorted(senml.decode(PACK), key=str)
 
@@ -167,8 +176,11 @@ def came(topic, payload, *, retained=False, user_properties=()):
     return ReceivedMessage(topic, payload, retained, user_properties, guaranteed=True, acknowledge=lambda: None)
 
 
+NOW = 1.7e9
+
+
 def taken(rule, *received, name="this-bridge"):
-    way = FromTopics([ToIofog(**rule)], name)
+    way = FromTopics([ToIofog(**rule)], name, now=lambda: NOW)
     return [passed for each in received for passed in way.passed(each)], way.counts
 
 
@@ -241,7 +253,7 @@ def test_a_value_kept_by_the_broker_is_stale_and_a_command_kept_there_is_none():
 def test_a_payload_is_the_value_of_a_command_for_a_microservice(payload, content):
     rule = {"topic": "set/+/+", "becomes": "command", "command": "{2}", "to": "{1}"}
     ((passed,), _) = taken(rule, came("set/relays/lamp", payload))
-    assert json.loads(passed.content) == content
+    assert json.loads(passed.content) == content | {"time": NOW}
     assert address_of(passed.tag).recipient == "relays"
     assert passed.infotype == "application/json"
 
@@ -249,7 +261,7 @@ def test_a_payload_is_the_value_of_a_command_for_a_microservice(payload, content
 def test_a_whole_command_goes_on_and_what_is_none_does_not():
     rule = {"topic": "c", "becomes": "command"}
     ((passed,), _) = taken(rule, came("c", b'{"command":"tare","id":"7"}'))
-    assert passed.content == b'{"command":"tare","id":"7"}'
+    assert json.loads(passed.content) == {"command": "tare", "id": "7", "time": NOW}
     found, counts = taken(rule, came("c", RESULT), came("c", b"[]"), came("c", b"x"), came("c", b'{"command":3}'))
     assert (found, counts["malformed"]) == ([], 4)
 
@@ -347,9 +359,9 @@ def test_a_number_larger_than_any_other_is_no_value():
 def test_what_is_malformed_is_said_once_for_each_topic():
     log_once, told = LogOnce(), []
 
-    def malformed(topic, error):
-        if log_once.first_time("malformed", topic):
-            told.append((topic, str(error)))
+    def malformed(kind, topic, reason):
+        if log_once.first_time(kind, topic):
+            told.append((topic, reason.removeprefix("is not what the settings say, and dropped: ")))
 
     way = FromTopics([ToIofog(topic="t/#")], "b", malformed)
     for topic in ("t/a", "t/a", "t/b", "t/a"):
@@ -435,12 +447,12 @@ def told(reading, quantity="t", *, is_json=False, source="cold room", **more):
 
 def test_home_assistant_is_told_of_a_quantity_once():
     (found,) = told(Reading("t", 21.5, "Cel"), expire_after=300)
-    assert (found.topic, found.retain) == ("homeassistant/sensor/cold_room/t/config", True)
+    assert (found.topic, found.retain) == ("homeassistant/sensor/cold_room_35d53078/t/config", True)
     assert json.loads(found.payload) == {
         "name": "t",
-        "unique_id": "iofog_cold_room_t",
+        "unique_id": "iofog_cold_room_35d53078_t",
         "state_topic": "plant/t",
-        "device": {"identifiers": ["iofog_cold_room"], "name": "cold room", "manufacturer": "Eclipse ioFog"},
+        "device": {"identifiers": ["iofog_cold_room_35d53078"], "name": "cold room", "manufacturer": "Eclipse ioFog"},
         "availability_topic": "iofog/status",
         "expire_after": 300,
         "unit_of_measurement": "°C",
@@ -517,7 +529,7 @@ def test_a_bridge_of_version_5_may_listen_where_it_publishes():
 def test_a_command_without_its_parameter_is_refused():
     rule = MqttCommand(topic="cmnd/{device}/POWER", values={"true": "ON"})
     found = publication_of(rule, Command(name="power", parameters={"device": "pl/ug", "value": True}), "b")
-    assert (found.topic, found.payload) == ("cmnd/pl-ug/POWER", b"ON")
+    assert (found.topic, found.payload) == ("cmnd/pl~ug/POWER", b"ON")
     with pytest.raises(CommandError, match="`device` is missing; power needs it"):
         publication_of(rule, Command(name="power", parameters={"value": True}), "b")
 

@@ -166,6 +166,28 @@ async def test_a_message_that_is_no_command_is_answered_too():
     assert "not JSON" in bench.results[0][2]
 
 
+async def test_a_command_with_one_wrong_member_is_answered_by_its_name_and_id():
+    answered = []
+    runner = CommandRunner(None, lambda command, result, _: answered.append((command, result)), CommandedSettings())
+    runner.take(message({"command": "tare", "id": "42", "value": [1]}, "m1"), "")
+    runner.take(message({"command": "tare", "id": "43", "time": "noon"}, "m2"), "")
+    runner.take(message({"command": "tare", "id": [1]}, "m3"), "")
+    runner.take(message({"command": 7, "id": "44"}, "m4"), "")
+    assert [(command.name, command.id, result.ok) for command, result in answered] == [
+        ("tare", "42", False),
+        ("tare", "43", False),
+        ("tare", "m3", False),
+        ("", "44", False),
+    ]
+    assert answered[0][1].detail == "`value` = [1] is neither text, number, true nor false"
+
+
+async def test_a_command_that_nobody_can_date_is_refused():
+    undated = IoMessage(id="m1", timestamp=0, contentdata=b'{"command":"tare"}')
+    ((_, ok, detail),) = await Bench().through(undated)
+    assert (ok, detail.split(":")[0]) == (False, "nobody knows when it was given")
+
+
 async def test_a_timeout_of_the_device_is_not_that_of_the_command():
     results = []
 

@@ -5,7 +5,8 @@ from typing import Generic, TypeVar
 import pytest
 
 from device_bridge import CommandedSettings, ContractError, DeviceService, Interval, Quantity, ServiceSettings, every
-from device_bridge.runtime import Supervisor, cli
+from device_bridge.cli import command_line
+from device_bridge.runtime import Supervisor
 
 
 class LuxSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ def test_a_class_that_could_not_run_is_refused_at_the_start(service, problem, ca
     with pytest.raises(ContractError, match=problem):
         Supervisor(service, service.settings_type(), lambda _: None, lambda: None)
     with pytest.raises(SystemExit) as end:
-        cli.run(service, [])
+        command_line.run(service, [])
     assert end.value.code == 70
     assert problem in capsys.readouterr().err
 
@@ -111,5 +112,5 @@ def test_settings_are_judged_without_an_instance(capsys, tmp_path):
     file = tmp_path / "lux.toml"
     file.write_text("interval = 7")
     with pytest.raises(SystemExit) as end:
-        cli.run(Careful, ["--check", "--settings", str(file)])
+        command_line.run(Careful, ["--check", "--settings", str(file)])
     assert (end.value.code, checked) == (0, [7.0])

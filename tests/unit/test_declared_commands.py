@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Command, CommandError, CommandSpec, Parameter
+from device_bridge.cli.command_docs import commands_schema, commands_table
 from device_bridge.command import check_command
-from device_bridge.runtime.command_docs import commands_schema, commands_table
 
 TARE = CommandSpec("tare", description="sets the present weight as zero")
 LAMP = CommandSpec(

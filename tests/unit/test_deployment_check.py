@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from deployment.__main__ import main
-from deployment.check import check_documents
 from deployment.documents import ManifestError, load, parse
 from deployment.generations import GENERATIONS
+from deployment.manifests import check_documents
 
 APPLICATION = """\
 apiVersion: iofog.org/v3

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from deployment.__main__ import main
-from deployment.check import check_documents
 from deployment.documents import parse
-from deployment.fleet import FleetError, needs_of
-from deployment.fleet_file import read_fleet, service_type_of
+from deployment.fleets.model import FleetError, needs_of
+from deployment.fleets.reading import read_fleet, service_type_of
+from deployment.fleets.rendering import render
+from deployment.fleets.samples import FOLDERS
 from deployment.generations import GENERATIONS
-from deployment.render import render
-from deployment.samples import FOLDERS
+from deployment.manifests import check_documents
 from deployment.workspace import service_names
 from device_bridge.settings.sources import SettingsSources
 

@@ -3,9 +3,9 @@
 import pytest
 
 from deployment.__main__ import main
-from deployment.fleet import FleetError
-from deployment.fleet_file import read_fleet
-from deployment.render import render
+from deployment.fleets.model import FleetError
+from deployment.fleets.reading import read_fleet
+from deployment.fleets.rendering import render
 
 from .test_deployment_render import EXAMPLE, fleet_file, manifests
 

@@ -85,3 +85,33 @@ async def test_who_waits_for_an_answer_learns_that_the_device_has_gone(tmp_path)
         line.unplug()
         with pytest.raises(DeviceError, match="gone"):
             await asked
+
+
+async def test_a_command_is_answered_while_nobody_reads_what_the_device_says_by_itself(tmp_path):
+    """As with an outbox that is full and pauses reading."""
+    async with asking(tmp_path, [[(0.1, b"OK\n")]] * 40, keep=True) as (framed, line):
+        said = 0
+        for _ in range(40):
+            for _ in range(30):
+                said += 1
+                line.write(b"%d kg\n" % said)
+                await asyncio.sleep(0.1)
+            assert await framed.ask(b"TARE\n", is_result, 1.0) == b"OK"
+        read = []
+        while len(read) < said:
+            read += await framed.frames()
+        assert read == [b"%d kg" % number for number in range(1, said + 1)]
+        assert framed.counters()["overflown_frames"] == 0
+
+
+async def test_what_is_said_beyond_all_bounds_while_something_is_asked_is_counted(tmp_path):
+    async with asking(tmp_path, [], keep=True) as (framed, line):
+        asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 200.0))
+        for number in range(1500):
+            line.write(b"%d kg\n" % number)
+            await asyncio.sleep(0.1)
+        read = [frame for _ in range(1024) for frame in await framed.frames()]
+        assert read == [b"%d kg" % number for number in range(1024)]
+        assert framed.counters()["overflown_frames"] == 1500 - 1024
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)

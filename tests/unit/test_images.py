@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployment.__main__ import main
-from deployment.image_report import read_archive
-from deployment.images import (
+from deployment.images.builders import (
     DOCKERFILE,
     PYTHON,
     ImageError,
@@ -24,6 +23,7 @@ from deployment.images import (
     check_emulation,
     choose_builder,
 )
+from deployment.images.measure import read_archive
 from iofog_sdk import __version__
 
 BOTH = Images(["gps_receiver"], ["linux/arm64", "linux/arm/v7"], "registry.example.com/iofog", "1.2")

@@ -13,7 +13,9 @@ from device_bridge import (
     DeviceError,
     DeviceErrorKind,
     DeviceService,
+    Forwarded,
     Quantity,
+    Reading,
     Result,
     SettingsError,
 )
@@ -311,3 +313,72 @@ async def test_a_service_whose_members_have_all_failed_is_not_up():
         assert supervisor.is_up
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+class Gateway(DeviceService[BenchSettings]):
+    """Forwards readings of others: all of one sample, then the device is lost when it is told so."""
+
+    forwards_messages = True
+    names = ()
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.lost = Gateway.lost = asyncio.Event()
+
+    async def stream(self):
+        yield Forwarded(content=[Reading(name, 1.0, "V") for name in self.names])
+        yield Forwarded(content=b"as it is", infotype="x/y")
+        await self.lost.wait()
+        raise DeviceError(DeviceErrorKind.GONE, "broker", "closed the connection")
+
+    async def execute(self, command):
+        return Result(ok=True)
+
+
+@contextlib.asynccontextmanager
+async def forwarding(names, **settings):
+    Gateway.names, emitted = names, []
+
+    async def room():
+        return None
+
+    supervisor = Supervisor(Gateway, BenchSettings(**settings), emitted.append, room, Backoff(60.0, 60.0))
+    task = asyncio.ensure_future(supervisor.run())
+    async with asyncio.timeout(30):
+        while len(emitted) < 2:
+            await asyncio.sleep(0)
+        yield supervisor, emitted
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.clock("movable")
+async def test_what_is_forwarded_becomes_stale_as_what_is_measured():
+    async with forwarding(("a", "b"), stale_after=5.0) as (_, emitted):
+        await asyncio.sleep(6)
+    stale = [(r.name, r.value, r.quality.value) for sample in emitted[2:] for r in sample]
+    assert stale == [("a", 1.0, "stale"), ("b", 1.0, "stale")]
+
+
+@pytest.mark.clock("movable")
+async def test_every_name_that_was_forwarded_is_bad_when_the_device_is_lost():
+    names = tuple(f"n{number}" for number in range(1201))
+    async with forwarding(names) as (_, emitted):
+        Gateway.lost.set()
+        await asyncio.sleep(0.1)
+    bad = [r for sample in emitted[2:] for r in sample]
+    assert [r.name for r in bad] == list(names)
+    assert {(r.value, r.unit, r.quality.value) for r in bad} == {(None, "V", "bad")}
+    assert max(len(sample) for sample in emitted[2:]) <= 500, "in messages that every link can carry"
+
+
+@pytest.mark.clock("movable")
+async def test_names_of_settings_that_are_not_in_force_any_more_are_never_sent_again():
+    async with forwarding(("old",), stale_after=5.0) as (supervisor, emitted):
+        Gateway.names = ("new",)
+        supervisor.apply(BenchSettings(port="other", stale_after=5.0))
+        await asyncio.sleep(6)
+        Gateway.lost.set()
+        await asyncio.sleep(1)
+    later = [(r.name, r.quality.value) for s in emitted[2:] if not isinstance(s, Forwarded) for r in s]
+    assert later == [("new", "stale"), ("new", "bad")]

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .cli import run
     from .device_metrics import collect_device_metrics
     from .device_state import DeviceState
     from .process import Runtime
-    from .readme import with_tables
     from .supervisor import Supervisor
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "cli": ("run",),
             "process": ("Runtime",),
-            "readme": ("with_tables",),
             "device_metrics": ("collect_device_metrics",),
             "device_state": ("DeviceState",),
             "supervisor": ("Supervisor",),
@@ -31,6 +27,4 @@ __all__ = [
     "collect_device_metrics",
     "Runtime",
     "Supervisor",
-    "run",
-    "with_tables",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +15,7 @@ from iofog_sdk import IoMessage, address_of
 
 from ..command import Command, CommandError, Result
 from ..messages import senml
+from ..reading import is_finite
 from ..telemetry.metrics import Metric
 
 if TYPE_CHECKING:
@@ -27,10 +27,20 @@ MAX_BYTES = 64 * 1024
 MAX_COMMANDS = 100
 """In one message."""
 MAX_WAITING = 100
+MAX_NAME = 1000
+"""Characters of what a malformed command is answered with."""
 _REMEMBERED_MESSAGES = 1000
 _ABSOLUTE_TIME = 2**28
 """A smaller time in SenML is relative to now (RFC 8428 section 4.5.3)."""
 _REMEDY = 'Send {"command": "name", "value": …} or a SenML pack.'
+
+
+class _MalformedCommandError(CommandError):
+    """A command that cannot be executed; its name and id are known as far as they could be read."""
+
+    def __init__(self, text: str, name: str, command_id: str) -> None:
+        super().__init__(text)
+        self.name, self.id = name, command_id
 
 
 def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
@@ -80,15 +90,18 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
         content.pop("id", message_id),
         content.pop("time", sent_at),
     )
-    if not isinstance(name, str) or not name:
-        raise CommandError(f"`command` = {name!r} is no name. {_REMEDY}")
     if not isinstance(given_id, str | int):
-        raise CommandError(f"`id` = {given_id!r} is neither text nor a number")
-    if not isinstance(given_time, int | float) or not math.isfinite(given_time):
-        raise CommandError(f"`time` = {given_time!r} is not in seconds since 1970-01-01")
-    for parameter, value in content.items():
-        if not isinstance(value, str | int | float | bool):
-            raise CommandError(f"`{parameter}` = {value!r} is neither text, number, true nor false")
+        fault, given_id = f"`id` = {given_id!r} is neither text nor a number", message_id
+    elif not isinstance(name, str) or not name:
+        fault = f"`command` = {name!r} is no name. {_REMEDY}"
+    elif not isinstance(given_time, int | float) or not is_finite(given_time):
+        fault = f"`time` = {given_time!r} is not in seconds since 1970-01-01"
+    else:
+        wrong = (each for each in content.items() if not isinstance(each[1], str | int | float | bool))
+        fault = next((f"`{key}` = {value!r} is neither text, number, true nor false" for key, value in wrong), "")
+    name = name if isinstance(name, str) else ""
+    if fault:
+        raise _MalformedCommandError(fault, name[:MAX_NAME], str(given_id)[:MAX_NAME])
     return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
 
 
@@ -129,7 +142,10 @@ class CommandRunner:
         try:
             commands = parse_commands(message, base_name)
         except CommandError as error:
-            self._done(Command(name="", id=message.id), Result(ok=False, detail=str(error)), 0.0)
+            name, command_id = "", message.id
+            if isinstance(error, _MalformedCommandError):
+                name, command_id = error.name, error.id
+            self._done(Command(name=name, id=command_id), Result(ok=False, detail=str(error)), 0.0)
             return
         for command in commands:
             if self._refusal:
@@ -163,6 +179,9 @@ class CommandRunner:
             await self._come.wait()
 
     async def _result(self, command: Command) -> Result:
+        if not command.time:
+            detail = "nobody knows when it was given: it may have waited on its way. Send it with its `time`"
+            return Result(ok=False, detail=detail)
         age_s, limit_s = time.time() - command.time, self.settings.max_command_age
         if abs(age_s) > limit_s:
             when = f"{age_s:.1f} s ago" if age_s > 0 else f"{-age_s:.1f} s ahead of this node's clock"

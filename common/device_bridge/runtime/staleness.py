@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..declared import MAX_NAMES
 from ..reading import Quality, Reading
 
-_MAX_REMEMBERED = 1000
 _SHORTEST_S = 0.001
 _IDLE_S = 60.0
 
@@ -42,7 +42,7 @@ class Staleness:
         for reading in sample:
             if reading.value is None:
                 self._latest.pop(reading.name, None)
-            elif reading.name in self._latest or len(self._latest) < _MAX_REMEMBERED:
+            elif reading.name in self._latest or len(self._latest) < MAX_NAMES:
                 self._latest[reading.name] = (now, reading)
 
     def held_back(self, began: float, now: float) -> None:

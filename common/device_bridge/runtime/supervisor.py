@@ -31,6 +31,8 @@ log = logging.getLogger("device_bridge")
 
 _SETTLED_S = 2.0
 """A life that lasts for that long, and longer than the wait before it, begins the waits again."""
+_MAX_TOGETHER = 500
+"""Readings in one message when the device is lost."""
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
 """Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
 
@@ -79,7 +81,6 @@ class Supervisor:
         self._stale_after_changed = asyncio.Event()
         self._waited_s = 0.0
         self._service: DeviceService[Any] | None = None
-        self._ended: DeviceService[Any] | None = None
         self._declared = DeclaredQuantities(service_type.quantities_of(settings))
         self._staleness = Staleness()
         self._executing: set[asyncio.Task[Result]] = set()
@@ -223,7 +224,7 @@ class Supervisor:
             await closing  # it is bounded in time, and outputs may be on
             raise
         finally:
-            self._service, self._ended = None, service
+            self._service = None
 
     def _adopt(self, settings: ServiceSettings) -> None:
         if settings is self._in_force:
@@ -278,12 +279,12 @@ class Supervisor:
             if self._reported_bad or self.state is DeviceState.STALE:
                 log.info("%s: readings come again", self._service_type.name())
             self.state, self.reason, self._reported_bad = DeviceState.READING, "", ""
-        if isinstance(sample, Forwarded):
-            self._staleness.heard(asyncio.get_running_loop().time(), ())
-            self._emit_to(sample)
-            return
-        sample = self._declared.check(sample)
-        self._staleness.heard(asyncio.get_running_loop().time(), sample)
+        if not isinstance(sample, Forwarded):
+            sample = heard = self._declared.check(sample)
+        else:
+            heard = () if isinstance(sample.content, bytes) else sample.content
+            self._declared.heard(heard)
+        self._staleness.heard(asyncio.get_running_loop().time(), heard)
         self._emit_to(sample)
 
     def _fail(self, reason: str) -> None:
@@ -291,16 +292,12 @@ class Supervisor:
         self._staleness.forget()
         if not self._reported_bad:
             log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
-            if bad := self._all_bad(reason):
-                self._emit_to(bad)
+            bad = self._declared.all_bad(reason)
+            for at in range(0, len(bad), _MAX_TOGETHER):
+                self._emit_to(bad[at : at + _MAX_TOGETHER])
         elif reason != self._reported_bad:
             log.warning("%s: still not usable: %s", self._service_type.name(), reason)
         self.state, self.reason, self._reported_bad = DeviceState.FAILED, reason, reason
-
-    def _all_bad(self, reason: str) -> Sample:
-        if self._ended is not None and self._service_type.all_bad is not DeviceService.all_bad:
-            return self._ended.all_bad(reason)
-        return self._declared.all_bad(reason)
 
     @property
     def members(self) -> Sequence[Member]:

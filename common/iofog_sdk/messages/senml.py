@@ -15,6 +15,7 @@ SENML_TYPE = "application/senml+json"
 MAX_RECORDS = 10_000
 _NAME_MAX = 200
 _UNSAFE = str.maketrans(dict.fromkeys(map(chr, (*range(33), *b".*>+#/", 127)), "-"))
+_ABSOLUTE_TIME = 2**28
 VERSION = 10
 VERSION_SECONDARY_UNITS = VERSION + 2**4
 """Secondary units (RFC 8798) are the one registered feature that a version can state (RFC 9100 section 3)."""
@@ -87,6 +88,19 @@ class SenmlRecord(NamedTuple):
     def quantity(self) -> str:
         """The own name, or the last part of the base name."""
         return self.own_name or self.base_name.rstrip(":/.").rpartition(":")[2]
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its time counts from when it was sent (RFC 8428 section 4.5.3)."""
+        return self.time < _ABSOLUTE_TIME
+
+    def at(self, sent_at: float) -> SenmlRecord:
+        """The record with its time in seconds since 1970-01-01, where it counts from `sent_at`."""
+        if not self.is_relative:
+            return self
+        time = round(self.time + sent_at, 6)
+        fields = {label: value for label, value in self.standalone.items() if label != "t"} | {"bt": time}
+        return self._replace(time=time, fields=fields, base={})
 
     @property
     def standalone(self) -> dict[str, Any]:

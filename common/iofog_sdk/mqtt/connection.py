@@ -2,6 +2,7 @@
 
 The publisher keeps messages until they are acknowledged; a connection never retransmits. It receives with QoS 1 at
 most and acknowledges a message when it has been processed; a DuplicateFilter recognises what the broker repeats.
+MQTT carries no time of publication; `Freshness` tells what has just been published from what has waited.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from .messages import MAX_PACKET_BYTES, DuplicateFilter, Publication, ReceivedMessage
+from .freshness import Freshness
+from .messages import MAX_PAYLOAD_BYTES, DuplicateFilter, Publication, ReceivedMessage
 from .options import MqttOptions
 from .paho_client import connect, new_client, publish_properties, subscribe_arguments
 from .paho_loop import attach, detach
@@ -67,6 +69,8 @@ class MqttConnection:
         self._queue: deque[tuple[Publication, Done]] = deque()
         self._logged_topics: set[str] = set()
         self._unacknowledged: set[int] = set()
+        self.too_large = 0
+        """Messages received that were dropped for their size."""
         self._window = options.window
         self._acknowledgements: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
@@ -75,6 +79,7 @@ class MqttConnection:
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
         client.on_message = self._on_message
+        self._freshness = Freshness(client)
         self._flush = attach(client, self._loop, self._on_read, self._on_written)
 
     async def open(self) -> None:
@@ -130,6 +135,7 @@ class MqttConnection:
     def tick(self) -> None:
         """Sends pings when they are due; call it about once a second."""
         self._client.loop_misc()
+        self._freshness.tick()
 
     def abort(self, error: LinkError) -> None:
         """Reports the connection as lost for this reason."""
@@ -155,6 +161,7 @@ class MqttConnection:
     ) -> None:
         if not flags.session_present:
             self._duplicates.clear()
+        self._freshness.begin(session_present=flags.session_present)
         server, user = self.options.server, self.options.user or "(none)"
         if reason.is_failure:
             self.abort(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
@@ -213,7 +220,8 @@ class MqttConnection:
             return  # the broker repeats a message that is still being processed
         if self._duplicates.is_duplicate(message):
             acknowledge()
-        elif len(message.payload) > MAX_PACKET_BYTES:
+        elif len(message.payload) > MAX_PAYLOAD_BYTES:
+            self.too_large += 1
             if message.topic not in self._logged_topics and len(self._logged_topics) < _MAX_LOGGED_TOPICS:
                 self._logged_topics.add(message.topic)
                 log.warning("MQTT: message of %d bytes on %s dropped: too large", len(message.payload), message.topic)
@@ -222,6 +230,8 @@ class MqttConnection:
             if message.qos:
                 self._unacknowledged.add(message.mid)
             user_properties = tuple(getattr(message.properties, "UserProperty", ()))
+            at, may_have_waited = self._loop.time(), self._freshness.received(guaranteed=message.qos > 0)
+            may_have_waited = may_have_waited or message.dup  # sent before, at an unknown time
             self._deliver(
                 ReceivedMessage(
                     message.topic,
@@ -229,16 +239,20 @@ class MqttConnection:
                     message.retain,
                     user_properties,
                     message.qos > 0,
-                    acknowledge,
+                    partial(self._acknowledge, client, message, at),
+                    at,
+                    may_have_waited,
                 )
             )
 
-    def _acknowledge(self, client: Client, message: MQTTMessage) -> None:
+    def _acknowledge(self, client: Client, message: MQTTMessage, at: float | None = None) -> None:
         if message.qos:
             self._unacknowledged.discard(message.mid)
             self._duplicates.add(message)
             if not self._lost.done():
                 client.ack(message.mid, message.qos)
+            if at is not None:
+                self._freshness.acknowledged(self._loop.time() - at)
 
     def _status_message(self, status: str) -> Publication:
         return Publication(self.options.expand(self.options.status), status.encode(), qos=1, retain=True)

@@ -14,7 +14,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from ..errors import ConnectionLost, LinkError, MessageError
@@ -30,9 +30,11 @@ from .options import MqttOptions
 
 log = logging.getLogger("iofog_sdk")
 
-_TAG = "iofog-tag"
-"""User property, MQTT 5 only."""
-_SEQUENCE = re.compile(rb'\[?\{"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
+_TAG, _TIME = "iofog-tag", "iofog-time"
+"""User properties, MQTT 5 only: the message's tag, and its timestamp in milliseconds."""
+_START = rb"\1"
+_TIME_DIGITS = 15
+_SEQUENCE = re.compile(rb'(\[?\{)"run":"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,64})","seq":(\d{1,15}),')
 
 
 class MqttLink(ReconnectingLink):
@@ -82,6 +84,8 @@ class MqttLink(ReconnectingLink):
             # A retained command would be executed again by each new subscriber.
             retain = options.retain == "true" and message.infotype == SENML_TYPE and not message.tag
             properties = ((_TAG, message.tag),) if message.tag else ()
+            if message.timestamp and address_of(message.tag).recipient:
+                properties = (*properties, (_TIME, str(message.timestamp)))
             publications = [
                 Publication(
                     topic,
@@ -123,19 +127,28 @@ class MqttLink(ReconnectingLink):
             log.warning("MQTT: retained command on %s ignored: publish it without the retain flag", received.topic)
             received.acknowledge()
             return
-        # MQTT carries no time of sending: the age of a command counts from its arrival.
-        message = IoMessage(id=uuid.uuid4().hex, timestamp=time.time_ns() // 1_000_000, infoformat="utf-8")
+        properties = dict(received.user_properties)
+        message = IoMessage(id=uuid.uuid4().hex, timestamp=_sent_at(received, properties), infoformat="utf-8")
         message.contentdata = received.payload
         if match := _SEQUENCE.match(received.payload):
-            message.groupid, message.sequencenumber = match[1].decode(), int(match[2])
+            message.groupid, message.sequencenumber = match[2].decode(), int(match[3])
             message.infotype = SENML_TYPE if received.payload[:1] == b"[" else "application/json"
-        message.tag = dict(received.user_properties).get(_TAG, "")
+            message.contentdata = _SEQUENCE.sub(_START, received.payload, count=1)
+        message.tag = properties.get(_TAG, "")
         if self._inbox.put(message, received.acknowledge, limited_by_sender=received.guaranteed):
             return
         if received.guaranteed and self._connection is not None:
             self._connection.abort(ConnectionLost("MQTT: inbox full; the broker repeats the messages"))
         else:
             log.warning("MQTT: message on %s dropped: inbox full", received.topic)
+
+
+def _sent_at(received: ReceivedMessage, properties: Mapping[str, str]) -> int:
+    """Milliseconds since 1970-01-01: as its sender says, else of its arrival; 0 for what may have waited."""
+    said = properties.get(_TIME, "")
+    if said.isascii() and said.isdigit() and len(said) <= _TIME_DIGITS:
+        return int(said)
+    return 0 if received.may_have_waited else time.time_ns() // 1_000_000
 
 
 def add_sequence(message: IoMessage, content: bytes) -> bytes:

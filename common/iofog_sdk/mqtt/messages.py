@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from paho.mqtt.client import MQTTMessage
 
-MAX_PACKET_BYTES = 1024 * 1024
-"""Largest packet received: an MQTT 5 broker sends no larger one; larger payloads of older brokers are dropped."""
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+"""Largest payload that is taken; a larger one is dropped, counted and logged."""
+MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES
+"""Largest packet received: what is larger an MQTT 5 broker does not send, and says so to nobody."""
 RECEIVE_MAXIMUM = 256
 """Unacknowledged messages that an MQTT 5 broker may send."""
 _REMEMBERED = 2 * RECEIVE_MAXIMUM
@@ -46,6 +48,8 @@ class ReceivedMessage(NamedTuple):
         user_properties: pairs of name and value, MQTT 5 only.
         guaranteed: whether the broker repeats it until it is acknowledged (QoS 1 and 2).
         acknowledge: to be called once, when the message has been processed.
+        at: time of its arrival on the event loop's clock, seconds.
+        may_have_waited: whether the broker may have kept it for an unknown time, while nobody took it.
     """
 
     topic: str
@@ -54,6 +58,8 @@ class ReceivedMessage(NamedTuple):
     user_properties: tuple[tuple[str, str], ...]
     guaranteed: bool
     acknowledge: Callable[[], None]
+    at: float = 0.0
+    may_have_waited: bool = False
 
 
 class DuplicateFilter:

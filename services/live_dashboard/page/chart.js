@@ -1,11 +1,12 @@
 // The course of the chosen quantity: mean with the span of each stretch, and where its values were not good.
 
 import uPlot from "./vendor/uplot.js";
-import { element, measured, plural, setText, unitText, valueText } from "./format.js";
+import { QUALITIES, element, measured, plural, setText, unitText, valueText } from "./format.js";
 
 const RANGES = [["1 h", 3600], ["6 h", 21600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000]];
 const AGAIN_MS = 10_000;
 const STRIP = 5;
+const LEAST_S = 300;
 
 export class Chart {
   #quantity = null;
@@ -116,8 +117,11 @@ export class Chart {
     if (!this.#plot) this.#plot = new uPlot(this.#options(), columns, this.root);
     else this.#plot.setData(columns, false);
     const now = this.store.now();
+    // Of the last hour what there is, but five minutes at least.
+    const first = Math.min(columns[0][0] ?? now, now - LEAST_S);
+    const begin = this.#seconds === RANGES[0][1] ? Math.max(now - this.#seconds, first) : now - this.#seconds;
     this.#plot.batch(() => {
-      this.#plot.setScale("x", { min: now - this.#seconds, max: now });
+      this.#plot.setScale("x", { min: begin, max: now });
       this.#plot.setScale("y", this.#span(columns, now));
     });
   }
@@ -139,27 +143,38 @@ export class Chart {
     const color = (name) => style.getPropertyValue(name).trim();
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: color("--muted"), font, grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 } };
-    const text = (_, value) => (value === null || value === undefined ? "–" : measured(value, this.#quantity.unit));
     const accent = color("--accent");
     return {
-      width: this.root.clientWidth || 600, height: this.root.clientHeight - 26,
-      padding: [8, 8, 0, 0], legend: { live: true }, cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+      width: this.root.clientWidth || 600, height: this.root.clientHeight,
+      padding: [8, 8, 0, 0], legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [{ ...axis, values: dayTimes }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => valueText(Math.abs(tick) < 1e-12 ? 0 : tick, "")) }],
       series: [
-        { label: "at", value: (_, time) => (time ? new Date(time * 1000).toLocaleString([], { hourCycle: "h23" }) : "–") },
-        { label: "mean", stroke: accent, width: 2, spanGaps: false, value: text, points: { show: (plot) => plot.data[0].length < 40, size: 5 } },
-        { label: "least", stroke: "transparent", value: text, points: { show: false } },
-        { label: "greatest", stroke: "transparent", value: text, points: { show: false } },
-        { label: "quality", scale: "q", stroke: "transparent", points: { show: false }, value: (plot, rank, _, at) => this.#quality(plot, rank, at) },
+        {},
+        { stroke: accent, width: 2, spanGaps: false, points: { show: (plot) => plot.data[0].length < 40, size: 5 } },
+        { stroke: "transparent", points: { show: false } },
+        { stroke: "transparent", points: { show: false } },
+        { scale: "q", stroke: "transparent", points: { show: false } },
       ],
       bands: [{ series: [3, 2], fill: `color-mix(in srgb, ${accent} 18%, transparent)` }],
-      hooks: { draw: [(plot) => this.#drawStrip(plot, [null, color("--uncertain"), color("--stale"), color("--bad")])] },
+      hooks: {
+        setCursor: [(plot) => this.#readOut(plot)],
+        draw: [(plot) => this.#drawStrip(plot, [null, color("--uncertain"), color("--stale"), color("--bad")])],
+      },
     };
   }
 
-  #quality(plot, rank, at) {
-    return at === null || at === undefined ? "–" : ["good", "uncertain", "stale", "bad"][rank ?? 0];
+  // The stretch under the pointer, instead of the summary.
+  #readOut(plot) {
+    const at = plot.cursor.idx, readout = document.getElementById("chart-readout");
+    const shown = at !== null && at !== undefined && plot.cursor.left >= 0;
+    readout.hidden = !shown;
+    document.getElementById("chart-summary").hidden = shown;
+    if (!shown) return;
+    const [times, mean, low, high, worst] = plot.data.map((column) => column[at]), { unit } = this.#quantity;
+    const time = new Date(times * 1000).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+    const value = mean === null ? "no usable value" : low === high ? measured(mean, unit) : `${measured(mean, unit)}, from ${measured(low, unit)} to ${measured(high, unit)}`;
+    setText(readout, `${time} · ${value} · ${QUALITIES[worst ?? 0]}`);
   }
 
   // Along the bottom: where values were uncertain, stale or bad.
@@ -175,7 +190,7 @@ export class Chart {
   }
 
   #resize() {
-    this.#plot?.setSize({ width: this.root.clientWidth, height: this.root.clientHeight - 26 });
+    this.#plot?.setSize({ width: this.root.clientWidth, height: this.root.clientHeight });
   }
 
   #summarize() {

@@ -33,7 +33,7 @@ function choose(id, byHand) {
 
 // After a reconnection ids may be others: the chosen quantity is found again by its name.
 function keepChosen() {
-  const all = [...store.quantities.values()];
+  const all = [...store.quantities.values()].sort((one, other) => one.source.name.localeCompare(other.source.name, "en") || one.id - other.id);
   const chosen = all.find((one) => nameOf(one) === chosenName) ?? store.quantities.get(chart.quantityId) ?? all.find((one) => typeof one.value === "number" && one.unit !== "lat" && one.unit !== "lon") ?? all[0];
   if (chosen) choose(chosen.id, false);
 }
@@ -62,12 +62,17 @@ function showConnection() {
   document.body.dataset.connection = state;
 }
 
-let attentionText = "";
+let attentionText = null;
 
 function showAttention() {
   const found = store.attention(), text = JSON.stringify(found.map((one) => [one.source.id, one.text]));
   if (text === attentionText) return;
   attentionText = text;
+  const overall = document.getElementById("overall");
+  overall.hidden = !store.sources.size;
+  overall.dataset.state = found.length ? "wrong" : "ok";
+  setText(overall, found.length ? `${found.length} ${found.length === 1 ? "needs" : "need"} attention` : "All sources fine");
+  overall.href = found.length ? "#attention" : "#sources";
   const section = document.getElementById("attention"), list = document.getElementById("attention-list");
   section.hidden = !found.length;
   list.replaceChildren(...found.slice(0, 8).map(({ source, quantity, text: why }) => {
@@ -105,7 +110,7 @@ async function loadStatus() {
     return;
   }
   setText(document.getElementById("title"), store.status.title);
-  if (!attentionText || attentionText === "[]") document.title = store.status.title;
+  if (!attentionText?.includes(",")) document.title = store.status.title;
   outputs.showLock();
 }
 

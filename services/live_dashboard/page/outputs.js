@@ -1,6 +1,6 @@
 // Outputs: the commands that services have announced, with what is read back; locked until somebody has the token.
 
-import { element, measured, setText } from "./format.js";
+import { element, measured, setText, unitText } from "./format.js";
 
 const KEY = "dashboard-token";
 
@@ -84,7 +84,7 @@ export class Outputs {
     const others = rest.some((one) => one.required);
     if (value?.kind === "boolean" && !others) root.append(this.#makeSwitch(command));
     else if (!spec.parameters.length) root.append(this.#makeButton(command, "Run", () => ({})));
-    else if (value && !others) root.append(this.#makeForm(command, [value]));
+    else if (value && !others) root.append(this.#makeForm(command, [value], true));
     if (rest.length) {
       const form = this.#makeForm(command, spec.parameters);
       root.append(element("details", {}, element("summary", {}, "More"), form));
@@ -96,6 +96,7 @@ export class Outputs {
 
   #makeSwitch(command) {
     command.on = this.#makeButton(command, "On", () => ({ value: true }));
+    command.on.classList.add("on");
     command.off = this.#makeButton(command, "Off", () => ({ value: false }));
     return element("div", { class: "switch" }, command.on, command.off);
   }
@@ -107,10 +108,15 @@ export class Outputs {
     return button;
   }
 
-  #makeForm(command, parameters) {
+  // Parameters: brief leaves the only field's name to screen readers.
+  #makeForm(command, parameters, brief = false) {
     const fields = parameters.map((one) => [one, makeField(one)]);
     const button = element("button", { type: "submit", class: "action" }, "Set");
-    const form = element("form", {}, ...fields.map(([one, field]) => element("label", {}, one.unit ? `${one.name} (${one.unit})` : one.name, field)), button);
+    const label = ([{ name, unit }, field]) => {
+      if (brief) return element("label", {}, element("span", { class: "hidden" }, `${command.spec.name} ${name}`), field, unitText(unit));
+      return element("label", {}, unit ? `${name} (${unitText(unit)})` : name, field);
+    };
+    const form = element("form", {}, ...fields.map(label), button);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const given = fields.map(([one, field]) => [one.name, read(one, field)]).filter(([, value]) => value !== null);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
@@ -14,7 +15,8 @@ from ...protocols.framing_settings import Framing, IdleFraming
 from .bus import SerialBus
 from .port import SerialSettings
 
-_MOST_UNREAD = 64
+_MOST_UNREAD, _MOST_DURING_QUESTIONS = 64, 1024
+"""Batches of frames that nobody has read yet."""
 _ATTEMPTS = 3
 """At an answer that can be doubted."""
 _SHORTEST_S = 1e-6
@@ -49,12 +51,14 @@ class FramedLine:
         self._framer = framing if isinstance(framing, Framer) else framer_for(framing)
         self._gap_s = framing.gap if isinstance(framing, IdleFraming) else None
         self._exchange = Exchange(gap_s, pause_s, strict=strict)
-        self._frames: asyncio.Queue[list[bytes] | DeviceError] = asyncio.Queue(_MOST_UNREAD)
+        self._unread: deque[list[bytes]] = deque()
+        self._unread_changed = asyncio.Event()
         self._asking = asyncio.Lock()
         self._heard = asyncio.Event()
         self._lost: DeviceError | None = None
         self._listening: asyncio.Task[None] | None = None
         self.unsolicited = 0
+        self._overflown = 0
 
     @property
     def garbled(self) -> int:
@@ -68,6 +72,7 @@ class FramedLine:
             "late_answers": self._exchange.late,
             "doubtful_answers": self._exchange.doubtful,
             "unsolicited_frames": self.unsolicited,
+            "overflown_frames": self._overflown,
         }
 
     async def open(self) -> None:
@@ -86,10 +91,13 @@ class FramedLine:
 
     async def frames(self) -> list[bytes]:
         """The next frames nobody asked for, at least one. Raises DeviceError when the device is gone."""
-        found = await self._frames.get()
-        if isinstance(found, DeviceError):
-            raise found
-        return found
+        while not self._unread:
+            if self._lost:
+                raise self._lost
+            self._unread_changed.clear()
+            await self._unread_changed.wait()
+        self._unread_changed.set()
+        return self._unread.popleft()
 
     async def rest(self, seconds: float) -> None:
         """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
@@ -125,6 +133,7 @@ class FramedLine:
         gone when the device is unplugged.
         """
         async with self._asking:
+            self._unread_changed.set()  # what nobody reads keeps no answer waiting
             for _ in range(_ATTEMPTS if question.repeatable else 1):
                 verdict = await self._ask_once(question)
                 if verdict is Verdict.ANSWERED:
@@ -178,12 +187,23 @@ class FramedLine:
                 except TimeoutError:
                     left = self._unclaimed(self._framer.flush(loop.time()), loop.time())
                 if left and self.keep:
-                    await self._frames.put(left)
+                    await self._keep(left)
                 self.unsolicited += 0 if self.keep else len(left)
         except DeviceError as error:
             self._lost = error
             self._heard.set()
-            await self._frames.put(error)
+            self._unread_changed.set()
+
+    async def _keep(self, frames: list[bytes]) -> None:
+        """Has frames read later. While nobody reads them the line waits, but not while something is asked."""
+        if len(self._unread) >= _MOST_DURING_QUESTIONS:
+            self._overflown += len(frames)
+            return
+        self._unread.append(frames)
+        self._unread_changed.set()
+        while len(self._unread) >= _MOST_UNREAD and not self._asking.locked():
+            self._unread_changed.clear()
+            await self._unread_changed.wait()
 
     def _take(self, data: bytes, now: float) -> list[bytes]:
         return self._unclaimed(self._framer.feed(data, now), now)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..documents import Document, Where
-from ..generations import Problem
+from ...documents import Document, Where
+from ...generations.facts import Problem
 from .liquid import check_quotes, filled
 
 _KEY = re.compile(r"[a-z0-9.-]+")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..documents import Where
-from ..generations import MAYBE, Generation, Problem
+from ...documents import Where
+from ...generations.facts import MAYBE, Generation, Problem
 from .container import listed, mappings
 from .liquid import placeholder, texts
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .documents import Where
+from ..documents import Where
 
 Problem: TypeAlias = "tuple[Where, str, str]"
 """Where, what is wrong, and what to write instead; what need not be fixed begins with `MAYBE`."""

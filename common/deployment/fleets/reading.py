@@ -17,10 +17,10 @@ import msgspec
 from device_bridge import DeviceService, SettingsError
 from device_bridge.settings import SettingsSources
 
-from .documents import Document, ManifestError, Where, load
-from .fleet import NODE, Fleet, FleetError, Kit, Node, needs_of, replaced, values_used
-from .render import on_node
-from .rules.liquid import check_literal, texts
+from ..documents import Document, ManifestError, Where, load
+from ..manifests.rules.liquid import check_literal, texts
+from .model import NODE, Fleet, FleetError, Kit, Node, needs_of, replaced, values_used
+from .rendering import on_node
 
 _RESERVED = ("agent", NODE)
 _RESERVED_BEGINNINGS = ("gid-", "user-")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .documents import Document, Where, load
-from .generations import GENERATIONS, LIST, MAYBE, UNCHECKED_KINDS, Generation, Problem
+from ..documents import Document, Where, load
+from ..generations.facts import GENERATIONS, LIST, MAYBE, UNCHECKED_KINDS, Generation, Problem
 from .rules.cdi import check_cdi, is_cdi
 from .rules.clashes import check_clashes, kind_of, name_of
 from .rules.fields import check_members, unknown

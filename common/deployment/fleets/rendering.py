@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from .fleet import NODE, Bus, Fleet, Kit, Node, replaced, values_used
-from .generations import GENERATIONS
+from ..generations import GENERATIONS
 from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access, needs
+from .model import NODE, Bus, Fleet, Kit, Node, replaced, values_used
 
 
 def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:

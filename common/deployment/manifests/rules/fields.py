@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..documents import Where
-from ..generations import ANY, INTEGER, LIST, MAP, TEXT, TRUTH, Problem
+from ...documents import Where
+from ...generations.facts import ANY, INTEGER, LIST, MAP, TEXT, TRUTH, Problem
 from .liquid import placeholder
 
 TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {TEXT: str, INTEGER: int, TRUTH: bool, LIST: list, MAP: dict}

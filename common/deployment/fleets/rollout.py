@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .fleet import Fleet, FleetError
+from .model import Fleet, FleetError
 
 TOOLS = {
     "iofog.org/v3": ("iofogctl", "potctl"),

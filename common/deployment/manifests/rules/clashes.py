@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..documents import Document, Where
-from ..generations import MAYBE, Generation, Problem
+from ...documents import Document, Where
+from ...generations.facts import MAYBE, Generation, Problem
 from .container import mappings
 from .templates import made_from
 

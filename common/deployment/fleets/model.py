@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from .generations import GENERATIONS
+from ..generations import GENERATIONS
 
 Bus = Literal["serial", "i2c", "gpio"]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]

@@ -6,8 +6,8 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from .images import BUILDERS, PYTHON, ImageError, Images, native_platform
-from .workspace import service_names
+from ..workspace import service_names
+from .builders import BUILDERS, PYTHON, ImageError, Images, native_platform
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:

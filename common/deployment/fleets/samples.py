@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .fleet import Bus, KitService
-from .generations import GENERATIONS
+from ..generations import GENERATIONS
 from .microservice import (
     MEMORY_MIB,
     STATE,
@@ -21,7 +20,8 @@ from .microservice import (
     needs,
     variables,
 )
-from .render import cdi_files, text
+from .model import Bus, KitService
+from .rendering import cdi_files, text
 
 FOLDERS = {
     "3.0": "iofog-3.0",

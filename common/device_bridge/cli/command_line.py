@@ -15,11 +15,11 @@ import msgspec
 from iofog_sdk import NodeNotFound, __version__, connect
 
 from ..errors import ContractError, SettingsError
+from ..runtime import logs
+from ..runtime.heartbeat import beat
+from ..runtime.process import Runtime
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
-from . import logs
-from .heartbeat import beat
-from .process import Runtime
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""

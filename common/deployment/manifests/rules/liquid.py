@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..documents import Where
-from ..generations import MAYBE, Generation, Problem
+from ...documents import Where
+from ...generations.facts import MAYBE, Generation, Problem
 
 _BRACES = re.compile(r"\{\{|\{%|\}\}|%\}")
 _TAG = re.compile(r"\{\{-?(?P<output>[^{}]*?)-?\}\}|\{%-?(?P<tag>[^{}]*?)-?%\}")

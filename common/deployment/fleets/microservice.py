@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .fleet import Bus, FleetError, KitService, Needs, needs_of
-from .generations import GENERATIONS
+from ..generations import GENERATIONS
+from .model import Bus, FleetError, KitService, Needs, needs_of
 
 STATE = "/var/lib/bridge"
 TMP_MIB = 16

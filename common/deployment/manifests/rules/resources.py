@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..documents import Where
-from ..generations import INTEGER, TEXT, TRUTH, Generation, Problem
+from ...documents import Where
+from ...generations.facts import INTEGER, TEXT, TRUTH, Generation, Problem
 
 _REGISTRY = {"url": TEXT, "private": TRUTH, "username": TEXT, "password": TEXT, "email": TEXT, "id": INTEGER}
 _EDGELET_REGISTRY = {**_REGISTRY, "type": TEXT, "ca": TEXT, "insecure": TRUTH}

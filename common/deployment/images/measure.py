@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .images import ImageError, Images, architecture, archive_of, native_platform, run_options
+from .builders import ImageError, Images, architecture, archive_of, native_platform, run_options
 
 _MB = 1_000_000
 _IMPORT = "import time; t = time.perf_counter(); import {0}.service; print(time.perf_counter() - t)"

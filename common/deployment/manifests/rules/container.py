@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..documents import Where
-from ..generations import (
+from ...documents import Where
+from ...generations.facts import (
     CAPABILITIES,
     HEALTH,
     LIST_ITEMS,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..documents import Where
-from ..generations import GENERATIONS, MAYBE, NATS_CONFIG, Generation, Problem
+from ...documents import Where
+from ...generations.facts import GENERATIONS, MAYBE, NATS_CONFIG, Generation, Problem
 from .container import check_container
 from .devices import check_devices
 from .fields import check_members, unknown

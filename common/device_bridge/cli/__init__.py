@@ -1,0 +1,15 @@
+"""The command line of services, and what it prints and writes about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iofog_sdk.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .command_line import run
+    from .readme import with_tables
+else:
+    __getattr__ = lazy_exports(__name__, {"command_line": ("run",), "readme": ("with_tables",)})
+
+__all__ = ["run", "with_tables"]
