@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from deployment.fleet import needs_of
+from deployment.fleets import needs_of
 
 from .nodes import DemoNode, demo_node
 

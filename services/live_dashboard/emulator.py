@@ -183,7 +183,12 @@ async def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="dashboard-") as folder:
         port, token, file = free_port(options.port), secrets.token_hex(8), Path(folder, "token")
         file.write_text(token, encoding="utf-8")
-        settings = {"page": {"port": port}, "switching": {"token_file": str(file)}, "history": {"directory": folder}, "report_interval": 5}
+        settings = {
+            "page": {"port": port},
+            "switching": {"token_file": str(file)},
+            "history": {"directory": folder},
+            "report_interval": 5,
+        }
         note = f"the page is at http://127.0.0.1:{port} (token for switching: {token})"
         await play_until_stopped(settings, sources.run(), sources, note=note)
 

@@ -17,6 +17,7 @@ from ..generations import GENERATIONS
 Bus = Literal["serial", "i2c", "gpio"]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
 Gid = Annotated[int, Meta(ge=0, le=65_535)]
+PublishedPort = Annotated[int, Meta(ge=1, le=65_535)]
 
 _VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
 NODE = "node"
@@ -38,11 +39,13 @@ class Example(_Model, frozen=True, kw_only=True):
         name: of the microservice.
         device: on the node, "" for a service without one.
         config: its settings.
+        page_port: of the node, where its page is published.
     """
 
     name: Name
     device: str = ""
     config: dict[str, Any] = {}
+    page_port: PublishedPort | None = None
 
 
 class Needs(_Model, frozen=True, kw_only=True):
@@ -52,6 +55,7 @@ class Needs(_Model, frozen=True, kw_only=True):
         bus: kind of its device; None for a service without one.
         device_setting: where its settings name the device, "" where they do not.
         receives: whether it wants the readings of its application, where no routes bring them.
+        page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
         demo_with: services that a demo runs beside it, for something to receive.
         example: for `deploy/`.
     """
@@ -59,6 +63,7 @@ class Needs(_Model, frozen=True, kw_only=True):
     bus: Bus | None = None
     device_setting: str = ""
     receives: bool = False
+    page_setting: str = ""
     demo_with: tuple[str, ...] = ()
     example: Example
 
@@ -73,6 +78,7 @@ class KitService(_Model, frozen=True, kw_only=True):
         config: its settings.
         secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.7.
         metrics_port: of the node, where health and metrics are published; by default they are not.
+        page_port: of the node, where the page of a service that has one is published; by default it is not.
     """
 
     name: Name
@@ -80,7 +86,8 @@ class KitService(_Model, frozen=True, kw_only=True):
     device: str = ""
     config: dict[str, Any] = {}
     secrets: dict[str, Annotated[str, Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")]] = {}
-    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    metrics_port: PublishedPort | None = None
+    page_port: PublishedPort | None = None
 
 
 class KitRoute(_Model, frozen=True, kw_only=True, rename={"source": "from"}):

@@ -88,6 +88,8 @@ class _FleetCheck:
         self._once(known, (*here, "services"), "service")
         ports = [str(one.metrics_port or one.name) for one in kit.services]
         self._once(ports, (*here, "services"), "metrics_port")
+        pages = [str(one.page_port) for one in kit.services if one.page_port]
+        self._once([*set(ports), *pages], (*here, "services"), "page_port")
         used = {value for one in kit.services for value in values_used((one.device, one.config))}
         for value in kit.defaults:
             self._check_name(value, (*here, "defaults", value))
@@ -97,6 +99,8 @@ class _FleetCheck:
         for at, one in enumerate(kit.services):
             where = (*here, "services", at)
             try:
+                if one.page_port and not needs_of(one.service).page_setting:
+                    self._fail((*where, "page_port"), f"{one.service} has no page. Leave it out")
                 needs_of(one.service)
             except FleetError as error:
                 self._fail((*where, "service"), str(error))

@@ -75,7 +75,13 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
 
 def _placed(service: str) -> Placed:
     example = needs(service).example
-    one = KitService(name=example.name, service=service, device=example.device, config=example.config)
+    one = KitService(
+        name=example.name,
+        service=service,
+        device=example.device,
+        config=example.config,
+        page_port=example.page_port,
+    )
     bus = needs(service).bus
     group = _GROUPS[bus] if bus else _USER
     return Placed(one, f"{REGISTRY}/{service}:1.0", "edge-01", example.device, example.config, _USER, group)
@@ -125,6 +131,11 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "profiles": [service],
         "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
         **({"devices": [f"${{DEVICE:-{placed.device}}}:{inside}"]} if placed.bus else {}),
+        **(
+            {"ports": [f"{external}:{internal}" for _, internal, external in placed.published]}
+            if placed.published
+            else {}
+        ),
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
