@@ -12,6 +12,7 @@ from iofog_sdk import IoMessage, SequenceTracker
 _GROUPS = 4
 """Runs of a sender whose numbers are remembered: after a restart the last messages of the run before may come."""
 _PARTS = 64
+_BEFORE = 4096
 _RATE_OVER_S = 10
 
 
@@ -75,6 +76,20 @@ class _Run:
         self.tracker = SequenceTracker(from_start=from_start, max_groups=1)
         self.parts: OrderedDict[int, set[str]] = OrderedDict()
         self.highest = 0
+        self._first: int | None = 0 if from_start else None
+        self._before: set[int] = set()
+
+    def is_new(self, number: int) -> bool:
+        """Notes a number; whether it comes for the first time."""
+        if self._first is None:
+            self._first = number
+        self.highest = max(self.highest, number)
+        if number < self._first:  # nobody has listened when it was due, so it was not missing
+            if number in self._before or len(self._before) >= _BEFORE:
+                return False
+            self._before.add(number)
+            return True
+        return self.tracker.is_new(IoMessage(groupid="run", sequencenumber=number))
 
 
 class Account:
@@ -94,7 +109,7 @@ class Account:
         self._rate = _Rate()
         if self._before.group:
             run = self._runs[self._before.group] = _Run(from_start=False)
-            self._see(run, self._before.highest)
+            run.is_new(self._before.highest)
 
     def take(self, group: str, number: int, part: str, now: float) -> Verdict:
         """Counts a message.
@@ -110,7 +125,7 @@ class Account:
         run, is_restart = self._run(group)
         tracker = run.tracker
         missing, late = tracker.missing, tracker.reordered
-        if not self._see(run, number):
+        if not run.is_new(number):
             parts = run.parts.get(number)
             if parts is not None and part not in parts:
                 parts.add(part)
@@ -155,10 +170,6 @@ class Account:
         if len(self._runs) > _GROUPS:
             self._runs.popitem(last=False)
         return run, is_restart
-
-    def _see(self, run: _Run, number: int) -> bool:
-        run.highest = max(run.highest, number)
-        return run.tracker.is_new(IoMessage(groupid="run", sequencenumber=number))
 
     def _count(self, now: float) -> None:
         self.received += 1

@@ -29,7 +29,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     ok: bool
     id: str = ""
     detail: str = ""
-    readings: msgspec.Raw = msgspec.Raw(b"[]")
+    readings: list[dict[str, Any]] = []
 
 
 class _Kind(msgspec.Struct):
@@ -70,7 +70,7 @@ def read_message(message: IoMessage, now: float) -> Arrival:
             if message.infotype == ANNOUNCEMENT_TYPE or (kind.service and not kind.command):
                 return _announced(message)
             result = msgspec.json.decode(message.contentdata, type=CommandResult)
-            samples = _samples(bytes(result.readings), now)
+            samples = _samples(msgspec.json.encode(result.readings), now)
         else:
             samples = _samples(message.contentdata, now)
     except (

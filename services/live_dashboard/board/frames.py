@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from device_bridge import Value
+from device_bridge import CommandSpec, Value
 
 from .board import Board
 from .buckets import RANK
@@ -40,16 +38,33 @@ class SourceView(msgspec.Struct):
     reason: str
     refused: str
     since: float
-    commands: tuple[Any, ...]
+    commands: tuple[CommandSpec, ...]
     position: tuple[int, int] | None
     track: list[tuple[float, float, float]]
     quantities: list[QuantityView] | None = None
 
 
-AccountRow = tuple[int, float, float, int, int, int, int, int]
-"""Source, last message, messages a second, received, missing, duplicates, late, runs."""
-ReadingRow = tuple[int, Value | None, int, float] | tuple[int, Value | None, int, float, str]
-"""Quantity, value, rank of its quality, time; and the reason where it is not good."""
+class AccountRow(msgspec.Struct, array_like=True):
+    """Accounting of a source: its id, time of its last message, messages a second, and counts."""
+
+    source: int
+    last: float
+    rate: float
+    received: int
+    missing: int
+    duplicates: int
+    late: int
+    runs: int
+
+
+class ReadingRow(msgspec.Struct, array_like=True):
+    """A reading: id of its quantity, value, rank of its quality (0 good to 3 bad), time, reason."""
+
+    quantity: int
+    value: Value | None
+    rank: int
+    time: float
+    reason: str
 
 
 class Frame(msgspec.Struct, omit_defaults=True):
@@ -114,16 +129,13 @@ def quantity_view(quantity: LiveQuantity) -> QuantityView:
 
 def reading_row(quantity: LiveQuantity) -> ReadingRow:
     """A reading for a frame."""
-    rank = RANK[quantity.quality]
-    if quantity.reason:
-        return (quantity.id, quantity.value, rank, quantity.time, quantity.reason)
-    return (quantity.id, quantity.value, rank, quantity.time)
+    return ReadingRow(quantity.id, quantity.value, RANK[quantity.quality], quantity.time, quantity.reason)
 
 
 def account_row(source: Source, now: float) -> AccountRow:
     """Accounting of a source for a frame."""
     account = source.account
-    return (
+    return AccountRow(
         source.id,
         source.pulse.last,
         round(account.rate(now), 2),

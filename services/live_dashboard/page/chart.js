@@ -218,7 +218,8 @@ function dayTimes(_, ticks, __, ___, step) {
   return ticks.map((tick) => {
     const date = new Date(tick * 1000);
     if (step >= DAY_S) return date.toLocaleDateString([], { month: "short", day: "numeric" });
-    const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const second = step < 60 ? { second: "2-digit" } : {};
+    const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...second, hourCycle: "h23" });
     return time === "00:00" ? date.toLocaleDateString([], { month: "short", day: "numeric" }) : time;
   });
 }

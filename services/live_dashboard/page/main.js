@@ -79,7 +79,7 @@ function showAttention() {
     const button = element("button", { type: "button" }, element("b", {}, source.name), ` – ${why}`);
     button.addEventListener("click", () => {
       if (quantity) choose(quantity.id, false);
-      sources.reveal(source);
+      sources.reveal(source, quantity);
     });
     return element("li", {}, button);
   }), ...(found.length > 8 ? [element("li", {}, `and ${found.length - 8} more`)] : []));

@@ -12,7 +12,8 @@ function shape(name, attributes) {
   return made;
 }
 
-// TopoJSON (world-atlas): arcs are quantized and delta-encoded; a negative index is an arc backwards.
+// TopoJSON (world-atlas): arcs are quantized and delta-encoded; a negative index is an arc backwards. Rings go on beyond
+// the date line, and are drawn once more on the other side; one around a pole is closed along it.
 function landPath({ transform, arcs, objects }) {
   const { scale: [sx, sy], translate: [tx, ty] } = transform;
   const lines = arcs.map((arc) => {
@@ -20,8 +21,27 @@ function landPath({ transform, arcs, objects }) {
     return arc.map(([dx, dy]) => [((x += dx) * sx + tx), -((y += dy) * sy + ty)]);
   });
   const ring = (indices) => indices.flatMap((index) => (index < 0 ? lines[~index].toReversed() : lines[index]));
-  const text = (points) => `M${points.map(([x, y]) => `${x.toFixed(2)} ${y.toFixed(2)}`).join("L")}Z`;
-  return objects.land.geometries.flatMap((one) => one.arcs.flat()).map((indices) => text(ring(indices))).join("");
+  const text = (points, shift) => `M${points.map(([x, y]) => `${(x + shift).toFixed(2)} ${y.toFixed(2)}`).join("L")}Z`;
+  return objects.land.geometries.flatMap((one) => one.arcs.flat()).map((indices) => {
+    const points = unrolled(ring(indices)), xs = points.map(([x]) => x);
+    const shifts = [0, ...(Math.max(...xs) > 180 ? [-360] : []), ...(Math.min(...xs) < -180 ? [360] : [])];
+    return shifts.map((shift) => text(points, shift)).join("");
+  }).join("");
+}
+
+function unrolled(points) {
+  let turns = 0;
+  const found = points.map(([x, y], at) => {
+    const step = at ? x - points[at - 1][0] : 0;
+    if (Math.abs(step) > 180) turns -= 360 * Math.sign(step);
+    return [x + turns, y];
+  });
+  const [first] = found, last = found[found.length - 1];
+  if (Math.abs(last[0] - first[0]) > 180) {
+    const pole = 90 * Math.sign(first[1]);
+    found.push([last[0], pole], [first[0], pole]);
+  }
+  return found;
 }
 
 export class WorldMap {

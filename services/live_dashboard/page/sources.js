@@ -3,6 +3,7 @@
 import { ageText, element, plural, setText, unitText, valueText } from "./format.js";
 import { addSpark, removeSpark, touchSpark } from "./spark.js";
 
+const SHOWN_ROWS = 10;
 const STATES = { ok: "ok", failing: "device gone", silent: "silent" };
 
 // Parameters: store; chosen(id) is called with the quantity that somebody chooses.
@@ -48,13 +49,17 @@ export class Sources {
     this.#rows.get(id)?.row.setAttribute("aria-pressed", "true");
   }
 
-  reveal(source) {
+  reveal(source, quantity) {
     this.filter.value = "";
     this.onlyAttention.checked = false;
     this.#applyFilter();
     const card = this.#cards.get(source.id);
-    card?.root.scrollIntoView({ block: "center" });
-    card?.root.querySelector(".row")?.focus({ preventScroll: true });
+    if (!card) return;
+    card.unfolded = card.unfolded || Boolean(quantity);
+    this.#fold(card);
+    const row = (quantity && this.#rows.get(quantity.id)?.row) || card.root.querySelector(".row");
+    (row ?? card.root).scrollIntoView({ block: "center" });
+    row?.focus({ preventScroll: true });
   }
 
   // Once a second: ages.
@@ -107,10 +112,34 @@ export class Sources {
       const known = this.#rows.get(quantity.id);
       const row = known ?? this.#makeRow(quantity);
       row.canvas.quantity = quantity;
-      if (!known) card.list.append(row.row);
+      if (!known) this.#append(card, quantity, row.row);
       this.#showReading(quantity);
     }
+    this.#fold(card);
     this.#showAccount(source);
+  }
+
+  // Of a source with many quantities the first ones, and the rest when somebody asks for it.
+  #fold(card) {
+    const all = [...card.list.querySelectorAll(".row")], folds = all.length > SHOWN_ROWS + 2;
+    all.forEach((row, at) => (row.hidden = folds && !card.unfolded && at >= SHOWN_ROWS));
+    for (const rows of card.groups.values()) rows.hidden = !rows.querySelector(".row:not([hidden])");
+    card.more.hidden = !folds;
+    card.more.setAttribute("aria-expanded", String(card.unfolded));
+    setText(card.more, card.unfolded ? "Show fewer" : `Show ${all.length - SHOWN_ROWS} more`);
+  }
+
+  // Quantities of one part of a device, as `meter1/voltage`, stand under its name.
+  #append(card, quantity, row) {
+    const group = quantity.name.includes("/") ? quantity.name.slice(0, quantity.name.lastIndexOf("/")) : "";
+    let rows = card.groups.get(group);
+    if (!rows) {
+      rows = element("div", group ? { role: "group", "aria-label": group } : {});
+      card.groups.set(group, rows);
+      if (group) rows.append(element("p", { class: "group", "aria-hidden": "true" }, group));
+      card.list[group ? "append" : "prepend"](rows);
+    }
+    rows.append(row);
   }
 
   #makeCard(source) {
@@ -118,13 +147,18 @@ export class Sources {
     const title = element("h3", { id: `source-${source.id}`, title: source.publisher ? `${source.name} (${source.publisher})` : source.name }, source.name || "(no name)");
     const service = element("span"), why = element("span", { class: "why" });
     const list = element("div", { class: "rows" }), foot = element("p", { class: "card-foot muted small" });
+    const more = element("button", { class: "quiet more", type: "button" });
     const root = element(
       "article", { class: "card", "data-id": source.id, "aria-labelledby": `source-${source.id}` },
       element("div", { class: "card-head" }, title, chip),
       element("p", { class: "card-note muted small" }, service, why),
-      list, foot,
+      list, more, foot,
     );
-    const card = { root, chip, service, why, list, foot, rows: [] };
+    const card = { root, chip, service, why, list, more, foot, rows: [], groups: new Map(), unfolded: false };
+    more.addEventListener("click", () => {
+      card.unfolded = !card.unfolded;
+      this.#fold(card);
+    });
     this.#cards.set(source.id, card);
     this.root.append(root);
     this.observer.observe(root);
@@ -132,7 +166,7 @@ export class Sources {
   }
 
   #makeRow(quantity) {
-    const name = element("span", { class: "name", title: quantity.name }, quantity.name);
+    const name = element("span", { class: "name", title: quantity.name }, quantity.name.slice(quantity.name.lastIndexOf("/") + 1));
     const canvas = element("canvas", { "aria-hidden": "true" });
     const number = element("span"), unit = element("small");
     const value = element("span", { class: "value" }, number, unit);
@@ -204,7 +238,7 @@ export class Sources {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const row = event.target.closest?.(".row");
     if (!step || !row) return;
-    const rows = [...this.root.querySelectorAll(".card:not([hidden]) .row")];
+    const rows = [...this.root.querySelectorAll(".card:not([hidden]) .row:not([hidden])")];
     rows[rows.indexOf(row) + step]?.focus();
     event.preventDefault();
   }

@@ -44,6 +44,17 @@ setInterval(() => {
   });
 }, DRAW_MS);
 
+// Under a state that is on.
+function drawStates(context, trail, x, bottom, y) {
+  context.fillStyle = colors.soft;
+  context.globalCompositeOperation = "destination-over";
+  trail.forEach(([time, at], index) => {
+    const next = trail[index + 1];
+    if (at === 1 && next) context.fillRect(x(time), y(1), x(next[0]) - x(time), bottom - y(1));
+  });
+  context.globalCompositeOperation = "source-over";
+}
+
 function palette() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(name).trim();
@@ -76,7 +87,7 @@ function draw(canvas) {
   const usual = span / Math.max(trail.length - 1, 1);
   const steps = typeof value === "boolean";
   context.strokeStyle = quality === "stale" ? colors.stale : quality === "bad" ? colors.bad : colors.line;
-  context.lineWidth = 1.5;
+  context.lineWidth = steps ? 1 : 1.5;
   context.lineJoin = context.lineCap = "round";
   context.beginPath();
   let before = null;
@@ -92,6 +103,7 @@ function draw(canvas) {
     }
   }
   context.stroke();
+  if (steps) drawStates(context, trail, x, height - pad, y);
   const [time, at] = points[points.length - 1];
   context.fillStyle = context.strokeStyle;
   context.beginPath();

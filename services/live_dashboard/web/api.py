@@ -6,31 +6,24 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from device_bridge import Value
 from iofog_sdk import __version__
 
 from ..board import QUALITIES, Board, LiveQuantity, Source, snapshot
 from ..history import History, Series
 from ..settings import PageSettings
+from .bodies import CommandBody, ErrorBody, LinkBody, StatusBody
+from .stream import FrameStream
 from .switching import CommandFailed, Switching
 
-_OPENAPI = Path(__file__).with_name("openapi.json")
 _MOST_S = 366 * 86_400
 T = TypeVar("T", int, float)
-
-
-class _Command(msgspec.Struct, forbid_unknown_fields=True):
-    source: int
-    command: str
-    parameters: dict[str, Value] = {}
 
 
 class Api:
@@ -40,7 +33,7 @@ class Api:
         settings: of the page.
         board, history: what is shown.
         switching: takes commands.
-        link: whether the node is connected, and why not.
+        stream: of frames.
     """
 
     def __init__(
@@ -49,10 +42,10 @@ class Api:
         board: Board,
         history: History,
         switching: Switching,
-        link: Callable[[], tuple[bool, str]],
+        stream: FrameStream,
     ) -> None:
         self._settings, self._board, self._history = settings, board, history
-        self._switching, self._link = switching, link
+        self._switching, self._stream = switching, stream
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -70,23 +63,25 @@ class Api:
         ]
 
     async def _openapi(self, _: web.Request) -> web.Response:
-        document = json.loads(_OPENAPI.read_text(encoding="utf-8"))
-        document["info"]["version"] = __version__
-        return _json(document)
+        from .openapi import openapi  # noqa: PLC0415 - seldom asked for
+
+        return _json(openapi())
 
     async def _status(self, _: web.Request) -> web.Response:
-        board, (up, reason) = self._board, self._link()
+        board, (up, reason) = self._board, self._stream.link()
         return _json(
-            {
-                "title": self._settings.title,
-                "version": __version__,
-                "link": {"up": up, "reason": reason},
-                "switching": self._switching.allowed,
-                "sources": len(board.sources),
-                "quantities": len(board.quantities),
-                "refused": dict(board.refused),
-                "history_dropped": self._history.dropped,
-            }
+            StatusBody(
+                title=self._settings.title,
+                version=__version__,
+                link=LinkBody(up, reason),
+                switching=self._switching.allowed,
+                sources=len(board.sources),
+                quantities=len(board.quantities),
+                clients=self._stream.clients,
+                clients_dropped=self._stream.dropped,
+                refused=dict(board.refused),
+                history_dropped=self._history.dropped,
+            )
         )
 
     async def _sources(self, _: web.Request) -> web.Response:
@@ -144,12 +139,12 @@ class Api:
             if request.content_type != "application/json":
                 raise CommandFailed(415, "send application/json")
             try:
-                command = msgspec.json.decode(await request.read(), type=_Command)
+                command = msgspec.json.decode(await request.read(), type=CommandBody)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise CommandFailed(422, str(error)) from None
             result = await self._switching.run(command.source, command.command, command.parameters, time.time())
         except CommandFailed as error:
-            return _json({"error": error.text}, status=error.status)
+            return _json(ErrorBody(error.text), status=error.status)
         return _json(result)
 
     async def _token(self, request: web.Request) -> web.Response:
@@ -157,7 +152,7 @@ class Api:
         try:
             self._check_token(request)
         except CommandFailed as error:
-            return _json({"error": error.text}, status=error.status)
+            return _json(ErrorBody(error.text), status=error.status)
         return _json({"ok": True})
 
     def _check_token(self, request: web.Request) -> None:

@@ -44,7 +44,7 @@ class PageServer:
     ) -> None:
         self._settings = settings
         self.stream = FrameStream(board, settings.clients, link)
-        api = Api(settings, board, history, switching, link)
+        api = Api(settings, board, history, switching, self.stream)
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[guard(settings.names)])
         app.add_routes(
             [

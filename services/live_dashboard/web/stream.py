@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from ..board import Board, Frame, changes, snapshot
+from .bodies import ErrorBody
 from .security import HEADERS
 
 FRAME_S = 0.25
@@ -31,7 +32,7 @@ class FrameStream:
     """
 
     def __init__(self, board: Board, clients: int, link: Callable[[], tuple[bool, str]]) -> None:
-        self._board, self._most, self._link = board, clients, link
+        self._board, self._most, self.link = board, clients, link
         self._turn = asyncio.Event()
         self._cached: tuple[int, int, bytes] = (-1, -1, b"")
         self._accounts_due = 0.0
@@ -49,7 +50,7 @@ class FrameStream:
             await asyncio.sleep(FRAME_S)
             if not self.clients:
                 continue
-            if (link := self._link()) != self._shown_link:
+            if (link := self.link()) != self._shown_link:
                 self._shown_link = link
                 self._board.revision += 1
                 self._link_revision = self._board.revision
@@ -62,7 +63,8 @@ class FrameStream:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One client, until it goes or is too slow."""
         if self.clients >= self._most:
-            return web.json_response({"error": f"{self._most} pages are open already"}, status=503)
+            body = msgspec.json.encode(ErrorBody(f"{self._most} pages are open already"))
+            return web.Response(body=body, content_type="application/json", status=503)
         self.clients += 1
         response = web.StreamResponse(
             headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -83,7 +85,7 @@ class FrameStream:
 
     async def _feed(self, response: web.StreamResponse) -> None:
         whole = snapshot(self._board, time.time())
-        whole.link = self._shown_link = self._link()
+        whole.link = self._shown_link = self.link()
         await self._write(response, b"event: snapshot\ndata: " + msgspec.json.encode(whole) + b"\n\n")
         shown = whole.revision
         while True:
