@@ -12,6 +12,9 @@ SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)
 SERVICE ?= gps_receiver
 UV_VERSION := 0.13.9
 
+# Modules are compiled once and not by each of the many processes of a test run, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 REGISTRY ?= localhost/iofog
 TAG      ?= dev
 ARM      := linux/arm64,linux/arm/v7
@@ -21,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz hil static check build build-arm push browser-test image-test image-test-arm image-report deploy-render deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -79,6 +82,10 @@ fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
+soak: $(STAMP) ## four services while node, devices and disk fail again and again
+#: [MINUTES=n]
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
+
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)
 	@$(BIN)/python -m tests.hil $(ARGS)
@@ -118,22 +125,30 @@ image-test-arm: $(STAMP) ## the same for one service on emulated ARM
 image-report: $(STAMP) ## size, layers, user and import time of images
 	@$(BIN)/python -m deployment image-report $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
-deploy-render: $(STAMP) ## make the manifests of a fleet
-#: FLEET=file GENERATION=3.0|3.6|3.7|3.8|edgelet
-	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
-	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
-	@$(BIN)/python -m deployment render $(FLEET) --generation $(GENERATION)
+new-fleet: $(STAMP) ## write a fleet file to start from
+#: FLEET=file SERVICE="name name" [GENERATION=…]
+	$(call need,FLEET,FLEET=my-fleet.yaml SERVICE=gps_receiver)
+	@$(BIN)/python -m deployment new-fleet $(FLEET) $(SERVICE) $(if $(GENERATION),--generation $(GENERATION))
+
+deploy-render: $(STAMP) ## make the manifests of a fleet: FLEET=file
+#: [GENERATION=…]; by default the one in the file
+	$(call need,FLEET,FLEET=deploy/fleet.example.yaml)
+	@$(BIN)/python -m deployment render $(FLEET) $(if $(GENERATION),--generation $(GENERATION))
+
+deploy-diff: $(STAMP) ## what rendering it again would change: FLEET=file
+	$(call need,FLEET,FLEET=deploy/fleet.example.yaml)
+	@$(BIN)/python -m deployment diff $(FLEET) $(if $(GENERATION),--generation $(GENERATION))
 
 deploy-check: $(STAMP) ## check manifests: FILE="a.yaml b.yaml" [GENERATION=…]
-	$(call need,FILE,FILE=deploy/iofog-3.8/gps_receiver.yaml GENERATION=3.8)
+	$(call need,FILE,FILE=deploy/iofog-3.9/gps_receiver.yaml GENERATION=3.9)
 	@$(BIN)/python -m deployment check $(FILE) $(if $(GENERATION),--generation $(GENERATION))
 
 deploy: $(STAMP) ## render a fleet, hand it to iofogctl or potctl
-#: FLEET=file GENERATION=… [NODES="a b"] [NAMESPACE=…]
-	$(call need,FLEET,FLEET=deploy/fleet.example.yaml GENERATION=3.8)
-	$(call need,GENERATION,FLEET=$(FLEET) GENERATION=3.8)
-	@$(BIN)/python -m deployment deploy $(FLEET) --generation $(GENERATION) $(if $(NODES),--nodes $(NODES)) \
-	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
+#: FLEET=file [NODES="a b"] [RING=name]
+#: [GENERATION=…] [NAMESPACE=…]
+	$(call need,FLEET,FLEET=deploy/fleet.example.yaml)
+	@$(BIN)/python -m deployment deploy $(FLEET) $(if $(GENERATION),--generation $(GENERATION)) \
+	  $(if $(NODES),--nodes $(NODES)) $(if $(RING),--ring $(RING)) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

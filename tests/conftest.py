@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from .movable_clock import MovableClockLoop
+from .simulated_disk import ThreadlessLoop
 
 # A reading that was not declared is an error in tests, and in the processes that they start.
 os.environ["DEVICE_BRIDGE_STRICT"] = "1"
 
-LOOPS = {"real": asyncio.new_event_loop, "movable": MovableClockLoop}
+LOOPS = {"real": asyncio.new_event_loop, "movable": MovableClockLoop, "threadless": ThreadlessLoop}
 
 # The machine may be busy: how long an example takes says nothing.
-settings.register_profile("steady", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile("steady", max_examples=25, derandomize=True, database=None, deadline=None, print_blob=True)
 settings.register_profile(
     "fuzz",
     max_examples=1000,
@@ -36,7 +37,7 @@ def logging_as_before():
     yield
     root.setLevel(level)
     for handler in set(root.handlers) - handlers:
-        if type(handler) is logging.StreamHandler:
+        if type(handler).__module__ == "device_bridge.runtime.logs":
             root.removeHandler(handler)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from deployment.fleets import needs_of
+from deployment.services import needs_of
 
 from .nodes import DemoNode, demo_node
 

@@ -6,13 +6,27 @@ import argparse
 import sys
 from pathlib import Path
 
-from .documents import Document, ManifestError, load, parse
-from .fleets import Fleet, FleetError, deploy, find_tool, read_fleet, render
+from .documents import Document, ManifestError, load
+from .fleets import (
+    Fleet,
+    FleetError,
+    check_rendered_files,
+    deploy,
+    differences,
+    find_tool,
+    nodes_wanted,
+    read_fleet,
+    render,
+    starter,
+    write_files,
+)
 from .generated import outdated, write_generated
 from .generations import GENERATIONS
 from .images import ImageError, add_image_options, build, choose_builder, images_of, report
 from .manifests import Finding, check_documents
 from .workspace import notes, problems
+
+_NEWEST = "3.9"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status: int = options.act(options)
     except (FleetError, ImageError, ManifestError) as error:
-        _say(str(error))
+        _print(str(error))
         return 1
     return status
 
@@ -42,21 +56,28 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="check manifests that are deployed together")
     check.set_defaults(act=_check)
     check.add_argument("files", type=Path, nargs="+")
-    check.add_argument("--generation", choices=tuple(GENERATIONS), help="by default those the manifests may be for")
+    check.add_argument("--generation", choices=tuple(GENERATIONS), help="default: the one that they fit best")
+    new = verbs.add_parser("new-fleet", help="write a fleet file to start from")
+    new.set_defaults(act=_new_fleet)
+    new.add_argument("fleet", type=Path)
+    new.add_argument("services", nargs="+")
+    new.add_argument("--generation", choices=tuple(GENERATIONS), default=_NEWEST, help=f"default: {_NEWEST}")
     for name, act, text in (
         ("render", _render, "make the manifests of a fleet"),
-        ("deploy", _deploy, "make them and hand them to iofogctl or potctl"),
+        ("diff", _diff, "show what rendering a fleet again would change"),
+        ("deploy", _deploy, "make the manifests and hand them to iofogctl or potctl"),
     ):
         verb = verbs.add_parser(name, help=text)
         verb.set_defaults(act=act)
         verb.add_argument("fleet", type=Path)
-        verb.add_argument("--generation", choices=tuple(GENERATIONS), required=True)
-        verb.add_argument("--out", type=Path, help="folder; by default build/deploy/GENERATION")
+        verb.add_argument("--generation", choices=tuple(GENERATIONS), help="default: the one in the fleet file")
+        verb.add_argument("--out", type=Path, help="folder; default: build/deploy/GENERATION")
     verb.add_argument("--nodes", nargs="*", default=(), help="only these")
+    verb.add_argument("--ring", default="", help="only the nodes of this ring")
     verb.add_argument("--namespace", default="", help="of the command line tool")
     generate = verbs.add_parser("generate", help="write the tables of READMEs and the manifests in deploy/")
     generate.set_defaults(act=_generate)
-    complete = verbs.add_parser("services", help="check that services are complete and that they are up to date")
+    complete = verbs.add_parser("services", help="check that services are complete and their tables up to date")
     complete.set_defaults(act=_services)
     return parser
 
@@ -84,73 +105,97 @@ def _generate(_: argparse.Namespace) -> int:
 def _services(_: argparse.Namespace) -> int:
     wrong = list(problems(Path())) or [f"{file}: not up to date. Run: make docs" for file in outdated(Path())]
     for line in wrong:
-        _say(line)
+        _print(line)
     for line in () if wrong else notes(Path()):
-        _say(f"note: {line}")
+        _print(f"note: {line}")
     return 1 if wrong else 0
 
 
 def _check(options: argparse.Namespace) -> int:
     documents = [document for file in options.files for document in load(file)]
-    name, findings = _fitting(documents, options.generation)
+    name, findings = _best_fit(documents, options.generation)
     for finding in findings:
-        _say(str(finding))
-    count, wrong = len(documents), _to_mend(findings)
-    _say(f"{count} document{'s' * (count != 1)} for {name}, {wrong} to fix")
-    return 1 if wrong else 0
+        _print(str(finding))
+    count, errors = len(documents), _errors(findings)
+    _print(f"{count} document{'s' * (count != 1)} for {name}, {errors} to fix")
+    return 1 if errors else 0
 
 
-def _fitting(documents: list[Document], generation: str | None) -> tuple[str, list[Finding]]:
-    """What is wrong for this generation; without one, for that to which the documents come nearest."""
+def _best_fit(documents: list[Document], generation: str | None) -> tuple[str, list[Finding]]:
+    """What is wrong for this generation; by default, for the newest of those with the fewest errors."""
     if generation:
         return generation, check_documents(documents, GENERATIONS[generation])
-    found = [(name, check_documents(documents, each)) for name, each in GENERATIONS.items()]
-    return min(found, key=lambda one: _to_mend(one[1]))
+    found = [(name, check_documents(documents, GENERATIONS[name])) for name in reversed(GENERATIONS)]
+    return min(found, key=lambda each: (_errors(each[1]), len(each[1])))
 
 
-def _to_mend(findings: list[Finding]) -> int:
-    return sum(finding.must_be_fixed for finding in findings)
+def _errors(findings: list[Finding]) -> int:
+    return sum(finding.is_error for finding in findings)
+
+
+def _new_fleet(options: argparse.Namespace) -> int:
+    text = starter(str(options.fleet), options.services, options.generation)
+    try:
+        with options.fleet.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise FleetError(f"{options.fleet}: {error.strerror}. Choose another FLEET=") from None
+    _print(f"{options.fleet} is written. Describe your nodes in it, then: make deploy-render FLEET={options.fleet}")
+    return 0
 
 
 def _render(options: argparse.Namespace) -> int:
-    return _write(read_fleet(options.fleet), options.generation, _out(options))
+    fleet, generation, out = _asked_for(options)
+    return _write(fleet, generation, out)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    fleet, generation, out = _asked_for(options)
+    lines = list(differences(dict(render(fleet, generation)), out))
+    for line in lines:
+        _print(line)
+    files = sum(line.startswith("--- before/") for line in lines)
+    _print(f"{files} file{'s' * (files != 1)} of {out} would change" if files else f"nothing would change in {out}")
+    return 0
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    fleet = read_fleet(options.fleet)
-    tool = find_tool(fleet, options.generation)
-    if _write(fleet, options.generation, _out(options)):
+    fleet, generation, out = _asked_for(options)
+    tool = find_tool(fleet, generation)
+    nodes = nodes_wanted(fleet, options.nodes, options.ring)
+    if _write(fleet, generation, out):
         return 1
-    if GENERATIONS[options.generation].has_cdi_only:
-        _say(f"each node needs its files of {_out(options)}/cdi in /etc/cdi")
-    return 1 if deploy(tool, _out(options), nodes=options.nodes, namespace=options.namespace, say=_say) else 0
+    if GENERATIONS[generation].has_cdi_only:
+        _print(f"each node needs its files of {out}/cdi in /etc/cdi")
+    return 1 if deploy(tool, out, nodes, namespace=options.namespace, report=_print) else 0
 
 
-def _out(options: argparse.Namespace) -> Path:
-    return options.out or Path("build/deploy", options.generation)
+def _asked_for(options: argparse.Namespace) -> tuple[Fleet, str, Path]:
+    fleet = read_fleet(options.fleet)
+    generation = options.generation or fleet.generation
+    if not generation:
+        raise FleetError(
+            f"{options.fleet}: generation is missing: there are {', '.join(GENERATIONS)}. Write, for example, "
+            f'generation: "{_NEWEST}" into the file, or GENERATION={_NEWEST} on the command line; '
+            "`iofogctl version` shows the Controller's, `edgelet version` that of a node without one"
+        )
+    return fleet, generation, options.out or Path("build/deploy", generation)
 
 
 def _write(fleet: Fleet, generation: str, out: Path) -> int:
-    """Writes manifests that are checked; files of nodes that are gone are removed."""
-    rendered = dict(render(fleet, generation))
-    documents = [document for name, text in rendered.items() for document in parse(text, name)]
-    findings = [f for f in check_documents(documents, GENERATIONS[generation]) if f.must_be_fixed]
+    """Writes manifests if they pass the check."""
+    files = dict(render(fleet, generation))
+    findings = check_rendered_files(files, generation)
     for finding in findings:
-        _say(str(finding))
-    for old in sorted(out.rglob("*.yaml")):
-        if str(old.relative_to(out)) not in rendered:
-            old.unlink()
-    for name, text in rendered.items():
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        _print(str(finding))
+    write_files(files, out)
     if not GENERATIONS[generation].has_routes and any(kit.routes for kit in fleet.kits.values()):
-        _say(f"routes are left out: {generation} carries messages by NATS, not by routes")
-    _say(f"{len(rendered)} files in {out}, {len(findings)} to fix")
+        _print(f"routes are left out: {generation} does not have any")
+    _print(f"{len(files)} files in {out}, {len(findings)} to fix")
     return 1 if findings else 0
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

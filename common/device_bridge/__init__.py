@@ -5,6 +5,7 @@ from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
 from .node_state import NodeState
 from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, is_finite
+from .secrets import shown
 from .service import DeviceService, every
 from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
 from .settings.base import Interval, Name, OptionalName, Port, Seconds, Settings, require_unique
@@ -42,4 +43,5 @@ __all__ = [
     "is_finite",
     "require_unique",
     "run",
+    "shown",
 ]

@@ -81,6 +81,8 @@ class Quantity(msgspec.Struct, frozen=True):
         valid: the least and greatest value the device can mean; a reading outside is marked uncertain.
         description: one line for people.
         optional: whether few devices measure it: it is reported lost only once it has been measured.
+        period: after which its values repeat, as 360 of a direction in degrees, counted from the least of `valid` or
+            0; filters then work on the circle. 0 for never.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Quantity(msgspec.Struct, frozen=True):
     valid: tuple[float, float] | None = None
     description: str = ""
     optional: bool = False
+    period: float = 0.0
 
     def good(self, value: Value, *, time: float = 0.0) -> Reading:
         """A reading of good quality; `time` as in Reading."""

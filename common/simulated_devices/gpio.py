@@ -128,7 +128,7 @@ class SimulatedGpio:
                 try:
                     answer = [0, self._answer(verb, arguments, held)]
                 except OSError as error:
-                    answer = [error.errno or errno.EIO, None]
+                    answer = [error.errno or errno.EIO, arguments[2] if len(arguments) == 3 else None]
                 if self.answer_delay_s:
                     await asyncio.sleep(self.answer_delay_s)
                 await write_message(writer, answer)
@@ -152,8 +152,9 @@ class SimulatedGpio:
                 return number
             case "get", [] if held:
                 return held[0][1].get()
-            case "set", [mask, bits] if held:
-                return held[0][1].set(mask, bits)
+            case "set", [mask, bits, *mark] if held:
+                held[0][1].set(mask, bits)
+                return mark[0] if mark else None
         raise ValueError(f"{verb!r} with {len(arguments)} arguments")
 
     async def _send_events(self, request: SimulatedRequest, writer: asyncio.StreamWriter) -> None:

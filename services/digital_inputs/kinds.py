@@ -60,7 +60,45 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
         return ContactView(self, start)
 
 
-class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
+class CountedSettings(InputSettings, frozen=True, kw_only=True):
+    """What kinds with a total have in common; it belongs to the process, and can be set."""
+
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The total, and how fast it changes."""
+        raise NotImplementedError
+
+    @property
+    def step(self) -> float:
+        """What one count stands for."""
+        raise NotImplementedError
+
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """The total can be set to what is right."""
+        total, most = self.quantities()[0], abs(self.step) * _MAX_COUNT
+        value = Parameter("value", range=(0 if isinstance(self, Counter) else -most, most), unit=total.unit)
+        return (CommandSpec(self.name, (value,), "sets the total, as to what the meter shows"),)
+
+    @property
+    def missed(self) -> str:
+        """The name of the total of steps whose direction nobody knows."""
+        return f"{self.name}/missed"
+
+    def total(self, totals: Totals) -> Reading:
+        """Its total; uncertain once steps were missed, until it is set."""
+        total, value = self.quantities()[0], totals.get(self.name) * self.step
+        missed = totals.get(self.missed)
+        return total.uncertain(value, f"{missed} edges were missed since it was set") if missed else total.good(value)
+
+    def set_total(self, value: Value, totals: Totals) -> Reading:
+        """Does what the command says; returns the total as it is then. Raises CommandError."""
+        if isinstance(value, str):
+            raise CommandError(f"{self.name} cannot be set to {value!r}")
+        totals.set(self.name, round(value / self.step))
+        totals.set(self.missed, 0)
+        return self.total(totals)
+
+
+class Counter(CountedSettings, frozen=True, kw_only=True, tag="counter"):
     """Pulses of a meter: total and rate."""
 
     edges: Annotated[Literal["rising", "falling", "both"], Meta(description="which edges count as a pulse")] = (
@@ -77,17 +115,9 @@ class Counter(InputSettings, frozen=True, kw_only=True, tag="counter"):
         """Total and rate."""
         return Quantity(self.name, self.unit, description="total"), Quantity(f"{self.name}/rate", self.rate_unit)
 
-    def commands(self) -> tuple[CommandSpec, ...]:
-        """The total can be set to what the meter shows."""
-        value = Parameter("value", range=(0, self.per_pulse * _MAX_COUNT), unit=self.unit)
-        return (CommandSpec(self.name, (value,), "sets the total to what the meter shows"),)
-
-    def set_total(self, value: Value, totals: Totals) -> Reading:
-        """Does what the command says; returns the total as it is then. Raises CommandError."""
-        if isinstance(value, str):
-            raise CommandError(f"{self.name} cannot be set to {value!r}")
-        totals.set(self.name, round(value / self.per_pulse))
-        return self.quantities()[0].good(totals.get(self.name) * self.per_pulse)
+    @property
+    def step(self) -> float:
+        return self.per_pulse
 
     def view(self, start: Start) -> View:
         """How it is watched."""
@@ -109,20 +139,22 @@ class Frequency(InputSettings, frozen=True, kw_only=True, tag="frequency"):
         return FrequencyView(self, start)
 
 
-class Encoder(InputSettings, frozen=True, kw_only=True, tag="encoder"):
+class Encoder(CountedSettings, frozen=True, kw_only=True, tag="encoder"):
     """An incremental encoder on two lines: position and speed."""
 
     line_b: Annotated[LineName, Meta(description="the second line; `line` is the first")]
-    per_step: Annotated[float, Meta(description="what one of its four steps a period stands for")] = 1.0
+    per_step: Annotated[float, Meta(description="what one of its four steps a period stands for; not 0")] = 1.0
     unit: Annotated[str, Meta(max_length=20, description="of the position")] = "count"
     interval: Annotated[Interval, Meta(description="seconds from report to report")] = 0.5
 
     def quantities(self) -> tuple[Quantity, ...]:
         """Position and speed."""
         speed_unit = f"{self.unit}/s" if self.unit else "1/s"
-        return Quantity(self.name, self.unit, description="since the start"), Quantity(
-            f"{self.name}/speed", speed_unit
-        )
+        return Quantity(self.name, self.unit, description="position"), Quantity(f"{self.name}/speed", speed_unit)
+
+    @property
+    def step(self) -> float:
+        return self.per_step
 
     def view(self, start: Start) -> View:
         """How it is watched."""

@@ -16,6 +16,7 @@ from device_bridge import (
     Quantity,
     Result,
     Sample,
+    SettingsError,
     require_unique,
     run,
 )
@@ -23,7 +24,7 @@ from device_bridge.buses import GpioBus, GpioSettings
 from device_bridge.control import merged
 
 from .input_lines import InputLine, input_lines, line_text
-from .kinds import AnyInput, Counter, by_line
+from .kinds import AnyInput, CountedSettings, by_line
 
 
 class InputsSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -55,6 +56,9 @@ class DigitalInputs(DeviceService[InputsSettings]):
         names = [quantity.name for quantity in cls.quantities_of(settings)]
         require_unique("inputs.name", names, "Give every input a name of its own.")
         by_line(settings.inputs, line_text)
+        for one in settings.inputs:
+            if isinstance(one, CountedSettings) and not one.step:
+                raise SettingsError("inputs.per_step", 0, "makes every position 0", "Write what one step stands for.")
 
     @classmethod
     def quantities_of(cls, settings: InputsSettings) -> tuple[Quantity, ...]:
@@ -73,9 +77,9 @@ class DigitalInputs(DeviceService[InputsSettings]):
         return merged(line.run for line in self.lines)
 
     async def execute(self, command: Command) -> Result:
-        counters = {one.name: one for one in self.settings.inputs if isinstance(one, Counter)}
+        counters = {one.name: one for one in self.settings.inputs if isinstance(one, CountedSettings)}
         if command.name not in counters or command.value is None:
-            raise CommandError(f"{command.name!r} is no counter; only totals of counters can be set")
+            raise CommandError(f"{command.name!r} has no total; those of counters and encoders can be set")
         total = counters[command.name].set_total(command.value, self.totals)
         return Result(ok=True, detail="set", readings=[total])
 

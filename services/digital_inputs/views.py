@@ -116,7 +116,7 @@ class CounterView:
 
     def __init__(self, settings: Counter, start: Start) -> None:
         self._settings, self._totals = settings, start.totals
-        self._total, self._rate = settings.quantities()
+        _, self._rate = settings.quantities()
         self._counts_all = settings.edges == "both" or not start.tells_both
         self._kind = FALLING if settings.edges == "falling" else RISING
         self._meter = RateMeter(settings.standstill, start.now_ns)
@@ -148,7 +148,7 @@ class CounterView:
     def report(self, now_ns: int) -> Sample:
         if not self._schedule.is_due(now_ns):
             return ()
-        readings = [self._total.good(self._totals.get(self._settings.name) * self._settings.per_pulse)]
+        readings = [self._settings.total(self._totals)]
         if (rate := self._meter.report(now_ns)) is not None:
             readings.append(self._rate.good(rate * self._settings.per_pulse * self._settings.rate_scale))
         return readings
@@ -194,11 +194,11 @@ class FrequencyView:
 
 
 class EncoderView:
-    """An encoder: position since the start, and speed."""
+    """An encoder: position and speed."""
 
     def __init__(self, settings: Encoder, start: Start) -> None:
-        self._position, self._speed = settings.quantities()
-        self._per_step = settings.per_step
+        self._settings, self._totals = settings, start.totals
+        _, self._speed = settings.quantities()
         self._quadrature = Quadrature(start.first_offset, start.values)
         self._schedule = _Schedule(settings.interval, start.now_ns)
         self._before, self._before_ns = 0, 0
@@ -213,21 +213,30 @@ class EncoderView:
 
     def feed(self, batch: EdgeBatch, now_ns: int) -> Iterable[Sample]:
         """Follows both lines in the order of their edges."""
+        before = self._quadrature.position
         for _, kind, offset, *_ in batch:
             self._quadrature.feed(kind, offset)
+        self._count(self._quadrature.position - before, batch.lost)
         return ()
 
     def look(self, values: int, now_ns: int, *, lost: bool) -> None:
         if lost:
+            before = self._quadrature.position
             self._quadrature.look(values)
+            self._count(self._quadrature.position - before)
+
+    def _count(self, steps: int, missed: int = 0) -> None:
+        self._totals.add(self._settings.name, steps)
+        if missed:  # each is a step, and nobody knows in which direction
+            self._totals.add(self._settings.missed, missed)
 
     def report(self, now_ns: int) -> Sample:
         if not self._schedule.is_due(now_ns):
             return ()
         position = self._quadrature.position
-        readings = [self._position.good(position * self._per_step)]
+        readings = [self._settings.total(self._totals)]
         if self._before_ns:
-            moved = (position - self._before) * self._per_step
+            moved = (position - self._before) * self._settings.per_step
             readings.append(self._speed.good(moved * _S / (now_ns - self._before_ns)))
         self._before, self._before_ns = position, now_ns
         return readings

@@ -7,15 +7,16 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from device_bridge import DeviceError, DeviceErrorKind, Reading, Sample
+from device_bridge import CommandError, DeviceError, DeviceErrorKind, Reading, Sample
 from device_bridge.buses import GpioBus
 from device_bridge.control import SafeStateGuard, Totals, offs_first
 
 from .interlock import Interlock
+from .life_cycle import Life
 from .output import Output
 from .settings import OutputsSettings
 
@@ -40,7 +41,7 @@ class OutputBank:
     def __init__(self, settings: OutputsSettings, bus: GpioBus) -> None:
         self._interlock = Interlock({output.name: output.limits for output in settings.outputs})
         self._has_watchdog = settings.watchdog
-        self.guard = SafeStateGuard()
+        self.guard = SafeStateGuard(settings.watchdog_timeout)
         self._guarded: list[int] = []
         self.changed = asyncio.Event()
         self.changed_names: set[str] = set()
@@ -52,15 +53,37 @@ class OutputBank:
     async def switch(self, wanted: Mapping[str, bool], act: Callable[[Output, bool], Awaitable[bool]]) -> None:
         """Switches several outputs in the order in which that is safe; every way of doing so goes through here.
 
+        Groups side by side: a chip that is slow delays the outputs of its own groups, no others.
+
         Parameters:
             wanted: what each is to be.
             act: has an output be so; returns whether it certainly is.
         """
-        plan = offs_first(wanted, wanted.__getitem__, lambda name: self.outputs[name].settings.group)
-        with contextlib.suppress(StopIteration):
-            name, on = next(plan)
-            while True:
-                name, on = plan.send(await act(self.outputs[name], on))
+
+        def group_of(name: str) -> str:
+            return self.outputs[name].settings.group
+
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name in wanted:
+            groups.setdefault((group_of(name), "" if group_of(name) else name), []).append(name)
+
+        async def follow(plan: Generator[tuple[str, bool], bool, None]) -> None:
+            with contextlib.suppress(StopIteration):
+                name, on = next(plan)
+                while True:
+                    if on:
+                        await asyncio.sleep(0)  # the offs of all groups have begun
+                    name, on = plan.send(await act(self.outputs[name], on))
+
+        plans = [offs_first(names, wanted.__getitem__, group_of) for names in groups.values()]
+        for result in await asyncio.gather(*map(follow, plans), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    def admit(self) -> None:
+        """Raises CommandError unless outputs are open."""
+        if self._interlock.life is not Life.OPEN:
+            raise CommandError(f"outputs are {self._interlock.life.value}")
 
     async def make_safe(self, names: Iterable[str]) -> None:
         """Brings outputs into their safe state; one for which that fails is tried again until it is known to be."""
@@ -91,12 +114,14 @@ class OutputBank:
         Parameters:
             totals: where it is noted which outputs were kept on.
         """
+        self._interlock.life = Life.OPENING
         wanted = {}
         for name, output in self.outputs.items():
             wanted[name] = output.settings.safe or _was_kept(output, totals)
             totals.set(_kept(name), 0)
         await self.switch(wanted, self._bring)
         await self._protect()
+        self._interlock.life = Life.OPEN
 
     async def close(self, totals: Totals) -> None:
         """Brings all into their safe state, but those that are to be kept; from here on nothing else is done.
@@ -104,7 +129,7 @@ class OutputBank:
         Parameters:
             totals: as for `open`.
         """
-        self._interlock.closed = "the service is stopping"
+        self._interlock.life = Life.CLOSING
         opened = [output for output in self.outputs.values() if output.is_open]
         kept = [output for output in opened if output.settings.on_stop == "keep" and output.is_steady]
         for output in kept:
@@ -120,6 +145,16 @@ class OutputBank:
         await self.guard.stop(act=bool(unsafe))
         for output in opened:
             await output.release()
+        self._interlock.life = Life.CLOSED
+
+    async def keep_guarded(self) -> None:
+        """Keeps the watchdog process running until cancelled. Raises DeviceError, outputs being safe, if not."""
+        try:
+            await self.guard.keep_running()
+        except DeviceError:
+            self._interlock.life = Life.CLOSING
+            await self.trip(self.outputs)
+            raise
 
     async def look_after(self, output: Output) -> None:
         """Tries what has failed again, and reads back what the line does, until cancelled."""
@@ -129,11 +164,11 @@ class OutputBank:
             await asyncio.sleep(_LOOK_S)
             if output.member.retry_in_s > 0:
                 continue
-            if output.is_pending or not output.is_open:
-                await self._bring(output, output.settings.safe, if_pending=True)
+            if output.has_to_be_safe:
+                await self._bring(output, output.settings.safe, if_uncertain=True)
                 await self._protect()
                 self.note_change(output.name)
-            elif loop.time() >= read_at:
+            elif output.is_open and loop.time() >= read_at:
                 read_at = loop.time() + _READ_BACK_S
                 reason = output.reading.reason
                 await self._attempt(output, output.read_back)
@@ -148,8 +183,8 @@ class OutputBank:
         """The state of each, as it was read back last."""
         return [output.reading for output in self.outputs.values()]
 
-    async def _bring(self, output: Output, on: bool, *, if_pending: bool = False) -> bool:
-        return await self._attempt(output, partial(output.bring, on, if_pending=if_pending))
+    async def _bring(self, output: Output, on: bool, *, if_uncertain: bool = False) -> bool:
+        return await self._attempt(output, partial(output.bring, on, if_uncertain=if_uncertain))
 
     async def _attempt(self, output: Output, act: Callable[[], Awaitable[Reading | None]]) -> bool:
         """Has an output do something; returns whether it is known how it is then."""
@@ -158,7 +193,7 @@ class OutputBank:
             try:
                 await act()
             except DeviceError as error:
-                output.is_pending = output.is_open
+                self._interlock.mark_uncertain(output.name)
                 if error.kind is DeviceErrorKind.GONE:
                     await output.release()
                 raise
@@ -170,12 +205,20 @@ class OutputBank:
         return not output.member.is_failing
 
     async def _protect(self) -> None:
-        """Has the watchdog process hold the lines that are in use, and no others."""
+        """Has the watchdog process hold the lines that are in use, and no others. Raises DeviceError if it cannot."""
+        if self._interlock.life not in (Life.OPENING, Life.OPEN):
+            return
         acts = [output.safe_act for output in self.outputs.values() if self._has_watchdog and output.is_open]
         fds = [act.fd for act in acts]
-        if fds != self._guarded:
-            self._guarded = fds
+        if fds == self._guarded:
+            return
+        self._guarded = fds
+        try:
             await self.guard.protect(acts)
+        except DeviceError:
+            self._interlock.life = Life.CLOSING
+            await self.make_safe(self.outputs)
+            raise
 
 
 def _was_kept(output: Output, totals: Totals) -> bool:

@@ -1,4 +1,4 @@
-"""What outputs may do: never two of a group, times between switching, a longest time on. No I/O."""
+"""What outputs may do: in which state, never two of a group, times between switching, a longest time on. No I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from .life_cycle import Life, OutputState
 
 
 class Limits(NamedTuple):
@@ -32,8 +34,7 @@ class _Output:
     on: bool
     changed_at: float | None = None
     """None until it has been switched for the first time: what it did before is not known."""
-    certain: bool = False
-    """Whether the last switching is known to have happened."""
+    state: OutputState = OutputState.CLOSED
     reserved: bool = False
     """Whether it will be on again in a moment."""
 
@@ -49,31 +50,32 @@ class Interlock:
 
     def __init__(self, outputs: Mapping[str, Limits]) -> None:
         self._outputs = {name: _Output(limits, limits.safe) for name, limits in outputs.items()}
-        self.closed = ""
-        """Why no output may be switched any more but to its safe state; "" while they may."""
+        self.life = Life.CLOSED
 
     def is_on(self, name: str) -> bool:
         """Whether an output is on, may be, or will be again in a moment."""
         output = self._outputs[name]
-        return output.on or not output.certain or output.reserved
+        return output.on or output.state is not OutputState.READY or output.reserved
 
-    def is_certain(self, name: str) -> bool:
-        """Whether the state of an output is known."""
-        return self._outputs[name].certain
+    def state(self, name: str) -> OutputState:
+        """The state of an output."""
+        return self._outputs[name].state
 
     def conflict(self, name: str) -> str:
         """Why an output must not be on now, whoever wants it: another of its group is. "" if it may."""
         group = self._outputs[name].limits.group
         for other, its in self._outputs.items():
             if group and other != name and its.limits.group == group and self.is_on(other):
-                certainly = "is on" if its.certain else "may be on"
+                certainly = "is on" if its.state is OutputState.READY else "may be on"
                 return f"{other} {certainly}, and both belong to {group!r}: switch that off first"
         return ""
 
     def reason_against(self, name: str, on: bool, now: float) -> str:
         """Why a command or a rule must not switch an output so now, "" if it may."""
-        if self.closed:
-            return self.closed
+        if self.life is not Life.OPEN:
+            return f"outputs are {self.life.value}"
+        if (state := self._outputs[name].state) is not OutputState.READY:
+            return str(state.value)
         if on and (conflict := self.conflict(name)):
             return conflict
         if (left_s := self.wait_s(name, on, now)) > 0:
@@ -100,15 +102,21 @@ class Interlock:
         return 0.0 if output.changed_at is None else now - output.changed_at
 
     def mark_switched(self, name: str, on: bool, now: float) -> None:
-        """An output was switched, and it is certain."""
+        """An output was switched, which its chip has confirmed."""
         output = self._outputs[name]
         if on != output.on or output.changed_at is None:
             output.changed_at = now
-        output.on, output.certain = on, True
+        output.on, output.state = on, OutputState.READY
 
     def mark_uncertain(self, name: str) -> None:
-        """Switching an output has failed, or is not known to have happened: it may be on."""
-        self._outputs[name].certain = False
+        """An output is told something, or is broken off in what it does: it may be on, until it is switched."""
+        output = self._outputs[name]
+        if output.state is OutputState.READY:
+            output.state = OutputState.UNCERTAIN
+
+    def mark_closed(self, name: str) -> None:
+        """The line of an output is given back: it may be on."""
+        self._outputs[name].state = OutputState.CLOSED
 
     def reserve(self, name: str, reserved: bool) -> None:
         """An output is off only for a moment, within a pattern."""

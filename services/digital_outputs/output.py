@@ -13,6 +13,7 @@ from device_bridge.buses import GpioBus, GpioLines, LineConfig
 from device_bridge.control import Member, SafeAct
 
 from .interlock import Interlock
+from .life_cycle import Life, OutputState
 from .settings import LONGEST_S, OutputSettings
 
 log = logging.getLogger("digital_outputs")
@@ -37,8 +38,6 @@ class Output:
         self._lines: GpioLines | None = None
         self._work: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self.is_pending = False
-        """Whether it still has to be brought into its safe state: what it was told last is not known to be done."""
         self.duty = float(settings.safe)
         """What it is at: 0 off, 1 on, between them for PWM."""
         self.reading: Reading = settings.quantity.bad("it is not open yet")
@@ -50,38 +49,46 @@ class Output:
         return self._lines is not None
 
     @property
+    def state(self) -> OutputState:
+        """Its state."""
+        return self._interlock.state(self.name)
+
+    @property
+    def has_to_be_safe(self) -> bool:
+        """Whether its safe state is to be tried, unless that is being done."""
+        return self.state is not OutputState.READY and not self._turn.locked()
+
+    @property
     def is_steady(self) -> bool:
         """Whether it is known to be on or off, and to stay so."""
-        is_known = self.is_open and not self.is_pending and self._interlock.is_certain(self.name)
-        return is_known and (self._work is None or self._work.done())
+        return self.state is OutputState.READY and (self._work is None or self._work.done())
 
     @property
     def safe_act(self) -> SafeAct:
         """What brings it into its safe state when this process has died."""
         lines = self._opened()
-        (fd, request, off), (*_, on) = lines.set_act(0), lines.set_act(1)
-        return SafeAct(fd, request, off, on, self.settings.safe, self.settings.group)
+        (fd, request, off, off_answer), (*_, on, on_answer) = lines.set_act(0), lines.set_act(1)
+        return SafeAct(fd, request, off, on, self.settings.safe, self.settings.group, off_answer, on_answer)
 
-    async def bring(self, on: bool, *, if_pending: bool = False) -> None:
+    async def bring(self, on: bool, *, if_uncertain: bool = False) -> None:
         """Is on or off, whatever it is doing; off, if another of its group is on. Opens its line. Raises DeviceError.
 
         Parameters:
             on: what it is to be.
-            if_pending: only if it is still to be brought into its safe state when its turn has come.
+            if_uncertain: only if it is still to be brought into its safe state when its turn has come.
         """
         async with self._turn:
-            if if_pending and self.is_open and not self.is_pending:
+            if if_uncertain and self.state is OutputState.READY:
+                return
+            if not self.is_open and self._interlock.life in (Life.CLOSING, Life.CLOSED):
                 return
             await self._stop()
-            if self._lines is not None:
-                await self._put(on and not self._interlock.conflict(self.name))
-            else:
-                await self._open(on and not self._interlock.conflict(self.name))
+            on = on and not self._interlock.conflict(self.name)
+            await (self._put(on) if self.is_open else self._open(on))
         await self.read_back()
 
     async def _open(self, on: bool) -> None:
         """Takes its line into use with this level from its first instant on."""
-        self._interlock.mark_uncertain(self.name)
         config = LineConfig(output=True, drive=self.settings.drive, values=int(on))
         self._lines = await self._bus.request([self.settings], config)
         self._is_at(on)
@@ -90,7 +97,7 @@ class Output:
         """Gives its line back."""
         await self._stop()
         lines, self._lines = self._lines, None
-        self._interlock.mark_uncertain(self.name)
+        self._interlock.mark_closed(self.name)
         if lines is not None:
             await lines.close()
 
@@ -114,12 +121,13 @@ class Output:
             self._allow(value > 0, for_s or None)
             await self._stop()
             if 0.0 < value < 1.0:
+                self._check_life()
                 self._claim()
                 self._is_at(True)
                 self.duty = value
                 self._start(lambda: self._pulse_width(value, for_s))
                 return
-            await self._put(value > 0)
+            await self._switch(value > 0)
             if for_s:
                 self._start(lambda: asyncio.sleep(for_s))
 
@@ -133,7 +141,7 @@ class Output:
         async with self._turn:
             self._allow(True, on_s)
             await self._stop()
-            await self._put(True)
+            await self._switch(True)
             self._start(lambda: self._pattern(on_s, off_s, times))
 
     async def read_back(self) -> Reading:
@@ -141,8 +149,8 @@ class Output:
         on = bool(await self._opened().get())
         quantity, is_pwm = self.settings.quantity, self.settings.kind == "pwm"
         value = self.duty if 0.0 < self.duty < 1.0 else float(on) if is_pwm else on
-        if self.is_pending or not self._interlock.is_certain(self.name):
-            reading = quantity.uncertain(value, "it is not known how it was switched last; its safe state is tried")
+        if self.state is not OutputState.READY:
+            reading = quantity.uncertain(value, self.state.value)
         elif 0.0 < self.duty < 1.0 or on == bool(self.duty):
             reading = quantity.good(value)
         else:
@@ -174,27 +182,33 @@ class Output:
         if on and lasts_s > (most_s := self._interlock.on_left_s(self.name, now)):
             raise CommandError(f"{self.name} may be on for {most_s:g} s at most now (max_on = {limits.max_on:g} s)")
 
+    def _check_life(self) -> None:
+        if self._interlock.life is not Life.OPEN:
+            raise CommandError(f"{self.name} cannot be switched now: outputs are {self._interlock.life.value}")
+
     def _claim(self) -> None:
         """From here on it may be on: no other of its group. Raises CommandError."""
         if conflict := self._interlock.conflict(self.name):
             raise CommandError(f"{self.name} cannot be switched on now: {conflict}")
-        self._interlock.mark_uncertain(self.name)
+
+    async def _switch(self, on: bool) -> None:
+        """What a command, a rule or a pattern wants."""
+        self._check_life()
+        await self._put(on)
 
     async def _put(self, on: bool) -> None:
+        """Uncertain until the chip has confirmed it: one that is not waited for any more may do it later."""
         lines = self._opened()
         if on:
             self._claim()
-        try:
-            await lines.set(int(on))
-        except BaseException:  # cancelled, too: the chip may do it later
-            self._interlock.mark_uncertain(self.name)
-            self.is_pending = True
-            raise
+        self._interlock.mark_uncertain(self.name)
+        await lines.set(int(on))
         self._is_at(on)
 
     def _is_at(self, on: bool) -> None:
-        self.duty, self.is_pending = float(on), False
-        self._interlock.mark_switched(self.name, on, asyncio.get_running_loop().time())
+        if self._lines is not None:
+            self.duty = float(on)
+            self._interlock.mark_switched(self.name, on, asyncio.get_running_loop().time())
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = asyncio.ensure_future(self._run(work))
@@ -203,20 +217,21 @@ class Output:
         """Does something over time, then goes to its safe state; what breaks it off leaves that to be tried again."""
         try:
             await work()
-            await self._put(self.settings.safe and not self._interlock.conflict(self.name))
+            async with self._turn:
+                await self._put(self.settings.safe and not self._interlock.conflict(self.name))
             await self.read_back()
         except (DeviceError, CommandError) as error:
-            self.is_pending = True
+            self._interlock.mark_uncertain(self.name)
             log.error("%s: %s", self.name, error)
         finally:
             self._interlock.reserve(self.name, False)
         self._changed(self.name)
 
     async def _stop(self) -> None:
-        """Breaks off what it is doing over time; how it is to be then has to be said."""
+        """Breaks off what it is doing over time; it is uncertain until it is switched."""
         work, self._work = self._work, None
         if work is not None and not work.done():
-            self.is_pending = True
+            self._interlock.mark_uncertain(self.name)
             work.cancel()
             await asyncio.wait((work,))
 
@@ -235,7 +250,8 @@ class Output:
         """Switches at a time, or as soon as `min_on` and `min_off` let it; returns from when the next time counts."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(due - loop.time(), self._interlock.wait_s(self.name, on, loop.time())))
-        await self._put(on)
+        async with self._turn:
+            await self._switch(on)
         return due
 
     async def _pulse_width(self, duty: float, for_s: float) -> None:
@@ -243,10 +259,10 @@ class Output:
         due = loop.time()
         end = due + for_s if for_s else math.inf
         period_s = 1 / self.settings.frequency
-        lines = self._opened()
         while due < end:
-            await lines.set(1)
-            await asyncio.sleep(max(0.0, due + period_s * duty - loop.time()))
-            await lines.set(0)
+            for on, at in ((1, due + period_s * duty), (0, due + period_s)):
+                async with self._turn:
+                    self._check_life()
+                    await self._opened().set(on)
+                await asyncio.sleep(max(0.0, at - loop.time()))
             due += period_s
-            await asyncio.sleep(max(0.0, due - loop.time()))

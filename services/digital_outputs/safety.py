@@ -35,9 +35,8 @@ class Safety:
     @property
     def reason_to_hold(self) -> str:
         """Why no output may leave its safe state; "" when they may."""
-        if self._node().settings_refused:
-            return f"settings were refused: {self._node().settings_refused}"
-        return self._bank.guard.problem
+        refused = self._node().settings_refused
+        return f"settings were refused: {refused}" if refused else ""
 
     async def watch(self) -> None:
         """Looks ten times a second, until cancelled."""

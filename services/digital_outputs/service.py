@@ -9,7 +9,7 @@ from functools import partial
 
 from device_bridge import Command, CommandError, CommandSpec, DeviceService, Quantity, Result, Sample, run
 from device_bridge.buses import GpioBus
-from device_bridge.control import ChangeReporter, Put, Rules, Source, merged
+from device_bridge.control import ChangeReporter, Put, Rules, Source, leave_first_place, merged
 from digital_inputs.input_lines import InputLine, input_lines
 from digital_inputs.kinds import Counter
 
@@ -58,7 +58,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         await super().close()
 
     def stream(self) -> AsyncIterator[Sample]:
-        unending = [self.safety.watch, self.bank.guard.keep_running]
+        unending = [self.safety.watch, self.bank.keep_guarded]
         unending += [partial(self.bank.look_after, output) for output in self.bank.outputs.values()]
         sources: list[Source] = [self._report, *(partial(_silently, work) for work in unending)]
         return merged([*sources, *(partial(self._follow, line) for line in self.lines)])
@@ -70,8 +70,9 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
             now = asyncio.get_running_loop().time()
             if changes := self.reporter.select(self.bank.readings(), now):
                 await put(changes)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.bank.changed.wait(), self.reporter.seconds_left(now))
+            with contextlib.suppress(TimeoutError):  # asyncio.wait_for of Python 3.11 can swallow a cancellation
+                async with asyncio.timeout(self.reporter.seconds_left(now)):
+                    await self.bank.changed.wait()
 
     async def _follow(self, line: InputLine, put: Put) -> None:
         """Has rules judge an input's readings before they are sent: the node may not take them."""
@@ -84,14 +85,14 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         await line.run(judged)
 
     async def execute(self, command: Command) -> Result:
+        self.bank.admit()
         if command.name == ALL_SAFE.name:
             await self.bank.make_safe(self.bank.outputs)
             readings = self.bank.readings()
         elif (counter := self.counters_by_name.get(command.name)) and command.value is not None:
             return Result(ok=True, detail="set", readings=[counter.set_total(command.value, self.totals)])
         elif reason := self.safety.reason_to_hold:
-            cause = "settings are good again" if self.node.settings_refused else "the watchdog process runs again"
-            raise CommandError(f"outputs stay in their safe state until {cause}: {reason}")
+            raise CommandError(f"outputs stay in their safe state until settings are good again: {reason}")
         else:
             output = self.bank.outputs[command.name]
             self.follower.forget(output.name)
@@ -110,5 +111,6 @@ async def _silently(work: Callable[[], Awaitable[None]], put: Put) -> None:
 
 
 def main() -> None:
-    """Runs the service as this process."""
+    """Runs the service as this process, or as its child where this is the first one of a container."""
+    leave_first_place()
     run(DigitalOutputs)

@@ -91,8 +91,12 @@ class OutputsSettings(CommandedSettings, frozen=True, kw_only=True):
         float, Meta(ge=0.1, le=86_400, description="seconds after which all states are reported again")
     ] = 60.0
     watchdog: Annotated[
-        bool, Meta(description="a second process (7 MiB) brings outputs into their safe state if this one is killed")
+        bool, Meta(description="a second process (10 MiB) brings outputs into their safe state if this one is killed")
     ] = True
+    watchdog_timeout: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="seconds without a sign of life, then it kills this one; 0: never"),
+    ] = 10.0
 
 
 def check(settings: OutputsSettings) -> None:

@@ -15,9 +15,9 @@ from device_bridge import (
     Value,
     require_unique,
 )
-from device_bridge.protocols import Checksum, framer_for
+from device_bridge.protocols import Checksum, Pattern, framer_for
 
-from .records import Malformed, StructRecord, pattern_of, reader_for, text_of
+from .records import Malformed, StructRecord, reader_for, text_of
 from .settings import CommandTemplate, InstrumentSettings, KindSettings, PollSettings, StartSettings
 from .templates import Template, parameter
 
@@ -34,10 +34,10 @@ class RecordKind:
 
     def __init__(self, settings: KindSettings, path: str) -> None:
         self._fields = settings.fields
-        self._match = pattern_of(settings.match, f"{path}match")
+        self._match = Pattern(settings.match, f"{path}match")
         keys = [key for field in settings.fields for key in field.places]
         self._read = reader_for(settings.record, keys, f"{path}record")
-        self._no_value = [(pattern_of(text, f"{path}no_value"), why) for text, why in settings.no_value.items()]
+        self._no_value = [(Pattern(text, f"{path}no_value"), why) for text, why in settings.no_value.items()]
 
     def bad(self, reason: str) -> list[Reading]:
         """All its fields without a value."""
@@ -82,10 +82,10 @@ class Request:
         self._checksum, self.text = description.checksum, description.text
         self.template = Template(settings.send, f"{path}.send", description.encoding or "utf-8")
         self.timeout_s = settings.timeout
-        self._answer = pattern_of(settings.answer, f"{path}.answer")
+        self._answer = Pattern(settings.answer, f"{path}.answer")
         self.awaits_answer = bool(settings.answer) or isinstance(settings, PollSettings)
         failure = settings.failure if isinstance(settings, CommandTemplate) else ""
-        self._failure = pattern_of(failure, f"{path}.failure") if failure else None
+        self._failure = Pattern(failure, f"{path}.failure") if failure else None
         if self.template.places and not isinstance(settings, CommandTemplate):
             remedy = "Only commands have them; write {{ and }} for braces."
             raise SettingsError(f"{path}.send", settings.send, "has a place for a parameter", remedy)
@@ -158,7 +158,7 @@ class Description:
         """Of text; "" for UTF-8 where it fits."""
         checksum = settings.framing.checksum
         self.checksum = Checksum(checksum) if checksum and settings.append_checksum else None
-        self._ignored = pattern_of(settings.ignore, "ignore") if settings.ignore else None
+        self._ignored = Pattern(settings.ignore, "ignore") if settings.ignore else None
         self._kinds = {path: RecordKind(kind, path) for path, kind in kinds.items()}
         self.start = [Request(each, f"start.{at}", self) for at, each in enumerate(settings.start)]
         self.questions = [self._question(poll, path, settings) for path, poll in settings.questions.items()]

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import re
-import struct
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
@@ -14,9 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
-from device_bridge.protocols import Raw, at_path
+from device_bridge.protocols import Pattern, Raw, at_path, layout_of
 
-Pattern = Annotated[str, Meta(max_length=2000, description="regular expression of Python's re")]
+PatternText = Annotated[str, Meta(max_length=2000, description="regular expression of Python's re")]
 Key: TypeAlias = "str | int"
 Get: TypeAlias = "Callable[[Key], Raw]"
 """The raw value behind a key: None where the record does not speak of it, an empty text where it has no value."""
@@ -27,7 +26,7 @@ Reader: TypeAlias = "Callable[[bytes, str], Get]"
 class RegexRecord(Settings, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     """Text matched as a whole; a key is the name or number of a group."""
 
-    pattern: Pattern
+    pattern: PatternText
 
 
 class SearchRecord(Settings, frozen=True, kw_only=True, tag="search", tag_field="type"):
@@ -98,21 +97,12 @@ def text_of(data: bytes, encoding: str = "") -> str:
         return data.decode("latin-1")
 
 
-def pattern_of(text: str, setting: str) -> re.Pattern[str]:
-    """A compiled pattern. Raises SettingsError, which names the setting."""
-    try:
-        return re.compile(text)
-    except re.error as error:
-        remedy = "See Python's re for the syntax; in JSON every backslash is written twice."
-        raise SettingsError(setting, text, f"is no regular expression: {error}", remedy) from None
-
-
 def _regex(record: RegexRecord, keys: Sequence[Key], path: str) -> Reader:
-    pattern = pattern_of(record.pattern, f"{path}.pattern")
+    pattern = Pattern(record.pattern, f"{path}.pattern")
     for key in keys:
-        known = key in pattern.groupindex if isinstance(key, str) else 1 <= key <= pattern.groups
+        known = key in pattern.names if isinstance(key, str) else 1 <= key <= pattern.groups
         if not known:
-            groups = ", ".join(pattern.groupindex) or "none has a name"
+            groups = ", ".join(pattern.names) or "none has a name"
             raise SettingsError("fields.key", key, f"is no group of {path}.pattern", f"Groups: {groups}.")
 
     def read(_: bytes, text: str) -> Get:
@@ -125,7 +115,7 @@ def _regex(record: RegexRecord, keys: Sequence[Key], path: str) -> Reader:
 
 
 def _search(keys: Sequence[Key]) -> Reader:
-    patterns = {key: pattern_of(str(key), "fields.key") for key in keys}
+    patterns = {key: Pattern(str(key), "fields.key") for key in keys}
     for key, pattern in patterns.items():
         if pattern.groups != 1:
             remedy = "Write the value in parentheses, and no others but (?:…)."
@@ -142,11 +132,7 @@ def _search(keys: Sequence[Key]) -> Reader:
 
 
 def _struct(record: StructRecord, keys: Sequence[Key], path: str) -> Reader:
-    try:
-        layout = struct.Struct(record.format)
-    except struct.error as error:
-        remedy = "See Python's struct for the syntax."
-        raise SettingsError(f"{path}.format", record.format, str(error), remedy) from None
+    layout = layout_of(record.format, f"{path}.format")
     _check_numbers(keys, len(layout.unpack(bytes(layout.size))), "value")
 
     def read(frame: bytes, _: str) -> Get:

@@ -11,7 +11,7 @@ from device_bridge import CommandedSettings, Interval, Seconds, Settings, Value
 from device_bridge.buses import SerialSettings
 from device_bridge.protocols import Framing, LineFraming, RecordField
 
-from .records import Pattern, Record, RegexRecord
+from .records import PatternText, Record, RegexRecord
 from .templates import Kind, TemplateText
 
 Timeout = Annotated[float, Meta(gt=0, le=600, description="seconds to wait for the answer")]
@@ -23,7 +23,9 @@ NoValue: TypeAlias = Annotated[
 class KindSettings(Settings, frozen=True, kw_only=True):
     """One kind of several kinds of records."""
 
-    match: Annotated[Pattern, Meta(description="pattern found in records of this kind; by default any is tried")] = ""
+    match: Annotated[
+        PatternText, Meta(description="pattern found in records of this kind; by default any is tried")
+    ] = ""
     record: Record
     fields: Annotated[tuple[RecordField, ...], Meta(min_length=1)]
     no_value: NoValue = {}
@@ -37,7 +39,9 @@ class PollSettings(Settings, frozen=True, kw_only=True):
     send: TemplateText
     interval: Annotated[Interval, Meta(description="seconds from question to question")] = 1.0
     timeout: Timeout = 1.0
-    answer: Annotated[Pattern, Meta(description="pattern of frames that are answers; by default every frame")] = ""
+    answer: Annotated[PatternText, Meta(description="pattern of frames that are answers; by default every frame")] = (
+        ""
+    )
     record: Annotated[
         str, Meta(description="kind of record that the answer is, of `records`; by default the first that fits")
     ] = ""
@@ -47,7 +51,7 @@ class StartSettings(Settings, frozen=True, kw_only=True):
     """What is sent once when the port has been opened."""
 
     send: TemplateText
-    answer: Annotated[Pattern, Meta(description="answer that means: done; without one none is awaited")] = ""
+    answer: Annotated[PatternText, Meta(description="answer that means: done; without one none is awaited")] = ""
     timeout: Timeout = 1.0
 
 
@@ -57,8 +61,8 @@ class CommandTemplate(Settings, frozen=True, kw_only=True):
     renamed: ClassVar[Mapping[str, str]] = {"timeout_s": "timeout"}
 
     send: TemplateText
-    answer: Annotated[Pattern, Meta(description="answer that means: done; without one none is awaited")] = ""
-    failure: Annotated[Pattern, Meta(description="answer that means: not done")] = ""
+    answer: Annotated[PatternText, Meta(description="answer that means: done; without one none is awaited")] = ""
+    failure: Annotated[PatternText, Meta(description="answer that means: not done")] = ""
     timeout: Timeout = 1.0
     kind: Annotated[
         Kind | None, Meta(description="of its parameters: number, integer, boolean, text; by default by their format")
@@ -96,7 +100,7 @@ class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
         dict[str, KindSettings],
         Meta(description="several kinds of records, by name, in place of record, fields and no_value; see below"),
     ] = {}
-    ignore: Annotated[Pattern, Meta(description="pattern of records to pass over, as banners or comments")] = ""
+    ignore: Annotated[PatternText, Meta(description="pattern of records to pass over, as banners or comments")] = ""
     start: Annotated[
         tuple[StartSettings, ...], Meta(description="sent in this order once the port is open; see below")
     ] = ()

@@ -9,8 +9,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from device_bridge import CommandError, Parameter, Value
+from device_bridge import CommandError, Parameter, SettingsError, Value, shown
 from device_bridge.protocols import unescaped
+from device_bridge.settings import limit
 
 Kind: TypeAlias = Literal["number", "integer", "boolean", "text"]
 TemplateText = Annotated[
@@ -24,7 +25,8 @@ TemplateText = Annotated[
 _PLACE = re.compile(r"\{\{|\}\}|\{(\w+)(?::([^{}]*))?\}")
 _BINARY = re.compile(r"[<>][bBhHiIlLqQfd]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MAX_TEXT = 200
+_WIDTH = re.compile(r"\d+", re.ASCII)
+_MAX_TEXT = limit("width")
 
 
 class Template:
@@ -44,6 +46,9 @@ class Template:
         at = 0
         for match in _PLACE.finditer(text):
             self._parts.append(unescaped(text[at : match.start()], setting))
+            if match[1] and any(int(width) > _MAX_TEXT for width in _WIDTH.findall(match[2] or "")):
+                rule = f"is wider than the {_MAX_TEXT} characters that a place is filled with"
+                raise SettingsError(setting, match[0], rule, "Write a smaller width.")
             self._parts.append((match[1], match[2] or "") if match[1] else match[0][:1].encode())
             at = match.end()
         self._parts.append(unescaped(text[at:], setting))
@@ -68,7 +73,7 @@ class Template:
             text = format(int(value) if isinstance(value, bool) else value, spec)
             data = text.encode(self._encoding)
         except (ValueError, TypeError, struct.error, OverflowError) as error:
-            raise CommandError(f"`{name}` = {value!r} does not fit {place}: {error}") from None
+            raise CommandError(f"`{name}` = {shown(value, name)} does not fit {place}: {error}") from None
         # A line end inside a value would be a second command.
         if _CONTROL.search(text) or len(text) > _MAX_TEXT:
             raise CommandError(f"`{name}` has control characters or more than {_MAX_TEXT} characters")

@@ -67,7 +67,7 @@ def _syncs(folder: str, count: int) -> int:
 
 async def _cycle(folder: str, count: int) -> None:
     """Puts in groups of ten, each delivered while the next is written."""
-    box = Outbox(OutboxSettings(durability="always", sync="full"), Path(folder) / "box.db")
+    box = Outbox(OutboxSettings(durability="always", sync="full"), Path(folder) / "box.outbox")
     await box.open()
     before = _written()
     for _ in range(count // 10):
@@ -86,7 +86,7 @@ def _written() -> int:
 
 
 async def _away(folder: str, count: int) -> None:
-    box = Outbox(OutboxSettings(max_messages=count, max_bytes=2**40, directory=folder), Path(folder) / "box.db")
+    box = Outbox(OutboxSettings(max_messages=count, max_bytes=2**40, directory=folder), Path(folder) / "box.outbox")
     await box.open()
     start = 0.0
     for number in range(count):

@@ -29,8 +29,8 @@ class _Pipe:
     async def set(self, mask: int, bits: int) -> None:
         """Inputs are not set."""
 
-    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
-        return self.event_fd, 0, b""
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes, bytes]:
+        return self.event_fd, 0, b"", b""
 
     async def close(self) -> None:
         os.close(self.event_fd)

@@ -37,8 +37,8 @@ IDS = {
 class Site:
     """An agent, services with emulated devices, and a dashboard, all of them processes."""
 
-    def __init__(self, start, folder):
-        self._start, self._folder = start, folder
+    def __init__(self, starter, folder):
+        self._start, self._folder = starter, folder
         self.port, self.agent_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.stack = contextlib.AsyncExitStack()
@@ -131,9 +131,9 @@ class Visitor:
 
     async def until_text(self, selector, text):
         await self.page.wait_for_function(
-            "([selector, text]) => [...document.querySelectorAll(selector)].some((one) => one.innerText.includes(text))",
+            "([where, text]) => [...document.querySelectorAll(where)].some((one) => one.textContent.includes(text))",
             arg=[selector, text],
-            timeout=60_000,
+            timeout=40_000,
         )
 
     async def shoot(self, name):

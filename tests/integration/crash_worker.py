@@ -31,7 +31,7 @@ class MoodyLink(ConsoleLink):
 async def live(folder: str, seed: int, first: int, count: int, pipe: int) -> None:
     rng = random.Random(seed)
     settings = OutboxSettings(durability="always", sync=rng.choice(["normal", "full"]), memory_bytes=4096)
-    box = Outbox(settings, Path(folder) / "box.db")
+    box = Outbox(settings, Path(folder) / "box.outbox")
     await box.open()
     delivery = Delivery(box, MoodyLink(pipe, rng), lambda entry: entry.body, window=16)
     sending = asyncio.ensure_future(delivery.run())

@@ -114,7 +114,7 @@ async def test_a_full_disk_is_said_and_survived(start, line, tmp_path):
     text = await until_page(
         http_port, "/readyz", lambda _, text: "outbox" in text and json.loads(text)["outbox"]["problem"]
     )
-    assert "outbox.db" in json.loads(text)["outbox"]["problem"]
+    assert ".outbox" in json.loads(text)["outbox"]["problem"]
     assert (await page(http_port, "/healthz"))[0] == 200
     async with LocalAgent(agent_config(port=port)) as agent, receiving(agent) as receiver:
         await until(lambda: len(receiver.samples) == 2000, 150)

@@ -146,7 +146,7 @@ async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_pa
         settings = bridge_settings(node.relay.port, node.version)
 
         async def some(count, *, write):
-            box = Inbound(OutboxSettings(), None, "bridge", "run", outgoing=Outgoing())
+            box = Inbound(OutboxSettings(), None, "bridge", {"run"}, outgoing=Outgoing())
             service = MqttBridge(settings)
             service.inbound = box
             await service.open()
@@ -212,7 +212,7 @@ async def test_a_broker_that_ends_each_connection_is_asked_less_and_less():
     emitted = []
     async with Closing() as server:
         settings = bridge_settings(server.port, "3.1.1", to_mqtt=[{"topic": "plant/x", "messages": "other"}])
-        box = Inbound(OutboxSettings(), None, "bridge", "run", outgoing=Outbox(OutboxSettings()))
+        box = Inbound(OutboxSettings(), None, "bridge", {"run"}, outgoing=Outbox(OutboxSettings()))
         await box.accept(IoMessage(infotype="text/plain", contentdata=b"x"))
         backoff = Steps()
 

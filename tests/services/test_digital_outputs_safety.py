@@ -6,7 +6,9 @@ import errno
 import gc
 import itertools
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -198,26 +200,55 @@ async def test_without_a_watchdog_process_outputs_go_safe_and_stay_so(tmp_path, 
         monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
         os.kill(guard.pid, signal.SIGKILL)
         await until(lambda: gpio.level("GPIO22") == 0)
-        assert "no more processes" in (await tell(bridged, "lamp", value=True)).detail
+        assert not (await tell(bridged, "lamp", value=True)).ok
+        await until(lambda: "no more processes" in bridged.bridge.reason)
+        assert not bridged.bridge.is_up
+        assert not (await tell(bridged, "lamp", value=True)).ok
+        assert (await bridged.sample(lambda found: found["lamp"].value is None))["lamp"].quality is Quality.BAD
         monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
         async with asyncio.timeout(20):
             while not (await tell(bridged, "lamp", value=True)).ok:
                 await asyncio.sleep(0.05)
 
 
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @REAL
 async def test_service_and_watchdog_killed_one_after_the_other(tmp_path):
     async with world_of(tmp_path) as gpio, service_process(gpio) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        first = int(children.read_text())
+        (first,) = children_of(process.pid)
         os.kill(first, signal.SIGKILL)
-
-        def another():
-            return {int(pid) for pid in children.read_text().split()} - {first}
-
-        await until(another)
+        await until(lambda: {*children_of(process.pid)} - {first})
         process.send_signal(signal.SIGKILL)
         await until(lambda: gpio.level("GPIO22") == 0)
+
+
+CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--")
+HAS_CONTAINERS = shutil.which("unshare") and not subprocess.call([*CONTAINER, "true"])
+
+
+@REAL
+@pytest.mark.skipif(not HAS_CONTAINERS, reason="needs unshare of util-linux, and user namespaces")
+async def test_in_a_container_whose_service_is_killed_outputs_go_safe(tmp_path):
+    """The kernel ends all processes of a container with its first one: that is not the service."""
+    async with world_of(tmp_path) as gpio, service_process(gpio, before=CONTAINER) as container:
+        (first,) = children_of(container.pid)
+        (service,) = children_of(first)
+        os.kill(service, signal.SIGKILL)
+        await until(lambda: gpio.level("GPIO22") == 0)
+        assert await container.wait() == 128 + signal.SIGKILL
+
+
+@REAL
+@pytest.mark.skipif(not HAS_CONTAINERS, reason="needs unshare of util-linux, and user namespaces")
+async def test_in_a_container_an_orderly_end_is_one(tmp_path):
+    async with world_of(tmp_path) as gpio, service_process(gpio, before=CONTAINER) as container:
+        (first,) = children_of(container.pid)
+        os.kill(first, signal.SIGTERM)
+        assert await container.wait() == 0
+        assert gpio.level("GPIO22") == 0
 
 
 async def test_a_busy_output_costs_the_others_nothing(tmp_path, caplog):

@@ -392,6 +392,18 @@ def test_what_is_computed_from_what_is_outside_its_range_is_uncertain():
             {"illuminance": round((1000 - 1.64 * 300) * 408 / 200 / 25, 4)},
         ),
         (
+            "veml7700",
+            {"gain": 2, "integration_time": 800},
+            {"07": "81c4", "00": "c008", "04": "e803"},
+            {"illuminance": 4.2},
+        ),
+        (
+            "veml7700",
+            {"gain": 1, "integration_time": 25},
+            {"07": "81c4", "00": "0003", "04": "e803"},
+            {"illuminance": pytest.approx(1000 * 0.0042 * 2 * 32)},
+        ),
+        (
             "mpu6050",
             {"rotation_range": 2000, "acceleration_range": 16},
             {"75": "68", "6b": "01", "1b": "18", "1c": "18", "3b": "40000000000000000083000000000000"[:28]},
@@ -407,6 +419,8 @@ async def test_a_parameter_changes_what_is_written_and_what_is_meant(
     async with driving(tmp_path, settings, scripted(answers)) as driver:
         found = values(await driver.measure())
     assert {name: found[name] for name in expected} == expected
+    if profile == "veml7700":
+        assert bytes(settings.init[1].write).hex() == f"00{answers['00']}"
 
 
 def test_a_range_goes_with_its_parameter():

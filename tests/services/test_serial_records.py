@@ -277,10 +277,17 @@ def test_text_is_unchanged(code):
 
 
 def test_text_that_is_too_long_is_refused_and_counted():
-    device = described(framing={"type": "line", "max_length": 65_536}, profile="barcode_scanner")
+    columns = {"record": {"type": "csv"}, "fields": [{"name": "code", "key": 1, "kind": "text"}]}
+    device = described(framing={"type": "line", "max_length": 65_536}, **columns)
     sample = values(device.sample(b"x" * 20_000))
     assert sample == {"code": (None, "text of 20000 characters; at most 16384 are sent")}
     assert device.bad_values == 1
+
+
+def test_text_that_is_too_long_for_a_pattern_is_counted():
+    device = described(framing={"type": "line", "max_length": 65_536}, profile="barcode_scanner")
+    assert values(device.sample(b"x" * 20_000)) == {}
+    assert device.malformed == 1
 
 
 def test_nuls_that_fill_up_a_text_are_no_part_of_it():

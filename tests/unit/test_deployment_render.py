@@ -1,6 +1,7 @@
 """Fleets: manifests that pass the check, say what was written, and are the same each time."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,10 @@ import yaml
 
 from deployment.__main__ import main
 from deployment.documents import parse
-from deployment.fleets.model import FleetError, needs_of
-from deployment.fleets.reading import read_fleet, service_type_of
-from deployment.fleets.rendering import render
-from deployment.fleets.samples import FOLDERS
+from deployment.fleets import FleetError, read_fleet, render
 from deployment.generations import GENERATIONS
 from deployment.manifests import check_documents
+from deployment.services import needs_of, service_type_of
 from deployment.workspace import service_names
 from device_bridge.settings.sources import SettingsSources
 
@@ -73,7 +72,7 @@ def settings_from_controller(files, node):
         yield service["name"], sources.resolve(json.dumps(service["config"])), service
 
 
-@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8", "3.9"])
 def test_services_understand_what_they_are_told(generation):
     files = dict(render(read_fleet(EXAMPLE), generation))
     told = {name: (settings, service) for name, settings, service in settings_from_controller(files, "pi-02")}
@@ -86,7 +85,7 @@ def test_services_understand_what_they_are_told(generation):
 
 
 def test_edgelet_alone_is_told_the_same_by_variables():
-    files = dict(render(read_fleet(EXAMPLE), "edgelet"))
+    files = dict(render(read_fleet(EXAMPLE), "edgelet-1.1"))
     for document in manifests(files["nodes/pi-02.yaml"]):
         environment = {variable["key"]: variable["value"] for variable in document["spec"]["container"]["env"]}
         name = document["spec"]["image"].rsplit("/", 1)[1].split(":")[0]
@@ -114,7 +113,7 @@ def test_devices_and_groups_by_generation():
         "hostPath": "/dev/ttyGPS",
         "permissions": "rw",
     }
-    new = {name: service["container"] for name, _, service in settings_from_controller(files["3.8"], "pi-02")}
+    new = {name: service["container"] for name, _, service in settings_from_controller(files["3.9"], "pi-02")}
     assert new["climate"]["runAsGroup"] == "994"
     assert new["climate"]["readOnlyRootFilesystem"] is True
 
@@ -123,20 +122,20 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
     kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
     bridge = kits["cold-room"]["services"][-1]
     files = {name: dict(render(read_fleet(EXAMPLE), name)) for name in GENERATIONS}
-    for generation in ("3.0", "3.6", "3.7", "3.8"):
+    for generation in ("3.0", "3.6", "3.7", "3.8", "3.9"):
         told = {name: service for name, _, service in settings_from_controller(files[generation], "pi-01")}
         container = told["mqtt"]["container"]
         assert not {"devices", "cdiDevices"} & set(container)
         assert [v["containerDestination"] for v in container["volumes"]] == ["/var/lib/bridge"]
         variables = {variable["key"]: variable["value"] for variable in container.get("env", ())}
-        assert ("IOFOG_RECEIVE" in variables) == (generation in ("3.7", "3.8"))
+        assert ("IOFOG_RECEIVE" in variables) == (generation in ("3.7", "3.8", "3.9"))
     assert container["runAsGroup"] == "10001"
     bridge["secrets"] = {"BROKER_PASSWORD": "mqtt/password"}
     fleet = read_fleet(fleet_file(tmp_path, kits=kits))
-    (template, *_) = manifests(dict(render(fleet, "3.8"))["templates.yaml"])
+    (template, *_) = manifests(dict(render(fleet, "3.9"))["templates.yaml"])
     variables = template["spec"]["application"]["microservices"][-1]["container"]["env"]
     assert {"key": "BROKER_PASSWORD", "valueFromSecret": "mqtt/password"} in variables
-    for generation in ("3.0", "edgelet"):
+    for generation in ("3.0", "edgelet-1.0", "edgelet-1.1"):
         with pytest.raises(FleetError, match="fills no variables from secrets"):
             dict(render(fleet, generation))
     bridge["device"] = "/dev/ttyUSB0"
@@ -145,27 +144,27 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
 
 
 def test_the_same_fleet_gives_the_same_text_and_only_what_changed_changes(tmp_path):
-    first = dict(render(read_fleet(EXAMPLE), "3.8"))
-    assert first == dict(render(read_fleet(EXAMPLE), "3.8"))
+    first = dict(render(read_fleet(EXAMPLE), "3.9"))
+    assert first == dict(render(read_fleet(EXAMPLE), "3.9"))
     nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
     nodes[0]["values"]["room"] = "west"
-    second = dict(render(read_fleet(fleet_file(tmp_path, nodes=nodes)), "3.8"))
+    second = dict(render(read_fleet(fleet_file(tmp_path, nodes=nodes)), "3.9"))
     assert {name for name in first if first[name] != second[name]} == {"nodes/pi-01.yaml"}
 
 
-@pytest.mark.parametrize("generation", ["3.7", "3.8"])
-def test_two_thousand_nodes_are_rendered_and_checked(generation, tmp_path):
-    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(2000)]
+@pytest.mark.parametrize("generation", ["3.7", "3.9"])
+def test_hundreds_of_nodes_are_rendered_and_checked(generation, tmp_path):
+    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(200)]
     file = fleet_file(tmp_path, nodes=nodes)
     assert main(["render", str(file), "--generation", generation, "--out", str(tmp_path / "out")]) == 0
-    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 2000
+    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 200
 
 
 def test_files_of_nodes_that_are_gone_are_removed(tmp_path, capsys):
     nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
     out = tmp_path / "out"
-    assert main(["render", str(fleet_file(tmp_path)), "--generation", "3.8", "--out", str(out)]) == 0
-    assert main(["render", str(fleet_file(tmp_path, nodes=nodes[:1])), "--generation", "3.8", "--out", str(out)]) == 0
+    assert main(["render", str(fleet_file(tmp_path)), "--generation", "3.9", "--out", str(out)]) == 0
+    assert main(["render", str(fleet_file(tmp_path, nodes=nodes[:1])), "--generation", "3.9", "--out", str(out)]) == 0
     assert [file.name for file in (out / "nodes").iterdir()] == ["pi-01.yaml"]
     assert "2 files in" in capsys.readouterr().out
 
@@ -178,11 +177,11 @@ def test_routes_are_rendered_where_there_are_some(tmp_path, capsys):
     assert manifests(dict(render(read_fleet(file), "3.6"))["templates.yaml"])[0]["spec"]["application"]["routes"]
     routes = template["spec"]["application"]["routes"]
     assert routes == [{"name": "climate-to-door", "from": "climate", "to": "door"}]
-    assert main(["render", str(file), "--generation", "3.8", "--out", str(tmp_path / "out")]) == 0
-    assert "routes are left out: 3.8 carries messages by NATS" in capsys.readouterr().out
+    assert main(["render", str(file), "--generation", "3.9", "--out", str(tmp_path / "out")]) == 0
+    assert "routes are left out: 3.9 does not have any" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8", "3.9"])
 def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
     kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
     kits["truck"]["services"][0]["metrics_port"] = 18080
@@ -211,19 +210,28 @@ def test_pot_has_an_api_version_of_its_own(tmp_path):
     assert {doc["apiVersion"] for doc in written} == {"datasance.com/v3"}
 
 
-def test_the_manifests_in_deploy_pass_the_check():
-    for generation, folder in FOLDERS.items():
-        for file in (PROJECT / "deploy" / folder).rglob("*.yaml"):
-            found = check_documents(parse(file.read_text(), file.name), GENERATIONS[generation])
-            assert not [str(finding) for finding in found]
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_files_of_a_folder_can_be_deployed_in_the_order_of_its_readme(generation):
+    folder = PROJECT / "deploy" / GENERATIONS[generation].folder
+    text = (folder / "README.md").read_text()
+    order = dict.fromkeys(re.findall(r"^[0-9]+\. `([\w/]+\.yaml)`", text, re.MULTILINE))
+    files = [name.replace("SERVICE", each) for name in order for each in SERVICES]
+    files = [name for name in dict.fromkeys(files) if (folder / name).exists()]
+    assert set(files) == {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
+    documents = []
+    for name in files:
+        documents += parse((folder / name).read_text(), name)
+        assert not [str(finding) for finding in check_documents(documents, GENERATIONS[generation])]
+    assert f"Not enforced: {GENERATIONS[generation].not_enforced}" in text
+    assert f"State: {GENERATIONS[generation].state}" in text
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_services_understand_their_manifests_in_deploy(service):
-    for generation, folder in FOLDERS.items():
+    for generation, folder in ((name, each.folder) for name, each in GENERATIONS.items()):
         (manifest,) = manifests((PROJECT / "deploy" / folder / f"{service}.yaml").read_text())
         environment, config = {}, None
-        if generation == "edgelet":
+        if GENERATIONS[generation].is_edgelet_alone:
             environment = {one["key"]: one["value"] for one in manifest["spec"]["container"]["env"]}
         else:
             config = json.dumps(manifest["spec"]["microservices"][0]["config"])
@@ -260,7 +268,7 @@ def tool(tmp_path, monkeypatch):
     return lambda: calls.read_text().splitlines() if calls.exists() else []
 
 
-def deployed(folder, *more, generation="3.8", fleet=EXAMPLE):
+def deployed(folder, *more, generation="3.9", fleet=EXAMPLE):
     return main(["deploy", str(fleet), "--generation", generation, "--out", str(folder / "out"), *more])
 
 
@@ -287,7 +295,7 @@ def test_templates_that_are_refused_stop_it(tool, tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("REFUSED", "templates")
     assert deployed(tmp_path) == 1
     assert len(tool()) == 1
-    assert "no node was touched" in capsys.readouterr().out
+    assert "no node was changed" in capsys.readouterr().out
 
 
 def test_a_fleet_that_is_not_right_is_not_deployed(tool, tmp_path):
@@ -299,10 +307,29 @@ def test_what_to_install_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "/nowhere")
     assert deployed(tmp_path) == 1
     assert "neither iofogctl nor potctl is on the path" in capsys.readouterr().out
-    assert deployed(tmp_path, generation="edgelet") == 1
+    assert deployed(tmp_path, generation="edgelet-1.1") == 1
     assert "edgelet deploy -f NAME.yaml" in capsys.readouterr().out
 
 
 def test_an_unknown_node_is_named(tool, tmp_path, capsys):
     assert deployed(tmp_path, "--nodes", "pi-9") == 1
-    assert "'pi-9' is none of the fleet's nodes; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
+    assert "the fleet has no node 'pi-9'; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
+
+
+def test_a_ring_is_deployed_by_itself(tool, tmp_path, capsys):
+    nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
+    nodes[1]["ring"] = "canary"
+    file = fleet_file(tmp_path, nodes=nodes)
+    assert deployed(tmp_path, "--ring", "canary", fleet=file) == 0
+    assert [call.split()[2].rsplit("/", 2)[1:] for call in tool()] == [
+        ["out", "templates.yaml"],
+        ["nodes", "pi-02.yaml"],
+    ]
+    assert "1 of 1 nodes deployed" in capsys.readouterr().out
+    rings = {name: manifests((tmp_path / "out/rings" / f"{name}.yaml").read_text()) for name in ("canary", "main")}
+    names = {ring: [document["metadata"]["name"] for document in documents] for ring, documents in rings.items()}
+    assert names == {"canary": ["cold-room-pi-02"], "main": ["cold-room-pi-01", "truck-truck-7"]}
+    assert deployed(tmp_path, "--ring", "canry", fleet=file) == 1
+    assert "the fleet has no ring 'canry'; there are main, canary" in capsys.readouterr().out
+    assert deployed(tmp_path, fleet=EXAMPLE) == 0
+    assert not list((tmp_path / "out").glob("rings/*")), "no rings, no files of rings"

@@ -20,8 +20,8 @@ def message(number=1, **more):
     return IoMessage(**(told | more))
 
 
-def incoming(file=None, **settings):
-    return Inbound(OutboxSettings(**settings), file, "bridge", "run", outgoing=Outbox(OutboxSettings()))
+def incoming(folder=None, **settings):
+    return Inbound(OutboxSettings(**settings), folder, "bridge", {"run"}, outgoing=Outbox(OutboxSettings()))
 
 
 async def test_messages_are_kept_in_order_and_counted_one_by_one():
@@ -52,11 +52,11 @@ async def test_what_cannot_be_kept_is_counted():
 
 
 async def test_they_outlive_the_process(tmp_path):
-    box = incoming(tmp_path / "x.db", durability="always")
+    box = incoming(tmp_path / "x", durability="always")
     await box.open()
     await box.accept(message(1))
     await box.close()
-    again = incoming(tmp_path / "x.db", durability="always")
+    again = incoming(tmp_path / "x", durability="always")
     await again.open()
     await again.wait_unsent()
     assert IoMessage.from_bytes(again.take().body).sequencenumber == 1
@@ -168,8 +168,11 @@ async def test_a_command_says_which_bridges_it_has_been_through():
     )
     runner.take(message(2, contentdata=b'{"command":"b"}'), "")
     runner.take(message(3, contentdata=b"{}", tag="via:b3"), "")
-    assert [(c.name, c.id, c.via) for c in runner._queue] == [("a", "c", ("b1", "b2")), ("b", "m2", ())]
-    assert runner._queue[0].parameters == {"value": 1}
+    assert [(w.command.name, w.command.id, w.command.via) for w in runner._queue] == [
+        ("a", "c", ("b1", "b2")),
+        ("b", "m2", ()),
+    ]
+    assert runner._queue[0].command.parameters == {"value": 1}
     assert [result.ok for _, result, _ in done] == [False]
 
 

@@ -10,7 +10,7 @@ from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.entry import StoreError
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.outbox.sqlite_store import Store
+from device_bridge.outbox.store import Store
 from iofog_sdk import IoMessage
 
 
@@ -25,8 +25,10 @@ class Disk(Store):
 
     allowed = threading.Event()
     broken = False
+    begun = 0
 
     def commit(self, *args, **kwargs):
+        type(self).begun += 1
         self.allowed.wait(10)
         if self.broken:
             raise StoreError("broken")
@@ -35,9 +37,10 @@ class Disk(Store):
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch):
-    monkeypatch.setattr("device_bridge.outbox.sqlite_store.Store", Disk)
+    monkeypatch.setattr("device_bridge.outbox.durable.Store", Disk)
     monkeypatch.setattr(Disk, "allowed", threading.Event())
     monkeypatch.setattr(Disk, "broken", False)
+    monkeypatch.setattr(Disk, "begun", 0)
     yield Disk
     Disk.allowed.set()
 
@@ -47,7 +50,7 @@ async def make(tmp_path, disk):
     opened = []
 
     async def begin(kind=Outbox, *more, **options):
-        box = kind(OutboxSettings(**options), tmp_path / "box.db", *more)
+        box = kind(OutboxSettings(**options), tmp_path / "box.outbox", *more)
         opened.append(box)
         await box.open()
         return box
@@ -66,17 +69,16 @@ async def test_it_is_told_after_the_commit_in_the_order_of_asking(make, disk):
         box.put(b"x", 1)
         box.when_written(lambda number=number: told.append(number))
     box.when_written(lambda: told.append("after 2"))
-    await until(lambda: not box._disk_due.is_set())  # the commit is under way
+    await until(lambda: disk.begun)  # the commit is under way
     box.put(b"x", 1)
     box.when_written(lambda: told.append(3))
     assert told == [0]
     disk.allowed.set()
     await until(lambda: 3 in told)
     assert told == [0, 1, 2, "after 2", 3]
-    again = Store(box._store.file)
     await box.close()
-    assert again.open().messages == 3
-    again.close()
+    again = await make(durability="always")
+    assert again.recovered == 3
 
 
 @pytest.mark.parametrize("durability", ["memory", "spill"])
@@ -115,10 +117,10 @@ async def test_what_is_dropped_need_not_be_written(make, disk):
 
 async def test_a_message_of_the_node_is_accepted_once_it_is_written(make, disk):
     box = await make(
-        functools.partial(Inbound, outgoing=Outbox(OutboxSettings())), "bridge", "run", durability="always"
+        functools.partial(Inbound, outgoing=Outbox(OutboxSettings())), "bridge", {"run"}, durability="always"
     )
     accepting = asyncio.ensure_future(box.accept(IoMessage(id="m1", contentdata=b"x")))
-    await until(lambda: box.read == 1 and not box._disk_due.is_set())
+    await until(lambda: box.read == 1 and disk.begun)
     assert not accepting.done()
     disk.allowed.set()
     await asyncio.wait_for(accepting, 60)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from deployment.fleets.reading import service_type_of
+from deployment.services import service_type_of
 from deployment.workspace import service_names
 from device_bridge import ServiceSettings, Settings, SettingsError
 from device_bridge.settings.explain import json_schema

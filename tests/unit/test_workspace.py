@@ -106,10 +106,10 @@ def test_a_broken_file_is_named_with_its_line(project):
 def test_a_service_that_is_gone_leaves_a_lock_and_manifests_behind(project):
     shutil.rmtree(project / "services/climate_sensor")
     assert list(problems(project)) == ["uv.lock still has climate-sensor. Run: make lock"]
-    assert project / "deploy/edgelet/climate_sensor.yaml" in list(outdated(project))
+    assert project / "deploy/edgelet-1.1/climate_sensor.yaml" in list(outdated(project))
     write_generated(project)
     assert list(outdated(project)) == []
-    assert not (project / "deploy/edgelet/climate_sensor.yaml").exists()
+    assert not (project / "deploy/edgelet-1.1/climate_sensor.yaml").exists()
 
 
 def test_it_is_said_before_anything_is_installed(project):

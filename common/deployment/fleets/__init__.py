@@ -1,8 +1,22 @@
 """Fleets: what runs on which nodes, read from a file, rendered as manifests, deployed."""
 
-from .model import Fleet, FleetError, needs_of
-from .reading import read_fleet, service_type_of
+from .files import check_rendered_files, differences, write_files
+from .model import Fleet, FleetError
+from .reading import read_fleet
 from .rendering import render
-from .rollout import deploy, find_tool
+from .rollout import deploy, find_tool, nodes_wanted
+from .starting import starter
 
-__all__ = ["Fleet", "FleetError", "deploy", "find_tool", "needs_of", "read_fleet", "render", "service_type_of"]
+__all__ = [
+    "Fleet",
+    "FleetError",
+    "check_rendered_files",
+    "deploy",
+    "differences",
+    "find_tool",
+    "nodes_wanted",
+    "read_fleet",
+    "render",
+    "starter",
+    "write_files",
+]

@@ -1,20 +1,19 @@
 """One service as a microservice of each ioFog generation: its device, its rights, its settings.
 
-Whoever calls gives plain values, or a template's placeholders in their place.
+Values are plain, or a template's placeholders.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..generations import GENERATIONS
-from .model import Bus, FleetError, KitService, Needs, needs_of
+from ..services import STATE, Bus, needs_of
+from .model import FleetError, KitService
 
-STATE = "/var/lib/bridge"
 TMP_MIB = 16
 MEMORY_MIB = 96
 CDI_VENDOR = "iofog.local"
@@ -22,12 +21,6 @@ METRICS_PORT = 8080
 PAGE_PORT = 8000
 HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
 """The image's own; containerd reads it from here."""
-
-
-@functools.cache
-def needs(service: str) -> Needs:
-    """What a service needs. Raises FleetError."""
-    return needs_of(service)
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,8 @@ class Placed:
         user: that the container runs as.
         group: that owns the device, or the user's own.
         registry: id of a private one.
+        link: where it sends its messages, with Edgelet alone.
+        owner: its kit or application, whose services have their own state.
     """
 
     service: KitService
@@ -53,11 +48,13 @@ class Placed:
     user: str
     group: str
     registry: int | None = None
+    link: str = ""
+    owner: str = ""
 
     @property
     def bus(self) -> Bus | None:
         """Kind of its device, if it has one."""
-        return needs(self.service.service).bus
+        return needs_of(self.service.service).bus
 
     def inside(self, generation: str) -> str:
         """What the device is called in the container: a serial adapter has one name, whatever it is outside."""
@@ -66,7 +63,7 @@ class Placed:
     def settings(self, generation: str) -> dict[str, Any]:
         """Its config, with the device where the service looks for it. Raises FleetError."""
         whole = dict(self.config)
-        setting = needs(self.service.service).device_setting
+        setting = needs_of(self.service.service).device_setting
         if setting:
             *path, last = setting.split(".")
             place = whole
@@ -82,11 +79,8 @@ class Placed:
     @property
     def published(self) -> list[tuple[str, int, int]]:
         """Ports: member of the settings that names each, port in the container, port of the node."""
-        one = self.service
-        ports = [
-            ("http", METRICS_PORT, one.metrics_port),
-            (needs(one.service).page_setting, PAGE_PORT, one.page_port),
-        ]
+        one, page = self.service, needs_of(self.service.service).page_setting
+        ports = [("http", METRICS_PORT, one.metrics_port), (page, PAGE_PORT, one.page_port)]
         return [(member, internal, external) for member, internal, external in ports if external is not None]
 
     def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
@@ -98,7 +92,7 @@ class Placed:
 
 
 def microservice(placed: Placed, generation: str) -> dict[str, Any]:
-    """As it stands in an Application."""
+    """As an Application lists it."""
     architectures = ("x86", "arm") if GENERATIONS[generation].is_java else ("amd64", "arm64", "arm")
     return {
         "name": placed.service.name,
@@ -115,31 +109,31 @@ def nats_access(generation: str) -> dict[str, Any]:
     return {"natsConfig": {"natsAccess": True}} if GENERATIONS[generation].has_nats else {}
 
 
-def edgelet_microservice(placed: Placed) -> dict[str, Any]:
-    """For Edgelet alone, which applies no config: settings are variables."""
-    container = _container(placed, "edgelet")
-    settings = [*variables(placed.settings("edgelet")), *hears(placed)]
+def edgelet_microservice(placed: Placed, generation: str) -> dict[str, Any]:
+    """For Edgelet alone, which applies no config and carries no messages: settings and link are variables."""
+    if not placed.link:
+        raise FleetError(
+            "link is missing, and Edgelet alone carries no messages. Write link: mqtt://broker.example.com"
+        )
+    settings = {"IOFOG_LINK": placed.link, **dict(variables(placed.settings(generation)))}
+    if needs_of(placed.service.service).receives and placed.link.startswith("mqtt"):
+        settings["IOFOG_RECEIVE"] = "iofog/{application}/+/readings"
+    env = [{"key": key, "value": value} for key, value in settings.items()]
     return {
-        "apiVersion": "edgelet.iofog.org/v1",
+        "apiVersion": GENERATIONS[generation].api_versions[0],
         "kind": "Microservice",
         "metadata": {"name": placed.service.name},
         "spec": {
             "image": placed.image,
             "registry": placed.registry or 1,
-            "container": container | {"env": [{"key": key, "value": value} for key, value in settings]},
+            "container": _container(placed, generation) | {"env": env},
         },
     }
 
 
-def hears(placed: Placed) -> list[tuple[str, str]]:
-    """Variables by which a service that wants it gets the readings of its application, where there are no routes."""
-    wanted = needs(placed.service.service).receives
-    return [("IOFOG_RECEIVE", "iofog.readings.{application}.>")] if wanted else []
-
-
 def cdi_device(placed: Placed) -> dict[str, Any]:
     """Its entry in a CDI file. A link cannot be named there: give the device a node of its own by a udev rule."""
-    node = {"path": placed.inside("3.7"), "hostPath": placed.device, "permissions": "rw"}
+    node = {"path": placed.inside(""), "hostPath": placed.device, "permissions": "rw"}
     return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
 
 
@@ -155,12 +149,14 @@ def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tu
 
 def _container(placed: Placed, generation: str) -> dict[str, Any]:
     known = GENERATIONS[generation]
+    name = placed.service.name
     if placed.service.secrets and not known.has_secrets:
         remedy = "Mount a file and name it in the settings, as broker.password_file"
-        raise FleetError(f"service {placed.service.name}: {generation} fills no variables from secrets. {remedy}")
-    state = {"hostDestination": f"{placed.service.name}-state", "containerDestination": STATE}
-    volumes: list[dict[str, Any]] = [state | {"accessMode": "rw", "type": "volume"}]
-    container: dict[str, Any] = {"volumes": volumes}
+        raise FleetError(f"service {name}: {generation} fills no variables from secrets. {remedy}")
+    volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
+    if known.has_shared_volumes:
+        volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
+    container: dict[str, Any] = {"volumes": [volume]}
     if placed.published:
         container["ports"] = [
             {"internal": internal, "external": external, "protocol": "tcp"}
@@ -171,21 +167,31 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
             return container | {"rootHostAccess": False}
         # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
         dev = {"hostDestination": "/dev", "containerDestination": "/dev", "accessMode": "rw", "type": "bind"}
-        return container | {"rootHostAccess": True, "volumes": [dev, *volumes]}
-    container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB, "healthCheck": HEALTH}
-    told: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in hears(placed)]
-    told = told if known.has_nats else []
-    told += [{"key": key, "valueFromSecret": secret} for key, secret in placed.service.secrets.items()]
+        return container | {"rootHostAccess": True, "volumes": [dev, volume]}
+    container |= {"isPrivileged": False, "capDrop": ["ALL"], "memoryLimit": MEMORY_MIB}
+    if "healthCheck" in known.container:
+        container["healthCheck"] = HEALTH
     if known.has_cdi_only:
-        if known.has_nats:  # it tells a container its credentials, but not where NATS is
-            told.insert(0, {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"})
-        named = {"cdiDevices": [f"{CDI_VENDOR}/{placed.bus}={placed.service.name}"]} if placed.bus else {}
-        container |= {"runAsUser": f"{placed.user}:{placed.group}"} | named
-        return container | ({"env": told} if told else {})
-    container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
-    if placed.bus:
-        device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
-        container["devices"] = [device]
-    tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
-    container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
-    return container | ({"env": told} if told else {})
+        # Edgelet gives a volume to a user that is a number alone, else to root.
+        container["runAsUser"] = f"{placed.user}:{placed.group}" if placed.bus or known.is_java else placed.user
+        if placed.bus:
+            container["cdiDevices"] = [f"{CDI_VENDOR}/{placed.bus}={name}"]
+    else:
+        container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
+        if placed.bus:
+            device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
+            container["devices"] = [device]
+        tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
+        container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
+    env = list(_variables(placed, generation))
+    return container | ({"env": env} if env else {})
+
+
+def _variables(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
+    known = GENERATIONS[generation]
+    if known.has_nats and known.is_java:  # which gives a container its credentials, but not the address of NATS
+        yield {"key": "NATS_SERVER_URL", "value": f"nats://system-{placed.node}.nats:4222"}
+    if known.has_nats and needs_of(placed.service.service).receives:
+        yield {"key": "IOFOG_RECEIVE", "value": "iofog.readings.{application}.>"}
+    for key, secret in placed.service.secrets.items():
+        yield {"key": key, "valueFromSecret": secret}

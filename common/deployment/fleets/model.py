@@ -2,73 +2,71 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
 from ..generations import GENERATIONS
+from ..services import Bus, Model, Name, PublishedPort
 
-Bus = Literal["serial", "i2c", "gpio"]
-Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
-Gid = Annotated[int, Meta(ge=0, le=65_535)]
-PublishedPort = Annotated[int, Meta(ge=1, le=65_535)]
-
-_VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
 NODE = "node"
 """`$node` is the node's own name."""
+_VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
+
+Gid = Annotated[int, Meta(ge=0, le=65_535)]
+_BUSES = {
+    "enum": ["serial", "i2c", "gpio"],
+    "errorMessage": {"enum": "there is no bus {value!r}"},
+    "remedy": "Write serial, i2c or gpio.",
+}
+Groups = Annotated[dict[Bus, Gid], Meta(extra_json_schema={"propertyNames": _BUSES})]
+_KIT_NAMES = {
+    "pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
+    "errorMessage": {"pattern": "{value!r} cannot be the name of a kit"},
+    "remedy": "Write lower-case letters, digits and hyphens.",
+}
+Secret = Annotated[
+    str,
+    Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", extra_json_schema={"remedy": "Write it like mqtt/password."}),
+]
+Registry = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
+        extra_json_schema={"remedy": "Write host and folder alone, like registry.example.com/iofog."},
+    ),
+]
+Tag = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.-]{1,128}$",
+        extra_json_schema={"remedy": "Write letters, digits and _.-, in quotes if they could be a number."},
+    ),
+]
+Link = Annotated[
+    str,
+    Meta(
+        pattern=r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$",
+        extra_json_schema={"remedy": "Write it like mqtt://broker.example.com."},
+    ),
+]
 
 
 class FleetError(Exception):
-    """A fleet that cannot be deployed as it is written."""
-
-
-class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Example(_Model, frozen=True, kw_only=True):
-    """A service as the manifests in `deploy/` show it.
+    """A fleet that cannot be deployed as it is written.
 
     Parameters:
-        name: of the microservice.
-        device: on the node, "" for a service without one.
-        config: its settings.
-        page_port: of the node, where its page is published.
+        problems: a line each.
     """
 
-    name: Name
-    device: str = ""
-    config: dict[str, Any] = {}
-    page_port: PublishedPort | None = None
+    def __init__(self, *problems: str) -> None:
+        self.problems: Sequence[str] = problems
+        super().__init__("\n".join(problems))
 
 
-class Needs(_Model, frozen=True, kw_only=True):
-    """What a container of a service needs, from the service's own `deploy.toml`.
-
-    Parameters:
-        bus: kind of its device; None for a service without one.
-        device_setting: where its settings name the device, "" where they do not.
-        receives: whether it wants the readings of its application, where no routes bring them.
-        page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
-        demo_with: services that a demo runs beside it, for something to receive.
-        example: for `deploy/`.
-    """
-
-    bus: Bus | None = None
-    device_setting: str = ""
-    receives: bool = False
-    page_setting: str = ""
-    demo_with: tuple[str, ...] = ()
-    example: Example
-
-
-class KitService(_Model, frozen=True, kw_only=True):
+class KitService(Model, frozen=True, kw_only=True):
     """One service of a kit.
 
     Parameters:
@@ -76,7 +74,7 @@ class KitService(_Model, frozen=True, kw_only=True):
         service: which of this project's.
         device: on the node: `/dev/serial/by-id/…`, `/dev/i2c-1`, `/dev/gpiochip0`; "" for a service without one.
         config: its settings.
-        secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.7.
+        secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.6.
         metrics_port: of the node, where health and metrics are published; by default they are not.
         page_port: of the node, where the page of a service that has one is published; by default it is not.
     """
@@ -85,13 +83,13 @@ class KitService(_Model, frozen=True, kw_only=True):
     service: str
     device: str = ""
     config: dict[str, Any] = {}
-    secrets: dict[str, Annotated[str, Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")]] = {}
+    secrets: dict[str, Secret] = {}
     metrics_port: PublishedPort | None = None
     page_port: PublishedPort | None = None
 
 
-class KitRoute(_Model, frozen=True, kw_only=True, rename={"source": "from"}):
-    """Messages of one service to another, in 3.0; later generations carry them by NATS.
+class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
+    """Messages from one service to another, until 3.6; later generations carry them by NATS.
 
     Parameters:
         source: microservice of the kit, `from` in the file.
@@ -102,7 +100,7 @@ class KitRoute(_Model, frozen=True, kw_only=True, rename={"source": "from"}):
     to: Name
 
 
-class Kit(_Model, frozen=True, kw_only=True):
+class Kit(Model, frozen=True, kw_only=True):
     """What runs together on a node. `$name` as a whole value stands for what each node says, `$node` for its name.
 
     Parameters:
@@ -111,34 +109,38 @@ class Kit(_Model, frozen=True, kw_only=True):
         routes: between its services.
     """
 
-    services: Annotated[tuple[KitService, ...], Meta(min_length=1)]
+    services: Annotated[tuple[Annotated[KitService, Meta(title="a service")], ...], Meta(min_length=1)]
     defaults: dict[str, Any] = {}
-    routes: tuple[KitRoute, ...] = ()
+    routes: tuple[Annotated[KitRoute, Meta(title="a route")], ...] = ()
 
 
-class Node(_Model, frozen=True, kw_only=True):
+class Node(Model, frozen=True, kw_only=True):
     """One node.
 
     Parameters:
         name: as ioFog knows it.
         kit: what runs there.
+        ring: nodes that are deployed together, by RING=NAME.
         values: for `$name`.
         groups: numeric groups of devices, where this node differs.
     """
 
     name: Name
     kit: str
+    ring: Name = "main"
     values: dict[str, Any] = {}
-    groups: dict[Bus, Gid] = {}
+    groups: Groups = {}
 
 
-class Fleet(_Model, frozen=True, kw_only=True):
+class Fleet(Model, frozen=True, kw_only=True):
     """All nodes.
 
     Parameters:
+        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is said when rendering.
         registry: where images are, with their folder.
         registry_id: of a private registry, as the Controller (or Edgelet) numbers it; none for a public one.
         tag: of the images.
+        link: where services of Edgelet alone send their messages: `mqtt://broker.example.com`.
         user: numeric user of the containers.
         groups: numeric groups that own devices on the nodes.
         kits: by name.
@@ -146,35 +148,36 @@ class Fleet(_Model, frozen=True, kw_only=True):
         api_version: `datasance.com/v3` for PoT; that of Eclipse ioFog by default, where it has the generation.
     """
 
+    generation: str = ""
     api_version: Literal["iofog.org/v3", "datasance.com/v3", ""] = ""
-    registry: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$")]
+    registry: Registry
     registry_id: Annotated[int, Meta(ge=1)] | None = None
-    tag: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+    tag: Tag
+    link: Link = ""
     user: Annotated[int, Meta(ge=1, le=65_535)] = 10_001
-    groups: dict[Bus, Gid] = {}
-    kits: dict[Name, Kit]
-    nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+    groups: Groups = {}
+    kits: Annotated[
+        dict[Name, Annotated[Kit, Meta(title="a kit")]], Meta(extra_json_schema={"propertyNames": _KIT_NAMES})
+    ]
+    nodes: Annotated[tuple[Annotated[Node, Meta(title="a node")], ...], Meta(min_length=1)]
 
     def api_version_for(self, generation: str) -> str:
         """What manifests say. Raises FleetError for what the generation's tool refuses."""
-        taken = GENERATIONS[generation].api_versions
-        if self.api_version and self.api_version not in taken:
-            raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(taken)}")
-        return self.api_version or taken[0]
+        accepted = GENERATIONS[generation].api_versions
+        if self.api_version and self.api_version not in accepted:
+            raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(accepted)}")
+        return self.api_version or accepted[0]
 
-
-def needs_of(service: str) -> Needs:
-    """What a service needs. Raises FleetError for one that is not of this project."""
-    spec = find_spec(service) if service.isidentifier() else None
-    folders = spec.submodule_search_locations if spec is not None else None
-    for folder in folders or ():
-        with contextlib.suppress(OSError):
-            return msgspec.toml.decode(Path(folder, "deploy.toml").read_bytes(), type=Needs)
-    raise FleetError(f"service {service!r} is none of this project's: its folder needs a deploy.toml")
+    def rings(self) -> dict[str, list[Node]]:
+        """Nodes by their ring, in the order of the file."""
+        rings: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            rings.setdefault(node.ring, []).append(node)
+        return rings
 
 
 def values_used(value: Any) -> Iterator[str]:
-    """Names that stand as `$name` anywhere in a value."""
+    """Names that are written as `$name` anywhere in a value."""
     if isinstance(value, str):
         if match := _VALUE.fullmatch(value):
             yield match[1]

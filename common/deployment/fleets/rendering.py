@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from ..generations import GENERATIONS
-from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access, needs
-from .model import NODE, Bus, Fleet, Kit, Node, replaced, values_used
+from ..services import Bus, needs_of
+from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access
+from .model import NODE, Fleet, Kit, Node, replaced, values_used
 
 
 def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
@@ -19,17 +20,23 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
         fleet: complete and consistent.
         generation: a key of GENERATIONS.
     """
-    if GENERATIONS[generation].is_edgelet:
-        for node in fleet.nodes:
-            yield f"nodes/{node.name}.yaml", text(edgelet_microservice(placed) for placed in on_node(fleet, node))
-        return
-    used = [name for name in fleet.kits if any(node.kit == name for node in fleet.nodes)]
-    yield "templates.yaml", text(_template(fleet, name, generation) for name in used)
+    known = GENERATIONS[generation]
+    if not known.is_edgelet_alone:
+        used = [name for name in fleet.kits if any(node.kit == name for node in fleet.nodes)]
+        yield "templates.yaml", text(_template(fleet, name, generation) for name in used)
     for node in fleet.nodes:
-        yield f"nodes/{node.name}.yaml", text([_application(fleet, node, generation)])
-        if GENERATIONS[generation].has_cdi_only:
-            for bus, file in cdi_files(on_node(fleet, node)):
+        placed = on_node(fleet, node)
+        if known.is_edgelet_alone:
+            yield f"nodes/{node.name}.yaml", text(edgelet_microservice(one, generation) for one in placed)
+        else:
+            yield f"nodes/{node.name}.yaml", text([_application(fleet, node, generation)])
+        if known.has_cdi_only:
+            for bus, file in cdi_files(placed):
                 yield f"cdi/{node.name}/iofog-{bus}.yaml", text([file])
+    rings = fleet.rings()
+    if len(rings) > 1 and not known.is_edgelet_alone:
+        for ring, nodes in rings.items():
+            yield f"rings/{ring}.yaml", text(_application(fleet, node, generation) for node in nodes)
 
 
 def on_node(fleet: Fleet, node: Node) -> list[Placed]:
@@ -44,8 +51,10 @@ def on_node(fleet: Fleet, node: Node) -> list[Placed]:
             device=str(replaced(one.device, values)),
             config=replaced(one.config, values),
             user=str(fleet.user),
-            group=str(_gid(fleet, node, needs(one.service).bus)),
+            group=str(_gid(fleet, node, needs_of(one.service).bus)),
             registry=fleet.registry_id,
+            link=fleet.link,
+            owner=node.kit,
         )
         for one in kit.services
     ]
@@ -88,9 +97,9 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
         "microservices": [
             microservice(placed, generation)
             if not GENERATIONS[generation].has_cdi_only or placed.bus is None
-            # User and group stand in one value there, which a placeholder has to be as a whole.
+            # User and group are one value there, which a placeholder has to be as a whole.
             else _with_user(microservice(placed, generation), f"{{{{ user-{placed.bus} }}}}")
-            for placed in _with_placeholders(fleet, kit, names)
+            for placed in _with_placeholders(fleet, name, names)
         ]
     }
     if GENERATIONS[generation].has_routes and kit.routes:
@@ -105,9 +114,9 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     }
 
 
-def _with_placeholders(fleet: Fleet, kit: Kit, names: list[str]) -> Iterator[Placed]:
+def _with_placeholders(fleet: Fleet, name: str, names: list[str]) -> Iterator[Placed]:
     placeholders = {key: f"{{{{ {key} }}}}" for key in names} | {NODE: "{{ agent }}"}
-    for one in kit.services:
+    for one in fleet.kits[name].services:
         yield Placed(
             service=one,
             image=f"{fleet.registry}/{one.service}:{fleet.tag}",
@@ -115,8 +124,9 @@ def _with_placeholders(fleet: Fleet, kit: Kit, names: list[str]) -> Iterator[Pla
             device=replaced(one.device, placeholders),
             config=replaced(one.config, placeholders),
             user=str(fleet.user),
-            group=f"{{{{ gid-{bus} }}}}" if (bus := needs(one.service).bus) else str(fleet.user),
+            group=f"{{{{ gid-{bus} }}}}" if (bus := needs_of(one.service).bus) else str(fleet.user),
             registry=fleet.registry_id,
+            owner=name,
         )
 
 
@@ -134,7 +144,7 @@ def _identity(generation: str) -> str:
 
 
 def _buses(kit: Kit) -> list[Bus]:
-    return sorted({bus for one in kit.services if (bus := needs(one.service).bus)})
+    return sorted({bus for one in kit.services if (bus := needs_of(one.service).bus)})
 
 
 def _application(fleet: Fleet, node: Node, generation: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..generations import GENERATIONS
 from .model import Fleet, FleetError
 
 TOOLS = {
@@ -21,7 +22,7 @@ _INSTALL = (
 
 def find_tool(fleet: Fleet, generation: str, which: Callable[[str], str | None] = shutil.which) -> str:
     """The tool that deploys this fleet. Raises FleetError, saying what to install."""
-    if generation == "edgelet":
+    if GENERATIONS[generation].is_edgelet_alone:
         raise FleetError(
             "Edgelet alone has no Controller to send a fleet to. Copy nodes/NAME.yaml to each node and run there: "
             "edgelet deploy -f NAME.yaml"
@@ -33,36 +34,41 @@ def find_tool(fleet: Fleet, generation: str, which: Callable[[str], str | None] 
     raise FleetError(f"neither {tools[0]} nor {tools[1]} is on the path. {_INSTALL.format(tools[0])}")
 
 
-def deploy(
-    tool: str,
-    folder: Path,
-    *,
-    nodes: Sequence[str] = (),
-    namespace: str = "",
-    say: Callable[[str], object] = print,
-) -> int:
-    """Deploys rendered manifests, templates first; returns how many files failed.
+def nodes_wanted(fleet: Fleet, names: Sequence[str] = (), ring: str = "") -> list[str]:
+    """Names of the nodes to deploy: these, those of a ring, or all. Raises FleetError for one that there is not."""
+    there = [node.name for node in fleet.nodes]
+    if unknown := [name for name in names if name not in there]:
+        raise FleetError(f"NODES: the fleet has no node {unknown[0]!r}; there are {', '.join(there[:20])}")
+    rings = fleet.rings()
+    if ring and ring not in rings:
+        raise FleetError(f"RING: the fleet has no ring {ring!r}; there are {', '.join(rings)}")
+    members = [node.name for node in rings[ring]] if ring else there
+    return [name for name in members if name in names] if names else members
 
-    A node that fails does not keep the others from being deployed. Raises FleetError for a node that is not there,
-    and when the templates are refused.
+
+def deploy(
+    tool: str, folder: Path, nodes: Sequence[str], *, namespace: str = "", report: Callable[[str], object] = print
+) -> int:
+    """Deploys rendered manifests, templates first; returns how many nodes failed.
+
+    A node that fails does not keep the others from being deployed. Raises FleetError when the templates are refused.
 
     Parameters:
         tool: command.
-        folder: that `render` has filled.
-        nodes: only these; by default all.
+        folder: with the rendered manifests.
+        nodes: names.
         namespace: of the tool; by default its own.
+        report: prints a line.
     """
-    there = sorted(file.stem for file in (folder / "nodes").glob("*.yaml"))
-    if unknown := [name for name in nodes if name not in there]:
-        raise FleetError(f"NODES: {unknown[0]!r} is none of the fleet's nodes; there are {', '.join(there[:20])}")
-    told = ["--namespace", namespace] if namespace else []
-    if _run([tool, "deploy", "-f", str(folder / "templates.yaml"), *told]):
-        raise FleetError(f"{tool} refused {folder}/templates.yaml, and said why above; no node was touched")
-    wanted = list(nodes) or there
-    failed = [name for name in wanted if _run([tool, "deploy", "-f", str(folder / "nodes" / f"{name}.yaml"), *told])]
-    say(f"{len(wanted) - len(failed)} of {len(wanted)} nodes deployed")
+    options = ["--namespace", namespace] if namespace else []
+    if _run([tool, "deploy", "-f", str(folder / "templates.yaml"), *options]):
+        raise FleetError(f"{tool} refused {folder}/templates.yaml, see above; no node was changed")
+    failed = [
+        name for name in nodes if _run([tool, "deploy", "-f", str(folder / "nodes" / f"{name}.yaml"), *options])
+    ]
+    report(f"{len(nodes) - len(failed)} of {len(nodes)} nodes deployed")
     if failed:
-        say(f"failed: {', '.join(failed)}. Try these again: NODES='{' '.join(failed)}'")
+        report(f"failed: {', '.join(failed)}. Try these again: NODES='{' '.join(failed)}'")
     return len(failed)
 
 

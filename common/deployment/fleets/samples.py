@@ -1,4 +1,4 @@
-"""The manifests that stand in `deploy/`: each service alone on one node, of each generation, and by Docker Compose.
+"""The manifests in `deploy/`: each service alone on one node, of each generation, and by Docker Compose.
 
 They come from each service's `deploy.toml`, by the same code as those of a fleet.
 """
@@ -8,83 +8,104 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..generations import GENERATIONS
+from ..generations import GENERATIONS, Generation
+from ..services import STATE, Bus, needs_of
 from .microservice import (
     MEMORY_MIB,
-    STATE,
     TMP_MIB,
     Placed,
     edgelet_microservice,
     microservice,
     nats_access,
-    needs,
     variables,
 )
-from .model import Bus, KitService
+from .model import KitService
 from .rendering import cdi_files, text
 
-FOLDERS = {
-    "3.0": "iofog-3.0",
-    "3.6": "iofog-3.6",
-    "3.7": "iofog-3.7",
-    "3.8": "iofog-3.8",
-    "edgelet": "edgelet",
-}
 REGISTRY = "registry.example.com/iofog"
 _GROUPS: dict[Bus, str] = {"serial": "20", "i2c": "998", "gpio": "997"}
 _USER = "10001"
-_NO_DEVICE = {
-    "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
-    "3.6": "It needs no device. Not privileged.",
-    "3.7": "It needs no device. Not privileged.",
-    "3.8": "It needs no device and is given none.",
-    "edgelet": "It needs no device and is given none; Edgelet alone applies no config, so settings are variables.",
-}
-_WAY = {
-    "3.0": "The agent of 3.0 runs every container privileged, whatever stands here; the user is that of the image.",
-    "3.6": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
-    "3.7": "Its device comes by CDI: cdi/{service}.yaml belongs into /etc/cdi of the node. Not privileged.",
-    "3.8": "Its device and nothing else; set runAsGroup to the group that owns it on the node.",
-    "edgelet": "Its device and nothing else; Edgelet alone applies no config, so settings are variables.",
-}
+_LINK = "mqtt://broker.example.com"
 _WRITTEN = "# Written by `make docs` from services/{service}/deploy.toml.\n"
 
 
 def samples(services: list[str]) -> Iterator[tuple[str, str]]:
     """Files below `deploy/`: name and text."""
-    for service in services:
-        placed = _placed(service)
-        for generation, folder in FOLDERS.items():
-            way = _WAY if placed.bus else _NO_DEVICE
-            head = f"# {service} on one node. {way[generation].format(service=service)}\n"
-            manifest = edgelet_microservice(placed) if generation == "edgelet" else _application(placed, generation)
-            yield f"{folder}/{service}.yaml", head + _WRITTEN.format(service=service) + text([manifest])
-        for _, file in cdi_files([placed]):
-            head = (
-                f"# /etc/cdi/iofog-{service}.yaml of a node. hostPath has to be a device node, not a link to one.\n"
-            )
-            for generation, folder in FOLDERS.items():
-                if GENERATIONS[generation].has_cdi_only:
-                    yield f"{folder}/cdi/{service}.yaml", head + _WRITTEN.format(service=service) + text([file])
-    for generation, folder in FOLDERS.items():
-        if GENERATIONS[generation].is_java:
+    for generation in GENERATIONS.values():
+        folder, name = generation.folder, generation.name
+        for service in services:
+            placed, written = _placed(service), _WRITTEN.format(service=service)
+            alone = generation.is_edgelet_alone
+            manifest = edgelet_microservice(placed, name) if alone else _application(placed, name)
+            yield f"{folder}/{service}.yaml", _head(placed, generation) + written + text([manifest])
+            for _, file in cdi_files([placed]) if generation.has_cdi_only else ():
+                head = f"# /etc/cdi/iofog-{service}.yaml of a node. hostPath has to be a device node, not a link.\n"
+                yield f"{folder}/cdi/{service}.yaml", head + written + text([file])
+        if generation.is_java:
             head = "# The services in the Controller's catalogue; then `images: {catalogId: …}` in a microservice.\n"
-            yield f"{folder}/catalog.yaml", head + text(_catalog_item(one, generation) for one in services)
+            yield f"{folder}/catalog.yaml", head + text(_catalog_item(one, name) for one in services)
+        if generation.has_routes and {"gps_receiver", "mqtt_bridge"} <= set(services):
+            yield f"{folder}/route.yaml", _ROUTE_HEAD + text(_route(name))
     yield "compose.yaml", _COMPOSE_HEAD + text([_compose(services)]).removeprefix("---\n")
 
 
+def _head(placed: Placed, generation: Generation) -> str:
+    service = placed.service.service
+    if placed.bus is None:
+        way = "It needs no device and is given none."
+    elif generation.has_devices:
+        way = "Its device and nothing else; set runAsGroup to the group that owns it on the node."
+    elif generation.has_cdi_only:
+        way = f"Its device comes by CDI: copy cdi/{service}.yaml to /etc/cdi of the node."
+    else:
+        way = "It sees the whole /dev of the node."
+    lines = [f"{service} on one node of {generation.name}. {way}", generation.not_enforced, generation.state]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+_ROUTE_HEAD = """\
+# After gps_receiver.yaml: a second microservice in its application, and a route: the messages of one reach the other.
+# From 3.7 on there are no routes: NATS carries messages.
+"""
+
+
+def _route(generation: str) -> Iterator[dict[str, Any]]:
+    application = _application(_placed("gps_receiver"), generation)["metadata"]["name"]
+    source, to = _placed("gps_receiver"), _placed("mqtt_bridge")
+    names = source.service.name, to.service.name
+    head = {"apiVersion": GENERATIONS[generation].api_versions[0]}
+    spec = microservice(to, generation)
+    yield head | {
+        "kind": "Microservice",
+        "metadata": {"name": f"{application}/{spec.pop('name')}"},
+        "spec": spec,
+    }
+    yield head | {
+        "kind": "Route",
+        "metadata": {"name": f"{application}/{'-to-'.join(names)}"},
+        "spec": dict(zip(("from", "to"), names, strict=True)),
+    }
+
+
 def _placed(service: str) -> Placed:
-    example = needs(service).example
-    one = KitService(
-        name=example.name,
-        service=service,
+    example, bus = needs_of(service).example, needs_of(service).bus
+    return Placed(
+        service=KitService(
+            name=example.name,
+            service=service,
+            device=example.device,
+            config=example.config,
+            page_port=example.page_port,
+        ),
+        image=f"{REGISTRY}/{service}:1.0",
+        node="edge-01",
         device=example.device,
         config=example.config,
-        page_port=example.page_port,
+        user=_USER,
+        group=_GROUPS[bus] if bus else _USER,
+        link=_LINK,
+        owner=service.replace("_", "-"),
     )
-    bus = needs(service).bus
-    group = _GROUPS[bus] if bus else _USER
-    return Placed(one, f"{REGISTRY}/{service}:1.0", "edge-01", example.device, example.config, _USER, group)
 
 
 def _application(placed: Placed, generation: str) -> dict[str, Any]:
@@ -132,7 +153,7 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
         **({"devices": [f"${{DEVICE:-{placed.device}}}:{inside}"]} if placed.bus else {}),
         **(
-            {"ports": [f"{external}:{internal}" for _, internal, external in placed.published]}
+            {"ports": [f"{outside}:{internal}" for _, internal, outside in placed.published]}
             if placed.published
             else {}
         ),

@@ -1,60 +1,19 @@
-"""What each ioFog generation knows: a table, from its sources and from running Controllers.
-
-3.0: iofogctl 3, Java agent. 3.6: PoT 3.5.7 to 3.6, Java agent, single devices by CDI. 3.7: potctl 1.6 or iofogctl
-3.7, Java agent, NATS in place of routes. 3.8: Edgelet under a Controller (with `devices`, which the first 3.8 had not
-yet). edgelet: Edgelet alone.
-"""
+"""What each ioFog generation knows: a JSON Schema each, from its sources and from running Controllers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from ..documents import Where
+Schema: TypeAlias = "dict[str, Any]"
 
-Problem: TypeAlias = "tuple[Where, str, str]"
-"""Where, what is wrong, and what to write instead; what need not be fixed begins with `MAYBE`."""
-MAYBE = "perhaps: "
-
-TEXT, INTEGER, TRUTH, LIST, MAP, ANY = "text", "integer", "true or false", "list", "mapping", "anything"
-
-_ENV_VOLUMES_PORTS = {"env": LIST, "volumes": LIST, "ports": LIST, "commands": LIST, "extraHosts": LIST}
-_3_7 = {
-    **_ENV_VOLUMES_PORTS,
-    "hostNetworkMode": TRUTH,
-    "isPrivileged": TRUTH,
-    "cdiDevices": LIST,
-    "runAsUser": TEXT,
-    "capAdd": LIST,
-    "capDrop": LIST,
-    "healthCheck": MAP,
-    "memoryLimit": INTEGER,
-    "cpuSetCpus": TEXT,
-    "annotations": MAP,
-    "pidMode": TEXT,
-    "ipcMode": TEXT,
-    "platform": TEXT,
-    "runtime": TEXT,
-}
-_3_8 = {
-    **_3_7,
-    "devices": LIST,
-    "runAsGroup": TEXT,
-    "cpus": ANY,
-    "tmpfs": LIST,
-    "ulimits": ANY,
-    "sysctls": ANY,
-    "shmSize": ANY,
-    "entrypoint": LIST,
-    "workingDir": TEXT,
-    "readOnlyRootFilesystem": TRUTH,
-}
-_SERVICE = {"name": TEXT, "agent": MAP, "images": MAP, "container": MAP, "config": MAP}
-_NATS = {"natsConfig": MAP}
-NATS_CONFIG = {"natsAccess": TRUTH, "natsRule": TEXT}
-_KINDS = ("Application", "ApplicationTemplate", "Microservice", "Registry", "CatalogItem", "Volume", "AgentConfig")
-UNCHECKED_KINDS = ("Volume", "AgentConfig", "EdgeResource", "Secret", "ConfigMap", "MicroserviceTemplate")
-"""Not about containers of services; the command line tools are strict about the first three themselves."""
+_FOLDER = Path(__file__).with_name("schemas")
+_NAMES = ("iofog-3.0", "iofog-3.6", "iofog-3.7", "iofog-3.8", "iofog-3.9", "edgelet-1.0", "edgelet-1.1")
+_ABOUT_THE_FILE = ("$schema", "$id", "$comment", "$defs", "$dynamicAnchor", "$ref", "$dynamicRef")
 
 
 @dataclass(frozen=True)
@@ -62,148 +21,150 @@ class Generation:
     """One generation.
 
     Parameters:
-        name: as on the command line.
-        api_versions: that its command line tool accepts.
-        container: fields of a container, and their types.
-        service: fields of a microservice.
-        application: fields of an application's spec.
-        images: architectures that can be named under `images`.
-        kinds: of documents.
+        schema: of its manifests, without references.
     """
 
-    name: str
-    api_versions: tuple[str, ...]
-    container: dict[str, str]
-    service: dict[str, str]
-    application: dict[str, str]
-    images: tuple[str, ...]
-    kinds: tuple[str, ...] = _KINDS
-    volume_types: tuple[str, ...] = field(default=("bind", "volume"))
+    schema: Schema
 
     @property
-    def is_edgelet(self) -> bool:
-        """Whether it is Edgelet alone, without a Controller."""
-        return not self.application
+    def name(self) -> str:
+        """As on the command line."""
+        return str(self.schema["title"])
 
     @property
-    def has_nats(self) -> bool:
-        """Whether NATS carries messages."""
-        return "natsConfig" in self.service
+    def folder(self) -> str:
+        """Its folder in `deploy/`."""
+        return str(self.schema["facts"]["folder"])
 
     @property
-    def has_cdi_only(self) -> bool:
-        """Whether CDI is the one way to give a container a single device."""
-        return "cdiDevices" in self.container and "devices" not in self.container
+    def not_enforced(self) -> str:
+        """What a manifest can say and the node does not do."""
+        return str(self.schema["facts"]["not_enforced"])
 
     @property
-    def has_secrets(self) -> bool:
-        """Whether the Controller fills variables from secrets."""
-        return "Secret" in self.kinds
+    def state(self) -> str:
+        """What becomes of a volume when its microservice is made again."""
+        return str(self.schema["facts"]["state"])
+
+    @cached_property
+    def api_versions(self) -> tuple[str, ...]:
+        """Those that its command line tool accepts."""
+        return tuple(self.schema["properties"]["apiVersion"]["enum"])
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of documents."""
+        return frozenset(self.schema["properties"]["kind"]["enum"])
+
+    @cached_property
+    def container(self) -> frozenset[str]:
+        """Fields of a container that are applied."""
+        return frozenset(fields(self.part("container")))
+
+    def part(self, name: str) -> Schema:
+        """The schema of a `container`, `microservice` or `application`."""
+        found: Schema = self.schema["parts"][name]
+        return found
+
+    @property
+    def is_edgelet_alone(self) -> bool:
+        """Whether there is no Controller, so that manifests are not rendered and settings are variables."""
+        return "Application" not in self.kinds
 
     @property
     def is_java(self) -> bool:
-        """Whether the node runs a Java agent."""
-        return self.images == ("x86", "arm")
+        """Whether the node runs the Java agent."""
+        return str(self.schema["facts"]["node"]) == "java"
+
+    @cached_property
+    def has_nats(self) -> bool:
+        """Whether NATS carries messages."""
+        return "natsConfig" in self.part("microservice")["properties"]
 
     @property
     def has_routes(self) -> bool:
         """Whether routes carry messages."""
-        return "routes" in self.application
+        return "Route" in self.kinds
 
     @property
     def has_devices(self) -> bool:
         """Whether a container can be given single device nodes."""
         return "devices" in self.container
 
+    @property
+    def has_cdi_only(self) -> bool:
+        """Whether CDI is the one way to give a container a single device."""
+        return "cdiDevices" in self.container and not self.has_devices
 
-GENERATIONS = {
-    generation.name: generation
-    for generation in (
-        Generation(
-            "3.0",
-            ("iofog.org/v3", "datasance.com/v3"),
-            {**_ENV_VOLUMES_PORTS, "rootHostAccess": TRUTH},
-            _SERVICE,
-            {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},
-            ("x86", "arm"),
-            (*_KINDS, "Route", "EdgeResource"),
-        ),
-        Generation(
-            "3.6",
-            ("datasance.com/v3",),
-            _3_7,
-            {**_SERVICE, "schedule": INTEGER},
-            {"microservices": LIST, "routes": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH},
-            ("x86", "arm"),
-            (*_KINDS, "Route", "EdgeResource", "Secret", "ConfigMap"),
-            volume_types=("bind", "volume", "volumeMount"),
-        ),
-        Generation(
-            "3.7",
-            ("iofog.org/v3", "datasance.com/v3"),
-            _3_7,
-            {**_SERVICE, **_NATS, "schedule": INTEGER},
-            {"microservices": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH, **_NATS},
-            ("x86", "arm"),
-            (*_KINDS, "EdgeResource", "Secret", "ConfigMap"),
-            volume_types=("bind", "volume", "volumeMount"),
-        ),
-        Generation(
-            "3.8",
-            ("iofog.org/v3", "datasance.com/v3"),
-            _3_8,
-            {**_SERVICE, **_NATS, "schedule": INTEGER, "template": MAP},
-            {"microservices": LIST, "template": MAP, "description": TEXT, "isActivated": TRUTH, **_NATS},
-            ("x86", "amd64", "arm64", "arm", "riscv64"),
-            (*_KINDS, "Secret", "ConfigMap", "MicroserviceTemplate"),
-            volume_types=("bind", "volume", "volumeMount", "serviceAccount"),
-        ),
-        Generation(
-            "edgelet",
-            ("edgelet.iofog.org/v1",),
-            _3_8,
-            {"image": TEXT, "registry": INTEGER, "container": MAP, "config": MAP, "schedule": INTEGER},
-            {},
-            (),
-            ("Microservice", "Registry"),
-        ),
-    )
-}
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the Controller fills variables from secrets."""
+        return "Secret" in self.kinds
 
-LIST_ITEMS = {
-    "env": {"key": TEXT, "value": ANY, "valueFromSecret": TEXT, "valueFromConfigMap": TEXT},
-    "volumes": {"hostDestination": TEXT, "containerDestination": TEXT, "accessMode": TEXT, "type": TEXT},
-    "ports": {"internal": INTEGER, "external": INTEGER, "protocol": TEXT, "public": ANY},
-    "extraHosts": {"name": TEXT, "address": TEXT},
-    "devices": {"hostPath": TEXT, "containerPath": TEXT, "permissions": TEXT},
-    "tmpfs": {"containerPath": TEXT, "size": ANY, "options": ANY},
-}
-"""Members of what stands in a container's lists."""
-NEEDED = {
-    "env": ("key",),
-    "volumes": ("hostDestination", "containerDestination", "accessMode"),
-    "ports": ("internal", "external"),
-    "extraHosts": ("name", "address"),
-    "devices": ("hostPath", "containerPath"),
-    "tmpfs": ("containerPath",),
-}
-HEALTH = {
-    "test": LIST,
-    "interval": INTEGER,
-    "timeout": INTEGER,
-    "startPeriod": INTEGER,
-    "startInterval": INTEGER,
-    "retries": INTEGER,
-}
-RESERVED_PORTS = (54321, 54322)
-CAPABILITIES = frozenset(
-    (
-        *("ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN"),
-        *("DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE"),
-        *("LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST"),
-        *("NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT"),
-        *("SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME"),
-        *("SYS_TTY_CONFIG", "WAKE_ALARM"),
+    @cached_property
+    def has_shared_volumes(self) -> bool:
+        """Whether a volume can outlive a microservice of Edgelet."""
+        return "scope" in self.part("container")["properties"]["volumes"]["items"]["properties"]
+
+
+@cache
+def _file(name: str) -> Schema:
+    content: Schema = json.loads((_FOLDER / f"{name}.json").read_text())
+    return content
+
+
+def fields(schema: Schema) -> list[str]:
+    """Members that a schema allows."""
+    return [key for key, each in schema["properties"].items() if each is True or each.get("not") != {}]
+
+
+def load_schema(name: str) -> Schema:
+    """A schema with each reference replaced by what it refers to: parts of it can be used by themselves."""
+    top = _file(name)
+    schema: Schema = _resolved(top, top, top)
+    return schema | {"parts": {part: _resolved(each, top, top) for part, each in top.get("$defs", {}).items()}}
+
+
+def resolve(schema: Schema) -> Schema:
+    """A schema with references to its own parts, without them."""
+    resolved: Schema = _resolved(schema, schema, schema)
+    return resolved
+
+
+def _resolved(value: Any, home: Schema, top: Schema) -> Any:
+    if isinstance(value, list):
+        return [_resolved(each, home, top) for each in value]
+    if not isinstance(value, dict):
+        return value
+    own = {key: _resolved(each, home, top) for key, each in value.items() if key not in _ABOUT_THE_FILE}
+    if "$dynamicRef" in value:
+        return _resolved(top["$defs"][value["$dynamicRef"].removeprefix("#")], top, top) | own
+    if "$ref" in value:
+        file, _, name = value["$ref"].partition("#/$defs/")
+        home = _file(file.removesuffix(".json")) if file else home
+        return _resolved(home["$defs"][name], home, top) | own
+    return own
+
+
+GENERATIONS = {generation.name: generation for generation in map(Generation, map(load_schema, _NAMES))}
+
+
+@cache
+def generations_with(title: str, key: str) -> tuple[str, ...]:
+    """Names of the generations in which the thing of this title has this field."""
+    return tuple(
+        name
+        for name, generation in GENERATIONS.items()
+        if any(key in properties for properties in _properties(generation.schema, title))
     )
-)
-"""capabilities(7), and ALL."""
+
+
+def _properties(schema: Any, title: str) -> Iterator[list[str]]:
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _properties(each, title)
+    elif isinstance(schema, dict):
+        if schema.get("title") == title and isinstance(schema.get("properties"), dict):
+            yield fields(schema)
+        for each in schema.values():
+            yield from _properties(each, title)

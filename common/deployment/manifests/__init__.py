@@ -1,5 +1,8 @@
 """Manifests, checked more strictly than ioFog checks them."""
 
-from .check import Finding, check_documents, check_file
+from .check import check_documents, check_file
+from .problems import Finding
+from .schema import judge
+from .templates import check_literal, texts
 
-__all__ = ["Finding", "check_documents", "check_file"]
+__all__ = ["Finding", "check_documents", "check_file", "check_literal", "judge", "texts"]

@@ -4,194 +4,222 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..documents import Document, Where, load
-from ..generations.facts import GENERATIONS, LIST, MAYBE, UNCHECKED_KINDS, Generation, Problem
-from .rules.cdi import check_cdi, is_cdi
-from .rules.clashes import check_clashes, kind_of, name_of
-from .rules.fields import check_members, unknown
-from .rules.liquid import check_rendered
-from .rules.microservice import NAME, NAME_REMEDY, check_microservice, check_nats
-from .rules.resources import check_catalog_item, check_registry, check_route
-from .rules.templates import check_template_use, check_variables, declared, made_from, numbers_in_env, values_of
+from ..generations import GENERATIONS, Generation, Schema, load_schema
+from .clashes import check_clashes, kind_of, name_of, spec_of
+from .problems import Finding, Problem, finding
+from .rules import Microservice, check_microservice
+from .schema import judge
+from .templates import check_quotes, check_rendered, fill, has_braces, names_in, texts
 
-
-class Finding(NamedTuple):
-    """Something that is wrong in a file.
-
-    Parameters:
-        file: which.
-        line: where.
-        rule: what is wrong.
-        remedy: what to write instead.
-    """
-
-    file: str
-    line: int
-    rule: str
-    remedy: str
-
-    @property
-    def must_be_fixed(self) -> bool:
-        """Whether it is wrong for sure."""
-        return not self.rule.startswith(MAYBE)
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.rule}. {self.remedy}"
+_CDI = load_schema("cdi")
 
 
 def check_file(file: Path, generation: str) -> list[Finding]:
-    """Everything that is wrong in a file. Raises ManifestError for one that is none."""
+    """Everything that is wrong in a file. Raises ManifestError for one that is not YAML."""
     return check_documents(load(file), GENERATIONS[generation])
 
 
 def check_documents(documents: list[Document], generation: Generation) -> list[Finding]:
     """Everything that is wrong in documents that are deployed together."""
-    templates = {name_of(document): document for document in documents if kind_of(document) == "ApplicationTemplate"}
-    told = {name: {rule for _, rule, _ in _check(one, generation, templates)} for name, one in templates.items()}
-    problems = [(document, each) for document in documents for each in _check(document, generation, templates)]
+    described = [
+        one for one in documents if kind_of(one) == "ApplicationTemplate" and not generation.is_edgelet_alone
+    ]
+    templates = {name_of(one): _Template(one, generation) for one in described}
+    found: list[tuple[Document, Problem]] = []
+    microservices: list[Microservice] = []
     for document in documents:
-        problems += [(document, each) for each in _check_made(document, generation, templates, told)]
-    problems += check_clashes(documents, generation, templates)
-    findings = {Finding(one.file, one.line(where), rule, remedy) for one, (where, rule, remedy) in problems}
-    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.rule))
+        found += ((document, problem) for problem in _check(document, generation))
+        own = list(_microservices(document, generation, templates))
+        microservices += own
+        made_by = next((templates[each] for each in [_template_name(document)] if each in templates), None)
+        if made_by is not None:
+            found += ((document, problem) for problem in made_by.check_use(document, own))
+            continue
+        found += ((document, problem) for one in own for problem in check_microservice(one, generation))
+    found += ((each.document, problem) for each in templates.values() for problem in each.problems)
+    found += check_clashes(documents, microservices)
+    return sorted({finding(*each) for each in found}, key=lambda each: (each.file, each.line, each.rule))
 
 
-def _check(document: Document, generation: Generation, templates: Mapping[str, Document]) -> Iterator[Problem]:
+def _check(document: Document, generation: Generation) -> Iterator[Problem]:
     content = document.content
     if not isinstance(content, dict):
-        yield (), "this document is no mapping", "Write apiVersion, kind, metadata and spec."
+        yield Problem((), "this document is not a mapping", "Write apiVersion, kind, metadata and spec.")
         return
-    if is_cdi(content):
-        yield from check_cdi(content, generation)
-        return
-    yield from unknown(content, ("apiVersion", "kind", "metadata", "spec"), (), "a document")
-    version = content.get("apiVersion")
-    if version not in generation.api_versions:
-        remedy = f"Write {' or '.join(generation.api_versions)}: the command line tool refuses any other."
-        yield ("apiVersion",), f"apiVersion {version!r} is not that of {generation.name}", remedy
-    kind = content.get("kind")
-    if kind not in generation.kinds:
-        rule = f"kind {kind!r} does not exist in {generation.name}"
-        yield ("kind",), rule, f"There are {', '.join(generation.kinds)}."
-        return
-    if kind in UNCHECKED_KINDS:
-        return
-    spec = content.get("spec")
-    if not isinstance(spec, dict):
-        yield ("spec",), "spec is missing or no mapping", "Write what is to be deployed under spec."
-        return
-    if kind in ("Application", "ApplicationTemplate", "Microservice", "Route", "CatalogItem"):
-        yield from _check_metadata(content.get("metadata"), kind, generation)
-    yield from _check_spec(kind, spec, generation, templates)
-
-
-def _check_spec(
-    kind: str, spec: dict[str, Any], generation: Generation, templates: Mapping[str, Document]
-) -> Iterator[Problem]:
-    where: Where = ("spec",)
-    if kind == "Application":
-        yield from _check_application(spec, where, generation, templates=templates)
-        yield from check_rendered(spec, where, generation)
-    elif kind == "ApplicationTemplate":
-        yield from check_variables(spec)
-        application = spec.get("application")
-        if isinstance(application, dict):
-            where = ("spec", "application")
-            yield from _check_application(application, where, generation, in_template=True)
-            yield from check_rendered(application, where, generation, declared(spec))
+    if "cdiVersion" in content:
+        if "cdiDevices" in generation.container:
+            yield from judge(content, _CDI, generation)
         else:
-            yield where, "a template without application", "Write the microservices under spec.application."
-    elif kind == "Microservice":
-        yield from check_microservice(spec, where, generation, stand_alone=True)
-        if not generation.is_edgelet:
-            yield from check_rendered(spec, where, generation)
-    elif kind == "Registry":
-        yield from check_registry(spec, generation)
-    elif kind == "CatalogItem":
-        yield from check_catalog_item(spec, generation)
-    elif kind == "Route":
-        yield from check_route(spec)
-
-
-def _check_made(
-    document: Document, generation: Generation, templates: Mapping[str, Document], told: Mapping[str, set[str]]
-) -> Iterator[Problem]:
-    """What becomes of a template with an application's own variables, beyond what is wrong with it anyway."""
-    spec = document.content.get("spec") if isinstance(document.content, dict) else None
-    if kind_of(document) != "Application" or not isinstance(spec, dict) or "template" not in spec:
+            yield Problem((), f"{generation.name} has no cdiDevices that could name this CDI file", "Leave it out.")
         return
-    made = made_from(spec["template"], templates)
-    if made is None:
-        return
-    template = templates[spec["template"]["name"]].content["spec"]
-    problems = [*_check_application(made, (), generation), *check_rendered(made, (), generation)]
-    problems += numbers_in_env(template["application"], (), values_of(template, spec["template"]))
-    for _, rule, remedy in problems:
-        if rule not in told[spec["template"]["name"]] and not rule.startswith(MAYBE):
-            yield ("spec", "template"), f"with these variables: {rule}", remedy
+    yield from judge(content, generation.schema, generation)
+    kind, spec = kind_of(document), spec_of(document)
+    if kind in ("Application", "Microservice") and not generation.is_edgelet_alone:
+        yield from check_rendered(spec, ("spec",), generation)
+    if kind == "Application":
+        yield from _check_application(spec, ("spec",), generation)
+        yield from _check_use(spec.get("template"))
 
 
-def _check_metadata(metadata: Any, kind: str, generation: Generation) -> Iterator[Problem]:
-    if not isinstance(metadata, dict):
-        yield ("metadata",), "metadata is missing", "Write metadata with a name."
-        return
-    yield from unknown(metadata, ("name", "namespace", "tags"), ("metadata",), "metadata")
-    parts = str(metadata.get("name", "")).split("/")
-    needed = 2 if kind == "Route" or (kind == "Microservice" and not generation.is_edgelet) else 1
-    if len(parts) != needed:
-        remedy = f"Write application/{kind.lower()}." if needed > 1 else "Write one name."
-        yield ("metadata", "name"), f"name {metadata.get('name')!r}", remedy
-    for part in parts:
-        if not NAME.fullmatch(part):
-            yield ("metadata", "name"), f"name {part!r} is refused", NAME_REMEDY
-
-
-def _check_application(
-    spec: dict[str, Any],
-    where: Where,
-    generation: Generation,
-    *,
-    in_template: bool = False,
-    templates: Mapping[str, Document] | None = None,
-) -> Iterator[Problem]:
-    if "routes" in spec and not generation.has_routes:
-        remedy = "Messages go by NATS here: write natsConfig, and leave routes out."
-        yield (*where, "routes"), f"{generation.name} drops routes without a word", remedy
-    yield from check_members(
-        spec, {"routes": LIST} | generation.application, where, "an application", in_template=in_template
-    )
-    if spec.get("isActivated") is False:
-        rule = "the Controller stores true for false"
-        yield (*where, "isActivated"), rule, "Stop the application after it is there."
-    yield from check_nats(spec.get("natsConfig"), (*where, "natsConfig"))
-    if "template" in spec:
-        if "microservices" in spec:
-            yield (*where, "template"), "template and microservices in one application", "Keep one of the two."
-        yield from check_template_use(spec["template"], (*where, "template"), templates or {})
-        return
-    services = spec.get("microservices")
-    if not isinstance(services, list) or not services:
-        yield (*where, "microservices"), "no microservices", "List one at least."
-        return
-    names: list[str] = []
-    for at, service in enumerate(services):
-        here = (*where, "microservices", at)
-        if not isinstance(service, dict):
-            yield here, "this microservice is no mapping", "Write name, agent, images, container."
-            continue
-        yield from check_microservice(service, here, generation, in_template=in_template)
-        name = str(service.get("name", ""))
-        if name in names:
-            rule = f"microservice {name!r} is used twice, which the Controller answers with status 500"
-            yield (*here, "name"), rule, "Name it otherwise."
-        names.append(name)
+def _check_application(spec: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
+    names = [one.get("name") for one in _mappings(spec, "microservices")]
+    taken: set[Any] = set()
+    for at, route in enumerate(_mappings(spec, "routes") if generation.has_routes else ()):
+        for end in ("from", "to"):
+            if end in route and route[end] not in names:
+                rule = f"a route {end} {route[end]!r}, which is not a microservice here"
+                yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
+        if route.get("name") in taken:
+            rule = f"the name {route.get('name')!r} of a route is used twice"
+            yield Problem((*where, "routes", at), rule, "Choose another name.")
+        taken.add(route.get("name"))
+    for at, service in enumerate(_mappings(spec, "microservices") if generation.has_nats else ()):
         if _wants_nats(service) and not _wants_nats(spec):
-            rule = f"microservice {name!r} has natsAccess, its application has not"
-            yield (*here, "natsConfig"), rule, "Write natsConfig: {natsAccess: true} for the application, too."
-    if generation.has_routes:
-        yield from _check_routes(spec.get("routes"), (*where, "routes"), names)
+            rule = f"microservice {service.get('name')!r} has natsAccess, its application has not"
+            remedy = "Write natsConfig: {natsAccess: true} for the application, too."
+            yield Problem((*where, "microservices", at, "natsConfig"), rule, remedy)
+
+
+def _check_use(use: Any) -> Iterator[Problem]:
+    keys: set[Any] = set()
+    for at, variable in enumerate(_mappings(use, "variables")):
+        if variable.get("key") in keys:
+            rule = f"variable {variable.get('key')!r} is used twice"
+            yield Problem(("spec", "template", "variables", at), rule, "Give it once.")
+        keys.add(variable.get("key"))
+
+
+class _Template:
+    """An ApplicationTemplate: what is wrong with it, and with the applications that are made from it."""
+
+    def __init__(self, document: Document, generation: Generation) -> None:
+        spec = spec_of(document)
+        self.document, self._generation, self.name = document, generation, name_of(document)
+        self.variables = {str(each.get("key")): each for each in _mappings(spec, "variables")}
+        application = spec.get("application")
+        self._application: dict[str, Any] = application if isinstance(application, dict) else {}
+        self._judged: dict[tuple[Any, ...], list[Problem]] = {}
+        self._places = list(_places(self._application, generation.part("application"), generation))
+        self.problems = list(self._check(spec))
+        self._rules = {problem.rule for problem in self.problems}
+
+    def make(self, use: Any) -> dict[str, Any]:
+        """The application that a Controller makes with these variables."""
+        made: dict[str, Any] = fill(self._application, self._values(use))
+        return made
+
+    def check_use(self, application: Document, made: list[Microservice]) -> Iterator[Problem]:
+        """What is wrong with an application because of the variables that it gives."""
+        use = spec_of(application)["template"]
+        given = [variable.get("key") for variable in _mappings(use, "variables")]
+        for at, key in enumerate(given):
+            if key not in self.variables:
+                rule = f"variable {key!r} is ignored: template {self.name!r} does not have it"
+                remedy = f"There are {', '.join(self.variables)}."
+                yield Problem(("spec", "template", "variables", at), rule, remedy)
+        for key, variable in self.variables.items():
+            if "defaultValue" not in variable and key not in given:
+                rule = f"variable {key!r} is not given, and would be rendered as null"
+                yield Problem(("spec", "template"), rule, "Give it a value.")
+        problems = [*self._judge(self._values(use))]
+        for one in made:
+            problems += check_microservice(one, self._generation)
+        for _, rule, remedy, warning in problems:
+            if rule not in self._rules and not warning:
+                yield Problem(("spec", "template"), f"with these variables: {rule}", remedy)
+
+    def _check(self, spec: dict[str, Any]) -> Iterator[Problem]:
+        where, generation = ("spec", "application"), self._generation
+        keys: set[str] = set()
+        for at, variable in enumerate(_mappings(spec, "variables")):
+            if (key := str(variable.get("key"))) in keys:
+                yield Problem(("spec", "variables", at), f"variable {key!r} is used twice", "Declare it once.")
+            keys.add(key)
+        yield from _check_application(self._application, where, generation)
+        yield from check_rendered(self._application, where, generation, self.variables)
+        for at, service in enumerate(_mappings(self._application, "microservices")):
+            one = Microservice(self.document, (*where, "microservices", at), "", "", service)
+            yield from check_microservice(one, generation)
+        defaults = {key: each["defaultValue"] for key, each in self.variables.items() if "defaultValue" in each}
+        for problem in self._judge(defaults):
+            yield problem._replace(where=(*where, *problem.where))
+
+    def _judge(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        """What is wrong with what these variables are rendered to."""
+        for path, text, schema in self._places:
+            value = fill(text, values) if names_in(text) <= set(values) else text
+            if path[-1] == "value" and "env" in path and isinstance(value, int | float):
+                rule = f"{text!r} is a number or truth value, which is refused in env"
+                yield Problem(path, rule, 'Write "{{ … | toString }}".')
+            elif isinstance(value, str) and has_braces(value):
+                yield from check_rendered(value, path, self._generation, self.variables) if value != text else ()
+            elif schema is None:
+                yield from check_quotes(value, path)
+            elif value is not None:
+                yield from self._judge_place(value, schema, path)
+
+    def _judge_place(self, value: Any, schema: Schema, path: Where) -> list[Problem]:
+        """Nodes of a fleet give mostly the same values."""
+        if not isinstance(value, str | int | float):
+            return list(judge(value, schema, self._generation, path))
+        key = path, type(value), value
+        if key not in self._judged:
+            self._judged[key] = list(judge(value, schema, self._generation, path))
+        return self._judged[key]
+
+    def _values(self, use: Any) -> dict[str, Any]:
+        values = {key: variable.get("defaultValue") for key, variable in self.variables.items()}
+        return values | {str(each.get("key")): each.get("value") for each in _mappings(use, "variables")}
+
+
+def _places(value: Any, schema: Schema | None, generation: Generation) -> Iterator[tuple[Where, str, Schema | None]]:
+    """Every rendered text of a template with the schema of what it becomes; None where anything may be written."""
+    for path, text in texts(value, ()):
+        if has_braces(text) and path[-1] != text:
+            part: Any = schema
+            for step in path:
+                part = _part(part, step)
+            yield path, text, part or None
+
+
+def _part(schema: Any, step: str | int) -> Schema:
+    """The schema of a member, out of what one says by `properties`, `items` and `allOf`."""
+    if not isinstance(schema, dict):
+        return {}
+    own = schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+    found = [own, *(_part(each, step) for each in schema.get("allOf", ()))]
+    parts = [each for each in found if isinstance(each, dict) and each]
+    return {"allOf": parts} if parts else {}
+
+
+def _microservices(
+    document: Document, generation: Generation, templates: Mapping[str, _Template]
+) -> Iterator[Microservice]:
+    """Those that a document deploys."""
+    kind, name, spec = kind_of(document), name_of(document), spec_of(document)
+    if kind == "Microservice":
+        node = document.file if generation.is_edgelet_alone else _node(spec)
+        yield Microservice(document, ("spec",), name, node, spec)
+    elif kind == "Application":
+        template = templates.get(_template_name(document))
+        content = spec if template is None else template.make(spec["template"])
+        for at, service in enumerate(_mappings(content, "microservices")):
+            where: Where = ("spec", "microservices", at) if template is None else ("spec", "template")
+            full = f"{name}/{service.get('name')}"
+            yield Microservice(document, where, full, _node(service), service, made=template is not None)
+
+
+def _template_name(document: Document) -> str:
+    use = spec_of(document).get("template")
+    return str(use.get("name", "")) if isinstance(use, dict) and kind_of(document) == "Application" else ""
+
+
+def _node(service: dict[str, Any]) -> str:
+    agent = service.get("agent")
+    return str(agent.get("name", "")) if isinstance(agent, dict) else ""
 
 
 def _wants_nats(holder: dict[str, Any]) -> bool:
@@ -199,20 +227,6 @@ def _wants_nats(holder: dict[str, Any]) -> bool:
     return isinstance(config, dict) and bool(config.get("natsAccess"))
 
 
-def _check_routes(routes: Any, where: Where, names: list[str]) -> Iterator[Problem]:
-    taken: set[str] = set()
-    for at, route in enumerate(routes if isinstance(routes, list) else []):
-        here = (*where, at)
-        if not isinstance(route, dict):
-            yield here, f"a route {route!r}", "Write {name: …, from: …, to: …}."
-            continue
-        yield from unknown(route, ("name", "from", "to"), here, "a route")
-        for end in ("from", "to"):
-            if route.get(end) not in names:
-                rule = f"a route {end} {route.get(end)!r}, which is no microservice here"
-                yield here, rule, f"There are {', '.join(names)}."
-        name = str(route.get("name", ""))
-        if not NAME.fullmatch(name) or name in taken:
-            twice = "is used twice" if name in taken else "is refused"
-            yield here, f"the name {name!r} of a route {twice}", NAME_REMEDY
-        taken.add(name)
+def _mappings(holder: Any, key: str) -> list[dict[str, Any]]:
+    found = holder.get(key) if isinstance(holder, dict) else None
+    return [each if isinstance(each, dict) else {} for each in found] if isinstance(found, list) else []

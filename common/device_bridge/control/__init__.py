@@ -9,10 +9,12 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .change_reporter import ChangeReporter
     from .debounce import Debounce
+    from .guard_process import SafeAct, offs_first
+    from .heartbeat import Heartbeat
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import SafeAct, SafeStateGuard, offs_first
+    from .safe_state_guard import SafeStateGuard, leave_first_place
     from .ticker import Ticker
     from .totals import Totals
 else:
@@ -21,10 +23,12 @@ else:
         {
             "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
+            "guard_process": ("SafeAct", "offs_first"),
+            "heartbeat": ("Heartbeat",),
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("SafeAct", "SafeStateGuard", "offs_first"),
+            "safe_state_guard": ("SafeStateGuard", "leave_first_place"),
             "ticker": ("Ticker",),
             "totals": ("Totals",),
         },
@@ -33,6 +37,7 @@ else:
 __all__ = [
     "ChangeReporter",
     "Debounce",
+    "Heartbeat",
     "Member",
     "Put",
     "RuleSettings",
@@ -42,6 +47,7 @@ __all__ = [
     "Source",
     "Ticker",
     "Totals",
+    "leave_first_place",
     "merged",
     "offs_first",
 ]

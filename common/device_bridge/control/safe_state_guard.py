@@ -1,87 +1,64 @@
-"""The order in which outputs go to their safe state, and a process that brings them there when this one was killed.
+"""Keeps a process that brings outputs into their safe state when this one was killed or stands still.
 
-That process holds the same open lines as its parent and waits at a pipe. It is this file, run as a script, isolated
-and without site packages: it needs 7 MiB. SIGKILL to a whole container ends it too; then the chip's driver decides
-what becomes of outputs.
+Each watches the other. This one says every second that its event loop turns, is answered, and starts the other again
+when that has died or does not answer. SIGKILL to a whole container ends both; then the chip's driver decides what
+becomes of outputs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import json
+import functools
 import logging
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
 
-T = TypeVar("T")
+from ..errors import DeviceError, DeviceErrorKind
+from . import guard_process
+from .guard_process import BEAT, BYE, SLICES, SafeAct
+
 log = logging.getLogger("device_bridge")
 
-_BYE = b"bye\n"
 _END_S = 1.0
 _STEADY_S = 2.0
-"""A process that has died is trusted again when it has run for so long."""
-_RETRY_S = 1.0
-_ATTEMPTS = 20
-_PAUSE_S = 0.1
+"""A process that has died is trusted again when the next one has run for so long."""
+_LONGEST_BEAT_S = 1.0
+_ANSWERS_MISSED = 2 * SLICES
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+_OOM_ABOVE = 10
 
 
-def offs_first(
-    outputs: Iterable[T], on: Callable[[T], bool], group: Callable[[T], str]
-) -> Generator[tuple[T, bool], bool, None]:
-    """The order in which several outputs are switched: first those that go off, then those that go on.
+def leave_first_place() -> None:
+    """Goes on as a child where this is the first process of a container.
 
-    One that would go on goes off instead while another of its group is on, or has not gone off.
-
-    Parameters:
-        outputs: to be switched; each is yielded with the state it has to get, and whether it certainly has that state
-            is to be sent back.
-        on: whether an output is to be on.
-        group: of an output; "" for none. Outputs of one group are never on together.
+    With the first process the kernel ends all others (pid_namespaces(7)), which would be the guard's end, too. Its
+    place is taken by one that passes signals on and ends last. Called before anything is opened.
     """
-    taken: set[str] = set()
-    for output in sorted(outputs, key=on):
-        name = group(output)
-        state = on(output) and not (name and name in taken)
-        done = yield output, state
-        if state or not done:
-            taken.add(name)
-
-
-class SafeAct(NamedTuple):
-    """How one output is switched by whoever holds its line.
-
-    Parameters:
-        fd: file descriptor of the line.
-        request: an ioctl, or 0 for a plain write.
-        off, on: the bytes that switch it.
-        safe: whether it is on in its safe state.
-        group: outputs of one group are never on together; "" for none.
-    """
-
-    fd: int
-    request: int
-    off: bytes
-    on: bytes
-    safe: bool = False
-    group: str = ""
+    if os.getpid() != 1:
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, guard_process.PASSED_ON)
+    if child := os.fork():
+        os.execv(sys.executable, [sys.executable, "-I", "-S", guard_process.__file__, str(child)])  # noqa: S606
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, guard_process.PASSED_ON)
 
 
 class SafeStateGuard:
-    """A process that brings outputs into their safe state when this one has died, and is kept running."""
+    """A process that brings outputs into their safe state when this one has died, and is kept running.
 
-    def __init__(self) -> None:
+    Parameters:
+        timeout_s: this process is killed when its event loop has not turned for so long; 0 for never.
+    """
+
+    def __init__(self, timeout_s: float = 10.0) -> None:
+        self._timeout_s = timeout_s
         self._acts: tuple[SafeAct, ...] = ()
-        self._process: asyncio.subprocess.Process | None = None
-        self._started_at = float("-inf")
+        self._process: _Process | None = None
+        self._died_early = False
         self._changed, self._turn = asyncio.Event(), asyncio.Lock()
-        self.problem = ""
-        """Why outputs are without it; "" while it runs, or nothing is to be done."""
         self.restarts = 0
 
     @property
@@ -90,38 +67,32 @@ class SafeStateGuard:
         return self._process.pid if self._process else None
 
     async def protect(self, acts: Sequence[SafeAct]) -> None:
-        """Is to do this from now on, and nothing else. A process that cannot be started is a `problem`."""
+        """Is to do this from now on, and nothing else. Raises DeviceError when it cannot be started."""
         async with self._turn:
             before, self._acts = self._process, tuple(acts)
             await self._start()
-            await _end(before, _BYE)
+            if before is not None:
+                await before.end(BYE)
 
     async def keep_running(self) -> None:
-        """Starts the process again when it has died, until cancelled."""
-        early = 0
+        """Starts the process again when it has died, until cancelled. Raises DeviceError if it dies twice at once."""
         while True:
             self._changed.clear()
             process = self._process
             if process is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _RETRY_S if self._acts else None)
-                await self._restart(process)
+                await self._changed.wait()
                 continue
-            try:
-                await asyncio.wait_for(process.wait(), _STEADY_S if self.problem else None)
-            except TimeoutError:
-                log.info("the watchdog process runs again")
-                self.problem = ""
-                continue
+            await asyncio.wait((process.ended,))
             if process is not self._process:
                 continue  # another one does its work
             self.restarts += 1
-            log.error("the watchdog process has died (status %s) and is started again", process.returncode)
-            early = early + 1 if asyncio.get_running_loop().time() - self._started_at < _STEADY_S else 0
-            if early > 1:
-                self.problem = "the watchdog process dies as soon as it is started"
-                await asyncio.sleep(_RETRY_S)
-            await self._restart(process)
+            log.error("the watchdog process has died (status %s) and is started again", process.ended.result())
+            if self._died_early and process.age_s < _STEADY_S:
+                raise _unusable("it dies as soon as it is started")
+            self._died_early = process.age_s < _STEADY_S
+            async with self._turn:
+                if self._process is process and self._acts:
+                    await self._start()
 
     async def stop(self, *, act: bool = False) -> None:
         """Ends the process.
@@ -131,89 +102,115 @@ class SafeStateGuard:
         """
         async with self._turn:
             process, self._process, self._acts = self._process, None, ()
-            await _end(process, b"" if act else _BYE)
-
-    async def _restart(self, dead: asyncio.subprocess.Process | None) -> None:
-        async with self._turn:
-            if self._process is dead and self._acts:
-                await self._start()
+            if process is not None:
+                await process.end(b"" if act else BYE)
 
     async def _start(self) -> None:
-        process = None
-        acts = json.dumps([(*act[:2], act.off.hex(), act.on.hex(), *act[4:]) for act in self._acts])
+        self._process = None
         try:
-            if self._acts:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", __file__, acts),
-                    stdin=asyncio.subprocess.PIPE,
-                    pass_fds=[act.fd for act in self._acts],
-                    start_new_session=True,  # Ctrl-C in a terminal is for the parent
-                )
-            else:
-                self.problem = ""
+            self._process = await _Process.start(self._acts, self._timeout_s) if self._acts else None
         except OSError as error:
-            self.problem = f"the watchdog process cannot be started: {error}"
-            log.error("%s", self.problem)
-        self._process, self._started_at = process, asyncio.get_running_loop().time()
-        self._changed.set()
+            raise _unusable(f"it cannot be started: {error}") from None
+        finally:
+            self._changed.set()
 
 
-async def _end(process: asyncio.subprocess.Process | None, last_word: bytes) -> None:
-    if process is None or process.stdin is None:
-        return
-    with contextlib.suppress(OSError):
-        process.stdin.write(last_word)
-        process.stdin.close()
+class _Process:
+    """One process, and the pipes to it.
+
+    Parameters:
+        process: it.
+        to_fd, from_fd: where it is told and answers.
+        interval_s: from beat to beat.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, to_fd: int, from_fd: int, interval_s: float) -> None:
+        self._process, self._to, self._from, self._interval_s = process, to_fd, from_fd, interval_s
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
+        self._unanswered = 0
+        self.pid = process.pid
+        self.ended = asyncio.ensure_future(process.wait())
+        self.ended.add_done_callback(lambda _: self._close())
+        self._timer: asyncio.Handle = self._loop.call_soon(self._beat)
+
+    @classmethod
+    async def start(cls, acts: Sequence[SafeAct], timeout_s: float) -> _Process:
+        """Raises OSError."""
+        score = _raise_oom_score()
+        its_in, to_fd = os.pipe()
+        from_fd, its_out = os.pipe()
+        try:
+            for fd in (to_fd, from_fd):
+                os.set_blocking(fd, False)
+            told = (guard_process.pack(acts), str(timeout_s), str(os.getpid()), str(score))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", guard_process.__file__, *told),
+                stdin=its_in,
+                stdout=its_out,
+                pass_fds=[act.fd for act in acts],
+                start_new_session=True,  # Ctrl-C in a terminal is for the parent
+            )
+        except BaseException:
+            os.close(to_fd)
+            os.close(from_fd)
+            raise
+        finally:
+            os.close(its_in)
+            os.close(its_out)
+        return cls(process, to_fd, from_fd, min(_LONGEST_BEAT_S, (timeout_s or SLICES) / SLICES))
+
+    @property
+    def age_s(self) -> float:
+        """For how long it has run."""
+        return self._loop.time() - self._began_at
+
+    def _beat(self) -> None:
+        self._timer = self._loop.call_later(self._interval_s, self._beat)
+        try:
+            answered = bool(os.read(self._from, 4096))
+        except BlockingIOError:
+            answered = False
+        self._unanswered = 0 if answered else self._unanswered + 1
+        if self._unanswered > _ANSWERS_MISSED:
+            log.error("the watchdog process does not answer")
+            self._kill()
+        with contextlib.suppress(OSError):  # it is full, or its end will be noticed
+            os.write(self._to, BEAT)
+
+    async def end(self, last_word: bytes) -> None:
+        """Has it end, by force when it does not."""
+        if not self.ended.done():
+            with contextlib.suppress(OSError):
+                os.write(self._to, last_word)
+            self._close()
+        await asyncio.wait((self.ended,), timeout=_END_S)
+        self._kill()
+        await self.ended
+
+    def _kill(self) -> None:
+        if not self.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _close(self) -> None:
+        self._timer.cancel()
+        for fd in (self._to, self._from):
+            if fd >= 0:
+                os.close(fd)
+        self._to = self._from = -1
+
+
+@functools.cache
+def _raise_oom_score() -> int:
+    """Has the kernel end this process before the other when memory is short; returns the score of before."""
     try:
-        await asyncio.wait_for(process.wait(), _END_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        score = int(_OOM_SCORE.read_text())
+        _OOM_SCORE.write_text(str(min(1000, score + _OOM_ABOVE)))
+    except (OSError, ValueError):
+        return 0
+    return score
 
 
-def execute(acts: Sequence[SafeAct]) -> bool:
-    """Brings outputs into their safe state, offs first; returns whether all have been switched."""
-    failed = 0
-    plan = offs_first(acts, lambda act: act.safe, lambda act: act.group)
-    with contextlib.suppress(StopIteration):
-        act, on = next(plan)
-        while True:
-            data = act.on if on else act.off
-            try:
-                if act.request:
-                    fcntl.ioctl(act.fd, act.request, data)
-                else:
-                    os.write(act.fd, data)
-                done = True
-            except OSError as error:
-                sys.stderr.write(f"watchdog: an output cannot be switched {'on' if on else 'off'}: {error}\n")
-                done = False
-            failed += not done
-            act, on = plan.send(done)
-    return not failed
-
-
-def main() -> None:
-    """Waits at standard input; its end without a `bye` is the parent's death."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("-900")  # to outlive its parent when memory is short; needs a capability
-    acts = [
-        SafeAct(fd, request, bytes.fromhex(off), bytes.fromhex(on), safe, group)
-        for fd, request, off, on, safe, group in json.loads(sys.argv[1])
-    ]
-    told = b""
-    while piece := os.read(0, 100):
-        told += piece
-    if told == _BYE:
-        return
-    for _ in range(_ATTEMPTS):
-        if execute(acts):
-            return
-        time.sleep(_PAUSE_S)
-
-
-if __name__ == "__main__":
-    main()
+def _unusable(detail: str) -> DeviceError:
+    return DeviceError(DeviceErrorKind.UNREACHABLE, "watchdog process", detail)

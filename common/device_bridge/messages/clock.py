@@ -1,26 +1,37 @@
-"""Wall time that never steps backwards within a run, and knows whether it can be trusted.
+"""The time of readings: it follows the system's wall clock both ways, and says when it may be wrong.
 
-A board without a battery-backed clock starts in the past and jumps when it first hears from a time server. Readings
-taken before that are marked, and corrected before they are sent if the jump comes first.
+- A clock that cannot be right, or has no source, is not trusted: a board without a battery-backed clock starts in the
+  past and jumps when it first hears from a time server.
+- What a running clock drifts is followed at once: up to a second, and 200 ppm of the time since it was last set, of a
+  day at most.
+- A larger step, either way, is followed too, but the clock is not trusted until it has kept that time for a minute,
+  or has gone back. So a clock that is right again is trusted again within a minute, and one that is wrong for some
+  seconds never goes out as right.
+
+Readings taken while it was not trusted are marked. Each message waiting in the outbox keeps a mark of how the clock
+stood, and is corrected before it is sent when the clock has been set meanwhile: its order is its `sequencenumber`.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..clocks import Clocks
+
 _NOT_BEFORE = 1_790_000_000.0
 """No clock that shows less than this (September 2026, when this was written) can be right."""
-_STEP_S = 1.0
-"""A smaller difference is left alone: kernels slew it away."""
+DRIFT_S, DRIFT_RATE = 1.0, 200e-6
+"""What is followed at once: so many seconds, and so many per second. Crystals have 100 ppm at most."""
+SETTLING_S = 60.0
+_DAY_S = 86_400.0
+_SLEWED_S = 0.1
+"""More is a step, from which on the drift counts anew."""
 _TIME_ERROR = 5
 """What adjtimex(2) returns while no time server disciplines the clock."""
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on during suspend, never steps
+_MARK_PLACES = 3
+_BOOT_CHARACTERS = 12
 
 
 def system_clock_is_verified() -> bool:
@@ -34,62 +45,102 @@ def system_clock_is_verified() -> bool:
 
 
 class Clock:
-    """Seconds since 1970-01-01 UTC: time since boot plus an offset.
+    """Seconds since 1970-01-01 UTC.
 
     Parameters:
-        trusted: take the system's clock for right from the start.
-        wall: the system's wall clock.
-        since_boot: a clock that never steps, common to all processes of one boot.
+        trusted: take the system's clock for right from the start; a step is doubted all the same.
+        clocks: the system's.
         verified: whether the wall clock has a source.
-        boot: names this boot.
     """
 
     def __init__(
         self,
         *,
         trusted: bool = False,
-        wall: Callable[[], float] = time.time,
-        since_boot: Callable[[], float] = _since_boot,
+        clocks: Clocks | None = None,
         verified: Callable[[], bool] = system_clock_is_verified,
-        boot: str | None = None,
     ) -> None:
-        self._wall, self._since_boot, self._verified = wall, since_boot, verified
-        self._boot = boot if boot is not None else _boot_id()
-        self._offset_s = wall() - since_boot()
-        self.trusted = trusted
+        self._clocks, self._verified = clocks or Clocks(), verified
+        self._boot = self._clocks.boot.replace("-", "")[:_BOOT_CHARACTERS]
+        self._has_source = trusted
+        now = self._clocks.since_boot()
+        self._offset_s = self._clocks.wall() - now
+        self._set_at = now
+        self._settled_s = self._offset_s
         self.check()
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the time is taken for right."""
+        self._follow()
+        return self._has_source and self._settled_s == self._offset_s
+
     def now(self) -> float:
-        """The present wall time, as well as it is known."""
-        return self._since_boot() + self._offset_s
+        """The present time, as well as it is known."""
+        return self.stamp()[0]
 
     def check(self) -> None:
-        """Looks at the system's clock again: it may have become right, or been set forwards.
+        """Looks whether the clock has a source meanwhile."""
+        self._follow()
+        if not self._has_source and self._clocks.wall() >= _NOT_BEFORE and self._verified():
+            self._has_source = True
+            self._settled_s = self._offset_s
 
-        Once trusted, a step backwards is not followed in this run: later readings would come before earlier ones.
-        """
-        wall = self._wall()
-        if not self.trusted:
-            self.trusted = wall >= _NOT_BEFORE and self._verified()
-            self._offset_s = wall - self._since_boot()
-        elif wall - self.now() > _STEP_S:
-            self._offset_s = wall - self._since_boot()
-
-    @property
-    def mark(self) -> str:
-        """Kept beside a time so that it can be corrected later; "" when it is right."""
-        return "" if self.trusted else f"{self._boot}:{self._offset_s!r}"
+    def stamp(self) -> tuple[float, str]:
+        """The present time, and a mark of how the clock stands, to be kept beside it."""
+        now = self._follow()
+        doubt = "" if self._has_source and self._settled_s == self._offset_s else "?"
+        mark = f"{self._boot}:{now:.{_MARK_PLACES}f}:{self._offset_s:.{_MARK_PLACES}f}{doubt}"
+        return now + self._offset_s, mark
 
     def correction_s(self, mark: str) -> float | None:
-        """Seconds to add to a time with this mark; None while that is not known."""
-        boot, _, offset = mark.rpartition(":")
-        if not self.trusted or boot != self._boot:
-            return None
-        return self._offset_s - float(offset)
+        """Seconds to add to a time with this mark; None while that is not known.
+
+        A time of another boot stays as it is: nothing tells how far its clock was off. One that was taken for right
+        is corrected by more than a drift only.
+        """
+        boot, taken_at, offset, in_doubt = _parse(mark)
+        if boot != self._boot or not self.trusted:
+            return None if in_doubt else 0.0
+        difference = self._offset_s - offset
+        if not in_doubt and abs(difference) <= _drift(self._clocks.since_boot() - taken_at):
+            return 0.0
+        return difference
+
+    def _follow(self) -> float:
+        """Takes up what the wall clock shows now; returns the seconds since boot."""
+        now = self._clocks.since_boot()
+        offset = self._clocks.wall() - now
+        step_s, is_settled = abs(offset - self._offset_s), self._settled_s == self._offset_s
+        if step_s > _drift(min(now - self._set_at, _DAY_S)):
+            is_settled = abs(offset - self._settled_s) <= _drift(_DAY_S)  # it has gone back
+            self._set_at = now
+        else:
+            is_settled = is_settled or now - self._set_at >= SETTLING_S
+            if is_settled and step_s > _SLEWED_S:
+                self._set_at = now
+        self._offset_s = offset
+        if is_settled:
+            self._settled_s = offset
+        return now
 
 
-def _boot_id() -> str:
+def is_in_doubt(mark: str) -> bool:
+    """Whether the clock was not trusted when this mark was made."""
+    return _parse(mark)[3]
+
+
+def _parse(mark: str) -> tuple[str, float, float, bool]:
+    """Boot, seconds since then, offset, whether it was in doubt; a mark that is none is of an unknown boot."""
+    in_doubt = mark.endswith("?")
+    parts = mark.rstrip("?").split(":")
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"process-{time.time_ns()}"
+        if len(parts) == 3:
+            return parts[0], float(parts[1]), float(parts[2]), in_doubt
+    except ValueError:
+        pass
+    return "", 0.0, 0.0, in_doubt or len(parts) == 2  # version 0.1.0 marked doubtful times alone, by two parts
+
+
+def _drift(elapsed_s: float) -> float:
+    return DRIFT_S + DRIFT_RATE * max(0.0, elapsed_s)

@@ -8,13 +8,15 @@ import uuid
 import msgspec
 
 from iofog_sdk import IoMessage, MessageError, MessageTemplate
+from iofog_sdk.messages import INT32_MAX
 
+from ..clocks import monotonic
 from ..command import Command, Result
 from ..filters import FilterChain
 from ..outbox.durable import Outbox
 from ..reading import Forwarded, Reading, Sample
 from . import senml
-from .clock import Clock
+from .clock import Clock, is_in_doubt
 
 log = logging.getLogger("device_bridge")
 
@@ -34,7 +36,7 @@ class _Answer(msgspec.Struct):
 
 
 class MessageMaker:
-    """Turns samples into messages of one run: one `groupid`, counted from 1.
+    """Turns samples into messages of one run: one `groupid`, counted from 1 (a new one when the numbers end).
 
     Parameters:
         publisher: UUID of the microservice.
@@ -44,15 +46,22 @@ class MessageMaker:
 
     def __init__(self, publisher: str, clock: Clock, outbox: Outbox) -> None:
         self._clock, self._outbox = clock, outbox
-        self.group, self._publisher = uuid.uuid4().hex, publisher
-        self._templates: dict[tuple[str, str, str], MessageTemplate] = {}
-        self._template, self._result_template = (self._with(kind) for kind in (senml.INFO_TYPE, RESULT_TYPE))
+        self._publisher = publisher
+        self.groups: set[str] = set()
+        """Every `groupid` of this run; a second one after 2 147 483 647 messages."""
+        self._begin_group()
         self.base_name = ""
         self._filters = FilterChain(())
         self.made = 0
         """Messages made so far."""
 
-    def _with(self, infotype: str, infoformat: str = "utf-8", tag: str = "") -> MessageTemplate:
+    def _begin_group(self) -> None:
+        """A sequence counted from 1; the format has no number beyond 2**31 - 1."""
+        self.group, self._number = uuid.uuid4().hex, 0
+        self.groups.add(self.group)
+        self._templates: dict[tuple[str, str, str], MessageTemplate] = {}
+
+    def _template(self, infotype: str, infoformat: str, tag: str) -> MessageTemplate:
         """The template of messages with this header."""
         header = (infotype, infoformat, tag)
         found = self._templates.get(header)
@@ -71,9 +80,9 @@ class MessageMaker:
 
     def put_result(self, command: Command, result: Result, took_s: float) -> None:
         """Puts the result of a command into the outbox, as one message."""
-        now, mark = self._clock.now(), self._clock.mark
+        now, mark = self._clock.stamp()
         readings = [_stamped(r, now) for r in result.readings]
-        pack = senml.encode(readings, self.base_name, clock_set=not mark) if readings else b"[]"
+        pack = senml.encode(readings, self.base_name, clock_set=not is_in_doubt(mark)) if readings else b"[]"
         answer = _Answer(
             command=command.name,
             id=command.id,
@@ -82,33 +91,29 @@ class MessageMaker:
             took_s=round(took_s, 6),
             readings=msgspec.Raw(pack),
         )
-        self.made += 1
-        self._outbox.put(self._result_template.encode(self.made, msgspec.json.encode(answer)), len(readings), mark)
+        self._put((RESULT_TYPE, "utf-8", ""), msgspec.json.encode(answer), len(readings), mark)
 
     def put(self, sample: Sample | Forwarded) -> None:
         """Puts a sample, or what is forwarded, into the outbox, as one message."""
         if not isinstance(sample, Forwarded):
-            self._put_readings(sample, self._template)
+            self._put_readings(sample, (senml.INFO_TYPE, "utf-8", ""))
         elif not isinstance(sample.content, bytes):
-            self._put_readings(sample.content, self._with(senml.INFO_TYPE, tag=sample.tag))
+            self._put_readings(sample.content, (senml.INFO_TYPE, "utf-8", sample.tag))
         else:
             try:
-                template = self._with(sample.infotype, sample.infoformat, sample.tag)
-                body = template.encode(self.made + 1, sample.content)
+                self._put((sample.infotype, sample.infoformat, sample.tag), sample.content, 1)
             except MessageError as error:
                 self._not_encodable(1, error)
-                return
-            self.made += 1
-            self._outbox.put(body, 1)
 
     def _not_encodable(self, readings: int, error: Exception) -> None:
         log.error("a sample could not become a message: %s", error)
         self._outbox.refuse(readings, "not encodable")
 
-    def _put_readings(self, sample: Sample, template: MessageTemplate) -> None:
-        now, mark = self._clock.now(), self._clock.mark
+    def _put_readings(self, sample: Sample, header: tuple[str, str, str]) -> None:
+        now, mark = self._clock.stamp()
+        monotonic_s = monotonic()
         try:
-            stamped = [kept for r in sample if (kept := self._filters.apply(_stamped(r, now)))]
+            stamped = [kept for r in sample if (kept := self._filters.apply(_stamped(r, now), monotonic_s))]
         except (ValueError, TypeError, OverflowError) as error:
             self._not_encodable(len(sample), error)
             return
@@ -116,13 +121,23 @@ class MessageMaker:
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
             return
+        own_times = sum(reading.time > 0 for reading in sample)
+        in_doubt = is_in_doubt(mark) and own_times < len(sample)
         try:
-            body = template.encode(self.made + 1, senml.encode(stamped, self.base_name, clock_set=not mark))
+            pack = senml.encode(stamped, self.base_name, clock_set=not in_doubt)
+            # A time that the device has given is not this clock's to correct.
+            self._put(header, pack, len(stamped), "" if own_times else mark)
         except (ValueError, TypeError, OverflowError) as error:  # MessageError and msgspec's are ValueErrors
             self._not_encodable(len(stamped), error)
-            return
+
+    def _put(self, header: tuple[str, str, str], content: bytes, readings: int, mark: str = "") -> None:
+        """Numbers and puts one message. Raises MessageError."""
+        if self._number >= INT32_MAX:
+            self._begin_group()
+        body = self._template(*header).encode(self._number + 1, content)
+        self._number += 1
         self.made += 1
-        self._outbox.put(body, len(stamped), mark)
+        self._outbox.put(body, readings, mark)
 
 
 def _stamped(reading: Reading, now: float) -> Reading:

@@ -1,4 +1,4 @@
-"""Corrects the times of messages that were made before the clock was right, when they are sent at last."""
+"""Corrects the times of messages that were made while the clock was wrong, when they are sent at last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from iofog_sdk import IoMessage
 
 from ..outbox.entry import Entry
 from . import senml
-from .clock import Clock
+from .clock import Clock, is_in_doubt
 
 
 class TimeCorrection:
@@ -20,9 +20,9 @@ class TimeCorrection:
         self._clock = clock
 
     def body(self, entry: Entry) -> bytes:
-        """The message itself, or with its time corrected when that has become possible."""
+        """The message itself, or with its time corrected where that has become possible."""
         correction_s = self._clock.correction_s(entry.clock) if entry.clock else None
-        if correction_s is None:
+        if correction_s is None or (correction_s == 0 and not is_in_doubt(entry.clock)):
             return entry.body
         message = IoMessage.from_bytes(entry.body)
         if message.infotype != senml.INFO_TYPE:

@@ -1,8 +1,8 @@
 """Messages between device and node, on disk when they have to wait.
 
-From the oldest to the newest, entries are sent, ready, unloaded (on disk only) and fresh (to be written to disk
-before anything else happens to them). While the link keeps up nothing but `ready` is used and the disk is left
-alone, unless `durability` asks for it always.
+From the oldest to the newest, entries are sent, ready, unloaded (on disk only) and fresh (behind what is unloaded, or
+not to be sent before they are on disk). While the link keeps up nothing but `ready` is used, and the disk is left
+alone, unless `durability` asks for it always. Nothing here blocks: what the disk is to do is a job.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from ..clocks import Clocks
 from ..service_settings import OutboxSettings
-from .entry import Entry, StoreDamaged, StoreError
+from .disk import Disk
+from .disk_jobs import Check, Commit, DiskTask, Job, Load, Open
+from .entry import Entry, StoreError
 from .memory import OVERHEAD_BYTES, Backlog, size_of
-
-if TYPE_CHECKING:
-    from .sqlite_store import Store
+from .reader import Page
+from .recovery import DAMAGED, Recovery
+from .store import Store
 
 log = logging.getLogger("device_bridge")
 
@@ -33,9 +34,13 @@ _PAGE = 256
 _FLUSH_AFTER_S = 0.5
 _FLUSH_AFTER = 256
 """Receipts reach the disk with the next commit, or after this time or number: what a crash sends again at most."""
-_RETRY_S = 10.0
+_DONE_SHARE = 32
+"""Of `max_bytes`: what was dropped gives its space back when it is so much, or after some seconds."""
+_CHECK_S = 3.0
+"""Seconds after which files that were removed by others are noticed."""
 NO_DISK_BYTES = 8 * 1024 * 1024
 """Most memory used while entries should be on disk and cannot be: some ten minutes of a busy device."""
+_EVERYTHING = 1 << 62
 
 
 class Outbox(Backlog):
@@ -43,78 +48,63 @@ class Outbox(Backlog):
 
     Parameters:
         settings: bounds, durability, and the overflow policy.
-        file: where entries are kept on disk; None keeps all in memory.
+        folder: where entries are kept on disk; None keeps all in memory.
+        disk: the file system.
+        clocks: to tell how long messages have waited, also over restarts.
     """
 
-    def __init__(self, settings: OutboxSettings, file: Path | None = None) -> None:
-        super().__init__(settings)
+    def __init__(
+        self,
+        settings: OutboxSettings,
+        folder: Path | None = None,
+        *,
+        disk: Disk | None = None,
+        clocks: Clocks | None = None,
+    ) -> None:
+        super().__init__(settings, clocks)
         self.recovered = 0
-        """Readings found from an earlier run; part of `read`."""
+        """Readings found from an earlier run, or found missing; part of `read`."""
         self.problem = ""
         """Why the disk cannot be used; "" while it can, or need not."""
-        self._store: Store | None = None
-        if file and settings.durability != "memory":
-            from . import sqlite_store  # noqa: PLC0415 - a megabyte that an outbox in memory does not pay
-
-            self._store = sqlite_store.Store(file, settings.sync)
-        self._worker = ThreadPoolExecutor(1, "outbox") if self._store else None
+        self._disk: DiskTask | None = None
+        if folder and settings.durability != "memory":
+            store = Store(folder, settings.sync, settings.max_bytes, disk or Disk(), self._clocks)
+            self._disk = DiskTask(store, self, _CHECK_S)
         self._fresh: deque[Entry] = deque()
         self._unloaded = 0
-        self._loaded_to = self._written_to = self._acknowledged = 0
+        self._loaded_to = self._written_to = self._writing_to = 0
+        self._acknowledged = self._flushed_to = 0
         self._oldest_on_disk = 0.0
-        self._pending_deletes: list[tuple[int, int]] = []
-        self._unflushed_acks = 0
-        self._on_disk = settings.durability == "always"
-        self._disk_due = asyncio.Event()
-        self._disk_task: asyncio.Task[None] | None = None
-        self._spill_timer: asyncio.TimerHandle | None = None
-        self._flush_timer: asyncio.TimerHandle | None = None
+        self._done: list[tuple[int, int]] = []
+        self._done_bytes = self._unflushed = 0
+        self._flush_due = False
+        self._write_to = _EVERYTHING if settings.durability == "always" else 0
+        self._unwritten_bytes = 0
+        self._is_open = self._is_closing = False
+        self._found: Recovery | None = None
+        self._check_at = 0.0
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def open(self) -> None:
-        """Finds what an earlier run has left. A file that cannot be used leaves the outbox in memory."""
-        if self._store is None:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.run_in_executor(self._worker, self._store.open)
-        except StoreError as error:
-            self._fail(error)
-        else:
-            self._number = self._written_to = found.last
-            self._acknowledged = self._loaded_to = found.first - 1 if found.messages else found.last
-            self._messages = self._unloaded = found.messages
-            self._bytes = found.size + found.messages * OVERHEAD_BYTES
-            self.read = self.recovered = self.buffered = found.readings
-            self._oldest_on_disk = found.oldest
-            if found.messages:
-                self._on_disk = True
-                self._disk_due.set()
-                log.info("%d readings of an earlier run are still to be delivered", found.readings)
-        self._disk_task = loop.create_task(self._use_disk())
+        """Finds what an earlier run has left. A disk that cannot be used leaves the outbox in memory, and is tried
+        again: what is found then goes before what has come meanwhile."""
+        if self._disk is not None:
+            await self._disk.open()
 
     async def close(self) -> None:
         """Writes what has not been delivered to disk, where there is one, for the next run.
 
         What can be kept nowhere is counted as dropped.
         """
-        for timer in (self._spill_timer, self._flush_timer):
-            if timer is not None:
-                timer.cancel()
-        if self._disk_task is not None:
-            self._disk_task.cancel()
-            await asyncio.gather(self._disk_task, return_exceptions=True)
+        for timer in self._timers.values():
+            timer.cancel()
         self.rewind()
-        if self._store is not None and self._worker is not None:
-            self._on_disk = True
-            try:
-                await self._commit()  # at least once: one that was cut short above may have written what is delivered
-                while any(self._unwritten()) or self._unflushed_acks or self._pending_deletes:
-                    await self._commit()
-            except StoreError as error:
-                self._fail(error)
-            await asyncio.get_running_loop().run_in_executor(self._worker, self._store.close)
-            self._worker.shutdown()
-            self._store = self._worker = None
+        disk, self._disk = self._disk, None
+        self._is_closing = True
+        if disk is not None:
+            self._write_to = _EVERYTHING
+            self._flush_due = bool(self._done) or self._done_to() > self._flushed_to
+            await disk.close()
         if lost := sum(entry.readings for entry in self._unwritten()):
             log.warning(
                 "%d readings were not delivered and are lost: %s", lost, self.problem or "kept in memory only"
@@ -122,38 +112,76 @@ class Outbox(Backlog):
             self.buffered -= lost
             self.dropped["stopped"] += lost
 
+    @property
+    def disk_errors(self) -> int:
+        """Unexpected errors of the part that uses the disk, each followed by another attempt."""
+        return self._disk.unexpected if self._disk else 0
+
     def take(self) -> Entry | None:
+        if self._found is not None:
+            self._filled.clear()  # what was found on disk goes first
+            return None
+        if not self._ready and self._fresh and not self._unloaded and self._write_to < _EVERYTHING:
+            self._append_ready(self._fresh.popleft())
         entry = super().take()
-        if self._unloaded and len(self._ready) < _PAGE // 2:
-            self._disk_due.set()
+        if self._needs_load():
+            self._wake()
         return entry
 
     def acknowledge(self, refused: str = "") -> None:
+        if not self._sent:
+            return
         number = self._acknowledged = self._sent[0].number
         super().acknowledge(refused)
         if number <= self._written_to:
-            self._unflushed_acks += 1
-            if self._unflushed_acks >= _FLUSH_AFTER:
-                self._disk_due.set()
-            elif self._flush_timer is None:
-                self._flush_timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
+            self._unflushed += 1
+            if self._unflushed >= _FLUSH_AFTER:
+                self._flush()
+            else:
+                self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
         self._notify_written()
+        self._adopt()
+
+    def rewind(self) -> None:
+        super().rewind()
+        self._adopt()
 
     def oldest_age_s(self) -> float:
-        if self._messages and not self._sent and not self._ready:
-            return max(0.0, time.time() - self._oldest_on_disk)
-        return super().oldest_age_s()
+        if self._sent or self._ready:
+            return super().oldest_age_s()
+        oldest = self._oldest_on_disk if self._unloaded else self._fresh[0].since if self._fresh else None
+        return max(0.0, self._clocks.since_boot() - oldest) if oldest is not None else 0.0
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a crash now would lose nothing."""
+        return next(self._unwritten(), None) is None
+
+    def spill(self) -> None:
+        """Writes to disk what waits now."""
+        self._write_to = max(self._write_to, self._number)
+        self._wake()
 
     def _admit(self, entry: Entry) -> None:
-        if self._unloaded or (self._on_disk and self._store and not self.problem):
+        settings, disk = self.settings, self._disk
+        self._unwritten_bytes += size_of(entry)
+        is_always = self._write_to == _EVERYTHING and disk is not None and not self.problem
+        if self._unloaded or self._found or is_always or (disk and self._memory_bytes > settings.memory_bytes):
             self._fresh.append(entry)
-            self._disk_due.set()
-            if self._memory_bytes > 2 * self.settings.memory_bytes:
+            if not is_always and not self._unloaded:
+                self._filled.set()
+            if self._memory_bytes > 2 * settings.memory_bytes and not self.problem:
                 self._has_room.clear()  # the device sends faster than the disk writes: let the disk catch up
+        else:
+            self._append_ready(entry)
+        if disk is None:
             return
-        self._append_ready(entry)
-        if self._store and not self._on_disk:
-            self._watch_spill()
+        if is_always:
+            self._wake()
+        elif self._unwritten_bytes > settings.memory_bytes:
+            self.spill()
+        else:
+            self._start_timer("spill", settings.spill_after, self._spill_old)
 
     def _append_ready(self, entry: Entry) -> None:
         super()._append_ready(entry)
@@ -161,168 +189,229 @@ class Outbox(Backlog):
 
     def _remove(self, entry: Entry) -> None:
         super()._remove(entry)
-        if self._unloaded and not self._ready:
-            self._disk_due.set()
+        if entry.number > self._written_to:
+            self._unwritten_bytes -= size_of(entry)
 
     def _is_full(self, size: int) -> bool:
-        needs_disk = self.problem or (self._store is None and self.settings.durability != "memory")
+        needs_disk = self.problem or (self._disk is None and self.settings.durability != "memory")
         return super()._is_full(size) or (bool(needs_disk) and self._memory_bytes + size > NO_DISK_BYTES)
 
     def _drop_oldest(self) -> Entry:
         oldest = super()._drop_oldest()
-        if oldest.number <= self._written_to:
-            self._delete_later(oldest.number)
+        if oldest.number <= max(self._written_to, self._writing_to):
+            number = oldest.number
+            if self._done and self._done[-1][1] == number - 1:
+                self._done[-1] = (self._done[-1][0], number)
+            else:
+                self._done.append((number, number))
+            self._done_bytes += size_of(oldest)
+            if self._done_bytes > self.settings.max_bytes // _DONE_SHARE:
+                self._flush()
+            self._start_timer("done", max(self.settings.spill_after, _FLUSH_AFTER_S), self._flush)
+        if self._needs_load():
+            self._wake()
         return oldest
 
-    def _may_overflow(self) -> bool:
+    def _may_overflow(self, size: int) -> bool:
         """The oldest may be on disk, and has to be loaded to be dropped; until then one group more is taken."""
-        self._disk_due.set()
-        return bool(self._unloaded or self._fresh) and len(self._fresh) < _GROUP
+        while self._fresh and not self._unloaded and self._found is None and self._is_full(size):
+            self._append_ready(self._fresh.popleft())
+            self._drop_oldest()
+        self._wake()
+        return not self._is_full(size) or (bool(self._unloaded) and len(self._fresh) < _GROUP)
 
     def _safe_to(self) -> int:
-        always = self._store is not None and self.settings.durability == "always"
-        return max(self._written_to, self._acknowledged) if always else super()._safe_to()
-
-    @property
-    def is_written(self) -> bool:
-        """Whether a crash now would lose nothing."""
-        return not self._fresh and self._last_in_memory() <= self._written_to
-
-    def spill(self) -> None:
-        """From now on entries go to disk, until all have been delivered."""
-        if self._store and not self._on_disk:
-            log.info("messages wait; writing them to disk")
-            self._on_disk = True
-            self._disk_due.set()
-
-    def _watch_spill(self) -> None:
-        if self._memory_bytes > self.settings.memory_bytes:
-            self.spill()
-        elif self._spill_timer is None:
-            self._spill_timer = asyncio.get_running_loop().call_later(self.settings.spill_after, self._spill_old)
-
-    def _spill_old(self) -> None:
-        self._spill_timer = None
-        if not self._on_disk and self._messages:
-            is_due = self.oldest_age_s() >= self.settings.spill_after
-            (self.spill if is_due else self._watch_spill)()
-
-    def _delete_later(self, number: int) -> None:
-        if self._pending_deletes and self._pending_deletes[-1][1] == number - 1:
-            self._pending_deletes[-1] = (self._pending_deletes[-1][0], number)
-        else:
-            self._pending_deletes.append((number, number))
-        self._disk_due.set()
-
-    def _flush_now(self) -> None:
-        self._flush_timer = None
-        self._disk_due.set()
+        is_always = self._disk is not None and self.settings.durability == "always"
+        return max(self._written_to, self._acknowledged) if is_always else super()._safe_to()
 
     def _unwritten(self) -> Iterator[Entry]:
         entries = itertools.chain(self._sent, self._ready, self._fresh)
         return (entry for entry in entries if entry.number > self._written_to)
 
-    async def _use_disk(self) -> None:
-        while True:
-            await self._disk_due.wait()
-            self._disk_due.clear()
-            try:
-                while self._on_disk and (self._fresh or self._last_in_memory() > self._written_to):
-                    await self._commit()
-                if self._unflushed_acks or self._pending_deletes:
-                    await self._commit()
-                if self._unloaded and len(self._ready) < _PAGE // 2:
-                    await self._load()
-            except StoreDamaged:
-                self._lose_unloaded()
-                self._written_to = 0  # what is still in memory goes into the new file
-                self._disk_due.set()
-            except StoreError as error:
-                self._fail(error)
-                await asyncio.sleep(_RETRY_S)
-                self._disk_due.set()
-            if self._on_disk and not self._messages and self.settings.durability != "always":
-                self._on_disk = False
+    def _wake(self) -> None:
+        if self._disk is not None:
+            self._disk.wake()
 
-    def _last_in_memory(self) -> int:
-        newest = self._ready or self._sent
-        return newest[-1].number if newest else 0
+    def _start_timer(self, name: str, seconds: float, act: Any) -> None:
+        if name not in self._timers:
+            self._timers[name] = asyncio.get_running_loop().call_later(seconds, self._end_timer, name, act)
 
-    async def _commit(self) -> None:
-        assert self._store is not None  # noqa: S101 - called only with a store
-        fresh_only = self._last_in_memory() <= self._written_to
-        group = list(itertools.islice(self._fresh if fresh_only else self._unwritten(), _GROUP))
-        pending_deletes, self._pending_deletes = self._pending_deletes, []
-        unflushed_acks, self._unflushed_acks = self._unflushed_acks, 0
-        acknowledged = self._acknowledged
-        live = [entry for entry in group if entry.number > acknowledged]
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._worker, self._store.commit, live, acknowledged, pending_deletes)
-        except BaseException:
-            self._pending_deletes = pending_deletes + self._pending_deletes
-            self._unflushed_acks += unflushed_acks
-            raise
+    def _end_timer(self, name: str, act: Any) -> None:
+        del self._timers[name]
+        act()
+
+    def _flush(self) -> None:
+        self._flush_due = True
+        self._wake()
+
+    def _spill_old(self) -> None:
+        oldest = next(self._unwritten(), None)
+        if oldest is None:
+            return
+        left_s = self.settings.spill_after - (self._clocks.since_boot() - oldest.since)
+        if left_s <= 0:
+            self.spill()
+        else:
+            self._start_timer("spill", left_s, self._spill_old)
+
+    def _done_to(self) -> int:
+        """Up to which number nothing is left to be delivered."""
+        return self._acknowledged if self._messages else self._number
+
+    def _needs_load(self) -> bool:
+        if not self._unloaded or len(self._ready) >= _PAGE // 2:
+            return False
+        return not self._ready or self._memory_bytes < self.settings.memory_bytes // 2
+
+    def next_job(self) -> Job | None:
+        """What the disk is to do next."""
+        if not self._is_open:
+            return Open()
+        if self._found is not None and not self._adopt():
+            return None
+        due = itertools.takewhile(lambda entry: entry.number <= self._write_to, self._unwritten())
+        if (group := list(itertools.islice(due, _GROUP))) or self._flush_due:
+            done, self._done, self._done_bytes = self._done, [], 0
+            self._unflushed, self._flush_due = 0, False
+            self._writing_to = group[-1].number if group else 0
+            return Commit(group, self._done_to(), done)
+        if self._is_closing:
+            return None
+        if self._needs_load():
+            return Load(self._loaded_to, _PAGE, self.settings.memory_bytes // 2)
+        now = asyncio.get_running_loop().time()
+        if now >= self._check_at and (self._unloaded or self._written_to > self._acknowledged):
+            self._check_at = now + _CHECK_S
+            return Check()
+        return None
+
+    def finish_job(self, job: Job, result: Any) -> None:
+        """The disk has done a job."""
         if self.problem:
-            log.info("disk usable again: %s", self._store.file)
+            log.info("disk usable again")
             self.problem = ""
-        if group:
-            self._written_to = max(self._written_to, group[-1].number)
+        if isinstance(job, Open):
+            self._is_open, self._found = True, result
+            self._adopt()
+        elif isinstance(job, Commit):
+            self._commit_done(job)
+        elif isinstance(job, Load):
+            self._load_done(result)
+
+    def fail_job(self, job: Job, error: StoreError) -> None:
+        """The disk could not do a job."""
+        if str(error) != self.problem:
+            log.error("%s; going on in memory", error)
+        self.problem = str(error)
+        if isinstance(job, Commit):
+            self._done = [*job.done, *self._done]
+            self._unflushed, self._flush_due = self._unflushed + 1, True
+            self._writing_to = 0
+        self._release_fresh()
+        self._has_room.set()
+
+    def _commit_done(self, job: Commit) -> None:
+        self._writing_to = 0
+        self._flushed_to = job.acknowledged
+        if job.entries:
+            self._written_to = max(self._written_to, job.entries[-1].number)
+            self._unwritten_bytes = sum(size_of(entry) for entry in self._unwritten())
             self._notify_written()
+            if self._done_to() > job.acknowledged:  # delivered while it was written: not to be found again
+                self._unflushed += 1
+                self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
         while self._fresh and self._fresh[0].number <= self._written_to:
             entry = self._fresh.popleft()
             if self._unloaded or self._memory_bytes > self.settings.memory_bytes:
                 self._unload(entry)
             else:
                 self._append_ready(entry)
-        if group and self._acknowledged > acknowledged:  # delivered while it was written: not to be found again
-            self._unflushed_acks += 1
-            self._disk_due.set()
-        if not self._fresh and not (self.settings.on_full == "pause_reading" and self._is_full(0)):
+        if not (self._fresh and self._memory_bytes > 2 * self.settings.memory_bytes):
+            self._set_room()
+
+    def _set_room(self) -> None:
+        if not (self.settings.on_full == "pause_reading" and self._is_full(0)):
             self._has_room.set()
 
     def _unload(self, entry: Entry) -> None:
         if not self._unloaded:
-            self._oldest_on_disk = entry.put_at
+            self._oldest_on_disk = entry.since
         self._unloaded += 1
         self._memory_bytes -= size_of(entry)
 
-    async def _load(self) -> None:
-        assert self._store is not None  # noqa: S101 - called only with a store
-        loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._worker, self._store.load, self._loaded_to, _PAGE)
+    def _load_done(self, page: Page) -> None:
         for entry in page.entries:
             self._append_ready(entry)
             self._memory_bytes += size_of(entry)
-            self._oldest_on_disk = entry.put_at
-        self._loaded_to = page.last
+            self._oldest_on_disk = entry.since
+        self._loaded_to = max(self._loaded_to, page.last)
         self._unloaded -= len(page.entries) + page.damaged_messages
         self._messages -= page.damaged_messages
         self.buffered -= page.damaged_readings
         if page.damaged_messages:
-            self.dropped["damaged on disk"] += page.damaged_readings
+            self.dropped[DAMAGED] += page.damaged_readings
         if self._unloaded <= 0 or not (page.entries or page.damaged_messages):
             self._lose_unloaded()
-        if self.settings.on_full == "drop_oldest":
-            self._make_room(0)
+        while self.settings.on_full == "drop_oldest" and self._ready and self._is_overfull():
+            self._drop_oldest()
+        self._set_room()
 
     def _lose_unloaded(self) -> None:
         """What counts as waiting and is not in memory is out of reach: it is dropped, the rest goes on."""
-        held = list(itertools.chain(self._sent, self._ready, self._fresh))
+        held = [*self._sent, *self._ready, *self._fresh]
         readings = sum(entry.readings for entry in held)
         if self.buffered != readings:
-            self.dropped["damaged on disk"] += self.buffered - readings
+            self.dropped[DAMAGED] += self.buffered - readings
         self.buffered = readings
         self._messages, self._unloaded = len(held), 0
+        self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
         if not held:
             self._emptied.set()
-        self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
+            self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
+        self._release_fresh()
 
-    def _fail(self, error: StoreError) -> None:
-        if str(error) != self.problem:
-            log.error("%s; going on in memory", error)
-        self.problem = str(error)
-        self._has_room.set()
-        if not self._unloaded:
+    def _release_fresh(self) -> None:
+        """Nothing on disk goes before what is fresh: it need not wait, unless it has to be on disk first."""
+        is_always = self._write_to == _EVERYTHING and not self.problem
+        if not self._unloaded and self._found is None and not is_always:
             while self._fresh:
                 self._append_ready(self._fresh.popleft())
+
+    def _adopt(self) -> bool:
+        """Puts what was found on disk before what is in memory, once none of that is under way; whether it has."""
+        found = self._found
+        if found is None or (found.messages and self._sent):
+            return False
+        self._found = None
+        for entry in itertools.chain(self._sent, self._ready, self._fresh):
+            entry.number += found.last
+        self._number += found.last
+        self._to_notify = deque((number + found.last, done) for number, done in self._to_notify)
+        self._written_to, self._acknowledged, self._done = found.last, found.acknowledged, []
+        self._flushed_to = found.acknowledged
+        if found.messages:
+            self._fresh = deque([*self._ready, *self._fresh])
+            self._ready.clear()
+            self._unloaded, self._loaded_to = found.messages, found.acknowledged
+            self._messages += found.messages
+            self._bytes += found.size + found.messages * OVERHEAD_BYTES
+            self._oldest_on_disk = self._since(found)
+            log.info("%d readings of an earlier run are still to be delivered", found.readings)
+        else:
+            self._loaded_to += found.last
+        lost = sum(found.lost.values())
+        self.recovered = found.readings + lost
+        self.read += self.recovered
+        self.buffered += found.readings
+        self.dropped.update(found.lost)
+        if self._ready:
+            self._filled.set()
+        self._release_fresh()
+        self._wake()
+        return True
+
+    def _since(self, found: Recovery) -> float:
+        put_at, since, boot = found.oldest or (0.0, 0.0, "")
+        if boot == self._clocks.boot:
+            return since
+        return self._clocks.since_boot() - max(0.0, self._clocks.wall() - put_at)

@@ -1,4 +1,4 @@
-"""What waits in the outbox, and what can go wrong with its file."""
+"""What waits in the outbox, and what can go wrong with its disk."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ class Entry(msgspec.Struct, gc=False):
         body: the binary ioMessage.
         readings: how many readings it holds.
         put_at: when it was put in, seconds since 1970-01-01 UTC.
-        clock: the clock's mark; "" when the times in the body are right.
+        since: the same in seconds since this boot; an estimate for an entry of an earlier one.
+        clock: the clock's mark; "" when the times in the body are not by this node's clock.
     """
 
     number: int
     body: bytes
     readings: int
     put_at: float
+    since: float
     clock: str = ""
 
 
 class StoreError(Exception):
-    """The file cannot be used now: disk full, read-only, permission lost, input/output error."""
-
-
-class StoreDamaged(StoreError):  # noqa: N818 - the name says what happened
-    """The file turned out to be damaged and was set aside; entries that were only in it are lost."""
+    """The disk cannot be used now: full, read-only, permission lost, input/output error, another process."""

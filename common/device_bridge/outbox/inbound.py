@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Set
 from pathlib import Path
 
 import msgspec
@@ -23,17 +24,17 @@ class Inbound(Outbox):
 
     Parameters:
         settings: bounds and durability, those of the outbox.
-        file: where messages are kept on disk; None keeps all in memory.
+        folder: where messages are kept on disk; None keeps all in memory.
         publisher: the microservice's own, whose messages are not passed on when they come back.
-        group: `groupid` of this run.
+        groups: every `groupid` of this run.
         outgoing: the outbox of this service's own messages, which knows when they are written.
     """
 
     def __init__(
-        self, settings: OutboxSettings, file: Path | None, publisher: str, group: str, *, outgoing: Outbox
+        self, settings: OutboxSettings, folder: Path | None, publisher: str, groups: Set[str], *, outgoing: Outbox
     ) -> None:
-        super().__init__(settings, file)
-        self._publisher, self._group = publisher, group
+        super().__init__(settings, folder)
+        self._publisher, self._groups = publisher, groups
         self._known: dict[str, None] = {}
         self._given_up = ""
         self.outgoing = outgoing
@@ -45,7 +46,7 @@ class Inbound(Outbox):
 
         Returns when it is as safe as the settings ask for: it may be acknowledged then.
         """
-        if message.groupid == self._group or (message.publisher and message.publisher == self._publisher):
+        if message.groupid in self._groups or (message.publisher and message.publisher == self._publisher):
             self.ignored["own"] += 1
             return
         if message.id:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 
+from ..clocks import Clocks
 from ..service_settings import OutboxSettings
 from .entry import Entry
 
+FULL, TOO_LARGE = "outbox full", "larger than the outbox"
+"""Why messages are dropped here."""
 OVERHEAD_BYTES = 200
 """What an entry costs beside its body: two Python objects and a place in a deque, or a row."""
 
@@ -30,10 +32,12 @@ class Backlog:
 
     Parameters:
         settings: bounds, and the overflow policy.
+        clocks: to tell how long messages have waited.
     """
 
-    def __init__(self, settings: OutboxSettings) -> None:
+    def __init__(self, settings: OutboxSettings, clocks: Clocks | None = None) -> None:
         self.settings = settings
+        self._clocks = clocks or Clocks()
         self.read = 0
         """Readings put in, found from an earlier run, or dropped on the way in."""
         self.delivered = 0
@@ -53,7 +57,9 @@ class Backlog:
     def configure(self, settings: OutboxSettings) -> None:
         """Other bounds and another overflow policy, from now on."""
         self.settings = settings
-        if settings.on_full != "pause_reading" or not self._is_full(0):
+        if settings.on_full == "pause_reading" and self._is_full(0):
+            self._has_room.clear()
+        else:
             self._has_room.set()
 
     def put(self, body: bytes, readings: int, clock: str = "") -> None:
@@ -66,15 +72,19 @@ class Backlog:
         """
         self.read += readings
         size = len(body) + OVERHEAD_BYTES
+        if size > self.settings.max_bytes:  # making room for it would drop all the others
+            self.dropped[TOO_LARGE] += readings
+            return
         if not self._make_room(size):
-            self.dropped["outbox full"] += readings
+            self.dropped[FULL] += readings
             return
         self._number += 1
         self.buffered += readings
         self._messages += 1
         self._bytes += size
         self._memory_bytes += size
-        self._admit(Entry(self._number, body, readings, time.time(), clock))
+        clocks = self._clocks
+        self._admit(Entry(self._number, body, readings, clocks.wall(), clocks.since_boot(), clock))
         if self.settings.on_full == "pause_reading" and self._is_full(0):
             self._has_room.clear()
 
@@ -93,7 +103,12 @@ class Backlog:
         return entry
 
     def acknowledge(self, refused: str = "") -> None:
-        """The oldest message sent has its receipt; or it never can have one, for this reason."""
+        """The oldest message sent has its receipt; or it never can have one, for this reason.
+
+        Without a message sent, as in a receipt that comes while the outbox is being closed, nothing happens.
+        """
+        if not self._sent:
+            return
         entry = self._sent.popleft()
         if refused:
             self.dropped[refused] += entry.readings
@@ -149,7 +164,7 @@ class Backlog:
     def oldest_age_s(self) -> float:
         """Seconds the oldest message has waited; 0 when none does."""
         oldest = next(itertools.chain(self._sent, self._ready), None)
-        return max(0.0, time.time() - oldest.put_at) if oldest else 0.0
+        return max(0.0, self._clocks.since_boot() - oldest.since) if oldest else 0.0
 
     def _safe_to(self) -> int:
         """The last number that need not be written any more."""
@@ -178,7 +193,12 @@ class Backlog:
             self._has_room.set()
 
     def _is_full(self, size: int) -> bool:
+        """Whether there is no room for one more message of this size; for size 0, whether the bounds are reached."""
         return self._messages >= self.settings.max_messages or self._bytes + size > self.settings.max_bytes
+
+    def _is_overfull(self) -> bool:
+        """Whether more is held than the bounds allow, as after a change of settings."""
+        return self._messages > self.settings.max_messages or self._bytes > self.settings.max_bytes
 
     def _make_room(self, size: int) -> bool:
         while self._is_full(size):
@@ -187,16 +207,16 @@ class Backlog:
             if self.settings.on_full == "drop_newest":
                 return False
             if not self._ready:
-                return self._may_overflow()
+                return self._may_overflow(size)
             self._drop_oldest()
         return True
 
     def _drop_oldest(self) -> Entry:
         oldest = self._ready.popleft()
         self._remove(oldest)
-        self.dropped["outbox full"] += oldest.readings
+        self.dropped[FULL] += oldest.readings
         return oldest
 
-    def _may_overflow(self) -> bool:
+    def _may_overflow(self, size: int) -> bool:
         """Whether one more is taken although the oldest cannot be dropped: here, all of them are in flight."""
         return False

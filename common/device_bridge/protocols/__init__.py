@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         MarksFraming,
         SlipFraming,
     )
+    from .layouts import layout_of
+    from .patterns import Pattern
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -45,6 +47,8 @@ else:
                 "MarksFraming",
                 "SlipFraming",
             ),
+            "layouts": ("layout_of",),
+            "patterns": ("Pattern",),
         },
     )
 
@@ -63,6 +67,7 @@ __all__ = [
     "LengthFraming",
     "LineFraming",
     "MarksFraming",
+    "Pattern",
     "Question",
     "Raw",
     "RecordField",
@@ -70,6 +75,7 @@ __all__ = [
     "Verdict",
     "at_path",
     "framer_for",
+    "layout_of",
     "scaled",
     "unescaped",
 ]

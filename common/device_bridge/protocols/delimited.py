@@ -9,6 +9,7 @@ from ..errors import SettingsError
 from .escapes import unescaped
 from .framer import Framer
 from .framing_settings import DelimiterFraming, FramingSettings
+from .patterns import Pattern
 
 
 class Delimited(Framer):
@@ -63,13 +64,7 @@ class Ended(Framer):
         super().__init__(settings)
         self._delimiter = unescaped(settings.delimiter, "framing.delimiter")
         self._after = settings.after
-        try:
-            self._left_out = re.compile(settings.leave_out.encode("latin-1")) if settings.leave_out else None
-        except (re.error, UnicodeError) as error:
-            remedy = "See Python's re for the syntax; it is matched against bytes."
-            raise SettingsError(
-                "framing.leave_out", settings.leave_out, f"is no regular expression: {error}", remedy
-            ) from None
+        self._left_out = _pattern_of_bytes(settings.leave_out) if settings.leave_out else None
         self._longest = settings.max_length + len(self._delimiter) + self._after
         self._unclear = 0
         """Bytes at the start of the buffer that may belong to a frame that has failed."""
@@ -103,11 +98,19 @@ class Ended(Framer):
         for first in range(self._unclear, -1, -1):
             frame = data[first:]
             if self._left_out:
-                frame = self._left_out.sub(b"", frame)
+                frame = self._left_out.without(frame)
             checked = self._checksum.strip(frame) if self._checksum else frame
             if checked is not None and len(checked) <= self._max_length:
                 return checked
         return None
+
+
+def _pattern_of_bytes(text: str) -> Pattern[bytes]:
+    try:
+        return Pattern(text.encode("latin-1"), "framing.leave_out")
+    except UnicodeError as error:
+        remedy = r"It is matched with bytes: write those above 7e as \xNN."
+        raise SettingsError("framing.leave_out", text, f"does not say which bytes: {error}", remedy) from None
 
 
 class Slip(Delimited):

@@ -34,12 +34,16 @@ class FieldSettings(Settings, frozen=True, kw_only=True):
     values: Annotated[dict[str, Value], Meta(description="meaning of each raw value, where only these can come")] = {}
     missing: Annotated[tuple[str | float, ...], Meta(description="raw values that mean: no value")] = ()
     valid: Annotated[tuple[float, float] | None, Meta(description="least and greatest value it can have")] = None
+    period: Annotated[
+        float,
+        Meta(ge=0, description="after which values repeat, as 360 of a direction; filters then work on the circle"),
+    ] = 0.0
     description: str = ""
 
     @property
     def quantity(self) -> Quantity:
         """What it measures."""
-        return Quantity(self.name, self.unit, self.valid, self.description)
+        return Quantity(self.name, self.unit, self.valid, self.description, period=self.period)
 
     def reading(self, raw: Raw) -> Reading:
         """What a raw value says; one that says nothing is bad, with the reason."""
@@ -125,7 +129,7 @@ class RecordField(FieldSettings, frozen=True, kw_only=True):
 
     @property
     def quantity(self) -> Quantity:
-        return Quantity(self.name, self.unit, self.valid, self.description, optional=self.presence == "optional")
+        return msgspec.structs.replace(super().quantity, optional=self.presence == "optional")
 
     @property
     def place(self) -> Key:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from pathlib import Path
+
+from ..clocks import since_boot
 
 log = logging.getLogger("device_bridge")
 
@@ -20,7 +21,7 @@ async def beat(file: Path, interval_s: float = INTERVAL_S) -> None:
     """Writes until cancelled; ends, with a warning, when the file cannot be written."""
     while True:
         try:
-            file.write_text(f"{int(time.clock_gettime(time.CLOCK_BOOTTIME))}\n")
+            file.write_text(f"{int(since_boot())}\n")
         except OSError as error:
             log.warning(
                 "no heartbeat for health checks: HEARTBEAT_FILE %s: %s; name a file in memory that may be written",

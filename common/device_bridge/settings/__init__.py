@@ -8,6 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .base import Port, Seconds, Settings
+    from .limits import LIMITS, check_limits, limit
     from .profiles import profile_names, read_profile
     from .renames import with_new_names
     from .sources import SettingsSources
@@ -17,6 +18,7 @@ else:
         __name__,
         {
             "base": ("Port", "Seconds", "Settings"),
+            "limits": ("LIMITS", "check_limits", "limit"),
             "profiles": ("profile_names", "read_profile"),
             "renames": ("with_new_names",),
             "sources": ("SettingsSources",),
@@ -25,11 +27,14 @@ else:
     )
 
 __all__ = [
+    "LIMITS",
     "Port",
     "Seconds",
     "Settings",
     "SettingsSources",
     "SettingsStatus",
+    "check_limits",
+    "limit",
     "profile_names",
     "read_profile",
     "with_new_names",

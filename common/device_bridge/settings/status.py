@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from ..clocks import wall
 from .base import Settings
 
 
@@ -13,7 +12,7 @@ class SettingsStatus:
     def __init__(self) -> None:
         self.in_force: Settings | None = None
         """None before the first."""
-        self.since = time.time()
+        self.since = wall()
         """When they came into force, seconds since 1970-01-01 UTC."""
         self.refusals = 0
         """How often settings were refused."""
@@ -27,7 +26,7 @@ class SettingsStatus:
     def adopt(self, settings: Settings) -> None:
         """These settings are in use from now on."""
         if settings != self.in_force:
-            self.in_force, self.since = settings, time.time()
+            self.in_force, self.since = settings, wall()
 
     def refuse(self, source: str, problem: str) -> bool:
         """Settings were refused; returns whether this is news.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .iomessage import IoMessage, MessageTemplate
+    from .iomessage import INT32_MAX, IoMessage, MessageTemplate
     from .senml import SENML_TYPE, SenmlError, SenmlRecord, parse_senml, sanitize_name, split_by_quantity
     from .sequence import SequenceTracker
     from .tag import Address, address_of
@@ -15,7 +15,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "iomessage": ("IoMessage", "MessageTemplate"),
+            "iomessage": ("INT32_MAX", "IoMessage", "MessageTemplate"),
             "sequence": ("SequenceTracker",),
             "senml": ("SENML_TYPE", "SenmlError", "SenmlRecord", "parse_senml", "sanitize_name", "split_by_quantity"),
             "tag": ("Address", "address_of"),
@@ -23,6 +23,7 @@ else:
     )
 
 __all__ = [
+    "INT32_MAX",
     "SENML_TYPE",
     "Address",
     "IoMessage",

@@ -216,7 +216,7 @@ class Board:
         if source.extend_track():
             source.revision = self.revision
         if all(reading.quality is Quality.BAD for reading in readings):
-            if len(readings) == len(source.quantities):
+            if all(one.quality is Quality.BAD for one in source.quantities.values()):
                 self._set_failing(source, readings[0].reason or "no usable reading", now)
         elif any(reading.quality is Quality.GOOD for reading in readings):
             self._set_failing(source, "", now)

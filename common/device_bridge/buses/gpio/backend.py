@@ -38,8 +38,8 @@ class LineRequest(Protocol):
     async def set(self, mask: int, bits: int) -> None:
         """Sets the outputs of the mask."""
 
-    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
-        """How another holder of the lines sets them: file descriptor, ioctl (0: write), bytes."""
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes, bytes]:
+        """How another holder of the lines sets them: file descriptor, ioctl (0: write), bytes, what is answered."""
 
     async def close(self) -> None:
         """Gives the lines back."""
@@ -67,9 +67,9 @@ class KernelLines:
         """Tells the kernel; takes microseconds."""
         fcntl.ioctl(self.event_fd, uapi.SET_VALUES, uapi.pack_values(mask, bits))
 
-    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes, bytes]:
         """The same ioctl."""
-        return self.event_fd, uapi.SET_VALUES, bytes(uapi.pack_values(mask, bits))
+        return self.event_fd, uapi.SET_VALUES, bytes(uapi.pack_values(mask, bits)), b""
 
     async def close(self) -> None:
         """Closes the file descriptor, and with it the lines."""
@@ -167,9 +167,10 @@ class SimulatedLines:
         """Tells."""
         await self._connection.ask("set", mask, bits)
 
-    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes]:
-        """The same message; the answer then stays unread."""
-        return self._connection.fileno, 0, frame(["set", mask, bits])
+    def set_act(self, mask: int, bits: int) -> tuple[int, int, bytes, bytes]:
+        """The same message, with a mark by which its answer is known among those that nobody has read."""
+        mark = f"{mask}={bits}"
+        return self._connection.fileno, 0, frame(["set", mask, bits, mark]), frame([0, mark])
 
     async def close(self) -> None:
         """Closes both connections."""

@@ -269,7 +269,7 @@ class GpioLines:
         self.lost += lost
         return EdgeBatch(data[:whole], lost)
 
-    def set_act(self, bits: int) -> tuple[int, int, bytes]:
+    def set_act(self, bits: int) -> tuple[int, int, bytes, bytes]:
         """What another process has to do to set all outputs; see `LineRequest.set_act`."""
         return self._request.set_act((1 << len(self.offsets)) - 1, bits)
 

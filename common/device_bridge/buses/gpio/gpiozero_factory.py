@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import MethodType
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ from gpiozero import (
 )
 from gpiozero.pins import Factory, Pin, PinInfo
 
+from ...clocks import monotonic
 from ...errors import DeviceError
 from .bus import GpioBus, GpioLine, GpioLines, GpioSettings
 from .uapi import RISING, Bias, LineConfig
@@ -96,7 +96,7 @@ class GpioChipFactory(Factory):  # type: ignore[misc]  # gpiozero is untyped
 
     def ticks(self) -> float:
         """Seconds on the clock of edges."""
-        return time.monotonic()
+        return monotonic()
 
     def ticks_diff(self, later: float, earlier: float) -> float:
         """Seconds between two of them."""

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import errno
 import random
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...clocks import monotonic
 from ...errors import DeviceError, DeviceErrorKind
 from ..in_process import SIMULATED, attached_at
 from .adapter import I2cAdapter, Message, open_adapter
@@ -192,11 +192,11 @@ class BusOwner:
     async def _timed(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         if self._adapter is None:
             raise OSError(errno.ENODEV, "closed")
-        start = time.monotonic()
+        start = monotonic()
         try:
             return await self._adapter.transfer(address, messages)
         finally:
-            self.busy_s += time.monotonic() - start
+            self.busy_s += monotonic() - start
 
     async def _routed(self, route: Route, address: int, messages: Sequence[Message]) -> list[bytes]:
         for mux, channel in route:

@@ -20,6 +20,7 @@ from typing import Annotated, ClassVar, Literal
 import serial
 from msgspec import Meta
 
+from ...clocks import monotonic
 from ...errors import DeviceError, DeviceErrorKind, SettingsError, permission_hint
 from ...settings.base import Seconds, Settings
 from ..in_process import attached_at
@@ -200,10 +201,10 @@ def _watch_peer(connection: socket.socket) -> None:
 
 def _let_output_go(fd: int) -> None:
     """Waits until what was written is sent, for a second: close(2) would wait for the driver's closing_wait, 30 s."""
-    end_at = time.monotonic() + _LINGER_S
+    end_at = monotonic() + _LINGER_S
     with contextlib.suppress(OSError):  # unplugged
         while int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
-            if time.monotonic() > end_at:
+            if monotonic() > end_at:
                 termios.tcflush(fd, termios.TCOFLUSH)
                 return
             time.sleep(_LINGER_POLL_S)
