@@ -32,6 +32,7 @@ from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
 from .device_metrics import collect_device_metrics
+from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
 from .supervisor import Supervisor
 
@@ -85,10 +86,11 @@ class Pipeline:
             self._inbound = Inbound(
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
+        self.latest = LatestReadings(self._maker.put, self.clock.now)
         self.supervisor = Supervisor(
             service_type,
             settings,
-            self._maker.put,
+            self.latest.put,
             self.outbox.wait_room,
             node=NodeState(lambda: link.connected, follower.status),
             totals=self._totals,
@@ -211,6 +213,7 @@ class Pipeline:
             self._filtered_by, self._filters = key, FilterChain(*key)
         source = settings.source or self.name
         self._maker.use(source, self._filters)
+        self.latest.is_wanted = settings.http.port is not None
         self._announcer.source, self._announcer.interval_s = source.rstrip(":/."), settings.announce
 
     async def _keep_house(self) -> None:
@@ -218,6 +221,11 @@ class Pipeline:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.clock.check()
             await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+
+    @property
+    def source(self) -> str:
+        """Name of the device in messages."""
+        return self._announcer.source
 
     def readiness(self) -> dict[str, Any]:
         """For `/readyz`."""
