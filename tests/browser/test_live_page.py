@@ -127,7 +127,7 @@ async def test_a_relay_is_switched_with_the_token_and_read_back(site, visit):
     assert "is off" in await visitor.text(RELAY)
     await page.fill("#token", TOKEN)
     await page.keyboard.press("Enter")
-    await visitor.until_text(f"{RELAY} .result", "Done: done and read back (read back: relay on)")
+    await visitor.until_text(f"{RELAY} .result", "relay on")
     await visitor.until_text(f"{RELAY} .state", "is on")
     assert await page.get_attribute(f"{RELAY} .on", "aria-pressed") == "true"
     await visitor.until_text("#events-list", "command done")

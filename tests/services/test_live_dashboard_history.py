@@ -102,12 +102,12 @@ async def test_the_file_stays_within_its_bound_and_the_newest_is_kept(tmp_path):
     database, count, bound = Database(tmp_path / "h.db", MIB // 4, 31), 40, MIB // 4
     for hour in range(25):
         now = T0_STEP + hour * 3600
-        stretches = {
+        buckets = {
             BucketKey(quantity, now - back): bucket(float(hour))
             for quantity in range(1, count + 1)
             for back in range(0, 3600, 300)
         }
-        database.write(stretches, [kept_quantity(number) for number in range(1, count + 1)], {}, [], now)
+        database.write(buckets, [kept_quantity(number) for number in range(1, count + 1)], {}, [], now)
         assert (tmp_path / "h.db").stat().st_size <= bound
     assert database.dropped == 0
     for tier in TIERS:
@@ -117,7 +117,7 @@ async def test_the_file_stays_within_its_bound_and_the_newest_is_kept(tmp_path):
     database.close()
 
 
-async def test_old_stretches_go_and_each_resolution_has_its_age(history_of):
+async def test_old_buckets_go_and_each_resolution_has_its_age(history_of):
     database = Database(None, 64 * MIB, 31)
     now = T0_STEP
     ages = (60, 2 * 3600, 4 * 3600, 3 * DAY, 20 * DAY, 40 * DAY)

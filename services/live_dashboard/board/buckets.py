@@ -1,4 +1,4 @@
-"""Readings gathered into stretches of ten seconds, for charts: what goes to the history."""
+"""Readings gathered in buckets of ten seconds, for charts: what goes to the history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_WAITING = 200_000
 
 
 class BucketKey(NamedTuple):
-    """Which stretch of which quantity.
+    """Which interval of which quantity.
 
     Parameters:
         quantity: its id.
@@ -27,7 +27,7 @@ class BucketKey(NamedTuple):
 
 
 class Bucket:
-    """Values of one stretch: good and uncertain ones are summed up, others only mark it.
+    """Values of one interval: good and uncertain ones are summed up, others only mark it.
 
     Parameters:
         count: of values.

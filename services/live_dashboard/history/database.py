@@ -29,7 +29,7 @@ class Tier(NamedTuple):
     """One resolution.
 
     Parameters:
-        step_s: length of a stretch.
+        step_s: length of an interval.
         keep_s: how long it is kept at most.
     """
 

@@ -24,7 +24,7 @@ class Series(msgspec.Struct):
 
     Parameters:
         quantity: its id.
-        step: seconds of a stretch; times are their starts.
+        step: length of the intervals in seconds; times are their starts.
         times: seconds since 1970.
         mean, low, high: of good and uncertain values; None where there was none.
         worst: rank of the worst quality: 0 good, 1 uncertain, 2 stale, 3 bad.

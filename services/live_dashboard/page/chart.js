@@ -1,4 +1,4 @@
-// The course of the chosen quantity: mean with the span of each stretch, and where its values were not good.
+// The course of the chosen quantity: mean with the span of each interval, and where its values were not good.
 
 import uPlot from "./vendor/uplot.js";
 import { QUALITIES, element, measured, plural, setText, unitText, valueText } from "./format.js";
@@ -87,7 +87,7 @@ export class Chart {
     this.#summarize();
   }
 
-  // Columns for the plot: gaps between stretches that are apart stay gaps, and the last minute comes from the stream.
+  // Columns for the plot: gaps between intervals that are apart stay gaps, and the last minute comes from the stream.
   #columns() {
     const { times, mean, low, high, worst, step } = this.#series;
     const columns = [[], [], [], [], []];
@@ -104,7 +104,7 @@ export class Chart {
     return columns;
   }
 
-  // Sources that report now and then have stretches between which nothing came, and nothing is missing.
+  // Sources that report now and then have intervals between which nothing came, and nothing is missing.
   #gap(step) {
     const { times } = this.#series;
     const steps = times.slice(1).map((time, at) => time - times[at]).sort((one, other) => one - other);
@@ -164,7 +164,7 @@ export class Chart {
     };
   }
 
-  // The stretch under the pointer, instead of the summary.
+  // The interval under the pointer, instead of the summary.
   #readOut(plot) {
     const at = plot.cursor.idx, readout = document.getElementById("chart-readout");
     const shown = at !== null && at !== undefined && plot.cursor.left >= 0;
@@ -205,10 +205,10 @@ export class Chart {
     }
     const average = means.reduce((sum, one) => sum + one, 0) / means.length;
     const wrong = ["uncertain", "stale", "bad"].map((word, at) => [word, worst.filter((rank) => rank === at + 1).length]).filter(([, count]) => count);
-    const words = wrong.map(([word, count]) => `${plural(count, "stretch", "stretches")} ${word}`).join(", ");
+    const words = wrong.map(([word, count]) => `${plural(count, "interval", "intervals")} ${word}`).join(", ");
     const length = step < 60 ? `${step} s` : `${step / 60} min`;
     const least = measured(lows.reduce((one, other) => Math.min(one, other)), unit), greatest = measured(highs.reduce((one, other) => Math.max(one, other)), unit);
-    setText(summary, `Last ${range}: ${least} to ${greatest}, mean ${measured(average, unit)}; stretches of ${length}, ${words || "all good"}`);
+    setText(summary, `Last ${range}: ${least} to ${greatest}, mean ${measured(average, unit)}; intervals of ${length}, ${words || "all good"}`);
   }
 }
 

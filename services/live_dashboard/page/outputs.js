@@ -152,7 +152,7 @@ export class Outputs {
         this.#setToken("");
         say(body.error, false);
       } else if (!answer.ok) say(body.error, false);
-      else say(`${body.ok ? "Done" : "Failed"}: ${body.detail || "no detail"}${readBack(body.readings)}`, body.ok);
+      else say(`${body.ok ? "" : "failed: "}${body.detail || "done"}${readBack(body.readings)}`, body.ok);
     } catch {
       say("The page's server does not answer", false);
     }
@@ -212,5 +212,5 @@ function read({ kind, choices }, field) {
 function readBack(pack) {
   if (!Array.isArray(pack) || !pack.length) return "";
   const texts = pack.slice(0, 5).map((one) => `${one.n ?? ""} ${measured(one.v ?? one.vb ?? (one.vs || null), one.u ?? "")}`.trim());
-  return ` (read back: ${texts.join(", ")})`;
+  return ` – ${texts.join(", ")}`;
 }

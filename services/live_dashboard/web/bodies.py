@@ -26,7 +26,7 @@ class StatusBody(msgspec.Struct):
         clients: pages that are open.
         clients_dropped: pages that were too slow.
         refused: messages and readings left out because of limits, by reason.
-        history_dropped: stretches that found no room on disk.
+        history_dropped: buckets that found no room on disk.
     """
 
     title: str
