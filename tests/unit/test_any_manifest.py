@@ -3,7 +3,6 @@
 import copy
 from pathlib import Path
 
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
