@@ -84,6 +84,7 @@ soak: $(STAMP) ## services while node, devices and disk fail again
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)
+#: [HIL_MAY_SKIP=1] passes where that cannot run
 	@$(BIN)/python -m tests.hil $(ARGS)
 
 static: $(STAMP) ## check services, format, lint and strict types
