@@ -91,7 +91,7 @@ class ProfileChip:
     def set(self, quantity: str, value: float) -> None:
         """Fixes a physical value in its unit, or raises (1) or lowers (0) a flag by its name.
 
-        Raises KeyError for an unknown quantity, ValueError for a value the chip cannot tell.
+        Raises KeyError for an unknown quantity, ValueError for a value the chip cannot measure.
         """
         field = self._fields.get(quantity)
         if quantity in self._flags:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind, Quality, Quantity, Reading, SettingsError, require_unique
-from device_bridge.control import ChangeReporter, Member, Ticker, Totals, merged
+from device_bridge.control import ChangeReporter, Member, Ticker, Totals
 
 LEVEL = Quantity("level", "m")
 
@@ -174,6 +174,7 @@ def test_totals_that_cannot_be_read_for_a_while_are_neither_lost_nor_overwritten
     assert "tried again" in caplog.text
     file.rmdir()
     aside.rename(file)
+    totals.load()
     assert totals.get("water") == 105
     totals.save()
     assert json.loads(file.read_text()) == {"water": 105}
@@ -218,39 +219,3 @@ def test_a_reading_that_has_changed_back_is_sent_once_it_is_forgotten():
     reporter.forget(["lamp", "unknown"])
     assert reporter.select([lamp, pump], 1.0) == [lamp]
     assert reporter.select([lamp, pump], 2.0) == []
-
-
-@pytest.mark.clock("movable")
-async def test_a_sample_that_had_to_wait_has_the_time_of_its_coming():
-    async def source(put):
-        for number in range(3):
-            await put([LEVEL.good(number), LEVEL.good(number, time=1.7e9)])
-            await asyncio.sleep(10)
-        await asyncio.Event().wait()
-
-    samples = merged([source])
-    assert [r.time for r in await anext(samples)] == [0, 1.7e9]
-    await asyncio.sleep(100)  # nobody takes what comes meanwhile
-    assert [r.time for r in await anext(samples)] == [-90, 1.7e9]
-    assert [r.time for r in await anext(samples)] == [-80, 1.7e9], "it waited to be handed over"
-    await samples.aclose()
-
-
-@pytest.mark.clock("movable")
-async def test_sources_that_do_not_wait_go_on_and_the_oldest_samples_give_way_and_are_counted():
-    made, gone = [], []
-
-    async def source(put):
-        for number in range(10):
-            made.append(number)
-            await put([LEVEL.good(number)])
-            await asyncio.sleep(1)
-        await asyncio.Event().wait()
-
-    samples = merged([source], most=3, dropped=gone.extend)
-    assert (await anext(samples))[0].value == 0
-    await asyncio.sleep(60)
-    assert made == list(range(10))
-    assert [(await anext(samples))[0].value for _ in range(3)] == [7, 8, 9]
-    assert [reading.value for reading in gone] == list(range(1, 7))
-    await samples.aclose()
