@@ -382,3 +382,28 @@ async def test_names_of_settings_that_are_not_in_force_any_more_are_never_sent_a
         await asyncio.sleep(1)
     later = [(r.name, r.quality.value) for s in emitted[2:] if not isinstance(s, Forwarded) for r in s]
     assert later == [("new", "stale"), ("new", "bad")]
+
+
+@pytest.mark.clock("movable")
+async def test_what_is_not_read_as_there_is_no_room_is_not_stale():
+    class Talkative(DeviceService[BenchSettings]):
+        quantities = (Quantity("a"),)
+
+        async def stream(self):
+            while True:
+                yield [self.quantities[0].good(1)]
+                await asyncio.sleep(0.5)
+
+        async def execute(self, command):
+            return Result(ok=True)
+
+    emitted, has_room = [], asyncio.Event()
+    supervisor = Supervisor(Talkative, BenchSettings(stale_after=2.0), emitted.append, has_room.wait)
+    task = asyncio.ensure_future(supervisor.run())
+    await asyncio.sleep(60)
+    assert (len(emitted), supervisor.state) == (1, DeviceState.READING)
+    has_room.set()
+    await asyncio.sleep(60)
+    assert {reading.quality.value for sample in emitted for reading in sample} == {"good"}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
