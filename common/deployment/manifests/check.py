@@ -102,7 +102,7 @@ class _Template:
         application = spec.get("application")
         self._application: dict[str, Any] = application if isinstance(application, dict) else {}
         self._judged: dict[tuple[Any, ...], list[Problem]] = {}
-        self._places = list(_places(self._application, generation.part("application"), generation))
+        self._places = list(_places(self._application, generation.parts["application"], generation))
         self.problems = list(self._check(spec))
         self._rules = {problem.rule for problem in self.problems}
 
