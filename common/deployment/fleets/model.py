@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ..documents import mapped
 from ..generations import GENERATIONS
 from ..services import Bus, Model, Name
 
 NODE = "node"
 """`$node` is the node's own name."""
-_VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
+_VALUE = re.compile(r"^\$([a-z][a-z0-9-]*)\Z")
 
 
 def _like(pattern: str, remedy: str) -> Meta:
@@ -156,26 +157,13 @@ class Fleet(Model, frozen=True, kw_only=True):
         return rings
 
 
-def values_used(value: Any) -> Iterator[str]:
+def values_used(value: Any) -> set[str]:
     """Names that are written as `$name` anywhere in a value."""
-    if isinstance(value, str):
-        if match := _VALUE.fullmatch(value):
-            yield match[1]
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from values_used(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from values_used(inner)
+    found: list[str] = []
+    mapped(value, lambda text: found.extend(_VALUE.findall(text)))
+    return set(found)
 
 
 def replaced(value: Any, values: dict[str, Any]) -> Any:
     """A value with each `$name` replaced."""
-    if isinstance(value, str):
-        match = _VALUE.fullmatch(value)
-        return values[match[1]] if match else value
-    if isinstance(value, dict):
-        return {key: replaced(inner, values) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [replaced(inner, values) for inner in value]
-    return value
+    return mapped(value, lambda text: values[text[1:]] if _VALUE.search(text) else text)
