@@ -23,7 +23,7 @@ from .fleets import (
     write_files,
 )
 from .generated import outdated, write_generated
-from .generations import GENERATIONS
+from .generations import GENERATIONS, Generation
 from .images import ImageError, add_image_options, build, choose_builder, images_of, report
 from .manifests import Finding, check_documents
 from .workspace import notes, problems
@@ -106,11 +106,19 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _best_fit(documents: list[Document], generation: str | None) -> tuple[str, list[Finding]]:
-    """What is wrong for this generation; by default, for the newest of those with the fewest errors."""
+    """What is wrong for this generation; by default, for the newest of those that the documents fit best."""
     if generation:
         return generation, check_documents(documents, GENERATIONS[generation])
-    found = [(name, check_documents(documents, GENERATIONS[name])) for name in reversed(GENERATIONS)]
-    return min(found, key=lambda each: (_errors(each[1]), len(each[1])))
+    found = [(each, check_documents(documents, each)) for each in reversed(GENERATIONS.values())]
+    known, findings = min(found, key=lambda each: (_foreign(documents, each[0]), _errors(each[1]), len(each[1])))
+    return known.name, findings
+
+
+def _foreign(documents: list[Document], generation: Generation) -> int:
+    """How many kinds and versions the generation does not have."""
+    contents = [document.content for document in documents if isinstance(document.content, dict)]
+    kinds = sum(str(content.get("kind")) not in generation.kinds for content in contents)
+    return kinds + sum(content.get("apiVersion") not in generation.api_versions for content in contents)
 
 
 def _errors(findings: list[Finding]) -> int:
