@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import sys
 
+from iofog_sdk import keep_files_private
+
 from .nodes import LINKS
 from .runner import DemoFailed, run_demo
 
@@ -19,6 +21,7 @@ def main() -> int:
     parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
     parser.add_argument("--link", choices=LINKS, default="agent", help="transport of messages")
     options = parser.parse_args()
+    keep_files_private()
     try:
         return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command, options.link))
     except DemoFailed as error:

@@ -9,17 +9,20 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from deployment.services import needs_of
 
 from .nodes import DemoNode, demo_node
 
 _START_S = 10.0
 _STOP_S = 6.0
 _POLL_S = 0.02
+_ANNOUNCE_S = 5
 
 
 class DemoFailed(Exception):  # noqa: N818
@@ -53,18 +56,23 @@ async def run_demo(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
+    beside = needs_of(service).demo_with
     with tempfile.TemporaryDirectory(prefix="iofog-demo-") as folder_name:
         folder = Path(folder_name)
         chosen = ("--profile", profile) if profile else ()
         async with (
-            demo_node(link, service, folder) as node,
+            demo_node(link, (service, *beside), folder) as node,
             _process(f"{service}.emulator", {}, folder, *chosen) as emulator,
         ):
-            arguments = node.configure(await _first_line(emulator, service, folder))
+            settings, note = await _first_line(emulator, service, folder)
+            arguments = node.configure(service, settings)
+            if note:
+                print(f"demo: {note}", flush=True)
             viewer_report = folder / "viewer.json"
             async with (
                 _viewer(node, service, viewer_report, command) as viewer,
-                _process(service, node.service, folder, *arguments) as bridge,
+                _process(service, node.variables[service], folder, *arguments) as bridge,
+                _all_beside(node, beside, folder),
             ):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_first_of(stop, bridge, emulator, viewer), seconds)
@@ -101,6 +109,18 @@ async def _process(
 
 
 @contextlib.asynccontextmanager
+async def _all_beside(node: DemoNode, services: Sequence[str], folder: Path) -> AsyncIterator[None]:
+    """Services that send to the one that is shown, each on its emulator, and say which commands they take."""
+    async with contextlib.AsyncExitStack() as stack:
+        for name in services:
+            emulator = await stack.enter_async_context(_process(f"{name}.emulator", {}, folder))
+            settings, _ = await _first_line(emulator, name, folder)
+            arguments = node.configure(name, settings | {"announce": _ANNOUNCE_S})
+            await stack.enter_async_context(_process(name, node.variables[name], folder, *arguments))
+        yield
+
+
+@contextlib.asynccontextmanager
 async def _viewer(
     node: DemoNode, service: str, report: Path, command: str | None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -131,17 +151,18 @@ async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
         raise DemoFailed("the viewer cannot connect") from None
 
 
-async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> dict[str, Any]:
-    """The settings with which a service reaches the emulator: the first line that every emulator prints."""
+async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """The settings with which a service reaches the emulator, which every emulator prints first; and its note."""
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
-        settings = msgspec.json.decode(line)["settings"]
+        told = msgspec.json.decode(line)
+        settings, note = told["settings"], told.get("note", "")
     except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
         _show(folder / f"{service}.emulator.log")
         raise DemoFailed(f"the emulator of {service} did not start") from None
     assert isinstance(settings, dict)  # noqa: S101 - the emulators' own convention
-    return settings
+    return settings, note
 
 
 async def _first_of(stop: asyncio.Event, *processes: asyncio.subprocess.Process) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from iofog_sdk import keep_files_private
+
 from .agent import LocalAgent
 from .config import EXAMPLE, AgentConfig, ConfigError, Listen, load
 from .nats_server import NatsServerFailed
@@ -23,7 +25,7 @@ EXIT_CONFIG = 78
 _WATCH_S = 1.0
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 after SIGTERM or SIGINT, 78 for a configuration that cannot be used, 1 when it cannot listen."""
     parser = argparse.ArgumentParser(
         prog="python -m local_agent",
@@ -35,13 +37,14 @@ def main() -> int:
     parser.add_argument("--port", type=int, help="port to listen on (default 54321, 0 for any free one)")
     parser.add_argument("--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI and NATS; tokens in FOLDER")
     parser.add_argument("--example", action="store_true", help="print an example of the YAML file and exit")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.example:
         sys.stdout.write(EXAMPLE)
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     if options.config is None:
         parser.error("--config FILE is needed; write one with: python -m local_agent --example > agent.yaml")
+    keep_files_private(options.edgelet)
     try:
         config = load(options.config)
         port = config.listen.port if options.port is None else options.port
@@ -126,4 +129,5 @@ def _reload(agent: LocalAgent, file: Path) -> None:
         log.info("configuration applied: %s", file)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

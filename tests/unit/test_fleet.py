@@ -15,6 +15,7 @@ NODE = {"name": "pi-01", "kit": "cold-room", "values": {"room": "north"}}
 
 
 SERVICE = {"name": "gps", "service": "gps_receiver", "device": "/dev/ttyUSB0"}
+PAGE = {"name": "page", "service": "live_dashboard", "page_port": 80}
 CLIMATE = {"name": "climate", "service": "climate_sensor", "device": "/dev/i2c-1"}
 
 
@@ -57,6 +58,8 @@ def configured(**config):
             kit(SERVICE | {"metrics_port": 18080}, CLIMATE | {"metrics_port": 18080}),
             "metrics_port '18080' is used twice",
         ),
+        (kit(SERVICE | {"page_port": 8000}), "gps_receiver has no page"),
+        (kit(PAGE, SERVICE | {"metrics_port": 80}), "page_port '80' is used twice"),
         (kit(SERVICE, SERVICE | {"name": "gps2"}), "is another service's already"),
         (kit(SERVICE | {"device": "/dev/../etc"}), "is not below /dev"),
         (

@@ -18,6 +18,7 @@ TMP_MIB = 16
 MEMORY_MIB = 96
 CDI_VENDOR = "iofog.local"
 METRICS_PORT = 8080
+PAGE_PORT = 8000
 HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
 """The image's own; containerd reads it from here."""
 
@@ -70,10 +71,17 @@ class Placed:
                 place[part] = dict(self._members(place, part))
                 place = place[part]
             place.setdefault(last, self.inside(generation))
-        if self.service.metrics_port is not None:
-            published = {"host": "0.0.0.0", "port": METRICS_PORT}  # noqa: S104 - outside the port is as mapped
-            whole["http"] = published | self._members(whole, "http")
+        for member, internal, _ in self.published:
+            published = {"host": "0.0.0.0", "port": internal}  # noqa: S104 - outside the port is as mapped
+            whole[member] = published | self._members(whole, member)
         return whole
+
+    @property
+    def published(self) -> list[tuple[str, int, int]]:
+        """Ports: member of the settings that names each, port in the container, port of the node."""
+        one, page = self.service, needs_of(self.service.service).page_setting
+        ports = [("http", METRICS_PORT, one.metrics_port), (page, PAGE_PORT, one.page_port)]
+        return [(member, internal, external) for member, internal, external in ports if external is not None]
 
     def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
         found = holder.get(name, {})
@@ -149,9 +157,11 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
     container: dict[str, Any] = {"volumes": [volume]}
-    if placed.service.metrics_port is not None:
-        external = placed.service.metrics_port
-        container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
+    if placed.published:
+        container["ports"] = [
+            {"internal": internal, "external": external, "protocol": "tcp"}
+            for _, internal, external in placed.published
+        ]
     if "rootHostAccess" in known.container:
         if placed.bus is None:
             return container | {"rootHostAccess": False}

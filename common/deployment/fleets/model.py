@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ..documents import mapped
 from ..generations import GENERATIONS
-from ..services import Bus, Model, Name
+from ..services import Bus, Model, Name, PublishedPort
 
 NODE = "node"
 """`$node` is the node's own name."""
@@ -59,6 +59,7 @@ class KitService(Model, frozen=True, kw_only=True):
         config: its settings.
         secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.6.
         metrics_port: of the node, where health and metrics are published; by default they are not.
+        page_port: of the node, where the page of a service that has one is published; by default it is not.
     """
 
     name: Name
@@ -66,7 +67,8 @@ class KitService(Model, frozen=True, kw_only=True):
     device: str = ""
     config: dict[str, Any] = {}
     secrets: dict[str, Secret] = {}
-    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    metrics_port: PublishedPort | None = None
+    page_port: PublishedPort | None = None
 
 
 class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):

@@ -11,6 +11,7 @@ A later source wins over an earlier one, member by member:
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,11 @@ log = logging.getLogger("device_bridge")
 
 Layers = list[tuple[str, dict[str, Any]]]
 ENVIRONMENT_PREFIX = "SETTING_"
+
+_QUOTED = re.compile(r"'.*'", re.DOTALL)
+"""What a parser's error repeats of the file: it may be a part of a secret."""
+_LONG_KEY = re.compile(rb"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){%d}""" % limit("depth"))
+"""Python's TOML parser needs a time for them that grows with the square of their length."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -89,7 +95,9 @@ class SettingsSources:
         merged = _merged(layers)
         if "profile" in self.model.__struct_fields__:
             name = merged.get("profile", self.model.default_profile)
-            layers = [(f"profile {name}", read_profile(self.model.profiles, name)), *layers]
+            profile = read_profile(self.model.profiles, name)
+            check_limits(profile, f"profile {name}")
+            layers = [(f"profile {name}", profile), *layers]
             merged = _merged(layers)
         try:
             return msgspec.convert(merged, self.model)
@@ -99,19 +107,23 @@ class SettingsSources:
             raise explain(error, self.model, merged, layers) from None
 
     def _from_environment(self) -> dict[str, Any]:
+        variables = {name: text for name, text in self._environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
+        if not variables:
+            return {}
+        from .explain import fields  # noqa: PLC0415 - needed only where there are variables
+
+        known = dict(fields(self.model))
         members: dict[str, Any] = {}
-        for name, text in sorted(self._environment.items()):
-            if not name.startswith(ENVIRONMENT_PREFIX):
-                continue
+        for name, text in sorted(variables.items()):
             path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
             target = members
             for part in path[:-1]:
                 target = target.setdefault(part, {})
                 if not isinstance(target, dict):
                     raise SettingsError(
-                        ".".join(path), text, f"{name} goes below a variable that is a value", "Keep one of the two."
+                        ".".join(path), text, "goes below a variable that is a value", "Keep one of the two."
                     )
-            target[path[-1]] = _typed(text, self.model, path)
+            target[path[-1]] = _typed(text, known.get(".".join(path)))
         return members
 
 
@@ -131,10 +143,15 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError("file", str(file), error.strerror or str(error), remedy) from None
     if len(data) > limit("source"):
         raise SettingsError("file", str(file), f"is larger than {limit('source')} bytes", remedy)
+    is_toml = file.suffix == ".toml"
+    if is_toml and _LONG_KEY.search(data):
+        raise SettingsError("file", str(file), f"has a key of more than {limit('depth')} names", "Write flat tables.")
     try:
-        members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
+        members = msgspec.toml.decode(data) if is_toml else msgspec.json.decode(data)
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
-        raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
+        raise SettingsError(
+            "file", str(file), f"cannot be parsed: {_QUOTED.sub('...', str(error))}", remedy
+        ) from None
     if not isinstance(members, dict):
         raise SettingsError("file", str(file), "holds no object", remedy)
     return members
@@ -167,11 +184,10 @@ def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             target[name] = value
 
 
-def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
+def _typed(text: str, field: Any) -> Any:
     """A variable's text is taken as JSON unless its setting is text."""
-    from .explain import fields, plain_type  # noqa: PLC0415 - needed only where there are variables
+    from .explain import plain_type  # noqa: PLC0415 - needed only where there are variables
 
-    field = dict(fields(model)).get(".".join(path))
     if field is not None and plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
         return text
     try:
