@@ -67,12 +67,8 @@ run: $(STAMP) ## run a service on a real device
 #: SERVICE=name [SETTINGS=file]
 	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
 
-# Faults of delivery are found by time limits: they run by themselves, not beside what keeps every processor busy.
-FAULTS := tests/integration/test_delivery_faults.py
-
 test: $(STAMP) ## run the tests (no hardware, root or network needed)
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(or $(ARGS),--ignore=$(FAULTS))
-	@$(if $(ARGS),,$(BIN)/python -m pytest -n auto $(FAULTS))
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-image-python: $(STAMP) ## the fast tests, on the Python that images ship
 #: root and podman; no registry needed
@@ -82,7 +78,7 @@ fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
-soak: $(STAMP) ## four services while node, devices and disk fail again and again
+soak: $(STAMP) ## services while node, devices and disk fail again
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 

@@ -1,4 +1,4 @@
-"""The nodes a demo can run on: all embedded, all on loopback, gone when it ends."""
+"""The nodes a demo can run on: embedded, on loopback, removed when the demo stops."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class DemoNode(NamedTuple):
     """A running node.
 
     Parameters:
-        way: what messages go through, for the title.
+        way: transport of messages, for the title.
         variables: of each service's environment, by its name.
         viewer: variables of the viewer's.
-        configure: gives the service of this name its settings; returns arguments for its command line.
+        configure: passes settings to the service of this name; returns arguments for its command line.
     """
 
     way: str
@@ -41,7 +41,7 @@ async def demo_node(link: str, services: Sequence[str], folder: Path) -> AsyncIt
     Parameters:
         link: one of LINKS.
         services: the first is the one whose readings are shown; the others send to it, and it to them.
-        folder: for files that go with the demo.
+        folder: for temporary files.
     """
     async with contextlib.AsyncExitStack() as stack:
         start = {"agent": _agent, "edgelet": _edgelet, "nats": _nats, "mqtt": _mqtt}[link]

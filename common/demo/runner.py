@@ -1,4 +1,4 @@
-"""Starts agent, simulated device, service and viewer, ends them in order, and says whether anything was lost."""
+"""Starts agent, simulated device, service and viewer, stops them in order, and reports lost messages."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ async def run_demo(
     command: str | None = None,
     link: str = "agent",
 ) -> int:
-    """Runs until the time is over or Ctrl-C; 0 when readings arrived and none were lost.
+    """Runs for the given time or until Ctrl-C; 0 when readings arrived and none were lost.
 
     Parameters:
         service: name of a service that has an emulator.
         seconds: how long, or None for no limit.
-        profile: which of the devices that the service knows by name; None for the emulator's first choice.
+        profile: device profile of the service; None for the emulator's default.
         command: JSON that the viewer sends to the service once readings arrive.
-        link: what carries messages, one of LINKS.
+        link: transport of messages, one of LINKS.
 
     Raises DemoFailed when a part does not start.
     """
@@ -79,7 +79,7 @@ async def run_demo(
                 ended = next((p for p in (bridge, emulator, viewer) if p.returncode is not None), None)
                 await _end(bridge)
                 counts = _last_counts(folder / f"{service}.log")
-                await _tell(viewer, counts.get("messages", 0))
+                await _announce_count(viewer, counts.get("messages", 0))
             if ended is not None:
                 _show(folder / f"{service}.log")
                 raise DemoFailed(f"a part ended by itself with status {ended.returncode}")
@@ -124,10 +124,10 @@ async def _all_beside(node: DemoNode, services: Sequence[str], folder: Path) -> 
 async def _viewer(
     node: DemoNode, service: str, report: Path, command: str | None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    told = ("--command", command) if command else ()
+    options = ("--command", command) if command else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "demo.viewer", service, "--way", node.way, "--report", str(report), *told),
+        *("-m", "demo.viewer", service, "--way", node.way, "--report", str(report), *options),
         stdin=asyncio.subprocess.PIPE,
         env=os.environ | node.viewer,
         start_new_session=True,
@@ -140,7 +140,7 @@ async def _viewer(
 
 
 async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
-    """What is sent before a viewer listens is not kept for it by every kind of node."""
+    """Waits until the viewer listens: not every kind of node keeps messages for it."""
     try:
         async with asyncio.timeout(_START_S):
             while not mark.exists():
@@ -148,11 +148,11 @@ async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
                     raise DemoFailed(f"the viewer ended with status {viewer.returncode}")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        raise DemoFailed("the viewer does not get connected") from None
+        raise DemoFailed("the viewer cannot connect") from None
 
 
 async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings by which a service reaches the emulator, the first thing every emulator prints; and its note."""
+    """The settings with which a service reaches the emulator, which every emulator prints first; and its note."""
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
@@ -174,8 +174,8 @@ async def _first_of(stop: asyncio.Event, *processes: asyncio.subprocess.Process)
             task.cancel()
 
 
-async def _tell(viewer: asyncio.subprocess.Process, messages: int) -> None:
-    """Tells the viewer how many messages were sent; it ends when it has them, or after a while without."""
+async def _announce_count(viewer: asyncio.subprocess.Process, messages: int) -> None:
+    """Sends the viewer the number of messages to expect; it stops once it has them, or after a time limit."""
     if viewer.returncode is None and viewer.stdin is not None:
         with contextlib.suppress(OSError):
             viewer.stdin.write(f"{messages}\n".encode())
@@ -196,7 +196,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _last_counts(log: Path) -> dict[str, int]:
-    """What the service said when it ended."""
+    """The counts that the service logged when it stopped."""
     counts: dict[str, int] = next((line for line in reversed(list(_json_lines(log))) if "messages" in line), {})
     return counts
 
@@ -224,7 +224,7 @@ def _summary(sent: dict[str, int], seen: dict[str, int]) -> int:
     problems = [
         *(["no good reading arrived"] if not seen.get("good") else []),
         *([f"{lost} messages lost"] if lost else []),
-        *([f"{twice} messages came twice"] if twice else []),
+        *([f"{twice} messages arrived twice"] if twice else []),
         *([f"{dropped} readings dropped"] if dropped else []),
     ]
     verdict = f"FAILED: {', '.join(problems)}" if problems else "ok: none lost, none twice"

@@ -136,7 +136,7 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
     variables = template["spec"]["application"]["microservices"][-1]["container"]["env"]
     assert {"key": "BROKER_PASSWORD", "valueFromSecret": "mqtt/password"} in variables
     for generation in ("3.0", "edgelet-1.0", "edgelet-1.1"):
-        with pytest.raises(FleetError, match="fills no variables from secrets"):
+        with pytest.raises(FleetError, match="cannot fill variables from secrets"):
             dict(render(fleet, generation))
     bridge["device"] = "/dev/ttyUSB0"
     with pytest.raises(FleetError, match="mqtt has no device; mqtt_bridge needs none"):

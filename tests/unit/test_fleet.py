@@ -70,7 +70,7 @@ def configured(**config):
         (kit(SERVICE, defaults={"speed": 5}), "value 'speed' is not used by kit k"),
         (configured(intervall=5), "gps: setting intervall = 5"),
         (configured(stale_after="high"), "setting stale_after = 'high'"),
-        (configured(serial="fast"), "config.serial = 'fast' is no mapping"),
+        (configured(serial="fast"), "config.serial = 'fast' is not a mapping"),
         (configured(source="truck-$node"), r"\$node is replaced as a whole value only"),
         (configured(source="$Node"), r"\$node is replaced as a whole value only, in lower case"),
         (
@@ -111,7 +111,7 @@ def test_the_line_is_named(tmp_path):
 def test_a_file_that_is_no_fleet_is_told(tmp_path):
     file = tmp_path / "fleet.yaml"
     for text, words in (
-        ("", "nothing stands in it"),
+        ("", "it is empty"),
         ("a: 1\n---\nb: 2", "2 documents"),
         ("kits: 1\nkits: 2", "fleet.yaml:2: 'kits' is used twice"),
     ):

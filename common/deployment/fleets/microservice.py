@@ -25,7 +25,7 @@ HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startP
 
 @dataclass(frozen=True)
 class Placed:
-    """A service with all that is said about it.
+    """A service on a node, with everything that its manifest needs.
 
     Parameters:
         service: from the kit.
@@ -57,11 +57,11 @@ class Placed:
         return needs_of(self.service.service).bus
 
     def inside(self, generation: str) -> str:
-        """What the device is called in the container: a serial adapter has one name, whatever it is outside."""
+        """The device's path in the container: that of a serial adapter does not depend on the node's."""
         return f"/dev/{self.service.name}" if self.bus == "serial" and generation != "3.0" else self.device
 
     def settings(self, generation: str) -> dict[str, Any]:
-        """Its config, with the device where the service looks for it. Raises FleetError."""
+        """Its settings, with the device's path in them. Raises FleetError."""
         whole = dict(self.config)
         setting = needs_of(self.service.service).device_setting
         if setting:
@@ -86,8 +86,8 @@ class Placed:
     def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
         found = holder.get(name, {})
         if not isinstance(found, dict):
-            remedy = "Write its members; one more is put in"
-            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is no mapping. {remedy}")
+            remedy = "Write its members; one is added to them"
+            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is not a mapping. {remedy}")
         return found
 
 
@@ -105,7 +105,7 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 
 def nats_access(generation: str) -> dict[str, Any]:
-    """What an application and each of its microservices need where NATS carries messages."""
+    """The part of an application and of each of its microservices that allows NATS, where there is NATS."""
     return {"natsConfig": {"natsAccess": True}} if GENERATIONS[generation].has_nats else {}
 
 
@@ -132,13 +132,13 @@ def edgelet_microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 
 def cdi_device(placed: Placed) -> dict[str, Any]:
-    """Its entry in a CDI file. A link cannot be named there: give the device a node of its own by a udev rule."""
+    """Its entry in a CDI file. A link is refused there: a udev rule gives the device a node of its own."""
     node = {"path": placed.inside(""), "hostPath": placed.device, "permissions": "rw"}
     return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
 
 
 def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tuple[str, str]]:
-    """Settings as SETTING_A__B; lists as JSON. No double quotes reach a Controller this way, for there is none."""
+    """Settings as SETTING_A__B; lists as JSON. Double quotes are no problem: there is no Controller."""
     for key, value in settings.items():
         name = f"{prefix}{key.upper()}"
         if isinstance(value, dict):
@@ -152,7 +152,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     name = placed.service.name
     if placed.service.secrets and not known.has_secrets:
         remedy = "Mount a file and name it in the settings, as broker.password_file"
-        raise FleetError(f"service {name}: {generation} fills no variables from secrets. {remedy}")
+        raise FleetError(f"service {name}: {generation} cannot fill variables from secrets. {remedy}")
     volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}

@@ -1,4 +1,4 @@
-"""A fleet: what runs on which nodes, as an operator writes it down."""
+"""A fleet: what runs on which nodes, as an operator writes it."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
 
 
 class Kit(Model, frozen=True, kw_only=True):
-    """What runs together on a node. `$name` as a whole value stands for what each node says, `$node` for its name.
+    """What runs together on a node. `$name` as a whole value is replaced by the node's value, `$node` by its name.
 
     Parameters:
         services: at least one.
-        defaults: values for nodes that say nothing.
+        defaults: values for nodes that have none of their own.
         routes: between its services.
     """
 
@@ -136,7 +136,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     """All nodes.
 
     Parameters:
-        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is said when rendering.
+        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is given when rendering.
         registry: where images are, with their folder.
         registry_id: of a private registry, as the Controller (or Edgelet) numbers it; none for a public one.
         tag: of the images.
@@ -162,7 +162,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     nodes: Annotated[tuple[Annotated[Node, Meta(title="a node")], ...], Meta(min_length=1)]
 
     def api_version_for(self, generation: str) -> str:
-        """What manifests say. Raises FleetError for what the generation's tool refuses."""
+        """The apiVersion of manifests. Raises FleetError for one that the generation's tool refuses."""
         accepted = GENERATIONS[generation].api_versions
         if self.api_version and self.api_version not in accepted:
             raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(accepted)}")

@@ -11,8 +11,8 @@ from iofog_sdk import Link
 from ..secrets import without_secrets
 from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
+from ..telemetry.logs import log_metrics
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
-from .logs import log_metrics
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 

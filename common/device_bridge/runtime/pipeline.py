@@ -166,11 +166,11 @@ class Pipeline:
             for task in done:
                 task.result()
         finally:
-            # An orderly end is not cut short by a second cancellation.
             ending = loop.create_task(self._end(supervising, others))
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(ending)
-            await ending
+            while not ending.done():  # an orderly end is not cut short by being cancelled again
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait((ending,))
+            ending.result()
 
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
@@ -180,6 +180,8 @@ class Pipeline:
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        if self._commands:
+            await _within(_SAVE_S, self._commands.wait_idle())
         await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
         await _within(min(_DRAIN_S, end_at - loop.time()), self.outbox.wait_empty())
         self._is_closing = True
