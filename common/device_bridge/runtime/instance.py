@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..command import Command, Result
+from ..command import Command, CommandError, Result
 from ..service import DeviceService
 
 log = logging.getLogger("device_bridge")
 
 CLOSE_S = 3.0
 """Seconds a service is given to close its device; the process has ten to end in."""
+MAX_EXECUTING = 10
 _CANCEL_S = 1.0
 """Seconds that cancelled work is given to leave the device in order."""
 _ABANDON_S = 0.25
@@ -61,6 +62,8 @@ class Instance:
     async def execute(self, command: Command) -> Result:
         """The result of a command; a failed one when the device is closed before. Raises what the service does."""
         assert self.service is not None  # noqa: S101 - it has been opened
+        if len(self._executing) >= MAX_EXECUTING:
+            raise CommandError(f"{MAX_EXECUTING} earlier ones were cancelled and have not ended")
         loop = asyncio.get_running_loop()
         task, closed = loop.create_task(self.service.execute(command)), loop.create_future()
         self._executing[task] = closed

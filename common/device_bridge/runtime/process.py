@@ -15,7 +15,7 @@ from ..errors import SettingsError
 from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
-from . import logs
+from ..telemetry import logs
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("device_bridge")
 
 _SUMMARIES_S = 10.0
+MAX_REPORTS = 16
+"""On their way to the node's log at once."""
+_LAST_REPORT_S = 2.0
+"""For telling the node why the service ends."""
 
 
 class Runtime:
@@ -67,6 +71,11 @@ class Runtime:
             settings = await self._or_stop(self._follower.first(self._link.description))
             if settings is not None:
                 await self._run_with(settings)
+        except SettingsError as error:
+            with contextlib.suppress(IoFogError, TimeoutError):
+                async with asyncio.timeout(_LAST_REPORT_S):
+                    await self._link.log(f"settings refused, the service ends: {error}", warning=True)
+            raise
         finally:
             for task in self._background:
                 task.cancel()
@@ -150,6 +159,8 @@ class Runtime:
         return None
 
     def _report(self, text: str) -> None:
+        if len(self._background) >= MAX_REPORTS:
+            return  # the node takes none; `/readyz` says the same
         self._in_background(self._link.log(text, warning=True))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ..control.ticker import Ticker
 from ..declared import DeclaredQuantities
 from ..errors import DeviceError, DeviceErrorKind
-from ..reading import Forwarded, Sample
+from ..reading import Forwarded, Quantity, Sample
 from ..service import DeviceService
 from .life_cycle import Event
 from .staleness import Staleness
@@ -20,28 +20,38 @@ class Reader:
     """Takes the samples of one instance of a service after another.
 
     Parameters:
+        quantities: what samples are held against.
         emit: takes each sample.
         wait_room: returns when another sample may be read.
         report: is told of the first sample, of silence, and of the first sample after it.
     """
 
-    declared: DeclaredQuantities
-
     def __init__(
         self,
+        quantities: Sequence[Quantity],
         emit: Callable[[Sample | Forwarded], None],
         wait_room: Callable[[], Awaitable[None]],
         report: Callable[[Event], None],
     ) -> None:
+        self.declared = DeclaredQuantities(quantities)
+        self._earlier_violations = 0
         self.emit, self._wait_room, self._report = emit, wait_room, report
         self.staleness = Staleness()
         self._stale_after_changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
         self._is_heard = False
 
-    def use(self, declared: DeclaredQuantities, stale_after_s: float) -> None:
-        """Holds samples against these quantities from now on; values are stale after so many seconds, 0 for never."""
-        self.declared = declared
+    @property
+    def undeclared(self) -> int:
+        """Readings that were not as they were declared."""
+        return self._earlier_violations + self.declared.violations
+
+    def declare(self, quantities: Sequence[Quantity]) -> None:
+        """Holds samples against these quantities from now on."""
+        self._earlier_violations, self.declared = self.undeclared, DeclaredQuantities(quantities)
+
+    def mark_stale_after(self, stale_after_s: float) -> None:
+        """Values are stale after so many seconds, 0 for never."""
         if stale_after_s != self.staleness.after_s:
             self.staleness.after_s = stale_after_s
             self._stale_after_changed.set()

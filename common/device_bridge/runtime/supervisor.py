@@ -13,12 +13,11 @@ from iofog_sdk import Backoff
 
 from ..command import Command, CommandError, CommandSpec, Result, check_command
 from ..control.totals import Totals
-from ..declared import DeclaredQuantities
 from ..errors import DeviceError, DeviceErrorKind, SettingsError
 from ..node_state import NodeState
 from ..reading import Forwarded, Sample
 from ..service import DeviceService
-from ..service_settings import ServiceSettings
+from ..service_settings import ServiceSettings, device_settings_differ
 from .instance import Instance
 from .life_cycle import USABLE, Action, DeviceState, Event, LifeCycle
 from .reader import Reader
@@ -83,8 +82,9 @@ class Supervisor:
         self._opened_at = self._waited_s = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._reader = Reader(emit, wait_room, self._handle)
-        self._reader.use(DeclaredQuantities(service_type.quantities_of(settings)), settings.stale_after)
+        self._reader = Reader(service_type.quantities_of(settings), emit, wait_room, self._handle)
+        self._reader.mark_stale_after(settings.stale_after)
+        self._declared_for = settings
         self._is_reported_bad, self._last_failure = False, ""
         self.failures = 0
 
@@ -197,7 +197,10 @@ class Supervisor:
         settings = self._life.wanted
         if self._service is not None:
             self._service.settings = settings
-        self._reader.use(DeclaredQuantities(self._service_type.quantities_of(settings)), settings.stale_after)
+        before, self._declared_for = self._declared_for, settings
+        if device_settings_differ(before, settings):
+            self._reader.declare(self._service_type.quantities_of(settings))
+        self._reader.mark_stale_after(settings.stale_after)
         self._on_adopted(settings)
 
     def _read(self) -> None:
@@ -277,9 +280,14 @@ class Supervisor:
         return self._service.members if self._service else ()
 
     @property
+    def failure(self) -> str:
+        """Why the device has failed; "" once readings come again."""
+        return self._last_failure if self._is_reported_bad else ""
+
+    @property
     def undeclared_readings(self) -> int:
         """Readings that were not as the service has declared them."""
-        return self._reader.declared.violations
+        return self._reader.undeclared
 
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""

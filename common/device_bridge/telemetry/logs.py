@@ -17,7 +17,7 @@ from iofog_sdk import BackgroundWriter
 
 from ..clocks import monotonic, utc_text
 from ..secrets import without_url_secrets
-from ..telemetry.metrics import Metric
+from .metrics import Metric
 from .repeated_lines import RepeatedLines
 
 _BUFFER_BYTES = 256 * 1024
