@@ -191,8 +191,8 @@ class Run:
         assert self.supervisor.state is DeviceState.STOPPED
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert all(command.done() for command in self.commands), "each has its result by now"
-        assert all(isinstance(command.result(), Result) for command in self.commands)
+        assert all(command.done() for command in self.commands), "each has its result, or the service's error, by now"
+        assert not any(command.cancelled() for command in self.commands)
         await asyncio.sleep(1000)  # what is stubborn ends
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
@@ -248,6 +248,10 @@ class Lives(RuleBasedStateMachine):
     def behave(self, part, behaviour):
         if part != "open" and isinstance(behaviour.error, asyncio.CancelledError):
             behaviour.error = None
+        if (
+            part == "close"
+        ):  # one that never ends is given up, and the next one opened beside it: not of interest here
+            behaviour.is_stubborn = False
         setattr(self.run.world, part, behaviour)
 
     @rule(port=PORTS, log_level=st.sampled_from(["info", "debug"]), stale_after=st.sampled_from([0.0, 3.0]))

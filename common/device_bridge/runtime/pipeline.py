@@ -248,7 +248,8 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

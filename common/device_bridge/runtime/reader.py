@@ -91,7 +91,8 @@ class Reader:
         while True:
             self._stale_after_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale_after_changed.wait(), self.staleness.next_check_s(loop.time()))
+                async with asyncio.timeout(self.staleness.next_check_s(loop.time())):
+                    await self._stale_after_changed.wait()
             if stale := self.staleness.newly_stale(loop.time()):
                 self.emit(stale)
             if self.staleness.is_silent(loop.time()):
