@@ -70,8 +70,9 @@ class DeviceError(BridgeError, OSError):
     """
 
     def __init__(self, kind: DeviceErrorKind, device: str, detail: str) -> None:
-        self.kind, self.device, self.detail = kind, device, detail
-        super().__init__(f"{device}: {kind.value}: {detail}")
+        self.kind = kind
+        self.device, self.detail = without_url_secrets(device), without_url_secrets(detail)
+        super().__init__(f"{self.device}: {kind.value}: {self.detail}")
 
     @classmethod
     def from_os(cls, error: OSError, device: str, known: Mapping[int, tuple[DeviceErrorKind, str]]) -> DeviceError:

@@ -59,12 +59,12 @@ def without_secrets(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _for_pages(value: Any, path: str) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _for_pages(inner, f"{path}.{name}") for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_for_pages(inner, f"{path}.{at}") for at, inner in enumerate(value)]
     if value not in (None, "") and may_be_secret(path):
         return HIDDEN
+    if isinstance(value, Mapping):
+        return {without_url_secrets(name): _for_pages(inner, f"{path}.{name}") for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_pages(inner, f"{path}.{at}") for at, inner in enumerate(value)]
     return without_url_secrets(value) if isinstance(value, str) else value
 
 

@@ -77,6 +77,13 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
             description="seconds without a reading after which a quantity's last value is marked stale; 0 for never"
         ),
     ] = 0.0
+    announce: Annotated[
+        Seconds,
+        Meta(
+            description="seconds between messages that say what this service is, how its device is and which "
+            "commands it takes, for live_dashboard; 0 for none"
+        ),
+    ] = 0.0
     http: HttpSettings = HttpSettings()
     outbox: OutboxSettings = OutboxSettings()
 

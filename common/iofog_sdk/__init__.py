@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .messages.iomessage import IoMessage, MessageTemplate
     from .messages.sequence import SequenceTracker
     from .messages.tag import Address, address_of
+    from .private_files import keep_files_private
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -55,6 +56,7 @@ else:
             "messages.iomessage": ("IoMessage", "MessageTemplate"),
             "messages.sequence": ("SequenceTracker",),
             "messages.tag": ("Address", "address_of"),
+            "private_files": ("keep_files_private",),
         },
     )
 
@@ -86,4 +88,5 @@ __all__ = [
     "SequenceTracker",
     "address_of",
     "connect",
+    "keep_files_private",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 HIDDEN = "(hidden)"
-_IN_TEXT = re.compile(r"([A-Za-z0-9+.-]{1,20}://)(\S*@)?([^\s?#]*)([?#]\S*)?")
+_IN_TEXT = re.compile(r"([A-Za-z0-9+.-]{1,20}://)(\S*@)?([^\s?#]*)([?#](?!\(hidden\))\S*)?")
 
 
 def without_url_secrets(text: str) -> str:

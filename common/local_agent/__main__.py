@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from iofog_sdk import keep_files_private
+
 from .agent import LocalAgent
 from .config import EXAMPLE, AgentConfig, ConfigError, Listen, load
 from .nats_server import NatsServerFailed
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     if options.config is None:
         parser.error("--config FILE is needed; write one with: python -m local_agent --example > agent.yaml")
+    keep_files_private(options.edgelet)
     try:
         config = load(options.config)
         listen = Listen(

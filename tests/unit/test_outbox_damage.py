@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from device_bridge import OutboxSettings
 from device_bridge.clocks import Clocks
-from device_bridge.outbox import set_aside
 from device_bridge.outbox.durable import Outbox
+from device_bridge.outbox.storage import set_aside
 
 from ..movable_clock import now
 from ..simulated_disk import SimulatedDisk, ThreadlessLoop

@@ -1,4 +1,4 @@
-"""A fleet: what runs on which nodes, as an operator writes it down."""
+"""A fleet: what runs on which nodes, as an operator writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ..generations import GENERATIONS
-from ..services import Bus, Model, Name
+from ..services import Bus, Model, Name, PublishedPort
 
 NODE = "node"
 """`$node` is the node's own name."""
@@ -76,6 +76,7 @@ class KitService(Model, frozen=True, kw_only=True):
         config: its settings.
         secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.6.
         metrics_port: of the node, where health and metrics are published; by default they are not.
+        page_port: of the node, where the page of a service that has one is published; by default it is not.
     """
 
     name: Name
@@ -83,7 +84,8 @@ class KitService(Model, frozen=True, kw_only=True):
     device: str = ""
     config: dict[str, Any] = {}
     secrets: dict[str, Secret] = {}
-    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    metrics_port: PublishedPort | None = None
+    page_port: PublishedPort | None = None
 
 
 class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
@@ -99,11 +101,11 @@ class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
 
 
 class Kit(Model, frozen=True, kw_only=True):
-    """What runs together on a node. `$name` as a whole value stands for what each node says, `$node` for its name.
+    """What runs together on a node. `$name` as a whole value is replaced by the node's value, `$node` by its name.
 
     Parameters:
         services: at least one.
-        defaults: values for nodes that say nothing.
+        defaults: values for nodes that have none of their own.
         routes: between its services.
     """
 
@@ -134,7 +136,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     """All nodes.
 
     Parameters:
-        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is said when rendering.
+        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is given when rendering.
         registry: where images are, with their folder.
         registry_id: of a private registry, as the Controller (or Edgelet) numbers it; none for a public one.
         tag: of the images.
@@ -160,7 +162,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     nodes: Annotated[tuple[Annotated[Node, Meta(title="a node")], ...], Meta(min_length=1)]
 
     def api_version_for(self, generation: str) -> str:
-        """What manifests say. Raises FleetError for what the generation's tool refuses."""
+        """The apiVersion of manifests. Raises FleetError for one that the generation's tool refuses."""
         accepted = GENERATIONS[generation].api_versions
         if self.api_version and self.api_version not in accepted:
             raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(accepted)}")

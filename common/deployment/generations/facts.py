@@ -1,4 +1,4 @@
-"""What each ioFog generation knows: a JSON Schema each, from its sources and from running Controllers."""
+"""The ioFog generations: a JSON Schema each, from their sources and from running Controllers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Generation:
 
     @property
     def state(self) -> str:
-        """What becomes of a volume when its microservice is made again."""
+        """What happens to a volume when its microservice is made again."""
         return str(self.schema["facts"]["state"])
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from iofog_sdk import NodeNotFound, __version__, connect
+from iofog_sdk import NodeNotFound, __version__, connect, keep_files_private
 
 from ..errors import ContractError, SettingsError
 from ..runtime.loop_watchdog import beat
@@ -41,6 +41,7 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
         service_type.check_contract()
         file = _handle(service_type, given) if given else None
         sources = SettingsSources(service_type.settings_type, file=file, environment=os.environ)
+        keep_files_private()
         asyncio.run(_run(service_type, sources))
     except (SettingsError, NodeNotFound) as error:
         log.error("%s", error)

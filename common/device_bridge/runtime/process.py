@@ -28,6 +28,8 @@ log = logging.getLogger("device_bridge")
 _SUMMARIES_S = 10.0
 MAX_REPORTS = 16
 """On their way to the node's log at once."""
+_LAST_REPORT_S = 2.0
+"""For telling the node why the service ends."""
 
 
 class Runtime:
@@ -69,6 +71,11 @@ class Runtime:
             settings = await self._or_stop(self._follower.first(self._link.description))
             if settings is not None:
                 await self._run_with(settings)
+        except SettingsError as error:
+            with contextlib.suppress(IoFogError, TimeoutError):
+                async with asyncio.timeout(_LAST_REPORT_S):
+                    await self._link.log(f"settings refused, the service ends: {error}", warning=True)
+            raise
         finally:
             for task in self._background:
                 task.cancel()

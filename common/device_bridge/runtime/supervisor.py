@@ -285,6 +285,11 @@ class Supervisor:
         return self._service.members if self._service else ()
 
     @property
+    def failure(self) -> str:
+        """Why the device has failed; "" once readings come again."""
+        return self._last_failure if self._is_reported_bad else ""
+
+    @property
     def undeclared_readings(self) -> int:
         """Readings that were not as the service has declared them."""
         return self._reader.undeclared

@@ -15,20 +15,18 @@ What this cannot tell is an answer that comes later than `_LATENESS_FACTOR` time
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import msgspec
+
+from .echo import Echo
+from .known_answers import MAX_REMEMBERED, REMEMBERED_S, KnownAnswers
+from .question import Question, Verdict
 
 _MIN_LATENESS_S = 2.0
 _LATENESS_FACTOR = 6
 _MAX_LATENESS_S = 10.0
 """An answer is expected for so many timeouts, within these limits, before it counts as lost."""
-_REMEMBERED_S = 60.0
-"""A late or doubled answer is recognized for this long."""
-_MAX_REMEMBERED = 256
-_KEPT_ANSWERS = 4
-"""Of each question."""
 _SLOWEST_DECAY = 0.95
 """Each answer in time lets the slowest one fade."""
 _FIRST_QUIET_S = 0.5
@@ -38,72 +36,12 @@ _RESOLUTION_S = 1e-6
 """Timers of event loops may fire so much too soon."""
 
 
-def _never(_: bytes) -> bool:
-    return False
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent, and how its answer is known.
-
-    Parameters:
-        data: bytes to send.
-        accepts: whether a frame can be the answer.
-        timeout_s: seconds to wait for it, from the beginning of sending.
-        device: who is asked; an answer of one device is never taken for one of another.
-        repeatable: whether asking twice changes nothing, as reading does; it may then be asked again, and a late
-            answer to the same question is as good.
-        echoes: whether the answer can be the same bytes as the question.
-        pause_s: seconds that the device wants between its last answer and this question.
-        is_damaged: whether bytes that came hold its answer, but damaged; then no late one is waited for.
-    """
-
-    data: bytes
-    accepts: Callable[[bytes], bool]
-    timeout_s: float
-    device: Hashable = ""
-    repeatable: bool = False
-    echoes: bool = False
-    pause_s: float = 0.0
-    is_damaged: Callable[[bytes], bool] = _never
-
-
-class Verdict(enum.Enum):
-    """What is known about the answer to the present question."""
-
-    PENDING = "pending"
-    ANSWERED = "answered"
-    UNANSWERED = "unanswered"
-    """Nothing came in time."""
-    GARBLED = "garbled"
-    """Something came, but no answer; only on a strict line."""
-    DOUBTFUL = "doubtful"
-    """More than one answer came, or one that may belong to another question."""
-
-
 class _Owed(msgspec.Struct):
     """An answer that has not come: it may be late, or lost."""
 
     question: Question
     asked_at: float
     expected_until: float
-
-
-class _Known(msgspec.Struct):
-    """The last answers to a question with the times they came at, and how late the last one was if it was late."""
-
-    device: Hashable
-    answers: dict[bytes, float] = {}
-    late_s: float = 0.0
-
-    @property
-    def last(self) -> bytes | None:
-        return next(reversed(self.answers), None)
-
-    def add(self, answer: bytes, now: float) -> None:
-        self.answers.pop(answer, None)
-        self.answers[answer] = now
-        if len(self.answers) > _KEPT_ANSWERS:
-            del self.answers[next(iter(self.answers))]
 
 
 class Exchange:
@@ -122,8 +60,8 @@ class Exchange:
         self._quiet_until = 0.0
         self._slowest_s = 0.0
         self._owed: list[_Owed] = []
-        self._known: dict[bytes, _Known] = {}
-        self._thrown: dict[bytes, float] = {}
+        self._known = KnownAnswers()
+        self._echo = Echo()
         self._answered_at: dict[Hashable, float] = {}
         self._question: Question | None = None
         self._asked_at = self._last_byte_at = 0.0
@@ -131,9 +69,6 @@ class Exchange:
         self._answer_at = 0.0
         self._is_ambiguous = False
         self._doubted: tuple[Question, bytes] | None = None
-        self._echo_expected = self._echo_held = b""
-        self._echo_seen = False
-        self._line_echoes: bool | None = None
         self._heard = bytearray()
         self.late = 0
         """Answers that came too late, or twice, and were thrown away."""
@@ -169,8 +104,7 @@ class Exchange:
         self._question, self._asked_at, self._last_byte_at = question, now, now
         self._answer, self._is_ambiguous = None, False
         self._heard.clear()
-        self._echo_held, self._echo_seen = b"", False
-        self._echo_expected = question.data if not question.echoes or self._line_echoes else b""
+        self._echo.expect(question)
 
     def receive(self, data: bytes, now: float) -> bytes:
         """What has come, without the echo of the question: bytes in which to look for frames."""
@@ -179,15 +113,14 @@ class Exchange:
                 self._quiet_until = max(self._quiet_until, now + self._drain_s(0.0))
             return data
         self._last_byte_at = now
-        if self._echo_expected:
-            data = self._without_echo(data)
+        data = self._echo.strip(data)
         if len(self._heard) < _MAX_HEARD:
             self._heard += data
         return data
 
     def release_held(self) -> bytes:
         """Bytes held back because they could have become an echo; to be taken for an answer after all."""
-        held, self._echo_held, self._echo_expected = self._echo_held, b"", b""
+        held = self._echo.release()
         self._heard += held
         return held
 
@@ -200,7 +133,7 @@ class Exchange:
             elif self._strict:
                 self._is_ambiguous = self._is_ambiguous or frame != self._answer
                 self.late += 1
-                self._throw_away(frame, now)
+                self._known.throw_away(frame, now)
             else:
                 return False
             return True
@@ -229,12 +162,12 @@ class Exchange:
             return Verdict.GARBLED if self._heard and self._strict else Verdict.UNANSWERED
         if self._is_ambiguous:
             self.doubtful += 1
-            self._throw_away(self._answer, now)
+            self._known.throw_away(self._answer, now)
             self._end(question, now)
             return Verdict.DOUBTFUL
         if self._may_be_doubled(question, self._answer, now):
             self.doubtful += 1
-            self._throw_away(self._answer, now)
+            self._known.throw_away(self._answer, now)
             self._doubted = (question, self._answer)
             self._owe(question, now)
             self._end(question, now)
@@ -250,7 +183,7 @@ class Exchange:
 
     def timeout_s(self, question: Question) -> float:
         """Seconds that are waited for an answer: more than asked for where the last one was late."""
-        known = self._known.get(question.data)
+        known = self._known.get(question)
         return max(question.timeout_s, 1.5 * known.late_s if known else 0.0)
 
     def give_up(self, now: float) -> None:
@@ -265,7 +198,7 @@ class Exchange:
     def _accept(self, question: Question, answer: bytes) -> None:
         latency = self._answer_at - self._asked_at
         self._slowest_s = max(latency, self._slowest_s * _SLOWEST_DECAY)
-        known = self._remember(question)
+        known = self._known.remember(question)
         is_confirmed = self._doubted == (question, answer)
         if is_confirmed:  # asked twice, answered twice
             self._owed = [owed for owed in self._owed if owed.question.data != question.data]
@@ -276,8 +209,7 @@ class Exchange:
             if owed.question.data == question.data:  # asked more than once: this may be the answer to any of them
                 owed.asked_at = self._asked_at
                 owed.expected_until = self._asked_at + self._lateness_s(question)
-        if not question.echoes:
-            self._line_echoes = self._echo_seen
+        self._echo.answered(question)
         known.add(answer, self._answer_at)
         known.late_s = latency if latency > question.timeout_s else 0.0
         self._answered_at[question.device] = self._last_byte_at
@@ -293,63 +225,29 @@ class Exchange:
         self._quiet_until = max(self._quiet_until, now + self._drain_s(question.timeout_s) + self._pause_s)
 
     def _owe(self, question: Question, now: float) -> None:
-        self._owed = [owed for owed in self._owed if now - owed.asked_at < _REMEMBERED_S][-_MAX_REMEMBERED:]
+        self._owed = [owed for owed in self._owed if now - owed.asked_at < REMEMBERED_S][-MAX_REMEMBERED:]
         self._owed.append(_Owed(question, self._asked_at, self._asked_at + self._lateness_s(question)))
 
     def _take_late(self, owed: _Owed, frame: bytes, now: float) -> None:
         self.late += 1
-        if not self._is_of_another(owed.question, frame, now):  # else it is doubled, and the owed one still to come
+        if not self._known.is_of_another(
+            owed.question, frame, now
+        ):  # else it is doubled, and the owed one still to come
             self._owed.remove(owed)
         if self._doubted is not None and frame != self._doubted[1]:
             self._doubted = None  # this may have been the true answer, after the doubtful one
-        self._throw_away(frame, now)
+        self._known.throw_away(frame, now)
         self._answered_at[owed.question.device] = now
         late_s = now - owed.asked_at
         if late_s < _MAX_LATENESS_S and late_s < 2 * (owed.expected_until - owed.asked_at):
             self._slowest_s = max(self._slowest_s, late_s)
-            self._remember(owed.question).late_s = late_s
+            self._known.remember(owed.question).late_s = late_s
         if self._question is None:
             self._quiet_until = max(self._quiet_until, now + self._drain_s(0.0))
 
-    def _throw_away(self, frame: bytes, now: float) -> None:
-        self._thrown.pop(frame, None)
-        self._thrown[frame] = now
-        if len(self._thrown) > _MAX_REMEMBERED:
-            del self._thrown[next(iter(self._thrown))]
-
-    def _remember(self, question: Question) -> _Known:
-        known = self._known.pop(question.data, None) or _Known(question.device)
-        self._known[question.data] = known
-        if len(self._known) > _MAX_REMEMBERED:
-            del self._known[next(iter(self._known))]
-        return known
-
     def _may_be_doubled(self, question: Question, answer: bytes, now: float) -> bool:
         is_confirmed = self._doubted == (question, answer)
-        return question.repeatable and not is_confirmed and self._is_of_another(question, answer, now)
-
-    def _is_of_another(self, question: Question, answer: bytes, now: float) -> bool:
-        """Whether this was the answer to another question lately, or was thrown away, and not that to this one."""
-        known = self._known.get(question.data)
-        if known is not None and answer == known.last:
-            return False
-        others = (
-            other.answers.get(answer, -_REMEMBERED_S)
-            for data, other in self._known.items()
-            if data != question.data and other.device == question.device
-        )
-        return now - max(self._thrown.get(answer, -_REMEMBERED_S), *others, -_REMEMBERED_S) < _REMEMBERED_S
-
-    def _without_echo(self, data: bytes) -> bytes:
-        self._echo_held += data
-        expected, held = self._echo_expected, self._echo_held
-        if len(held) < len(expected) and expected.startswith(held):
-            return b""
-        self._echo_expected = self._echo_held = b""
-        if not held.startswith(expected):
-            return held
-        self._echo_seen = True
-        return held[len(expected) :]
+        return question.repeatable and not is_confirmed and self._known.is_of_another(question, answer, now)
 
     def _drain_s(self, unseen_s: float) -> float:
         return max(self._gap_s, self._slowest_s or unseen_s)

@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from ..clocks import Clocks
+from ...clocks import Clocks
+from ..entry import Entry, StoreError
 from . import records
 from .disk import Disk
-from .entry import Entry, StoreError
 from .reader import GIVE_UP_AFTER, Page, Reader
 from .records import Progress, Ranges
 from .recovery import Recovery, RecoveryOptions, recover

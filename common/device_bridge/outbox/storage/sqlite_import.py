@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..clocks import Clocks
-from .entry import Entry, StoreError
+from ...clocks import Clocks
+from ..entry import Entry, StoreError
 
 log = logging.getLogger("device_bridge")
 

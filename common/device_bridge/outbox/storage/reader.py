@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..clocks import Clocks
+from ...clocks import Clocks
+from ..entry import Entry, StoreError
 from .disk import Disk
-from .entry import Entry, StoreError
 from .records import Chain, LayoutError, Lost, Progress, Record
 from .segments import Segment, is_live
 from .set_aside import choose_name, remove_oldest

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from .entry import Entry
+from ..entry import Entry
 
 LAYOUT = 1
 SEGMENT, ENTRY, STATE, GAP = 1, 2, 3, 4
