@@ -25,8 +25,8 @@ from device_bridge.reading import Forwarded
 from device_bridge.runtime import command_memory
 from device_bridge.runtime.command_memory import CommandMemory
 from device_bridge.runtime.commands import MAX_WAITING, CommandRunner
-from device_bridge.runtime.instance import MAX_EXECUTING, Instance
-from device_bridge.runtime.staleness import Staleness
+from device_bridge.supervision.instance import MAX_EXECUTING, Instance
+from device_bridge.supervision.staleness import Staleness
 from device_bridge.telemetry.repeated_lines import MAX_KINDS, RepeatedLines
 from iofog_sdk import IoMessage, SequenceTracker
 from iofog_sdk.mqtt.messages import DuplicateFilter
@@ -174,9 +174,9 @@ SHOWN = {
     "device_bridge.outbox.memory:Backlog._ready": messages_in_memory,
     "device_bridge.runtime.command_memory:CommandMemory._known": commands_remembered,
     "device_bridge.runtime.commands:CommandRunner._queue": commands_waiting,
-    "device_bridge.runtime.instance:Instance._executing": commands_that_do_not_end,
+    "device_bridge.supervision.instance:Instance._executing": commands_that_do_not_end,
     "device_bridge.telemetry.repeated_lines:RepeatedLines._kinds": kinds_of_lines,
-    "device_bridge.runtime.staleness:Staleness._latest": stale_names,
+    "device_bridge.supervision.staleness:Staleness._latest": stale_names,
     "iofog_sdk.messages.sequence:SequenceTracker._groups": senders,
     "iofog_sdk.messages.sequence:_Group.gaps": gaps,
     "iofog_sdk.mqtt.messages:DuplicateFilter._acknowledged": acknowledged_ids,
@@ -216,10 +216,10 @@ BOUNDED = {
     "device_bridge.protocols.questions.known_answers:KnownAnswers._known": "MAX_REMEMBERED",
     "device_bridge.protocols.questions.known_answers:KnownAnswers._thrown": "MAX_REMEMBERED",
     "device_bridge.runtime.command_memory:CommandMemory._unwritten": "commands since the last flush",
-    "device_bridge.runtime.instance:Instance._tasks": "methods marked with @every",
+    "device_bridge.supervision.instance:Instance._tasks": "methods marked with @every",
     "device_bridge.runtime.process:Runtime._background": "MAX_REPORTS",
     "device_bridge.runtime.readings_page:LatestReadings._latest": "_MAX_QUANTITIES",
-    "device_bridge.runtime.supervisor:Supervisor._events": "handled as they come",
+    "device_bridge.supervision.supervisor:Supervisor._events": "handled as they come",
     "device_bridge.service:DeviceService._owned": "names in code",
     "device_bridge.settings.sources:SettingsSources._warned": "names in settings models",
     "device_bridge.settings.status:SettingsStatus._problems": "names in code",

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Quantity, Reading, ServiceSettings
-from device_bridge.runtime.supervisor import Supervisor
+from device_bridge.supervision.supervisor import Supervisor
 
 from ..integration.conftest import Steps
 

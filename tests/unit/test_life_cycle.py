@@ -23,9 +23,9 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.cli import with_diagrams
-from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime.life_cycle import TABLE, USABLE, Action, Event
-from device_bridge.runtime.supervisor import _CARRY_OUT
+from device_bridge.supervision import DeviceState, Supervisor
+from device_bridge.supervision.life_cycle import TABLE, USABLE, Action, Event
+from device_bridge.supervision.supervisor import _CARRY_OUT
 
 from ..cancellation import Suspensions
 from ..movable_clock import MovableClockLoop
@@ -320,7 +320,11 @@ class Lives(RuleBasedStateMachine):
         assert len(run.world.live) == 1
 
 
-Lives.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+CHOSEN = hypothesis_settings.default
+Lives.TestCase.settings = hypothesis_settings(
+    max_examples=30 if CHOSEN.derandomize else CHOSEN.max_examples,
+    stateful_step_count=25 if CHOSEN.derandomize else 50,
+)
 TestLives = Lives.TestCase
 
 

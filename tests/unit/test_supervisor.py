@@ -20,8 +20,8 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.control import Member
-from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime import instance as module
+from device_bridge.supervision import DeviceState, Supervisor
+from device_bridge.supervision import instance as module
 from iofog_sdk import Backoff
 
 

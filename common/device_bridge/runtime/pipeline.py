@@ -27,14 +27,14 @@ from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..supervision.device_metrics import collect_device_metrics
+from ..supervision.supervisor import Supervisor
 from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
-from .device_metrics import collect_device_metrics
 from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
-from .supervisor import Supervisor
 
 log = logging.getLogger("device_bridge")
 
