@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from device_bridge.cli import with_tables
+from device_bridge.cli import with_diagrams, with_tables
 
 from .fleets.samples import samples
 from .services import service_type_of
@@ -16,18 +16,21 @@ _SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml
 
 
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
-    """All of them below `root`: path and text."""
+    """Generated files below `root`: path and text."""
     services = service_names(root)
     for name, text in samples(services):
         yield root / "deploy" / name, text
     for service in services:
         file = root / "services" / service / "README.md"
         yield file, with_tables(service_type_of(service), file.read_text())
+    file = root / "common/device_bridge/README.md"
+    if file.exists():  # a project outside has services alone
+        yield file, with_diagrams(file.read_text())
     yield root / "README.md", with_services(root, (root / "README.md").read_text())
 
 
 def outdated(root: Path) -> Iterator[Path]:
-    """Those that are not as they would be generated, and manifests of services that are gone."""
+    """Generated files that are out of date, and manifests of services that are gone."""
     for file, text in generated(root):
         if not file.exists() or file.read_text() != text:
             yield file
@@ -35,7 +38,7 @@ def outdated(root: Path) -> Iterator[Path]:
 
 
 def write_generated(root: Path) -> None:
-    """Brings all of them up to date."""
+    """Writes all generated files."""
     for file, text in generated(root):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

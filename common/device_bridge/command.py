@@ -9,10 +9,10 @@ import msgspec
 
 from .errors import BridgeError
 from .reading import Sample, Value, is_finite
+from .secrets import shown, shown_path
 
 MAX_TEXT = 1000
 """Characters of a text parameter."""
-_MAX_SHOWN = 60
 _EXACT = 2**53
 """A larger whole number that comes as floating point may have been another one."""
 _STATES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -142,12 +142,7 @@ class Parameter(msgspec.Struct, frozen=True):
         return f"{kind}{span}{f' ({self.unit})' if self.unit else ''}"
 
     def _error(self, value: Value) -> CommandError:
-        try:
-            shown = repr(value)
-        except ValueError:  # Python writes no integer of more than 4300 digits
-            shown = "a number of very many digits"
-        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."
-        return CommandError(f"`{self.name}` = {shown} is not {self.expected}")
+        return CommandError(f"`{self.name}` = {shown(value, self.name)} is not {self.expected}")
 
 
 class CommandSpec(msgspec.Struct, frozen=True):
@@ -169,7 +164,7 @@ class CommandSpec(msgspec.Struct, frozen=True):
         for name in command.parameters:
             if name not in known:
                 takes = f"it takes {', '.join(f'`{one}`' for one in known)}" if known else "it takes none"
-                raise CommandError(f"parameter `{name}` is unknown to {self.name}; {takes}")
+                raise CommandError(f"parameter `{shown_path(name)}` is unknown to {self.name}; {takes}")
         values: dict[str, Value] = {}
         for parameter in self.parameters:
             if parameter.name in command.parameters:
@@ -185,10 +180,10 @@ def check_command(specs: Sequence[CommandSpec], command: Command) -> Command:
         if spec.name == command.name:
             return spec.check(command)
     if not specs:
-        raise CommandError(f"{command.name!r}: this device takes no commands")
+        raise CommandError(f"{shown(command.name)}: this device takes no commands")
     import difflib  # noqa: PLC0415 - needed to help once, not to run
 
     names = [spec.name for spec in specs]
     close = difflib.get_close_matches(command.name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise CommandError(f"unknown command {command.name!r}; {hint}known are {', '.join(names)}")
+    raise CommandError(f"unknown command {shown(command.name)}; {hint}known are {', '.join(names)}")

@@ -13,7 +13,10 @@ import errno
 from collections.abc import Mapping
 from pathlib import Path
 
-from .secrets import shown
+from .secrets import shown, shown_path, without_url_secrets
+
+_MAX_ERROR = 2000
+"""Characters of an error's text."""
 
 
 class BridgeError(Exception):
@@ -35,7 +38,8 @@ class SettingsError(BridgeError, ValueError):
         self.field, self.value, self.rule, self.remedy, self.source = field, value, rule, remedy, source
         given = "" if value is None else f" = {shown(value, field)}"
         origin = f" (from {source})" if source else ""
-        super().__init__(f"setting {field or repr(field)}{given}{origin}: {rule}. {remedy}")
+        name = shown_path(field) or "''"
+        super().__init__(without_url_secrets(f"setting {name}{given}{origin}: {rule}. {remedy}")[:_MAX_ERROR])
 
 
 class ContractError(BridgeError, TypeError):
@@ -66,8 +70,9 @@ class DeviceError(BridgeError, OSError):
     """
 
     def __init__(self, kind: DeviceErrorKind, device: str, detail: str) -> None:
-        self.kind, self.device, self.detail = kind, device, detail
-        super().__init__(f"{device}: {kind.value}: {detail}")
+        self.kind = kind
+        self.device, self.detail = without_url_secrets(device), without_url_secrets(detail)
+        super().__init__(f"{self.device}: {kind.value}: {self.detail}")
 
     @classmethod
     def from_os(cls, error: OSError, device: str, known: Mapping[int, tuple[DeviceErrorKind, str]]) -> DeviceError:

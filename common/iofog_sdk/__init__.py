@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ReceiptTimeout,
         RequestRefused,
     )
+    from .links.background_writer import BackgroundWriter
     from .links.backoff import Backoff
     from .links.base import Link
     from .links.console import ConsoleLink
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .messages.iomessage import IoMessage, MessageTemplate
     from .messages.sequence import SequenceTracker
     from .messages.tag import Address, address_of
+    from .private_files import keep_files_private
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -46,6 +48,7 @@ else:
                 "ReceiptTimeout",
                 "RequestRefused",
             ),
+            "links.background_writer": ("BackgroundWriter",),
             "links.backoff": ("Backoff",),
             "links.base": ("Link",),
             "links.console": ("ConsoleLink",),
@@ -53,6 +56,7 @@ else:
             "messages.iomessage": ("IoMessage", "MessageTemplate"),
             "messages.sequence": ("SequenceTracker",),
             "messages.tag": ("Address", "address_of"),
+            "private_files": ("keep_files_private",),
         },
     )
 
@@ -62,6 +66,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AgentLink",
+    "BackgroundWriter",
     "Backoff",
     "ConnectionLost",
     "ConsoleLink",
@@ -83,4 +88,5 @@ __all__ = [
     "SequenceTracker",
     "address_of",
     "connect",
+    "keep_files_private",
 ]

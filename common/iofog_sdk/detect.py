@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from .errors import IoFogError
 from .http.hosts import AGENT_HOST, DEFAULT_PORT, EDGELET_HOST
 from .links.base import Link
+from .redact import redact_url
 
 if TYPE_CHECKING:
     from .agent.local_api import LocalApiClient
@@ -67,8 +68,6 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
 
 
 def _link_from_url(url: str, variables: Mapping[str, str]) -> Link:
-    from .links.url import redact_password
-
     if url == "console:":
         from .links.console import ConsoleLink
 
@@ -76,11 +75,11 @@ def _link_from_url(url: str, variables: Mapping[str, str]) -> Link:
     make_link = _LINKS.get(url.partition(":")[0])
     if make_link is None:
         remedy = "write agent://host:54321, nats://host:4222, mqtt://host:1883 or console:"
-        raise NodeNotFound(f"IOFOG_LINK={redact_password(url)}: unknown kind of link; {remedy}")
+        raise NodeNotFound(f"IOFOG_LINK={redact_url(url)}: unknown kind of link; {remedy}")
     try:
         return make_link(url, variables)
     except ValueError as error:
-        raise NodeNotFound(f"IOFOG_LINK={redact_password(url)}: {error}") from None
+        raise NodeNotFound(f"IOFOG_LINK={redact_url(url)}: {error}") from None
 
 
 def _agent_link(url: str, variables: Mapping[str, str]) -> Link:
@@ -148,18 +147,17 @@ def _agent_client(microservice_id: str, host: str, port: int) -> LocalApiClient:
     try:
         return LocalApiClient(microservice_id, host, port)
     except ValueError as error:
-        raise NodeNotFound(f"SELFNAME={microservice_id}: {error}") from None
+        raise NodeNotFound(f"SELFNAME: {error}") from None
 
 
 def _node_nats_options(variables: Mapping[str, str]) -> NatsOptions:
-    from .links.url import redact_password
     from .nats.options import parse_nats_options
 
     try:
         return parse_nats_options("", variables)
     except ValueError as error:
         url = variables.get("NATS_SERVER_URL", "")
-        where = f"NATS_SERVER_URL={redact_password(url)}: " if url else ""  # else the error names another variable
+        where = f"NATS_SERVER_URL={redact_url(url)}: " if url else ""  # else the error names another variable
         raise NodeNotFound(f"{where}{error}") from None
 
 
@@ -169,5 +167,5 @@ def _read_address(name: str, variables: Mapping[str, str], default: str) -> tupl
         return default, DEFAULT_PORT
     host, _, port = text.partition(":")
     if not host or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
-        raise NodeNotFound(f"{name}={text}: write host or host:port")
+        raise NodeNotFound(f"{name}={redact_url(text)}: write host or host:port")
     return host, int(port or DEFAULT_PORT)

@@ -74,9 +74,13 @@ def _check(answers: Answers, files: list[Path], root: Path) -> int:
     """Registers the service, runs its checks and a demo; the exit status."""
     python = [str(file.relative_to(root)) for file in files if file.suffix == ".py"]
     folder = f"services/{answers.name}"
-    tests = [file for file in python if Path(file).name.startswith("test_")]
-    if any(Path(file).name.startswith("subject_") for file in python):
-        tests += ["tests/conformance", "-k", answers.name]
+    tests = [
+        f"tests/services/test_{answers.name}.py",
+        "tests/conformance",
+        "tests/fault_campaign",
+        "-k",
+        answers.name,
+    ]
     run = sys.executable
     tool = str(Path(run).with_name("ruff"))
     steps = {

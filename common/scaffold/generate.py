@@ -12,7 +12,11 @@ from pathlib import Path
 
 from .answers import TEMPLATES, Answers
 
-_PLACES = {"test.py": "tests/services/test_{name}.py", "subject.py": "tests/conformance/subject_{name}.py"}
+_PLACES = {
+    "test.py": "tests/services/test_{name}.py",
+    "subject.py": "tests/conformance/subject_{name}.py",
+    "world.py": "tests/fault_campaign/world_{name}.py",
+}
 """Where files go that are not in the service's folder."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from device_bridge import CommandError, Parameter, SettingsError, Value
+from device_bridge import CommandError, Parameter, SettingsError, Value, shown
 from device_bridge.protocols import unescaped
 from device_bridge.settings import limit
 
@@ -73,7 +73,7 @@ class Template:
             text = format(int(value) if isinstance(value, bool) else value, spec)
             data = text.encode(self._encoding)
         except (ValueError, TypeError, struct.error, OverflowError) as error:
-            raise CommandError(f"`{name}` = {value!r} does not fit {place}: {error}") from None
+            raise CommandError(f"`{name}` = {shown(value, name)} does not fit {place}: {error}") from None
         # A line end inside a value would be a second command.
         if _CONTROL.search(text) or len(text) > _MAX_TEXT:
             raise CommandError(f"`{name}` has control characters or more than {_MAX_TEXT} characters")

@@ -48,7 +48,7 @@ def test_and_the_other_one(given):
         ("level", {"value": 1.5}, "is not a whole number from 0 to 100"),
         ("level", {"value": 10**400}, "is not a whole number"),
         ("mode", {"value": "turbo"}, "is not one of eco, boost"),
-        ("mode", {"value": "x" * 10_000}, r"`value` = 'xxx.*\.\.\. is not"),
+        ("mode", {"value": "x" * 10_000}, r"`value` = 'xxx.*\.\.\.x+' is not"),
         ("tare", {"value": 1}, "it takes none"),
         ("lampe", {}, "did you mean lamp"),
         ("xyz", {}, "known are tare, lamp, mode, level"),

@@ -136,7 +136,7 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
     variables = template["spec"]["application"]["microservices"][-1]["container"]["env"]
     assert {"key": "BROKER_PASSWORD", "valueFromSecret": "mqtt/password"} in variables
     for generation in ("3.0", "edgelet-1.0", "edgelet-1.1"):
-        with pytest.raises(FleetError, match="fills no variables from secrets"):
+        with pytest.raises(FleetError, match="cannot fill variables from secrets"):
             dict(render(fleet, generation))
     bridge["device"] = "/dev/ttyUSB0"
     with pytest.raises(FleetError, match="mqtt has no device; mqtt_bridge needs none"):
@@ -190,6 +190,18 @@ def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
     assert settings.http.host != "127.0.0.1"
     assert settings.http.port == 8080
     assert service["container"]["ports"] == [{"internal": 8080, "external": 18080, "protocol": "tcp"}]
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
+def test_a_page_is_published_where_a_port_is_given(generation, tmp_path):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    kits["truck"]["services"].append(
+        {"name": "page", "service": "live_dashboard", "page_port": 80, "metrics_port": 90}
+    )
+    files = dict(render(read_fleet(fleet_file(tmp_path, kits=kits)), generation))
+    (_, (_, settings, service)) = settings_from_controller(files, "truck-7")
+    assert (settings.page.host, settings.page.port, settings.http.port) == ("0.0.0.0", 8000, 8080)  # noqa: S104
+    assert [(one["internal"], one["external"]) for one in service["container"]["ports"]] == [(8080, 90), (8000, 80)]
 
 
 def test_pot_has_an_api_version_of_its_own(tmp_path):
@@ -302,3 +314,22 @@ def test_what_to_install_is_said(tmp_path, monkeypatch, capsys):
 def test_an_unknown_node_is_named(tool, tmp_path, capsys):
     assert deployed(tmp_path, "--nodes", "pi-9") == 1
     assert "the fleet has no node 'pi-9'; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
+
+
+def test_a_ring_is_deployed_by_itself(tool, tmp_path, capsys):
+    nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
+    nodes[1]["ring"] = "canary"
+    file = fleet_file(tmp_path, nodes=nodes)
+    assert deployed(tmp_path, "--ring", "canary", fleet=file) == 0
+    assert [call.split()[2].rsplit("/", 2)[1:] for call in tool()] == [
+        ["out", "templates.yaml"],
+        ["nodes", "pi-02.yaml"],
+    ]
+    assert "1 of 1 nodes deployed" in capsys.readouterr().out
+    rings = {name: manifests((tmp_path / "out/rings" / f"{name}.yaml").read_text()) for name in ("canary", "main")}
+    names = {ring: [document["metadata"]["name"] for document in documents] for ring, documents in rings.items()}
+    assert names == {"canary": ["cold-room-pi-02"], "main": ["cold-room-pi-01", "truck-truck-7"]}
+    assert deployed(tmp_path, "--ring", "canry", fleet=file) == 1
+    assert "the fleet has no ring 'canry'; there are main, canary" in capsys.readouterr().out
+    assert deployed(tmp_path, fleet=EXAMPLE) == 0
+    assert not list((tmp_path / "out").glob("rings/*")), "no rings, no files of rings"

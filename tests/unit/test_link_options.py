@@ -66,7 +66,7 @@ def test_the_port_of_an_ipv6_address_can_be_the_usual_one():
 def test_nats_subjects_and_names_that_no_server_takes_are_refused(option, words):
     with pytest.raises(NodeNotFound) as caught:
         connect({"IOFOG_LINK": f"nats://h?{option}"})
-    assert str(caught.value).startswith(f"IOFOG_LINK=nats://h?{option}: {option.partition('=')[0]}=")
+    assert str(caught.value).startswith(f"IOFOG_LINK=nats://h?(hidden): {option.partition('=')[0]}=")
     assert words in str(caught.value)
 
 
@@ -116,7 +116,7 @@ def test_nats_subjects_and_names_that_are_good(option):
 def test_mqtt_topics_that_no_broker_takes_are_refused(option, words):
     with pytest.raises(NodeNotFound) as caught:
         connect({"IOFOG_LINK": f"mqtt://h?{option}"})
-    assert str(caught.value).startswith(f"IOFOG_LINK=mqtt://h?{option}: {option.partition('=')[0]}=")
+    assert str(caught.value).startswith(f"IOFOG_LINK=mqtt://h?(hidden): {option.partition('=')[0]}=")
     assert words in str(caught.value)
 
 

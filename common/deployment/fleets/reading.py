@@ -59,7 +59,7 @@ def read_fleet(file: Path) -> Fleet:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return resolve(msgspec.json.schema(Fleet))
+    return resolve(msgspec.json.schema(Fleet)) | {"title": "a fleet"}
 
 
 class _FleetCheck:
@@ -104,6 +104,8 @@ class _FleetCheck:
         self._once(known, (*here, "services"), "service")
         ports = [str(one.metrics_port or one.name) for one in kit.services]
         self._once(ports, (*here, "services"), "metrics_port")
+        pages = [str(one.page_port) for one in kit.services if one.page_port]
+        self._once([*set(ports), *pages], (*here, "services"), "page_port")
         used = {value for one in kit.services for value in values_used((one.device, one.config))}
         for value in kit.defaults:
             self._check_value(value, (*here, "defaults", value), name, used)
@@ -117,6 +119,8 @@ class _FleetCheck:
             except ServiceError:
                 self._add((*where, "service"), _unknown("service", one.service, known_services()))
                 continue
+            if one.page_port and not needs_of(one.service).page_setting:
+                self._add((*where, "page_port"), f"{one.service} has no page: leave it out")
             if bus is None and one.device:
                 self._add((*where, "device"), f"{one.name} has no device; {one.service} needs none")
             if bus is not None and not one.device:
@@ -188,7 +192,7 @@ class _FleetCheck:
 
     def _source(self, written: Any, place: Where, node: Node, where: Where) -> Where:
         """Where a value of the kit comes from: the kit itself, its defaults, or the node."""
-        name = next(values_used(written), None) if isinstance(written, str) else None
+        name = next(iter(values_used(written)), None) if isinstance(written, str) else None
         if name in node.values:
             return (*where, "values", str(name))
         if name in self._fleet.kits[node.kit].defaults:
@@ -222,13 +226,17 @@ def _refused(service: str, config: str) -> list[tuple[str, str]]:
 
 def _settings_errors(service: str, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     service_type = service_type_of(service)
+    left_out: set[str] = set()
     while True:
         try:
             sources = SettingsSources(service_type.settings_type, file=None, environment={})
             service_type(sources.resolve(json.dumps(config)))
         except SettingsError as error:
-            yield error.field, str(error)
-            if config.pop(next(iter(_STEP.findall(error.field)), ""), None) is None:
-                return  # not one of those that are written: what comes after it cannot be told
+            name = next(iter(_STEP.findall(error.field)), "")
+            if name not in left_out:
+                yield error.field, str(error)
+            if config.pop(name, None) is None:
+                return  # it is not written, so nothing can be left out to see what else is wrong
+            left_out.add(name)
         else:
             return

@@ -12,14 +12,15 @@ from typing import Any
 
 import msgspec
 
-from iofog_sdk import NodeNotFound, __version__, connect
+from iofog_sdk import NodeNotFound, __version__, connect, keep_files_private
 
 from ..errors import ContractError, SettingsError
-from ..runtime import logs
-from ..runtime.heartbeat import beat
+from ..runtime.loop_watchdog import beat
 from ..runtime.process import Runtime
+from ..secrets import without_secrets
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
+from ..telemetry import logs
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
@@ -35,11 +36,12 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
     Exit status: 0 after an orderly end, 78 when a setting is missing or wrong, 70 when the service's class is.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    logs.configure()
+    handler = logs.configure()
     try:
         service_type.check_contract()
         file = _handle(service_type, given) if given else None
         sources = SettingsSources(service_type.settings_type, file=file, environment=os.environ)
+        keep_files_private()
         asyncio.run(_run(service_type, sources))
     except (SettingsError, NodeNotFound) as error:
         log.error("%s", error)
@@ -47,6 +49,8 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
     except ContractError as error:
         log.error("%s", error)
         sys.exit(EXIT_CONTRACT)
+    finally:
+        handler.flush()
 
 
 async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources) -> None:
@@ -99,7 +103,7 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
         settings = sources.resolve(None)
         service_type.check_settings(settings)
-        _print(settings)
+        _print(without_secrets(msgspec.to_builtins(settings)))
     else:
         file: Path | None = options.settings
         return file

@@ -1,9 +1,9 @@
 """Judges what a regular expression can cost in an engine that tries every way, before it is matched with anything.
 
 A repetition is decided when the next character tells whether it goes on, branches when it tells which one it is.
-Choices that are not decided cost a factor each: within a repetition that is exponential and refused, beside each other
-a polynomial, of which a few are let through. After "Static Analysis for Regular Expression Exponential Runtime via
-Substructural Logics" (Rathnayake and Thielecke, 2014), with one character of look-ahead.
+Choices that are not decided cost a factor each: within a repetition that is exponential and refused, beside each
+other a polynomial, of which a few are let through. After Rathnayake and Thielecke, "Static Analysis for Regular
+Expression Exponential Runtime via Substructural Logics" (2014), with one character of look-ahead.
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iofog_sdk import IoMessage, Link
+from iofog_sdk import IoMessage, Link, address_of
 
 from ..clocks import Clocks
 from ..control.totals import Totals
@@ -26,18 +27,25 @@ from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..supervision.device_metrics import collect_device_metrics
+from ..supervision.supervisor import Supervisor
 from ..telemetry.metrics import Metric
+from .announcer import Announcer
+from .command_memory import CommandMemory
 from .commands import CommandRunner
-from .device_metrics import collect_device_metrics
+from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
-from .supervisor import Supervisor
 
 log = logging.getLogger("device_bridge")
 
 _HOUSEKEEPING_S = 5.0
 _DRAIN_S = 3.5
 _DRAIN_INBOUND_S = 1.0
-"""Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+_END_S = 7.5
+"""Docker and ioFog kill a container 10 s after SIGTERM: closing the device may take 4 of them, and what is left of
+these goes to the drain; then outbox and link are closed."""
+_SAVE_S = 1.0
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = ("directory", "durability", "sync")
 
 
@@ -68,6 +76,9 @@ class Pipeline:
         self.clock = Clock(trusted=settings.trust_clock, clocks=clocks)
         self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None, clocks=clocks)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
+        self._is_closing = False
+        self._filtered_by: object = None
+        self._filters = FilterChain(())
         self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
@@ -75,10 +86,11 @@ class Pipeline:
             self._inbound = Inbound(
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
+        self.latest = LatestReadings(self._maker.put, self.clock.now)
         self.supervisor = Supervisor(
             service_type,
             settings,
-            self._maker.put,
+            self.latest.put,
             self.outbox.wait_room,
             node=NodeState(lambda: link.connected, follower.status),
             totals=self._totals,
@@ -88,7 +100,15 @@ class Pipeline:
         )
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            self._commands = CommandRunner(self.supervisor.execute, self._maker.put_result, settings)
+            file = folder / f"{self.name}.commands.jsonl" if folder else None
+            self._commands = CommandRunner(
+                self.supervisor.execute,
+                self._maker.put_result,
+                settings,
+                memory=CommandMemory(file),
+                wall=self.clock.now,
+            )
+        self._announcer = Announcer(self.name, self.supervisor, follower.status, self._maker.put, link)
         self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
         self._use(settings)
 
@@ -99,8 +119,13 @@ class Pipeline:
     async def take(self, message: IoMessage) -> None:
         """A message for this microservice: commands for the device, or content to forward to it.
 
-        Returns when it is as safe as the settings ask for.
+        Returns when it is as safe as the settings ask for; never once nothing can be answered or kept any more, so
+        that the node delivers it again.
         """
+        if self._is_for_another(address_of(message.tag).recipient):
+            return
+        if self._is_closing:
+            await asyncio.Event().wait()
         if self._inbound is not None and not (self._commands and is_command(message)):
             await self._inbound.accept(message)
         elif self._commands:
@@ -108,11 +133,19 @@ class Pipeline:
         else:
             log.warning("message %s ignored: %s takes no commands", message.id, self.name)
 
+    def _is_for_another(self, recipient: str) -> bool:
+        """Routes of Local API v2 bring a message to all receivers of its sender: a UUID says for whom it is."""
+        own = self._link.microservice_id
+        return bool(_UUID.fullmatch(recipient) and _UUID.fullmatch(own)) and recipient.lower() != own.lower()
+
     async def open(self) -> None:
         """Takes up what an earlier run has left."""
         await self.outbox.open()
         if self._inbound is not None:
             await self._inbound.open()
+        if self._commands:
+            await self._commands.open()
+        await asyncio.get_running_loop().run_in_executor(None, self._totals.load)
 
     async def close(self) -> None:
         """Ends what `open` began, when it is not run."""
@@ -125,6 +158,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         supervising = loop.create_task(self.supervisor.run())
         others = [loop.create_task(self._keep_house()), loop.create_task(self._delivery.run())]
+        others.append(loop.create_task(self._announcer.run()))
         if self._commands:
             others.append(loop.create_task(self._commands.run()))
         try:
@@ -132,23 +166,30 @@ class Pipeline:
             for task in done:
                 task.result()
         finally:
-            # An orderly end is not cut short by a second cancellation.
             ending = loop.create_task(self._end(supervising, others))
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(ending)
-            await ending
+            while not ending.done():  # an orderly end is not cut short by being cancelled again
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait((ending,))
+            ending.result()
 
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        end_at = loop.time() + _END_S
         if self._commands:
             self._commands.refuse_waiting("the service is stopping")
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        if self._commands:
+            await _within(_SAVE_S, self._commands.wait_idle())
+        await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
+        await _within(min(_DRAIN_S, end_at - loop.time()), self.outbox.wait_empty())
+        self._is_closing = True
+        await _cancel(others)
+        if self._commands:
+            await self._commands.close()
         if self._inbound is not None:
             await self._inbound.close()
-        self._totals.save()
-        await _within(_DRAIN_S, self.outbox.wait_empty())
-        await _cancel(others)
         await self.outbox.close()
         box = self.outbox
         counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
@@ -169,17 +210,24 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        self._maker.use(settings.source or self.name, self._filters(settings))
-
-    def _filters(self, settings: ServiceSettings) -> FilterChain:
-        return FilterChain(settings.filters, self._service_type.quantities_of(settings))
+        key = (settings.filters, self._service_type.quantities_of(settings))
+        if key != self._filtered_by:  # filters keep their state over a change that does not concern them
+            self._filtered_by, self._filters = key, FilterChain(*key)
+        source = settings.source or self.name
+        self._maker.use(source, self._filters)
+        self.latest.is_wanted = settings.http.port is not None
+        self._announcer.source, self._announcer.interval_s = source.rstrip(":/."), settings.announce
 
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.clock.check()
-            if self._totals.has_changed:
-                await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+            await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+
+    @property
+    def source(self) -> str:
+        """Name of the device in messages."""
+        return self._announcer.source
 
     def readiness(self) -> dict[str, Any]:
         """For `/readyz`."""
@@ -222,7 +270,8 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import IoFogError, Link
 
+from ..control.heartbeat import Heartbeat
 from ..errors import SettingsError
 from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
-from . import logs
+from ..telemetry import logs
+from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from .health import HealthServer
 
 log = logging.getLogger("device_bridge")
+
+_SUMMARIES_S = 10.0
+MAX_REPORTS = 16
+"""On their way to the node's log at once."""
+_LAST_REPORT_S = 2.0
+"""For telling the node why the service ends."""
 
 
 class Runtime:
@@ -42,6 +50,8 @@ class Runtime:
         self._wanted_http = self._served_http = HttpSettings()
         self._http_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+        self._watchdog = LoopWatchdog()
+        self._summaries = Heartbeat(logs.report_repeated, _SUMMARIES_S)
         link.on_config = self._follower.take_config
 
     def stop(self) -> None:
@@ -54,36 +64,44 @@ class Runtime:
 
     async def run(self) -> None:
         """Runs until `stop`. Raises SettingsError when it cannot start with the settings it finds."""
+        self._watchdog.start()
+        self._summaries.start()
         try:
             await self._link.start()
             settings = await self._or_stop(self._follower.first(self._link.description))
             if settings is not None:
                 await self._run_with(settings)
+        except SettingsError as error:
+            with contextlib.suppress(IoFogError, TimeoutError):
+                async with asyncio.timeout(_LAST_REPORT_S):
+                    await self._link.log(f"settings refused, the service ends: {error}", warning=True)
+            raise
         finally:
             for task in self._background:
                 task.cancel()
             await self._link.close()
             if self._http is not None:
                 await self._http.close()
+            self._watchdog.stop()
+            self._summaries.stop()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         pipeline = Pipeline(self._service_type, settings, self._follower, self._link)
-
-        def apply(changed: ServiceSettings) -> None:
-            logs.set_level(changed.log_level)
-            self._wanted_http = changed.http
-            self._http_changed.set()
-            pipeline.apply(changed)
-
-        logs.set_level(settings.log_level)
-        self._wanted_http = settings.http
-        self._follower.on_settings = apply
+        self._follower.on_settings = pipeline.apply
+        self._follower.on_adopted = self._adopt
+        self._adopt(settings)
         await pipeline.open()
         if (problem := await self._serve_http(pipeline)) is not None:
             await pipeline.close()
             raise problem
         log.info("%s: started, readings go to %s", pipeline.name, self._link.description)
         await self._or_stop(self._work(pipeline))
+
+    def _adopt(self, settings: ServiceSettings) -> None:
+        """What this part has to do with settings that are in force from now on."""
+        logs.set_level(settings.log_level)
+        self._wanted_http = settings.http
+        self._http_changed.set()
 
     async def _work(self, pipeline: Pipeline) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +112,9 @@ class Runtime:
             for task in done:
                 task.result()
         finally:
-            for task in (*others, running):
+            running.cancel()
+            await asyncio.wait((running,))  # commands that come meanwhile are answered
+            for task in others:
                 task.cancel()
             await asyncio.gather(*others, running, return_exceptions=True)
 
@@ -120,15 +140,17 @@ class Runtime:
         if wanted.port is not None:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
-            server = HealthServer(self._link, pipeline)
+            server = HealthServer(self._link, pipeline, self._watchdog)
             try:
                 if before is not None and before.port == wanted.port:
                     await before.close()  # the port is ours
                 await server.start(wanted.host, wanted.port)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a host that cannot be a name is a ValueError
                 if before is not None and before.port == wanted.port:
                     with contextlib.suppress(OSError):
                         await before.start(before.host, before.port)
+                if isinstance(error, ValueError):
+                    return SettingsError("http.host", wanted.host, "is no host", "Write a name or an address.")
                 return SettingsError("http.port", wanted.port, error.strerror or str(error), "Use a free port.")
             log.info("health and metrics at http://%s:%d", server.host, server.port)
         if before is not None:
@@ -137,6 +159,8 @@ class Runtime:
         return None
 
     def _report(self, text: str) -> None:
+        if len(self._background) >= MAX_REPORTS:
+            return  # the node takes none; `/readyz` says the same
         self._in_background(self._link.log(text, warning=True))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -35,6 +35,8 @@ class SettingsFollower:
         self.status = SettingsStatus()
         self.on_settings: Callable[[ServiceSettings], None] | None = None
         """Called with good settings that differ from those given before."""
+        self.on_adopted: Callable[[ServiceSettings], None] = lambda _: None
+        """Called with settings that have come into force."""
         self._config: str | None = None
         self._config_came = asyncio.Event()
         self._proposed: ServiceSettings | None = None
@@ -64,7 +66,8 @@ class SettingsFollower:
         """
         settings: ServiceSettings | None = None
         try:
-            await asyncio.wait_for(self._config_came.wait(), _CONFIG_WAIT_S)
+            async with asyncio.timeout(_CONFIG_WAIT_S):
+                await self._config_came.wait()
         except TimeoutError:
             log.warning("%s does not answer; starting on local settings", node)
             try:
@@ -80,6 +83,7 @@ class SettingsFollower:
         if self.status.in_force not in (None, settings):
             log.info("new settings applied")
         self.status.adopt(settings)
+        self.on_adopted(settings)
         if settings is self._proposed:
             self._accept(_DEVICE)
 

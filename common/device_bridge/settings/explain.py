@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -33,21 +34,25 @@ def settings_table(model: type[Settings]) -> str:
     return "\n".join(rows)
 
 
-def fields(model: type[msgspec.Struct]) -> Iterator[tuple[str, Any]]:
+def fields(model: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every setting of a model by its dotted path, with msgspec's description of it."""
+    for name, field, inner in _own_fields(model):
+        if inner is None:
+            yield prefix + name, field
+        else:
+            yield from fields(inner, f"{prefix}{name}.")
+
+
+@functools.cache
+def _own_fields(model: type[msgspec.Struct]) -> list[tuple[str, Any, type[msgspec.Struct] | None]]:
+    """A model's fields: name, description, and the model inside."""
     from msgspec import inspect  # noqa: PLC0415 - 2 ms that a service without errors or variables does not pay
 
-    return _fields_below(inspect.type_info(model), "")
-
-
-def _fields_below(described: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for field in described.fields:
-        path = prefix + field.encode_name
-        inner = plain_type(field.type)
-        if type(inner).__name__ == "StructType":
-            yield from _fields_below(inner, path + ".")
-        else:
-            yield path, field
+    own = []
+    for field in inspect.type_info(model).fields:  # type: ignore[attr-defined]  # a Struct is described as a StructType
+        kind = plain_type(field.type)
+        own.append((field.encode_name, field, kind.cls if type(kind).__name__ == "StructType" else None))
+    return own
 
 
 def plain_type(kind: Any) -> Any:
@@ -105,6 +110,8 @@ def explain(
     at = _AT.search(text)
     path = (at.group(1) if at else "").lstrip(".")
     rule = text[: at.start()] if at else text
+    if rule.startswith("Invalid"):  # it repeats the value whole
+        rule = "is none of the values that it can have"
     known = dict(fields(model))
     named = _NAMED.match(rule)
     if named:
@@ -114,7 +121,7 @@ def explain(
         if named.group(1) == "contains unknown":
             import difflib  # noqa: PLC0415 - needed to help once, not to run
 
-            close = difflib.get_close_matches(named.group(2), siblings, n=1)
+            close = difflib.get_close_matches(named.group(2)[:100], siblings, n=1)
             hint = f"Did you mean {close[0]}? " if close else ""
             remedy = f"{hint}Known here: {', '.join(siblings)}."
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))

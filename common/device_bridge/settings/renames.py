@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ def _models(kind: inspect.Type | None, value: Mapping[str, Any]) -> list[type[Se
     return [] if tagged and value.get(str(kind.tag_field)) != kind.tag else [kind.cls]
 
 
+@functools.cache
 def _kinds(model: type[msgspec.Struct]) -> dict[str, inspect.Type]:
     info = inspect.type_info(model)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - a Settings model is a Struct

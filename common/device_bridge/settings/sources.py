@@ -11,6 +11,7 @@ A later source wins over an earlier one, member by member:
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,11 @@ log = logging.getLogger("device_bridge")
 
 Layers = list[tuple[str, dict[str, Any]]]
 ENVIRONMENT_PREFIX = "SETTING_"
+
+_QUOTED = re.compile(r"'.*'", re.DOTALL)
+"""What a parser's error repeats of the file: it may be a part of a secret."""
+_LONG_KEY = re.compile(rb"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){%d}""" % limit("depth"))
+"""Python's TOML parser needs a time for them that grows with the square of their length."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -89,7 +95,9 @@ class SettingsSources:
         merged = _merged(layers)
         if "profile" in self.model.__struct_fields__:
             name = merged.get("profile", self.model.default_profile)
-            layers = [(f"profile {name}", read_profile(self.model.profiles, name)), *layers]
+            profile = read_profile(self.model.profiles, name)
+            check_limits(profile, f"profile {name}")
+            layers = [(f"profile {name}", profile), *layers]
             merged = _merged(layers)
         try:
             return msgspec.convert(merged, self.model)
@@ -113,7 +121,7 @@ class SettingsSources:
                 target = target.setdefault(part, {})
                 if not isinstance(target, dict):
                     raise SettingsError(
-                        ".".join(path), text, f"{name} goes below a variable that is a value", "Keep one of the two."
+                        ".".join(path), text, "goes below a variable that is a value", "Keep one of the two."
                     )
             target[path[-1]] = _typed(text, known.get(".".join(path)))
         return members
@@ -135,10 +143,15 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError("file", str(file), error.strerror or str(error), remedy) from None
     if len(data) > limit("source"):
         raise SettingsError("file", str(file), f"is larger than {limit('source')} bytes", remedy)
+    is_toml = file.suffix == ".toml"
+    if is_toml and _LONG_KEY.search(data):
+        raise SettingsError("file", str(file), f"has a key of more than {limit('depth')} names", "Write flat tables.")
     try:
-        members = msgspec.toml.decode(data) if file.suffix == ".toml" else msgspec.json.decode(data)
+        members = msgspec.toml.decode(data) if is_toml else msgspec.json.decode(data)
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
-        raise SettingsError("file", str(file), f"cannot be parsed: {error}", remedy) from None
+        raise SettingsError(
+            "file", str(file), f"cannot be parsed: {_QUOTED.sub('...', str(error))}", remedy
+        ) from None
     if not isinstance(members, dict):
         raise SettingsError("file", str(file), "holds no object", remedy)
     return members

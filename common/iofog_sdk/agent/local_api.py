@@ -12,6 +12,7 @@ from ..http.hosts import DEFAULT_PORT
 from ..http.rest_client import RestClient
 from ..links.receipts import Receipt
 from ..messages.iomessage import IoMessage
+from ..redact import redact_url
 
 if TYPE_CHECKING:
     from .control_socket import ControlSocket
@@ -31,7 +32,8 @@ class LocalApiClient:
     def __init__(self, microservice_id: str, host: str, port: int = DEFAULT_PORT, *, timeout_s: float = 10.0) -> None:
         if not microservice_id or not microservice_id.isascii() or set(microservice_id) & set("/? #"):
             raise ValueError(
-                f"microservice id {microservice_id!r} is not a UUID; use the value of SELFNAME that the agent sets"
+                f"microservice id {redact_url(microservice_id)!r} is not a UUID; "
+                "use the value of SELFNAME that the agent sets"
             )
         self.microservice_id = microservice_id
         self.host, self.port = host, port

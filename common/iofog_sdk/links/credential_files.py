@@ -6,6 +6,8 @@ import errno
 import ssl
 from pathlib import Path
 
+from ..redact import shown_file
+
 _KEY_MISMATCH = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """OpenSSL's reasons for a key that belongs to another certificate: of the same type, of another type."""
 
@@ -41,7 +43,7 @@ def _file_error(option: str, file: str, error: OSError) -> OSError:
     """The error with option and file in its `strerror`."""
     if isinstance(error, ssl.SSLError):  # its own text is mostly `[SSL] PEM lib (_ssl.c:3905)`
         return _content_error(option, file, "holds no certificate in PEM form")
-    return OSError(error.errno, f"{option} {file}: {error.strerror or error}")
+    return OSError(error.errno, f"{option} {shown_file(file)}: {error.strerror or error}")
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
@@ -65,4 +67,4 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
 
 
 def _content_error(option: str, file: str, problem: str) -> OSError:
-    return OSError(errno.EINVAL, f"{option} {file}: {problem}")
+    return OSError(errno.EINVAL, f"{option} {shown_file(file)}: {problem}")

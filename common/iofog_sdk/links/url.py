@@ -27,7 +27,8 @@ TEXT = Choice(())
 OptionTypes = Mapping[str, Number | Choice]
 _PLACEHOLDERS = ("{application}", "{microservice}")
 _QUANTITY = "{quantity}"
-_PASSWORD = re.compile(r"(://[^:@]*:).*@", re.DOTALL)
+_OF_SECRETS = ("credentials", "key", "password_file")
+"""Options that some write a secret into, in place of its file."""
 
 
 class LinkUrl(NamedTuple):
@@ -84,17 +85,6 @@ def parse_url(text: str, ports: Mapping[str, int], types: OptionTypes) -> LinkUr
     )
 
 
-def redact_password(text: str) -> str:
-    """A URL, valid or not, without its password."""
-    try:
-        password = urlsplit(text).password
-    except ValueError:
-        password = None
-    if password:
-        return text.replace(f":{password}@", ":…@")
-    return _PASSWORD.sub(r"\1…@", text)  # urlsplit sees no password if it contains a slash
-
-
 def check_placeholders(name: str, template: str, *, quantity: bool = False) -> None:
     """Refuses a subject or topic with an unknown placeholder. Raises ValueError, naming the known ones.
 
@@ -111,10 +101,11 @@ def check_placeholders(name: str, template: str, *, quantity: bool = False) -> N
 def _convert(name: str, text: str, types: OptionTypes) -> Any:
     kind = types.get(name)
     if kind is None:
-        raise ValueError(f"unknown option {name}; known: {', '.join(types)}")
+        raise ValueError(f"unknown option {name[:40]!r}; known: {', '.join(types)}")
     if isinstance(kind, Choice):
         if not text.isprintable():
-            raise ValueError(f"{name}={text!r} has characters that cannot be printed")
+            given = "" if name in _OF_SECRETS else f"={text!r}"
+            raise ValueError(f"{name}{given} has characters that cannot be printed")
         if kind.words and text not in kind.words:
             raise ValueError(f"{name}={text}: write {' or '.join(kind.words)}")
         return text

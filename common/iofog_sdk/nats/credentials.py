@@ -14,6 +14,8 @@ import ssl  # noqa: F401 - loads libcrypto
 from pathlib import Path
 from typing import NamedTuple
 
+from ..redact import shown_file
+
 _BLOCK = re.compile(r"-+BEGIN ([A-Z ]+)-+\s*([A-Za-z0-9_.=-]+)\s*-+END")
 _PREFIX_SEED = 18 << 3
 _PREFIX_USER = 20 << 3
@@ -46,14 +48,16 @@ def read_credentials(file: Path) -> Credentials:
     try:
         blocks = dict(_BLOCK.findall(file.read_text()))
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"credentials {file}: {getattr(error, 'strerror', None) or error}") from None
+        raise CredentialsError(
+            f"credentials {shown_file(str(file))}: {getattr(error, 'strerror', None) or error}"
+        ) from None
     jwt, seed = blocks.get("NATS USER JWT"), blocks.get("USER NKEY SEED")
     if not jwt or not seed:
-        raise CredentialsError(f"credentials {file}: NATS USER JWT or USER NKEY SEED is missing")
+        raise CredentialsError(f"credentials {shown_file(str(file))}: NATS USER JWT or USER NKEY SEED is missing")
     try:
         return Credentials(jwt, decode_seed(seed))
     except CredentialsError as error:
-        raise CredentialsError(f"credentials {file}: {error}") from None
+        raise CredentialsError(f"credentials {shown_file(str(file))}: {error}") from None
 
 
 def decode_seed(text: str) -> bytes:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from device_bridge import DeviceService, Sample, ServiceSettings, run
+from msgspec import Meta
+
+from device_bridge import DeviceService, Interval, Sample, ServiceSettings, run
 from device_bridge.buses import GpioBus, GpioLine, GpioLines, GpioSettings, LineConfig
 
 from .protocol import CLOSED, reading_of
@@ -17,6 +22,7 @@ class MyDeviceSettings(ServiceSettings, frozen=True, kw_only=True):
 
     gpio: GpioSettings = GpioSettings()
     input: GpioLine
+    heartbeat: Annotated[Interval, Meta(description="seconds after which the state is reported again")] = 60.0
 
 
 class MyDevice(DeviceService[MyDeviceSettings]):
@@ -34,7 +40,8 @@ class MyDevice(DeviceService[MyDeviceSettings]):
         self.lines = await self.bus.request([self.settings.input], config)
         while True:
             yield [reading_of(await self.lines.get())]
-            await self.lines.read()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.lines.read(), self.settings.heartbeat)
 
     async def close(self) -> None:
         if self.lines is not None:
