@@ -22,9 +22,21 @@ from .fleets import (
 )
 from .generated import outdated, write_generated
 from .generations import GENERATIONS
-from .images import ImageError, add_image_options, build, choose_builder, images_of, report
+from .images import (
+    LICENCES,
+    BillError,
+    ImageError,
+    RegistryError,
+    add_image_options,
+    build,
+    choose_builder,
+    images_of,
+    licences,
+    renew_base,
+    report,
+)
 from .manifests import Finding, check_documents
-from .workspace import notes, problems
+from .workspace import notes, problems, service_names
 
 _NEWEST = "3.9"
 
@@ -34,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.act(options)
-    except (FleetError, ImageError, ManifestError) as error:
+    except (BillError, FleetError, ImageError, ManifestError, RegistryError) as error:
         _print(str(error))
         return 1
     return status
@@ -77,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--namespace", default="", help="of the command line tool")
     generate = verbs.add_parser("generate", help="write the tables of READMEs and the manifests in deploy/")
     generate.set_defaults(act=_generate)
+    renew = verbs.add_parser("renew-base", help="name the newest base image by its digest")
+    renew.set_defaults(act=_renew_base)
     complete = verbs.add_parser("services", help="check that services are complete and their tables up to date")
     complete.set_defaults(act=_services)
     return parser
@@ -99,6 +113,13 @@ def _report(options: argparse.Namespace) -> int:
 
 def _generate(_: argparse.Namespace) -> int:
     write_generated(Path())
+    LICENCES.write_text(licences(service_names(Path())))
+    return 0
+
+
+def _renew_base(_: argparse.Namespace) -> int:
+    before, after = renew_base()
+    _print(f"the base image is {after}" + (", as before" if before == after else f"; before: {before}"))
     return 0
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from device_bridge.cli import with_tables
+from device_bridge.cli import with_diagrams, with_tables
 
 from .fleets.samples import samples
 from .services import service_type_of
@@ -23,6 +23,9 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
     for service in services:
         file = root / "services" / service / "README.md"
         yield file, with_tables(service_type_of(service), file.read_text())
+    file = root / "common/device_bridge/README.md"
+    if file.exists():  # a project outside has services alone
+        yield file, with_diagrams(file.read_text())
     yield root / "README.md", with_services(root, (root / "README.md").read_text())
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ReceiptTimeout,
         RequestRefused,
     )
+    from .links.background_writer import BackgroundWriter
     from .links.backoff import Backoff
     from .links.base import Link
     from .links.console import ConsoleLink
@@ -47,6 +48,7 @@ else:
                 "ReceiptTimeout",
                 "RequestRefused",
             ),
+            "links.background_writer": ("BackgroundWriter",),
             "links.backoff": ("Backoff",),
             "links.base": ("Link",),
             "links.console": ("ConsoleLink",),
@@ -64,6 +66,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AgentLink",
+    "BackgroundWriter",
     "Backoff",
     "ConnectionLost",
     "ConsoleLink",

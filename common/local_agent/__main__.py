@@ -25,7 +25,7 @@ EXIT_CONFIG = 78
 _WATCH_S = 1.0
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 after SIGTERM or SIGINT, 78 for a configuration that cannot be used, 1 when it cannot listen."""
     parser = argparse.ArgumentParser(
         prog="python -m local_agent",
@@ -39,7 +39,7 @@ def main() -> int:
         "--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI v1 and NATS as well; tokens go into FOLDER"
     )
     parser.add_argument("--example", action="store_true", help="print an example of the YAML file and exit")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.example:
         sys.stdout.write(EXAMPLE)
         return 0
@@ -134,4 +134,5 @@ def _reload(agent: LocalAgent, file: Path) -> None:
         log.info("configuration applied: %s", file)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,8 @@ from device_bridge.buses.i2c import owner as i2c_owner
 from device_bridge.buses.i2c.locks import FileLock
 from simulated_devices import SimulatedI2cBus
 
-from ..movable_clock import run
+from ..campaign import SEED, budget
+from ..movable_clock import is_movable, run
 from ..services.serving import bridging, reachable, settings_of
 from .subjects import SUBJECTS
 
@@ -191,10 +192,11 @@ async def test_damage_costs_readings_not_the_truth(subject, tmp_path):
 FAULTS = ("absent chip0 {}", "stuck {}", "stretch chip0 {}", "reset chip0", "disconnect", "corrupt chip0 {}")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [SEED + n for n in range(budget(1, 3))])
 @those()
 async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, tmp_path, seed):
-    chance = random.Random(seed)
+    chance, pace = random.Random(seed), 1 if is_movable() else 0.1
     faults = FAULTS if subject.checked else FAULTS[:-1]
     async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         bed.set_all(0.4)
@@ -203,10 +205,10 @@ async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, 
             fault = chance.choice(faults)
             on, off = ("0.3", "0") if fault.startswith(("stretch", "corrupt")) else ("on", "off")
             assert bed.bus.obey(fault.format(on)) == "ok"
-            await asyncio.sleep(chance.uniform(0, 2))
+            await asyncio.sleep(chance.uniform(0, 2) * pace)
             if "{}" in fault:
                 assert bed.bus.obey(fault.format(off)) == "ok"
-            await asyncio.sleep(chance.uniform(0, 1))
+            await asyncio.sleep(chance.uniform(0, 1) * pace)
         sent = []
         while not bed.running[0].samples.empty():
             sent += bed.running[0].samples.get_nowait()
@@ -248,7 +250,7 @@ async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
 
 
 @those()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=budget(5, 100), suppress_health_check=list(HealthCheck))
 @given(shares=st.lists(st.floats(0, 1), min_size=2, max_size=2))
 def test_each_value_reads_back_within_the_resolution(subject, shares, tmp_path_factory):
     async def check():

@@ -9,10 +9,10 @@ import pytest
 
 from device_bridge.outbox.durable import _FLUSH_AFTER
 
+from ..campaign import SEED, budget
 from . import crash_worker
 
-KILLS = int(os.environ.get("KILLS", "200"))
-SEED = int(os.environ.get("SEED", "1"))
+KILLS = int(os.environ.get("KILLS", budget(40, 400)))
 WINDOW = 16
 
 

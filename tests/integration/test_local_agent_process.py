@@ -3,13 +3,13 @@
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 
 import pytest
 
 from iofog_sdk import LocalApiClient, connect
 from local_agent import ConfigError, load
+from local_agent.__main__ import main
 
 from .conftest import until
 
@@ -51,31 +51,26 @@ def test_a_bad_file_names_the_place(tmp_path, text, message):
     assert "agent.yaml" in str(caught.value)
 
 
-def agent(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "local_agent", *arguments], capture_output=True, text=True, timeout=20, check=False
-    )
-
-
-def test_the_example_is_a_good_file(tmp_path):
+def test_the_example_is_a_good_file(tmp_path, capsys):
     file = tmp_path / "agent.yaml"
-    file.write_text(agent("--example").stdout)
+    assert main(["--example"]) == 0
+    file.write_text(capsys.readouterr().out)
     assert set(load(file).microservices) == {"gps", "viewer"}
 
 
-def test_bad_and_missing_files_end_with_one_line_and_status_78(tmp_path):
-    for name in ("missing.yaml", "bad.yaml"):
-        (tmp_path / "bad.yaml").write_text("listen: 5")
-        result = agent("--config", str(tmp_path / name))
-        assert result.returncode == 78
-        assert len(result.stderr.splitlines()) == 1
-        assert name in result.stderr
+@pytest.mark.parametrize("name", ["missing.yaml", "bad.yaml"])
+def test_a_bad_or_missing_file_ends_with_one_line_and_status_78(tmp_path, name, caplog):
+    (tmp_path / "bad.yaml").write_text("listen: 5")
+    assert main(["--config", str(tmp_path / name)]) == 78
+    (record,) = caplog.records
+    assert name in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
-def test_without_a_file_it_says_what_to_do():
-    result = agent()
-    assert result.returncode == 2
-    assert "--example" in result.stderr
+def test_without_a_file_it_says_what_to_do(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "--example" in capsys.readouterr().err
 
 
 async def test_starts_follows_its_file_and_stops(tmp_path):

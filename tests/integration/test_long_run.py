@@ -21,9 +21,9 @@ from .conftest import until
 from .nodes import NODES, is_here
 from .test_mqtt_link import MOSQUITTO
 
-READINGS = int(os.environ.get("READINGS", "30000"))
+READINGS = int(os.environ.get("READINGS", "6000"))
 PER_MESSAGE = 10
-FAILURES_EVERY_S = float(os.environ.get("FAILURES_EVERY_S", "0.4"))
+FAILURES_EVERY_S = float(os.environ.get("FAILURES_EVERY_S", "0.1"))
 
 
 @pytest.mark.timeout(1200)
@@ -50,13 +50,14 @@ async def test_read_is_delivered_whatever_the_link_does(kind, tmp_path):
         async with link:
             delivery = Delivery(outbox, link, lambda entry: entry.body)
             work = [asyncio.ensure_future(delivery.run()), asyncio.ensure_future(fail())]
-            for number in range(READINGS // PER_MESSAGE):
+            count = READINGS // PER_MESSAGE
+            for number in range(count):
                 await outbox.wait_room()
+                await until(lambda number=number: breaks >= 4 * number // count)  # failures in between, however fast
                 base = number * PER_MESSAGE
                 maker.put([Reading(f"q{n}", base + n, "count", time=1.0 + number) for n in range(PER_MESSAGE)])
                 if number % 50 == 0:
                     await asyncio.sleep(0.005)
-            await until(lambda: breaks >= 3, 150)
             work[1].cancel()
             await asyncio.wait_for(outbox.wait_empty(), 600)
             await until(lambda: len(receiver.samples) >= READINGS // PER_MESSAGE, 600)

@@ -10,14 +10,14 @@ import pytest
 
 from iofog_sdk.mqtt.messages import Publication
 
+from ..campaign import SEED, budget
 from .conftest import environment, until
 from .nodes import MosquittoNode
 from .test_mqtt_bridge import agent_with, client, linked, ready, settings
 from .test_mqtt_link import needs_mosquitto
 
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", budget(3, 30)))
 PACK = b'[{"run":"drive","seq":%d,"n":"level","u":"l","v":%d}]'
-SEED = int(os.environ.get("SEED", "1"))
 
 
 class Publishing:

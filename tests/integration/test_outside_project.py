@@ -18,7 +18,7 @@ ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os
 
 def mypy(python, *arguments, cwd):
     """Of this environment, judging by the packages of another interpreter."""
-    cache = python.parents[2] / "cache"
+    cache = PROJECT / ".cache/mypy-outside"  # of what does not change: other projects' packages
     command = (sys.executable, "-m", "mypy", "--python-executable", python, "--cache-dir", cache, *arguments)
     return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False).stdout
 

@@ -303,8 +303,8 @@ def test_an_environment_without_a_node_says_what_to_set(variables, text):
         connect(variables)
 
 
-async def test_the_console_link_prints_and_gives_receipts(capsys):
+async def test_the_console_link_prints_and_gives_receipts(capfd):
     async with connect({"IOFOG_LINK": "console:"}) as link:
         assert isinstance(link, ConsoleLink)
         await link.send(IoMessage(infotype="t", infoformat="f", contentdata=b'[{"v":1}]'))
-    assert json.loads(capsys.readouterr().out)["content"] == [{"v": 1}]
+    assert json.loads(capfd.readouterr().out)["content"] == [{"v": 1}]

@@ -126,17 +126,17 @@ async def test_an_edge_that_was_never_told_is_healed(tmp_path):
         assert metric(bridged, "resyncs", "door") == 1
 
 
-async def test_5000_pulses_a_second_for_ten_seconds_are_counted_exactly(tmp_path):
+async def test_5000_pulses_a_second_are_counted_exactly(tmp_path):
     counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.5}
     async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
         await bridged.sample()
-        train = gpio.pulses("GPIO22", 5000, 50_000)
+        train = gpio.pulses("GPIO22", 5000, 10_000)
         rates = []
         while not train.done():
             found = await bridged.sample()
             rates += [found["flow/rate"].value] if "flow/rate" in found else []
-        found = await bridged.sample(lambda found: found["flow"].value >= 50_000)
-        assert found["flow"].value == 50_000
+        found = await bridged.sample(lambda found: found["flow"].value >= 10_000)
+        assert found["flow"].value == 10_000
         assert sorted(rates)[len(rates) // 2] == pytest.approx(5000, rel=0.1)
 
 

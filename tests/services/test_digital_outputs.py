@@ -192,7 +192,7 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(OPERATIONS, max_size=25), together=st.booleans())
 def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_path_factory):
     group = ("GPIO5", "GPIO6", "GPIO7", "GPIO12")

@@ -24,6 +24,7 @@ from mqtt_bridge.to_iofog import FromTopics
 from mqtt_bridge.to_mqtt import ToTopics, publication_of
 from mqtt_bridge.topics import filled_payload, filled_topic, needed, overlap, wildcards
 
+from ..campaign import budget
 from .serving import settings_of
 
 LEVEL = st.sampled_from(["a", "b", "$x", "", "é"])
@@ -305,7 +306,7 @@ PAYLOADS = st.one_of(
 NAMES = st.one_of(st.text(max_size=20), st.sampled_from(["this-bridge", "my bridge", "a,b", "x" * 129, "a:b"]))
 
 
-@trials(max_examples=500, deadline=None)
+@trials(max_examples=budget(100, 1000))
 @given(
     PAYLOADS,
     NAMES,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 import time
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Command, CommandedSettings, CommandError, Result
+from device_bridge.runtime import command_memory
+from device_bridge.runtime.command_memory import CommandMemory
 from device_bridge.runtime.commands import MAX_BYTES, MAX_WAITING, CommandRunner, parse_commands
 from iofog_sdk import IoMessage
 
@@ -80,9 +83,17 @@ def test_nothing_but_a_command_error_comes_of_garbage(content):
 class Bench:
     """A runner with a device that does what the test says."""
 
-    def __init__(self, **settings):
+    def __init__(self, memory=None, **settings):
         self.executed, self.results = [], []
-        self.runner = CommandRunner(self._execute, self._report, CommandedSettings(**settings))
+        self.wall_s, self.steady_s = time.time(), 1000.0
+        self.runner = CommandRunner(
+            self._execute,
+            self._report,
+            CommandedSettings(**settings),
+            memory=memory,
+            wall=lambda: self.wall_s,
+            steady=lambda: self.steady_s,
+        )
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -202,3 +213,114 @@ async def test_a_timeout_of_the_device_is_not_that_of_the_command():
             await asyncio.sleep(0)
     running.cancel()
     assert (results[0].ok, results[0].detail) == (False, "TimeoutError: the device's own")
+
+
+async def ran(file, *ids, **settings):
+    """What one process executes of these messages, and how it answers."""
+    bench = Bench(CommandMemory(file), **settings)
+    await bench.runner.open()
+    for message_id in ids:
+        bench.runner.take(message({"command": message_id}, message_id), "")
+    taken = len(bench.results) + len(bench.runner._queue)
+    running = asyncio.ensure_future(bench.runner.run())
+    async with asyncio.timeout(60):
+        while len(bench.results) < taken:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    return bench
+
+
+async def test_what_was_executed_is_not_executed_by_the_next_process(tmp_path):
+    file = tmp_path / "bench.commands.jsonl"
+    assert (await ran(file, "a", "b")).executed == ["a", "b"]
+    again = await ran(file, "a", "b", "c")  # nothing was closed: a kill leaves the same
+    assert (again.executed, [name for name, *_ in again.results]) == (["c"], ["c"])
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_was_refused_at_the_end_is_not_executed_by_the_next_process(tmp_path):
+    file = tmp_path / "bench.commands.jsonl"
+    bench = Bench(CommandMemory(file))
+    bench.runner.take(message({"command": "early"}, "1"), "")
+    bench.runner.refuse_waiting("the end")
+    bench.runner.take(message({"command": "late"}, "2"), "")
+    await bench.runner.close()
+    assert bench.results == [("early", False, "the end"), ("late", False, "the end")]
+    again = Bench(CommandMemory(file))
+    await again.runner.open()
+    for message_id in ("1", "2"):
+        again.runner.take(message({"command": "x"}, message_id), "")
+    assert again.results == []
+
+
+async def test_a_torn_line_costs_one_id_and_is_reported(tmp_path, caplog):
+    file = tmp_path / "bench.commands.jsonl"
+    await ran(file, "a", "b")
+    file.write_bytes(file.read_bytes()[:-5])
+    assert (await ran(file, "a", "b")).executed == ["b"]
+    assert "1 lines of" in caplog.text
+    assert (await ran(file, "a", "b")).executed == []
+
+
+async def test_a_disk_that_cannot_be_written_stops_no_command(tmp_path, caplog):
+    (tmp_path / "folder").write_text("a file")
+    assert (await ran(tmp_path / "folder" / "commands.jsonl", "a", "b")).executed == ["a", "b"]
+    assert caplog.text.count("cannot be kept") == 1
+
+
+async def test_a_disk_that_does_not_write_is_waited_for_a_while(tmp_path, monkeypatch, caplog):
+    released = threading.Event()
+    monkeypatch.setattr(command_memory, "_WRITE_S", 0.01)
+    monkeypatch.setattr(CommandMemory, "_append", lambda self, ids: released.wait())
+    try:
+        assert (await ran(tmp_path / "commands.jsonl", "a", "b")).executed == ["a", "b"]
+    finally:
+        released.set()
+    assert caplog.text.count("does not write") == 1
+
+
+async def test_the_memory_is_bounded_and_what_it_has_forgotten_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_memory, "SIZE", 10)
+    file = tmp_path / "bench.commands.jsonl"
+    sizes = set()
+    for run in range(12):
+        await ran(file, *(f"{run}-{number}" for number in range(5)), max_command_age=1e9)
+        sizes.add(len(file.read_bytes().split(b"\n")) - 1)
+    assert max(sizes) <= 20
+    bench = Bench(CommandMemory(file), max_command_age=1e9)
+    await bench.runner.open()
+    bench.runner.take(message({"command": "a"}, "0-0", timestamp=1_000), "")
+    bench.runner.take(message({"command": "b"}, "11-0"), "")
+    assert bench.results == [("a", False, "it may have been executed already: too many have come since")]
+
+
+@pytest.mark.parametrize("step_s", [-86_400, 86_400])
+async def test_a_step_of_the_clock_makes_no_waiting_command_fresh(step_s):
+    bench = Bench(max_command_age=60)
+    bench.runner.take(message({"command": "old"}, "1", timestamp=int((bench.wall_s - 50) * 1000)), "")
+    bench.wall_s += step_s
+    bench.steady_s += 11
+    running = asyncio.ensure_future(bench.runner.run())
+    while not bench.results:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert "given 61.0 s ago" in bench.results[0][2]
+
+
+async def test_a_result_that_no_message_can_carry_is_answered_all_the_same(caplog):
+    results = []
+
+    def report(command, result, took_s):
+        result.detail.encode()
+        results.append((command.name, result.ok, result.detail))
+
+    async def execute(command):
+        return Result(ok=True, detail="\ud800")
+
+    runner = CommandRunner(execute, report, CommandedSettings())
+    runner.take(message({"command": "a"}, "1"), "")
+    running = asyncio.ensure_future(runner.run())
+    while not results:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert results == [("a", True, "its text cannot be sent")]

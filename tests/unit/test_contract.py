@@ -90,13 +90,13 @@ class Eager(DeviceService[LuxSettings]):
         (Eager, "has `execute`, but LuxSettings is no CommandedSettings"),
     ],
 )
-def test_a_class_that_could_not_run_is_refused_at_the_start(service, problem, capsys):
+def test_a_class_that_could_not_run_is_refused_at_the_start(service, problem, capfd):
     with pytest.raises(ContractError, match=problem):
         Supervisor(service, service.settings_type(), lambda _: None, lambda: None)
     with pytest.raises(SystemExit) as end:
         command_line.run(service, [])
     assert end.value.code == 70
-    assert problem in capsys.readouterr().err
+    assert problem in capfd.readouterr().err
 
 
 def test_settings_are_judged_without_an_instance(capsys, tmp_path):

@@ -153,11 +153,11 @@ def test_the_same_fleet_gives_the_same_text_and_only_what_changed_changes(tmp_pa
 
 
 @pytest.mark.parametrize("generation", ["3.7", "3.9"])
-def test_two_thousand_nodes_are_rendered_and_checked(generation, tmp_path):
-    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(2000)]
+def test_hundreds_of_nodes_are_rendered_and_checked(generation, tmp_path):
+    nodes = [{"name": f"pi-{n}", "kit": "cold-room", "values": {"room": f"r{n}"}} for n in range(200)]
     file = fleet_file(tmp_path, nodes=nodes)
     assert main(["render", str(file), "--generation", generation, "--out", str(tmp_path / "out")]) == 0
-    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 2000
+    assert len(list((tmp_path / "out" / "nodes").iterdir())) == 200
 
 
 def test_files_of_nodes_that_are_gone_are_removed(tmp_path, capsys):
@@ -302,3 +302,22 @@ def test_what_to_install_is_said(tmp_path, monkeypatch, capsys):
 def test_an_unknown_node_is_named(tool, tmp_path, capsys):
     assert deployed(tmp_path, "--nodes", "pi-9") == 1
     assert "the fleet has no node 'pi-9'; there are pi-01, pi-02, truck-7" in capsys.readouterr().out
+
+
+def test_a_ring_is_deployed_by_itself(tool, tmp_path, capsys):
+    nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
+    nodes[1]["ring"] = "canary"
+    file = fleet_file(tmp_path, nodes=nodes)
+    assert deployed(tmp_path, "--ring", "canary", fleet=file) == 0
+    assert [call.split()[2].rsplit("/", 2)[1:] for call in tool()] == [
+        ["out", "templates.yaml"],
+        ["nodes", "pi-02.yaml"],
+    ]
+    assert "1 of 1 nodes deployed" in capsys.readouterr().out
+    rings = {name: manifests((tmp_path / "out/rings" / f"{name}.yaml").read_text()) for name in ("canary", "main")}
+    names = {ring: [document["metadata"]["name"] for document in documents] for ring, documents in rings.items()}
+    assert names == {"canary": ["cold-room-pi-02"], "main": ["cold-room-pi-01", "truck-truck-7"]}
+    assert deployed(tmp_path, "--ring", "canry", fleet=file) == 1
+    assert "the fleet has no ring 'canry'; there are main, canary" in capsys.readouterr().out
+    assert deployed(tmp_path, fleet=EXAMPLE) == 0
+    assert not list((tmp_path / "out").glob("rings/*")), "no rings, no files of rings"

@@ -116,7 +116,7 @@ def test_arbitrary_bytes_never_raise_and_memory_is_bounded(name, chunks):
     framer = framer_for(CASES[name][0])
     for chunk in chunks:
         framer.feed(chunk)
-    for _ in range(30):
+    for _ in range(8):
         framer.feed(b"\xaa\x55A" * 200)
     assert len(framer._buffer) <= 4 * 1024
 
@@ -178,8 +178,8 @@ def test_settings_choose_the_framing_by_its_type():
 def test_noise_costs_no_checksum_of_a_long_frame_for_each_byte():
     checksum = Checksum(CRC)
     framer = framer_for(FixedFraming(length=1000, max_length=1000, checksum=CRC))
-    assert framer.feed(bytes(range(1, 255)) * 80) == []
-    assert framer.garbled <= 80 * 254 / 15  # each place that was tried
+    assert framer.feed(bytes(range(1, 255)) * 20) == []
+    assert framer.garbled <= 20 * 254 / 15  # each place that was tried
     frames = [checksum.append(bytes((n,)) * 998) for n in range(1, 60)]
     found = framer.feed(b"".join(frames))
     assert found == [frame[:-2] for frame in frames[-len(found) :]]

@@ -168,8 +168,11 @@ async def test_a_command_says_which_bridges_it_has_been_through():
     )
     runner.take(message(2, contentdata=b'{"command":"b"}'), "")
     runner.take(message(3, contentdata=b"{}", tag="via:b3"), "")
-    assert [(c.name, c.id, c.via) for c in runner._queue] == [("a", "c", ("b1", "b2")), ("b", "m2", ())]
-    assert runner._queue[0].parameters == {"value": 1}
+    assert [(w.command.name, w.command.id, w.command.via) for w in runner._queue] == [
+        ("a", "c", ("b1", "b2")),
+        ("b", "m2", ()),
+    ]
+    assert runner._queue[0].command.parameters == {"value": 1}
     assert [result.ok for _, result, _ in done] == [False]
 
 

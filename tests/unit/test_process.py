@@ -119,6 +119,7 @@ def free_port():
 
 async def test_commands_that_wait_at_the_end_are_answered():
     async with running() as (runtime, link):
+        await until(lambda: link.sent)
         for number in range(3):
             link.command(command="wait", id=f"w{number}")
         await until(lambda: executed)

@@ -21,7 +21,7 @@ from device_bridge import (
 )
 from device_bridge.control import Member
 from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime import closing as module
+from device_bridge.runtime import instance as module
 from iofog_sdk import Backoff
 
 
@@ -183,7 +183,7 @@ async def test_no_command_reaches_a_device_that_is_opening_or_closing():
         run.world.gates["close good"] = closing = asyncio.Event()
         run.supervisor.apply(BenchSettings(port="other"))
         await run.until(lambda: "close good" in run.world.events)
-        assert run.supervisor.state is DeviceState.CLOSING
+        assert run.supervisor.state is DeviceState.REOPENING
         refused = await run.supervisor.execute(Command(name="late"))
         assert (refused.ok, "being closed" in refused.detail) == (False, True)
         closing.set()

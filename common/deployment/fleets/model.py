@@ -107,9 +107,9 @@ class Kit(Model, frozen=True, kw_only=True):
         routes: between its services.
     """
 
-    services: Annotated[tuple[KitService, ...], Meta(min_length=1)]
+    services: Annotated[tuple[Annotated[KitService, Meta(title="a service")], ...], Meta(min_length=1)]
     defaults: dict[str, Any] = {}
-    routes: tuple[KitRoute, ...] = ()
+    routes: tuple[Annotated[KitRoute, Meta(title="a route")], ...] = ()
 
 
 class Node(Model, frozen=True, kw_only=True):
@@ -154,8 +154,10 @@ class Fleet(Model, frozen=True, kw_only=True):
     link: Link = ""
     user: Annotated[int, Meta(ge=1, le=65_535)] = 10_001
     groups: Groups = {}
-    kits: Annotated[dict[Name, Kit], Meta(extra_json_schema={"propertyNames": _KIT_NAMES})]
-    nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+    kits: Annotated[
+        dict[Name, Annotated[Kit, Meta(title="a kit")]], Meta(extra_json_schema={"propertyNames": _KIT_NAMES})
+    ]
+    nodes: Annotated[tuple[Annotated[Node, Meta(title="a node")], ...], Meta(min_length=1)]
 
     def api_version_for(self, generation: str) -> str:
         """What manifests say. Raises FleetError for what the generation's tool refuses."""

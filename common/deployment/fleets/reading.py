@@ -59,7 +59,7 @@ def read_fleet(file: Path) -> Fleet:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return resolve(msgspec.json.schema(Fleet))
+    return resolve(msgspec.json.schema(Fleet)) | {"title": "a fleet"}
 
 
 class _FleetCheck:
@@ -222,13 +222,17 @@ def _refused(service: str, config: str) -> list[tuple[str, str]]:
 
 def _settings_errors(service: str, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     service_type = service_type_of(service)
+    left_out: set[str] = set()
     while True:
         try:
             sources = SettingsSources(service_type.settings_type, file=None, environment={})
             service_type(sources.resolve(json.dumps(config)))
         except SettingsError as error:
-            yield error.field, str(error)
-            if config.pop(next(iter(_STEP.findall(error.field)), ""), None) is None:
-                return  # not one of those that are written: what comes after it cannot be told
+            name = next(iter(_STEP.findall(error.field)), "")
+            if name not in left_out:
+                yield error.field, str(error)
+            if config.pop(name, None) is None:
+                return  # it is not written, so nothing can be left out to see what else is wrong
+            left_out.add(name)
         else:
             return

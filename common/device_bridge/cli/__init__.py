@@ -8,8 +8,16 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .command_line import run
+    from .diagrams import life_cycle_diagram, with_diagrams
     from .readme import with_tables
 else:
-    __getattr__ = lazy_exports(__name__, {"command_line": ("run",), "readme": ("with_tables",)})
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "command_line": ("run",),
+            "diagrams": ("life_cycle_diagram", "with_diagrams"),
+            "readme": ("with_tables",),
+        },
+    )
 
-__all__ = ["run", "with_tables"]
+__all__ = ["life_cycle_diagram", "run", "with_diagrams", "with_tables"]

@@ -36,7 +36,7 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
     Exit status: 0 after an orderly end, 78 when a setting is missing or wrong, 70 when the service's class is.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    logs.configure()
+    handler = logs.configure()
     try:
         service_type.check_contract()
         file = _handle(service_type, given) if given else None
@@ -49,6 +49,8 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
     except ContractError as error:
         log.error("%s", error)
         sys.exit(EXIT_CONTRACT)
+    finally:
+        handler.flush()
 
 
 async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources) -> None:

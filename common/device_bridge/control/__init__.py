@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .change_reporter import ChangeReporter
     from .debounce import Debounce
     from .guard_process import SafeAct, offs_first
+    from .heartbeat import Heartbeat
     from .members import Member
     from .merge import Put, Source, merged
     from .rules import Rules, RuleSettings
@@ -23,6 +24,7 @@ else:
             "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
             "guard_process": ("SafeAct", "offs_first"),
+            "heartbeat": ("Heartbeat",),
             "members": ("Member",),
             "merge": ("Put", "Source", "merged"),
             "rules": ("RuleSettings", "Rules"),
@@ -35,6 +37,7 @@ else:
 __all__ = [
     "ChangeReporter",
     "Debounce",
+    "Heartbeat",
     "Member",
     "Put",
     "RuleSettings",

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
-from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 log = logging.getLogger("device_bridge")
 
 _MAX_NAMES = 1000
+_MAX_FILE_BYTES = 1024 * 1024
 _KEPT_DAMAGED = 3
 """Damaged files that are kept aside at most."""
+
+
+class _Change(NamedTuple):
+    """What has been done to a total: set to `start` if that is not None, then increased."""
+
+    start: int | None = None
+    added: int = 0
+
+    def of(self, total: int) -> int:
+        return (total if self.start is None else self.start) + self.added
+
+    def then(self, later: _Change) -> _Change:
+        return later if later.start is not None else _Change(self.start, self.added + later.added)
 
 
 class Totals:
     """Whole numbers by name, that only grow or are set.
 
-    They belong to the process: a service finds them as they were after its device was reopened. What is counted
-    before the file could be read is added to what the file holds.
+    They belong to the process: a service finds them as they were after its device was reopened. Changes are held
+    apart from what the file held, and it is read again each time before it is written: what is counted while it
+    cannot be read or written, and what another process has written meanwhile, is part of the total.
 
     Parameters:
         file: where they are kept; None keeps them in memory only.
@@ -30,82 +46,123 @@ class Totals:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._stored: dict[str, int] | None = {} if file is None else None
-        self._added: Counter[str] = Counter()
-        self._is_saved = True
-        self._lock = threading.Lock()
+        self._is_loaded = file is None
+        self._changes: dict[str, _Change] = {}
+        self._being_saved: dict[str, _Change] = {}
+        self._lock, self._saving = threading.Lock(), threading.Lock()
         self._problem = ""
+        self._is_full = False
 
     @property
-    def has_changed(self) -> bool:
-        """Whether there is something to save."""
-        return self._file is not None and not self._is_saved
+    def is_complete(self) -> bool:
+        """Whether what earlier runs have counted is part of them; not so while the file cannot be read."""
+        return self._stored is not None
 
     def get(self, name: str) -> int:
         """A total."""
         with self._lock:
-            return self._base().get(name, 0) + self._added[name]
+            return self._get(name)
+
+    def _get(self, name: str) -> int:
+        if not self._is_loaded:
+            self._read()
+        unchanged = _Change()
+        total = (self._stored or {}).get(name, 0)
+        return self._changes.get(name, unchanged).of(self._being_saved.get(name, unchanged).of(total))
 
     def add(self, name: str, count: int) -> int:
         """A total, increased by so many."""
         with self._lock:
-            if name in self._added or len(self._added) < _MAX_NAMES:
-                self._added[name] += count
-                self._is_saved = self._is_saved and not count
-            return self._base().get(name, 0) + self._added[name]
+            if count:
+                self._change(name, _Change(added=count))
+            return self._get(name)
 
     def set(self, name: str, total: int) -> None:
         """Makes a total this number."""
-        self.add(name, total - self.get(name))
+        with self._lock:
+            if self._stored is None or self._get(name) != total:
+                self._change(name, _Change(start=total))
+
+    def _change(self, name: str, change: _Change) -> None:
+        before = self._changes.get(name)
+        known = self._changes if before else {*(self._stored or ()), *self._being_saved, *self._changes}
+        if name not in known and len(known) >= _MAX_NAMES:
+            if not self._is_full:
+                log.error("there are %d totals already; %s and other new ones are not counted", _MAX_NAMES, name)
+            self._is_full = True
+            return
+        self._changes[name] = before.then(change) if before else change
+
+    def load(self) -> None:
+        """Reads what earlier runs have left. Never raises; may be called in another thread."""
+        with self._lock:
+            if not self._is_loaded:
+                self._read()
 
     def save(self) -> None:
         """Writes what has changed, so that a power cut leaves the old file or the new one. Never raises.
 
         May be called in another thread; what is counted meanwhile is saved the next time.
         """
-        if self._file is None or not self.has_changed:
+        if self._file is None or (not self._changes and self._stored is not None):
             return
-        with self._lock:
-            base, added = self._base(), self._added.copy()
-            if self._stored is None:
-                return  # written now, it would replace totals that could not be read
-            self._is_saved = True
-        totals = {name: base.get(name, 0) + added[name] for name in {*base, *added}}
-        new = self._file.with_suffix(".new")
+        with self._saving:
+            with self._lock:
+                self._read()
+                if self._stored is None or not self._changes:
+                    return  # written now, it would replace totals that could not be read
+                self._being_saved, self._changes = self._changes, {}
+                totals = dict(self._stored)
+            for name, change in self._being_saved.items():
+                totals[name] = change.of(totals.get(name, 0))
+            saved = self._write(self._file, totals)
+            with self._lock:
+                if saved:
+                    self._stored, self._problem = totals, ""
+                else:
+                    for name, change in self._being_saved.items():
+                        self._changes[name] = change.then(self._changes.get(name, _Change()))
+                self._being_saved = {}
+
+    def _write(self, file: Path, totals: dict[str, int]) -> bool:
+        new = file.with_suffix(".new")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             with open(new, "wb", opener=_private) as stream:
                 stream.write(msgspec.json.encode(totals))
                 stream.flush()
                 os.fsync(stream.fileno())
-            new.replace(self._file)
+            new.replace(file)
         except OSError as error:
-            self._is_saved = False
+            with contextlib.suppress(OSError):
+                new.unlink()
             self._report(f"totals cannot be saved: {error}")
-            return
-        with self._lock:
-            self._stored, self._problem = totals, ""
-            self._added.subtract(added)
+            return False
+        return True
 
-    def _base(self) -> dict[str, int]:
-        """What the file held when it was last read or written; nothing while it cannot be read."""
-        if self._stored is None and self._file is not None:
-            try:
-                self._stored = msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
-            except FileNotFoundError:
-                self._stored = {}
-            except msgspec.MsgspecError as error:
-                self._stored = {}
-                self._set_aside(self._file, str(error))
-            except OSError as error:
-                self._report(f"totals in {self._file} cannot be read now ({error}); they are tried again")
-        return self._stored or {}
+    def _read(self) -> None:
+        """What the file holds, if it can be read now; else what was known before stays."""
+        if self._file is None:
+            return
+        self._is_loaded = True
+        try:
+            with open(self._file, "rb") as stream:
+                self._stored = msgspec.json.decode(stream.read(_MAX_FILE_BYTES), type=dict[str, int])
+        except FileNotFoundError:
+            self._stored = self._stored or {}
+        except ValueError as error:  # msgspec's are, and UnicodeDecodeError
+            self._set_aside(self._file, str(error))
+            self._stored = self._stored or {}
+        except OSError as error:
+            self._report(f"totals in {self._file} cannot be read now ({error}); they are tried again")
 
     def _set_aside(self, file: Path, reason: str) -> None:
         kept = next(
             (name for at in range(_KEPT_DAMAGED) if not (name := file.with_suffix(f".damaged{at}")).exists()), None
         )
         where = f"the file is kept as {kept}" if kept else "the file is replaced, as others are kept already"
-        log.error("totals in %s are damaged (%s); they begin at 0, %s", file, reason, where)
+        begin = "begin at 0" if self._stored is None else "go on as they were last written"
+        log.error("totals in %s are damaged (%s); they %s, %s", file, reason, begin, where)
         if kept is not None:
             try:
                 file.replace(kept)

@@ -8,7 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .device_metrics import collect_device_metrics
-    from .device_state import DeviceState
+    from .life_cycle import DeviceState
     from .process import Runtime
     from .supervisor import Supervisor
 else:
@@ -17,7 +17,7 @@ else:
         {
             "process": ("Runtime",),
             "device_metrics": ("collect_device_metrics",),
-            "device_state": ("DeviceState",),
+            "life_cycle": ("DeviceState",),
             "supervisor": ("Supervisor",),
         },
     )

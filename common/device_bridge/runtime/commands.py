@@ -6,18 +6,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from iofog_sdk import IoMessage, address_of
 
-from ..clocks import monotonic, wall
+from ..clocks import monotonic, since_boot, wall
 from ..command import Command, CommandError, Result
 from ..messages import senml
 from ..reading import is_finite
 from ..secrets import shown, shown_path
 from ..telemetry.metrics import Metric
+from .command_memory import CommandMemory
 
 if TYPE_CHECKING:
     from ..service_settings import CommandedSettings
@@ -30,7 +31,6 @@ MAX_COMMANDS = 100
 MAX_WAITING = 100
 MAX_NAME = 1000
 """Characters of what a malformed command is answered with."""
-_REMEMBERED_MESSAGES = 1000
 _ABSOLUTE_TIME = 2**28
 """A smaller time in SenML is relative to now (RFC 8428 section 4.5.3)."""
 _REMEDY = 'Send {"command": "name", "value": …} or a SenML pack.'
@@ -107,15 +107,29 @@ def _from_object(content: dict[str, Any], message_id: str, sent_at: float, via: 
     return Command(name=name, parameters=content, id=str(given_id), time=float(given_time), via=via)
 
 
+class _Waiting(NamedTuple):
+    command: Command
+    message_id: str
+    age_s: float
+    """When it came; negative for one that was given ahead of our clock."""
+    came_at: float
+    """By the clock that never steps."""
+
+
 class CommandRunner:
     """Executes commands one after another and reports each result.
 
-    A message that is delivered again, as ioFog delivers at least once, is not executed again.
+    A message that is delivered again, as ioFog delivers at least once, is not executed again, neither by this process
+    nor by the next. A command's age is what it was when it came, by the wall clock, and from then on grows by a clock
+    that never steps: a step of the wall clock makes no command fresh that waits, nor one that was executed.
 
     Parameters:
         execute: does it.
         report: takes the command, its result, and the seconds it took.
         settings: age and time limits; may be replaced while running.
+        memory: of messages that were executed.
+        wall: the time, seconds since 1970-01-01 UTC.
+        steady: a clock that never steps.
     """
 
     def __init__(
@@ -123,46 +137,63 @@ class CommandRunner:
         execute: Callable[[Command], Awaitable[Result]],
         report: Callable[[Command, Result, float], None],
         settings: CommandedSettings,
+        *,
+        memory: CommandMemory | None = None,
+        wall: Callable[[], float] = wall,
+        steady: Callable[[], float] = since_boot,
     ) -> None:
         self._execute, self._report, self.settings = execute, report, settings
-        self._queue: deque[Command] = deque()
+        self._memory = CommandMemory(None) if memory is None else memory
+        self._wall, self._steady = wall, steady
+        self._queue: deque[_Waiting] = deque()
         self._come = asyncio.Event()
-        self._known: dict[str, None] = {}
         self._refusal = ""
         self.executed = 0
         self.failed = 0
 
+    async def open(self) -> None:
+        """Learns what earlier runs have executed."""
+        await self._memory.open()
+
+    async def close(self) -> None:
+        """Keeps what is not to be executed again."""
+        await self._memory.flush()
+
     def take(self, message: IoMessage, base_name: str) -> None:
         """Queues the commands of a message; what cannot be queued has failed at once."""
+        now, forgotten_to = self._wall(), self._memory.forgotten_to
         if message.id:
-            if message.id in self._known:
+            if message.id in self._memory:
                 log.info("message %s was delivered again and is not executed again", message.id)
                 return
-            self._known[message.id] = None
-            if len(self._known) > _REMEMBERED_MESSAGES:
-                del self._known[next(iter(self._known))]
+            self._memory.add(message.id, now)
         try:
             commands = parse_commands(message, base_name)
         except CommandError as error:
             name, command_id = "", message.id
             if isinstance(error, _MalformedCommandError):
                 name, command_id = error.name, error.id
-            self._done(Command(name=name, id=command_id), Result(ok=False, detail=str(error)), 0.0)
+            self._fail(Command(name=name, id=command_id), str(error))
             return
         for command in commands:
-            if self._refusal:
-                self._done(command, Result(ok=False, detail=self._refusal), 0.0)
+            if message.id and command.time <= forgotten_to:
+                self._fail(command, "it may have been executed already: too many have come since")
+            elif self._refusal:
+                self._memory.keep(message.id)
+                self._fail(command, self._refusal)
             elif len(self._queue) < MAX_WAITING:
-                self._queue.append(command)
+                self._queue.append(_Waiting(command, message.id, now - command.time, self._steady()))
             else:
-                self._done(command, Result(ok=False, detail=f"{MAX_WAITING} commands are waiting already"), 0.0)
+                self._fail(command, f"{MAX_WAITING} commands are waiting already")
         self._come.set()
 
     def refuse_waiting(self, reason: str) -> None:
         """Every command that has not been begun, now or later, fails for this reason."""
         self._refusal = reason
         while self._queue:
-            self._done(self._queue.popleft(), Result(ok=False, detail=reason), 0.0)
+            waiting = self._queue.popleft()
+            self._memory.keep(waiting.message_id)
+            self._fail(waiting.command, reason)
 
     def metrics(self) -> Iterator[Metric]:
         """For `/metrics`."""
@@ -174,20 +205,23 @@ class CommandRunner:
         """Executes what is queued, until cancelled."""
         while True:
             while self._queue:
-                command = self._queue.popleft()
+                waiting = self._queue.popleft()
                 started = monotonic()
-                self._done(command, await self._result(command), monotonic() - started)
+                self._done(waiting.command, await self._result(waiting), monotonic() - started)
             self._come.clear()
             await self._come.wait()
 
-    async def _result(self, command: Command) -> Result:
+    async def _result(self, waiting: _Waiting) -> Result:
+        command, limit_s = waiting.command, self.settings.max_command_age
         if not command.time:
             detail = "nobody knows when it was given: it may have waited on its way. Send it with its `time`"
             return Result(ok=False, detail=detail)
-        age_s, limit_s = wall() - command.time, self.settings.max_command_age
-        if abs(age_s) > limit_s:
+        age_s = waiting.age_s + self._steady() - waiting.came_at
+        if age_s > limit_s or waiting.age_s < -limit_s:
             when = f"{age_s:.1f} s ago" if age_s > 0 else f"{-age_s:.1f} s ahead of this node's clock"
             return Result(ok=False, detail=f"given {when}, more than max_command_age = {limit_s:g} s")
+        self._memory.keep(waiting.message_id)
+        await self._memory.flush()
         limit = asyncio.timeout(self.settings.command_timeout)
         try:
             async with limit:
@@ -199,9 +233,16 @@ class CommandRunner:
             log.exception("command %s failed", command.name)
             return Result(ok=False, detail=f"{type(error).__name__}: {error}")
 
+    def _fail(self, command: Command, reason: str) -> None:
+        self._done(command, Result(ok=False, detail=reason), 0.0)
+
     def _done(self, command: Command, result: Result, took_s: float) -> None:
         self.executed += result.ok
         self.failed += not result.ok
         level = logging.INFO if result.ok else logging.WARNING
         log.log(level, "command %s %s: %s", command.name, "done" if result.ok else "failed", result.detail)
-        self._report(command, result, took_s)
+        try:
+            self._report(command, result, took_s)
+        except ValueError as error:  # what the device has said cannot be put into a message
+            log.error("the result of command %s is sent without its text and readings: %s", command.name, error)
+            self._report(command, Result(ok=result.ok, detail="its text cannot be sent"), took_s)

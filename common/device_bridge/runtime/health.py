@@ -12,15 +12,17 @@ from ..secrets import without_secrets
 from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
+from .logs import log_metrics
+from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 
 
 class HealthServer(HttpServer):
     """Serves the state of a link and of the pipeline that uses it."""
 
-    def __init__(self, link: Link, pipeline: Pipeline) -> None:
+    def __init__(self, link: Link, pipeline: Pipeline, watchdog: LoopWatchdog) -> None:
         super().__init__({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
-        self._link, self._pipeline = link, pipeline
+        self._link, self._pipeline, self._watchdog = link, pipeline, watchdog
 
     def _healthz(self) -> Page:
         return Page(200, "application/json", '{"status":"ok"}\n')
@@ -43,4 +45,6 @@ class HealthServer(HttpServer):
     def _all_metrics(self) -> Iterator[Metric]:
         yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
+        yield from log_metrics()
+        yield from self._watchdog.metrics()
         yield from self._pipeline.metrics()

@@ -27,6 +27,7 @@ from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
 from ..telemetry.metrics import Metric
+from .command_memory import CommandMemory
 from .commands import CommandRunner
 from .device_metrics import collect_device_metrics
 from .settings_follower import SettingsFollower
@@ -37,7 +38,10 @@ log = logging.getLogger("device_bridge")
 _HOUSEKEEPING_S = 5.0
 _DRAIN_S = 3.5
 _DRAIN_INBOUND_S = 1.0
-"""Docker and ioFog kill a container 10 s after SIGTERM; this leaves room for slow closing."""
+_END_S = 7.5
+"""Docker and ioFog kill a container 10 s after SIGTERM: closing the device may take 4 of them, and what is left of
+these goes to the drain; then outbox and link are closed."""
+_SAVE_S = 1.0
 _KEPT = ("directory", "durability", "sync")
 
 
@@ -68,6 +72,9 @@ class Pipeline:
         self.clock = Clock(trusted=settings.trust_clock, clocks=clocks)
         self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None, clocks=clocks)
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
+        self._is_closing = False
+        self._filtered_by: object = None
+        self._filters = FilterChain(())
         self._totals = Totals(_totals_file(settings, self.name, folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
@@ -88,7 +95,14 @@ class Pipeline:
         )
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            self._commands = CommandRunner(self.supervisor.execute, self._maker.put_result, settings)
+            file = folder / f"{self.name}.commands.jsonl" if folder else None
+            self._commands = CommandRunner(
+                self.supervisor.execute,
+                self._maker.put_result,
+                settings,
+                memory=CommandMemory(file),
+                wall=self.clock.now,
+            )
         self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
         self._use(settings)
 
@@ -99,8 +113,11 @@ class Pipeline:
     async def take(self, message: IoMessage) -> None:
         """A message for this microservice: commands for the device, or content to forward to it.
 
-        Returns when it is as safe as the settings ask for.
+        Returns when it is as safe as the settings ask for; never once nothing can be answered or kept any more, so
+        that the node delivers it again.
         """
+        if self._is_closing:
+            await asyncio.Event().wait()
         if self._inbound is not None and not (self._commands and is_command(message)):
             await self._inbound.accept(message)
         elif self._commands:
@@ -113,6 +130,9 @@ class Pipeline:
         await self.outbox.open()
         if self._inbound is not None:
             await self._inbound.open()
+        if self._commands:
+            await self._commands.open()
+        await asyncio.get_running_loop().run_in_executor(None, self._totals.load)
 
     async def close(self) -> None:
         """Ends what `open` began, when it is not run."""
@@ -139,16 +159,21 @@ class Pipeline:
             await ending
 
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        end_at = loop.time() + _END_S
         if self._commands:
             self._commands.refuse_waiting("the service is stopping")
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
+        await _within(min(_DRAIN_S, end_at - loop.time()), self.outbox.wait_empty())
+        self._is_closing = True
+        await _cancel(others)
+        if self._commands:
+            await self._commands.close()
         if self._inbound is not None:
             await self._inbound.close()
-        self._totals.save()
-        await _within(_DRAIN_S, self.outbox.wait_empty())
-        await _cancel(others)
         await self.outbox.close()
         box = self.outbox
         counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
@@ -169,17 +194,16 @@ class Pipeline:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
             self._commands.settings = settings
-        self._maker.use(settings.source or self.name, self._filters(settings))
-
-    def _filters(self, settings: ServiceSettings) -> FilterChain:
-        return FilterChain(settings.filters, self._service_type.quantities_of(settings))
+        key = (settings.filters, self._service_type.quantities_of(settings))
+        if key != self._filtered_by:  # filters keep their state over a change that does not concern them
+            self._filtered_by, self._filters = key, FilterChain(*key)
+        self._maker.use(settings.source or self.name, self._filters)
 
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.clock.check()
-            if self._totals.has_changed:
-                await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+            await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
 
     def readiness(self) -> dict[str, Any]:
         """For `/readyz`."""

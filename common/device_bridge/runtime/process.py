@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import IoFogError, Link
 
+from ..control.heartbeat import Heartbeat
 from ..errors import SettingsError
 from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
 from . import logs
+from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
 
@@ -25,6 +27,7 @@ log = logging.getLogger("device_bridge")
 
 _LAST_REPORT_S = 2.0
 """For telling the node why the service ends."""
+_SUMMARIES_S = 10.0
 
 
 class Runtime:
@@ -45,6 +48,8 @@ class Runtime:
         self._wanted_http = self._served_http = HttpSettings()
         self._http_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+        self._watchdog = LoopWatchdog()
+        self._summaries = Heartbeat(logs.report_repeated, _SUMMARIES_S)
         link.on_config = self._follower.take_config
 
     def stop(self) -> None:
@@ -57,6 +62,8 @@ class Runtime:
 
     async def run(self) -> None:
         """Runs until `stop`. Raises SettingsError when it cannot start with the settings it finds."""
+        self._watchdog.start()
+        self._summaries.start()
         try:
             await self._link.start()
             settings = await self._or_stop(self._follower.first(self._link.description))
@@ -73,25 +80,26 @@ class Runtime:
             await self._link.close()
             if self._http is not None:
                 await self._http.close()
+            self._watchdog.stop()
+            self._summaries.stop()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         pipeline = Pipeline(self._service_type, settings, self._follower, self._link)
-
-        def apply(changed: ServiceSettings) -> None:
-            logs.set_level(changed.log_level)
-            self._wanted_http = changed.http
-            self._http_changed.set()
-            pipeline.apply(changed)
-
-        logs.set_level(settings.log_level)
-        self._wanted_http = settings.http
-        self._follower.on_settings = apply
+        self._follower.on_settings = pipeline.apply
+        self._follower.on_adopted = self._adopt
+        self._adopt(settings)
         await pipeline.open()
         if (problem := await self._serve_http(pipeline)) is not None:
             await pipeline.close()
             raise problem
         log.info("%s: started, readings go to %s", pipeline.name, self._link.description)
         await self._or_stop(self._work(pipeline))
+
+    def _adopt(self, settings: ServiceSettings) -> None:
+        """What this part has to do with settings that are in force from now on."""
+        logs.set_level(settings.log_level)
+        self._wanted_http = settings.http
+        self._http_changed.set()
 
     async def _work(self, pipeline: Pipeline) -> None:
         loop = asyncio.get_running_loop()
@@ -102,7 +110,9 @@ class Runtime:
             for task in done:
                 task.result()
         finally:
-            for task in (*others, running):
+            running.cancel()
+            await asyncio.wait((running,))  # commands that come meanwhile are answered
+            for task in others:
                 task.cancel()
             await asyncio.gather(*others, running, return_exceptions=True)
 
@@ -128,7 +138,7 @@ class Runtime:
         if wanted.port is not None:
             from .health import HealthServer  # noqa: PLC0415 - most containers serve none
 
-            server = HealthServer(self._link, pipeline)
+            server = HealthServer(self._link, pipeline, self._watchdog)
             try:
                 if before is not None and before.port == wanted.port:
                     await before.close()  # the port is ours

@@ -35,6 +35,8 @@ class SettingsFollower:
         self.status = SettingsStatus()
         self.on_settings: Callable[[ServiceSettings], None] | None = None
         """Called with good settings that differ from those given before."""
+        self.on_adopted: Callable[[ServiceSettings], None] = lambda _: None
+        """Called with settings that have come into force."""
         self._config: str | None = None
         self._config_came = asyncio.Event()
         self._proposed: ServiceSettings | None = None
@@ -80,6 +82,7 @@ class SettingsFollower:
         if self.status.in_force not in (None, settings):
             log.info("new settings applied")
         self.status.adopt(settings)
+        self.on_adopted(settings)
         if settings is self._proposed:
             self._accept(_DEVICE)
 

@@ -1,27 +1,27 @@
-"""Keeps one device going: opens and reads it; after a failure closes it, waits and opens it again."""
+"""Keeps one device going: carries out what its life cycle says, and tells it what has happened."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import Backoff
 
 from ..command import Command, CommandError, CommandSpec, Result, check_command
-from ..control.ticker import Ticker
 from ..control.totals import Totals
 from ..declared import DeclaredQuantities
-from ..errors import ContractError, DeviceError, DeviceErrorKind, SettingsError
+from ..errors import DeviceError, DeviceErrorKind, SettingsError
 from ..node_state import NodeState
 from ..reading import Forwarded, Sample
 from ..service import DeviceService
-from ..service_settings import ServiceSettings, device_settings_differ
-from .closing import close_service
-from .device_state import USABLE, DeviceState
-from .staleness import Staleness
+from ..service_settings import ServiceSettings
+from .instance import Instance
+from .life_cycle import USABLE, Action, DeviceState, Event, LifeCycle
+from .reader import Reader
 
 if TYPE_CHECKING:
     from ..control.members import Member
@@ -70,25 +70,33 @@ class Supervisor:
     ) -> None:
         service_type.check_contract()
         self._service_type = service_type
-        self._wanted = settings
-        self._in_force: ServiceSettings | None = None
-        self._emit_to, self._wait_room = emit, wait_room
+        self._life = LifeCycle(settings)
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._absence = Backoff(0.25, 1.0)
         self._node, self._totals, self._inbound = node or NodeState(), totals or Totals(None), inbound
         self._on_adopted, self._on_refused = on_adopted, on_refused
-        self._changed = asyncio.Event()
-        self._stale_after_changed = asyncio.Event()
-        self._waited_s = 0.0
-        self._service: DeviceService[Any] | None = None
-        self._declared = DeclaredQuantities(service_type.quantities_of(settings))
-        self._staleness = Staleness()
-        self._executing: set[asyncio.Task[Result]] = set()
-        self._reported_bad = ""
-        self.state = DeviceState.STARTING
-        self.reason = ""
-        """Why the device is not usable; "" while it is."""
+        self._events: deque[Event] = deque()
+        self._is_handling = False
+        self._instance: Instance | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._error: BaseException = RuntimeError()
+        self._opened_at = self._waited_s = 0.0
+        self._retry: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._reader = Reader(emit, wait_room, self._handle)
+        self._reader.use(DeclaredQuantities(service_type.quantities_of(settings)), settings.stale_after)
+        self._is_reported_bad, self._last_failure = False, ""
         self.failures = 0
+
+    @property
+    def state(self) -> DeviceState:
+        """The state of the device."""
+        return self._life.state
+
+    @property
+    def reason(self) -> str:
+        """Why the device is not usable; "" while it is."""
+        return self._life.reason
 
     @property
     def is_usable(self) -> bool:
@@ -104,200 +112,164 @@ class Supervisor:
 
     @property
     def commands(self) -> tuple[CommandSpec, ...]:
-        """The commands of the running instance's settings."""
-        return self._service_type.commands_of(self._in_force or self._wanted)
+        """The commands of the settings in force."""
+        return self._service_type.commands_of(self._life.in_force or self._life.wanted)
 
     def apply(self, settings: ServiceSettings) -> None:
         """Goes over to these settings: the device is closed and opened with them if it is concerned."""
-        before = self._wanted
-        self._wanted = settings
-        if self._service is None or device_settings_differ(before, settings) or before is not self._in_force:
-            self._changed.set()
-            return
-        self._service.settings = settings
-        self._adopt(settings)
+        self._handle(self._life.give(settings))
 
     async def execute(self, command: Command) -> Result:
         """Has the running instance execute a command; a device that cannot be used now is a failed result."""
-        service = self._service
-        if service is None or not self.is_usable:
-            return Result(ok=False, detail=f"the device cannot be used now: {self.reason or self.state.value}")
+        instance = self._instance
+        if Action.EXECUTE not in self._life.advance(Event.COMMAND) or instance is None:
+            return Result(ok=False, detail=f"the device cannot be used now: {self.reason}")
         try:
-            command = check_command(self.commands, command)
-        except CommandError as error:
-            return Result(ok=False, detail=str(error))
-        task = asyncio.get_running_loop().create_task(service.execute(command))
-        self._executing.add(task)
-        task.add_done_callback(self._executing.discard)
-        try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if task.cancelled():
-            return Result(ok=False, detail="the device was closed before it had done it")
-        try:
-            result = task.result()
+            result = await instance.execute(check_command(self.commands, command))
         except (DeviceError, CommandError) as error:
             return Result(ok=False, detail=str(error))
-        readings = self._declared.check(result.readings)
+        readings = self._reader.declared.check(result.readings)
         return Result(ok=result.ok, detail=result.detail, readings=readings)
 
     async def run(self) -> None:
         """Runs until cancelled. Raises SettingsError when the first settings turn out to be unusable."""
+        self._ended = ended = asyncio.get_running_loop().create_future()
+        self._handle(Event.START)
         try:
-            while True:
-                self._changed.clear()
-                settings = self._wanted
-                wait = await self._live(settings)
-                if wait is not None:
-                    self._waited_s = wait.next_s()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), self._waited_s)
-        finally:
-            self.state, self.reason = DeviceState.STOPPED, "the service is stopping"
-
-    async def _live(self, settings: ServiceSettings) -> Backoff | None:
-        """One life of the service; returns what to wait for before the next one, None for nothing."""
-        loop = asyncio.get_running_loop()
-        began_at = loop.time()
-        try:
-            await self._until_changed(settings)
-            return None
-        except SettingsError as error:
-            if self._in_force is None:
-                raise
-            if device_settings_differ(settings, self._in_force):
-                self._on_refused(settings, error)
-                if self._wanted is settings:
-                    self._wanted = self._in_force
-                return None
-            self._fail(str(error))  # good when they came into force: the device has changed since
-            wait = self._backoff
-        except DeviceError as error:
-            self._adopt(settings)
-            self._fail(str(error))
-            wait = self._absence if error.kind in _ABSENT else self._backoff
-        except ContractError:
-            raise
-        except Exception as error:
-            log.exception("%s: unexpected error, treated as a device failure", self._service_type.name())
-            self._adopt(settings)
-            self._fail(f"{type(error).__name__}: {error}")
-            wait = self._backoff
-        if loop.time() - began_at > max(self._waited_s, _SETTLED_S):
-            wait.reset()
-        return wait
-
-    async def _until_changed(self, settings: ServiceSettings) -> None:
-        """Opens and reads the device until the settings have changed; raises what ended it."""
-        loop = asyncio.get_running_loop()
-        self.state, self.reason = DeviceState.OPENING, self.reason or "it is being opened"
-        service = self._service_type(settings)
-        service.node, service.totals, service.inbound = self._node, self._totals, self._inbound
-        tasks: list[asyncio.Task[Any]] = []
-        try:
-            await service.open()
-            self._service = service
-            self._adopt(settings)
-            self.state, self.reason = DeviceState.OPEN, ""
-            self._staleness.restart(loop.time())
-            tasks = [loop.create_task(self._changed.wait()), loop.create_task(self._watch_staleness())]
-            if service.streams():
-                tasks.append(loop.create_task(self._stream(service)))
-            tasks += [loop.create_task(self._poll(service, name, field)) for name, field in service.polls()]
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await self._close(service, tasks)
-
-    async def _close(self, service: DeviceService[Any], tasks: list[asyncio.Task[Any]]) -> None:
-        """Admits no command from here on; cancels those in flight, then the reading, then closes the device."""
-        self.state, self.reason = DeviceState.CLOSING, "it is being closed"
-        for task in (*self._executing, *tasks):
-            task.cancel()
-        closing = asyncio.get_running_loop().create_task(close_service(service, [*self._executing, *tasks]))
-        try:
-            await asyncio.shield(closing)
+            await asyncio.shield(ended)
         except asyncio.CancelledError:
-            await closing  # it is bounded in time, and outputs may be on
+            self._handle(Event.STOP)
+            while not ended.done():  # closing is bounded in time, and outputs may be on: it is not cut short
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait((ended,))
             raise
-        finally:
-            self._service = None
+        raise self._error
 
-    def _adopt(self, settings: ServiceSettings) -> None:
-        if settings is self._in_force:
+    def _handle(self, event: Event) -> None:
+        """Has the life cycle go on; what happens because of that is handled after it."""
+        self._events.append(event)
+        if self._is_handling:
             return
-        self._in_force = settings
-        self._declared = DeclaredQuantities(self._service_type.quantities_of(settings))
-        if settings.stale_after != self._staleness.after_s:
-            self._staleness.after_s = settings.stale_after
-            self._stale_after_changed.set()
+        self._is_handling = True
+        try:
+            while self._events:
+                for action in self._life.advance(self._events.popleft()):
+                    self._carry_out(action)
+        finally:
+            self._is_handling = False
+
+    def _carry_out(self, action: Action) -> None:
+        try:
+            _CARRY_OUT[action](self)
+        except Exception as error:
+            log.exception("%s: cannot %s", self._service_type.name(), action.value)
+            self._error = error
+            self._events.append(Event.FATAL)
+
+    def _open(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        self._opened_at = asyncio.get_running_loop().time()
+        self._instance = Instance(self._make)
+        self._start(self._instance.open(), Event.OPENED)
+
+    def _make(self) -> DeviceService[Any]:
+        service = self._service_type(self._life.wanted)
+        service.node, service.totals, service.inbound = self._node, self._totals, self._inbound
+        return service
+
+    def _start(self, work: Coroutine[Any, Any, None], then: Event) -> None:
+        """Has work done with the device; its end is this event, its failure another one."""
+        assert self._instance is not None  # noqa: S101 - made before
+
+        def on_end(error: BaseException | None) -> None:
+            if error is not None:
+                self._error = error
+            self._handle(then if error is None else self._life.classify(error))
+
+        self._instance.start(work, on_end)
+
+    @property
+    def _service(self) -> DeviceService[Any] | None:
+        return self._instance.service if self._instance else None
+
+    def _adopt(self) -> None:
+        settings = self._life.wanted
+        if self._service is not None:
+            self._service.settings = settings
+        self._reader.use(DeclaredQuantities(self._service_type.quantities_of(settings)), settings.stale_after)
         self._on_adopted(settings)
 
-    async def _stream(self, service: DeviceService[Any]) -> None:
-        samples = service.stream()
-        try:
-            async for sample in samples:
-                self._take(sample)
-                await self._room()
-        finally:
-            if (close := getattr(samples, "aclose", None)) is not None:
-                await close()
-        raise DeviceError(DeviceErrorKind.GONE, service.name(), "the stream of samples ended")
+    def _read(self) -> None:
+        service = self._service
+        assert service is not None  # noqa: S101 - it has been opened
+        self._life.problem = ""
+        for work in self._reader.work(service):
+            self._start(work, Event.FAILURE)
 
-    async def _poll(self, service: DeviceService[Any], method: str, interval_field: str) -> None:
-        ticker = Ticker(getattr(service.settings, interval_field))
-        while True:
-            self._take(await getattr(service, method)())
-            await self._room()
-            await ticker.wait()
+    def _report_recovery(self) -> None:
+        if self._is_reported_bad or self._life.problem:
+            log.info("%s: readings come again", self._service_type.name())
+        self._is_reported_bad, self._life.problem = False, ""
 
-    async def _room(self) -> None:
-        began_at = asyncio.get_running_loop().time()
-        await self._wait_room()
-        self._staleness.held_back(began_at, asyncio.get_running_loop().time())
+    def _report_silence(self) -> None:
+        self._life.problem = f"no reading for {self._reader.staleness.after_s:g} s"
+        log.warning("%s: %s; the device stays open", self._service_type.name(), self._life.problem)
 
-    async def _watch_staleness(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._stale_after_changed.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale_after_changed.wait(), self._staleness.next_check_s(loop.time()))
-            if stale := self._staleness.newly_stale(loop.time()):
-                self._emit_to(stale)
-            if self._staleness.is_silent(loop.time()) and self.state is not DeviceState.STALE:
-                reason = f"no reading for {self._staleness.after_s:g} s"
-                log.warning("%s: %s; the device stays open", self._service_type.name(), reason)
-                self.state, self.reason = DeviceState.STALE, reason
-
-    def _take(self, sample: Sample | Forwarded) -> None:
-        if not sample:
-            return
-        if self.state is not DeviceState.READING:
-            if self._reported_bad or self.state is DeviceState.STALE:
-                log.info("%s: readings come again", self._service_type.name())
-            self.state, self.reason, self._reported_bad = DeviceState.READING, "", ""
-        if not isinstance(sample, Forwarded):
-            sample = heard = self._declared.check(sample)
-        else:
-            heard = () if isinstance(sample.content, bytes) else sample.content
-            self._declared.heard(heard)
-        self._staleness.heard(asyncio.get_running_loop().time(), heard)
-        self._emit_to(sample)
-
-    def _fail(self, reason: str) -> None:
+    def _report_failure(self) -> None:
+        error, name = self._error, self._service_type.name()
         self.failures += 1
-        self._staleness.forget()
-        if not self._reported_bad:
-            log.warning("%s: %s; trying again until it works", self._service_type.name(), reason)
-            bad = self._declared.all_bad(reason)
+        self._reader.staleness.forget()
+        if isinstance(error, DeviceError | SettingsError):
+            reason = str(error)
+        else:
+            log.error("%s: unexpected error, treated as a device failure", name, exc_info=error)
+            reason = f"{type(error).__name__}: {error}"
+        if not self._is_reported_bad:
+            log.warning("%s: %s; trying again until it works", name, reason)
+            bad = self._reader.declared.all_bad(reason)
             for at in range(0, len(bad), _MAX_TOGETHER):
-                self._emit_to(bad[at : at + _MAX_TOGETHER])
-        elif reason != self._reported_bad:
-            log.warning("%s: still not usable: %s", self._service_type.name(), reason)
-        self.state, self.reason, self._reported_bad = DeviceState.FAILED, reason, reason
+                self._reader.emit(bad[at : at + _MAX_TOGETHER])
+        elif reason != self._last_failure:
+            log.warning("%s: still not usable: %s", name, reason)
+        self._is_reported_bad, self._life.problem, self._last_failure = True, reason, reason
+
+    def _refuse(self) -> None:
+        if self._life.refused is not None and isinstance(self._error, SettingsError):
+            self._on_refused(self._life.refused, self._error)
+
+    def _close(self) -> None:
+        self._life.problem = ""
+        self._closing = asyncio.get_running_loop().create_task(self._close_instance())
+        self._closing.add_done_callback(self._closed)
+
+    async def _close_instance(self) -> None:
+        if self._instance is not None:
+            await self._instance.close()
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            log.error("%s: closing the device failed: %s", self._service_type.name(), error)
+        closed = self._instance
+        self._handle(Event.CLOSED)
+        if self._instance is closed:
+            self._instance = None
+
+    def _wait(self) -> None:
+        loop, error = asyncio.get_running_loop(), self._error
+        absent = isinstance(error, DeviceError) and error.kind in _ABSENT
+        backoff = self._absence if absent else self._backoff
+        if loop.time() - self._opened_at > max(self._waited_s, _SETTLED_S):
+            backoff.reset()
+        self._waited_s = backoff.next_s()
+        self._retry = loop.call_later(self._waited_s, self._handle, Event.RETRY)
+
+    def _end(self) -> None:
+        self._life.problem = ""
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     @property
     def members(self) -> Sequence[Member]:
@@ -307,8 +279,22 @@ class Supervisor:
     @property
     def undeclared_readings(self) -> int:
         """Readings that were not as the service has declared them."""
-        return self._declared.violations
+        return self._reader.declared.violations
 
     def counters(self) -> dict[str, int]:
         """The running instance's own counts."""
         return self._service.counters() if self._service else {}
+
+
+_CARRY_OUT: Mapping[Action, Callable[[Supervisor], None]] = {
+    Action.OPEN: Supervisor._open,
+    Action.ADOPT: Supervisor._adopt,
+    Action.READ: Supervisor._read,
+    Action.REPORT_RECOVERY: Supervisor._report_recovery,
+    Action.REPORT_SILENCE: Supervisor._report_silence,
+    Action.REPORT_FAILURE: Supervisor._report_failure,
+    Action.REFUSE: Supervisor._refuse,
+    Action.CLOSE: Supervisor._close,
+    Action.WAIT: Supervisor._wait,
+    Action.END: Supervisor._end,
+}

@@ -107,10 +107,14 @@ class SettingsSources:
             raise explain(error, self.model, merged, layers) from None
 
     def _from_environment(self) -> dict[str, Any]:
+        variables = {name: text for name, text in self._environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
+        if not variables:
+            return {}
+        from .explain import fields  # noqa: PLC0415 - needed only where there are variables
+
+        known = dict(fields(self.model))
         members: dict[str, Any] = {}
-        for name, text in sorted(self._environment.items()):
-            if not name.startswith(ENVIRONMENT_PREFIX):
-                continue
+        for name, text in sorted(variables.items()):
             path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
             target = members
             for part in path[:-1]:
@@ -119,7 +123,7 @@ class SettingsSources:
                     raise SettingsError(
                         ".".join(path), text, "goes below a variable that is a value", "Keep one of the two."
                     )
-            target[path[-1]] = _typed(text, self.model, path)
+            target[path[-1]] = _typed(text, known.get(".".join(path)))
         return members
 
 
@@ -180,11 +184,10 @@ def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             target[name] = value
 
 
-def _typed(text: str, model: type[Settings], path: list[str]) -> Any:
+def _typed(text: str, field: Any) -> Any:
     """A variable's text is taken as JSON unless its setting is text."""
-    from .explain import fields, plain_type  # noqa: PLC0415 - needed only where there are variables
+    from .explain import plain_type  # noqa: PLC0415 - needed only where there are variables
 
-    field = dict(fields(model)).get(".".join(path))
     if field is not None and plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
         return text
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .background_writer import BackgroundWriter
     from .backoff import Backoff
     from .base import Link
     from .console import ConsoleLink
@@ -18,6 +19,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "background_writer": ("BackgroundWriter",),
             "backoff": ("Backoff",),
             "base": ("Link",),
             "console": ("ConsoleLink",),
@@ -29,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "BackgroundWriter",
     "Backoff",
     "ConsoleLink",
     "Identity",

@@ -1,0 +1,149 @@
+"""Which messages' commands have been begun: their ids outlive the process, so that none is executed twice.
+
+ioFog delivers at least once. The file is a line of JSON for each id, appended before the first command of a message
+is executed; it reaches the disk when the kernel writes it, so that a kill loses nothing and a power cut some seconds.
+It is written anew, as a whole, each time it has grown to twice its size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+log = logging.getLogger("device_bridge")
+
+SIZE = 1000
+"""Ids that are remembered."""
+_WRITE_S = 1.0
+"""Seconds that a command waits for a disk which does not write."""
+_NEVER = -1.0
+_MARK = ""
+"""Stands for all that has been forgotten."""
+_MAX_FILE_BYTES = 4 * 1024 * 1024
+
+
+class CommandMemory:
+    """The newest ids of messages with commands.
+
+    Parameters:
+        file: where they are kept; None keeps them in memory only.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._known: dict[str, float] = {}
+        self._unwritten: list[tuple[str, float]] = []
+        self._lines = 0
+        self._problem = ""
+        self.forgotten_to = _NEVER
+        """When the newest forgotten message came, seconds since 1970-01-01 UTC: what was sent earlier may have been
+        executed."""
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, message_id: str, received: float) -> None:
+        """A message has come.
+
+        Parameters:
+            message_id: its id.
+            received: when, seconds since 1970-01-01 UTC.
+        """
+        self._known.pop(message_id, None)
+        self._known[message_id] = received
+        while len(self._known) > SIZE:
+            self.forgotten_to = max(self.forgotten_to, self._known.pop(next(iter(self._known))))
+
+    def keep(self, message_id: str) -> None:
+        """Its commands are begun or answered: has the id written by the next `flush`."""
+        if self._file is not None and message_id in self._known:
+            self._unwritten.append((message_id, self._known[message_id]))
+
+    async def open(self) -> None:
+        """Reads what earlier runs have left."""
+        if self._file is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._load)
+
+    async def flush(self) -> None:
+        """Writes what is to be kept. A disk that cannot be written is reported, and waited for a second at most."""
+        if self._file is None or not self._unwritten:
+            return
+        written, self._unwritten = self._unwritten, []
+        self._lines += len(written)
+        is_long = self._lines > 2 * SIZE
+        ids = [(_MARK, self.forgotten_to), *self._known.items()] if is_long else written
+        if is_long:
+            self._lines = len(ids)
+        work = asyncio.get_running_loop().run_in_executor(None, self._replace if is_long else self._append, ids)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait_for(asyncio.shield(work), _WRITE_S)
+        except (OSError, TimeoutError) as error:  # TimeoutError is an OSError without a text
+            problem = (
+                f"ids of executed commands cannot be kept in {self._file}: {str(error) or 'the disk does not write'}"
+            )
+            if problem != self._problem:
+                log.error("%s", problem)
+            self._problem = problem
+        else:
+            self._problem = ""
+
+    def _load(self) -> None:
+        assert self._file is not None  # noqa: S101 - called only with a file
+        try:
+            with open(self._file, "rb") as stream:
+                stream.seek(max(0, self._file.stat().st_size - _MAX_FILE_BYTES))
+                lines = stream.read().split(b"\n")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.error("ids of executed commands cannot be read from %s: %s", self._file, error)
+            return
+        damaged = 0
+        for line in filter(None, lines):
+            try:
+                message_id, received = msgspec.json.decode(line, type=tuple[str, float])
+            except ValueError:  # msgspec's are, and UnicodeDecodeError
+                damaged += 1
+                continue
+            if message_id == _MARK:
+                self.forgotten_to = max(self.forgotten_to, received)
+            else:
+                self.add(message_id, received)
+        self._lines = len(lines)
+        if damaged:
+            log.warning("%d lines of %s are damaged; the ids in them are not known", damaged, self._file)
+
+    def _append(self, ids: list[tuple[str, float]]) -> None:
+        assert self._file is not None  # noqa: S101 - called only with a file
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        # A line begins with its line feed, so that one which a power cut has torn does not spoil the next.
+        data = b"".join(b"\n" + msgspec.json.encode(one) for one in ids)
+        with open(self._file, "ab", buffering=0, opener=_private) as stream:
+            stream.write(data)
+
+    def _replace(self, ids: list[tuple[str, float]]) -> None:
+        assert self._file is not None  # noqa: S101 - called only with a file
+        new = self._file.with_suffix(".new")
+        try:
+            with open(new, "wb", opener=_private) as stream:
+                stream.write(b"".join(b"\n" + msgspec.json.encode(one) for one in ids))
+                stream.flush()
+                os.fsync(stream.fileno())
+            new.replace(self._file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                new.unlink()
+            raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,44 @@
+"""The schemas of ioFog's generations: standard JSON Schemas that any validator can use, and what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+import deployment.generations
+from deployment.generations import GENERATIONS, generations_with
+
+FOLDER = Path(deployment.generations.__file__).parent / "schemas"
+SCHEMAS = {file.name: json.loads(file.read_text()) for file in FOLDER.glob("*.json")}
+REGISTRY = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
+MANIFESTS = Path(__file__).parents[1] / "vectors" / "manifests"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def valid(schema, file):
+    return [
+        Draft202012Validator(schema, registry=REGISTRY).is_valid(one) for one in yaml.safe_load_all(file.read_text())
+    ]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_each_file_is_a_json_schema(name):
+    Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_validator_that_follows_references_judges_alike(generation):
+    folder = GENERATIONS[generation].folder
+    files = [*(DEPLOY / folder).glob("*.yaml"), *MANIFESTS.glob("*.yaml"), *MANIFESTS.glob("bad/*.yaml")]
+    verdicts = {file: valid(SCHEMAS[f"{folder}.json"], file) for file in files}
+    assert verdicts == {file: valid(GENERATIONS[generation].schema, file) for file in files}
+    assert {True, False} == {each for verdict in verdicts.values() for each in verdict}
+
+
+def test_devices_exist_where_edgelet_has_them():
+    assert generations_with("a container", "devices") == ("3.9", "edgelet-1.1")
+    assert [name for name, each in GENERATIONS.items() if each.has_cdi_only] == ["3.6", "3.7", "3.8", "edgelet-1.0"]
+    assert generations_with("a container", "healthCheck") == ("3.6", "3.7", "3.8", "3.9", "edgelet-1.1")
