@@ -20,8 +20,8 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.control import Member
-from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime import instance as module
+from device_bridge.supervision import DeviceState, Supervisor
+from device_bridge.supervision import instance as module
 from iofog_sdk import Backoff
 
 
@@ -189,6 +189,20 @@ async def test_no_command_reaches_a_device_that_is_opening_or_closing():
         closing.set()
         await run.until(lambda: "open other" in run.world.events)
         assert not [event for event in run.world.events if event.startswith("execute")]
+
+
+async def test_a_command_that_is_nearly_done_is_finished_before_its_device_is_closed():
+    async with running() as run:
+        await run.is_up()
+        run.world.gates["execute slow"] = done = asyncio.Event()
+        command = asyncio.ensure_future(run.supervisor.execute(Command(name="slow")))
+        await run.until(lambda: "execute slow" in run.world.events)
+        run.supervisor.apply(BenchSettings(port="other"))
+        refused = await run.supervisor.execute(Command(name="late"))
+        done.set()
+        assert (await command).ok
+        assert not refused.ok
+        await run.until(lambda: "open other" in run.world.events)
 
 
 async def test_a_command_under_way_is_ended_and_answered_before_its_device_is_closed():

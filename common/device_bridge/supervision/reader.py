@@ -96,7 +96,8 @@ class Reader:
         while True:
             self._stale_after_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale_after_changed.wait(), self.staleness.next_check_s(loop.time()))
+                async with asyncio.timeout(self.staleness.next_check_s(loop.time())):
+                    await self._stale_after_changed.wait()
             if self._waiting_for_room:
                 continue  # nothing is read: that is not the device's silence
             if stale := self.staleness.newly_stale(loop.time()):
