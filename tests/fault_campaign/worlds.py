@@ -11,7 +11,6 @@ from device_bridge.settings import profile_names
 
 from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
 
-
 WITHOUT_DEVICE = {"live_dashboard": "shows what others have measured"}
 """Services that have no bus on which anything could go wrong."""
 
