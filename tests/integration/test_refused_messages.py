@@ -70,9 +70,22 @@ async def test_agent():
 
 async def test_every_field_travels_over_nats(tmp_path):
     message = IoMessage(
-        groupid="run", sequencenumber=3, sequencetotal=9, priority=5, infotype="t", infoformat="f",
-        authid="who", authgroup="group", chainposition=2**60, hash="h", previoushash="p",
-        nonce="n", difficultytarget=7, contextdata=b"\x00\xff", contentdata=b"c", publisher="uuid",
+        groupid="run",
+        sequencenumber=3,
+        sequencetotal=9,
+        priority=5,
+        infotype="t",
+        infoformat="f",
+        authid="who",
+        authgroup="group",
+        chainposition=2**60,
+        hash="h",
+        previoushash="p",
+        nonce="n",
+        difficultytarget=7,
+        contextdata=b"\x00\xff",
+        contentdata=b"c",
+        publisher="uuid",
     )
     async with NatsServer(tmp_path / "nats") as server:
         receiver = connect({"IOFOG_LINK": f"{server.url}?receive=iofog.readings.>", "IOFOG_MICROSERVICE": "viewer"})
