@@ -12,7 +12,7 @@ from device_bridge.settings import profile_names
 from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
 
 
-async def _missing(*_):
+def _missing(*_):
     pytest.fail("has no world of faults; add one in tests/fault_campaign")
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
-from device_bridge.runtime import Supervisor
 from device_bridge.settings import SettingsStatus
+from device_bridge.supervision import Supervisor
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.interlock import Interlock, Limits
 from digital_outputs.life_cycle import Life

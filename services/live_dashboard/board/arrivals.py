@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,9 @@ MAX_TEXT = 200
 MAX_COMMANDS_BYTES = 32 * 1024
 _MAX_UNIT = 40
 _EXACT = 2**53
+_VERSIONS = (10, 26)
+"""Of SenML: RFC 8428, and the same with the secondary units of RFC 8798."""
+_MAX_RECORDS = 1000
 _RELATIVE = 2**28
 """A smaller time in SenML counts from now (RFC 8428 section 4.5.3)."""
 
@@ -35,6 +39,27 @@ class CommandResult(msgspec.Struct, frozen=True):
 class _Kind(msgspec.Struct):
     service: str = ""
     command: str = ""
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A record as services of this project write it; whatever has other fields is read by `parse_senml`."""
+
+    bn: str | None = None
+    bt: float = 0.0
+    bver: int = 10
+    n: str = ""
+    u: str = ""
+    v: float | int | None = None
+    vs: str | None = None
+    vb: bool | None = None
+    t: float = 0.0
+    quality: str = "good"
+    reason: str = ""
+    clock: str = "set"
+
+
+_plain_records = msgspec.json.Decoder(list[_Record])
+_QUALITIES = {quality.value: quality for quality in Quality}
 
 
 class Arrival(NamedTuple):
@@ -97,6 +122,44 @@ def _announced(message: IoMessage) -> Arrival:
 
 
 def _samples(pack: bytes, now: float) -> dict[str, list[Reading]]:
+    try:
+        return _plain_samples(_plain_records.decode(pack), now)
+    except (msgspec.ValidationError, _NotPlainError):
+        return _any_samples(pack, now)
+
+
+class _NotPlainError(Exception):
+    """A pack uses more of SenML than the short way knows."""
+
+
+def _plain_samples(records: list[_Record], now: float) -> dict[str, list[Reading]]:
+    """The short way, for packs with one base name, one base time and one value a record: half the time."""
+    if not records:
+        return {}
+    first = records[0]
+    base = first.bn
+    source = (base or "").rstrip(":/.")
+    if not source or len(source) > MAX_NAME or len(records) > _MAX_RECORDS or first.bver not in _VERSIONS:
+        raise _NotPlainError
+    base_time, instead = first.bt, now if first.clock != "set" else 0.0
+    readings = []
+    for record in records:
+        name, value, text, state = record.n, record.v, record.vs, record.vb
+        count = (value is not None) + (text is not None) + (state is not None)
+        quality = _QUALITIES.get(record.quality)
+        if (record.bn is not None and record is not first) or count != 1 or not 0 < len(name) <= MAX_NAME:
+            raise _NotPlainError
+        if quality is None or (record is not first and (record.bt or record.bver != 10 or record.clock != "set")):
+            raise _NotPlainError
+        given = value if value is not None else state if state is not None else text
+        if given == "" and quality is not Quality.GOOD:
+            given = None
+        reading = Reading(name, given, record.u, base_time + record.t, quality, record.reason)
+        readings.append(_bounded(reading, name, instead, now))
+    return {source: readings}
+
+
+def _any_samples(pack: bytes, now: float) -> dict[str, list[Reading]]:
     samples: dict[str, list[Reading]] = {}
     is_clock_set = True
     for record in parse_senml(pack):
@@ -114,6 +177,9 @@ def _samples(pack: bytes, now: float) -> dict[str, list[Reading]]:
 
 def _bounded(reading: Reading, name: str, instead: float, now: float) -> Reading:
     value, quality, reason = reading.value, reading.quality, reading.reason
+    is_plain = isinstance(value, float) and quality is Quality.GOOD and isfinite(value)
+    if is_plain and not instead and _RELATIVE <= reading.time <= now and len(reading.unit) <= _MAX_UNIT:
+        return reading
     if isinstance(value, str):
         value = value[:MAX_TEXT]
     elif value is not None and not is_finite(value):

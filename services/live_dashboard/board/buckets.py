@@ -14,6 +14,11 @@ _USABLE = RANK[Quality.UNCERTAIN]
 _MAX_WAITING = 200_000
 
 
+def rank_of(quality: Quality) -> int:
+    """The rank of a quality; nearly all are good, and an enumeration is slow to look up."""
+    return 0 if quality is Quality.GOOD else RANK[quality]
+
+
 class BucketKey(NamedTuple):
     """Which interval of which quantity.
 
@@ -72,7 +77,7 @@ class Buckets:
                 self.dropped += 1
                 return
             bucket = self._filling[key] = Bucket()
-        bucket.add(None if value is None else float(value), RANK[reading.quality])
+        bucket.add(None if value is None else float(value), rank_of(reading.quality))
 
     def take(self) -> dict[BucketKey, Bucket]:
         """All of them, for writing: one that is not over yet is merged with its rest later."""

@@ -7,7 +7,7 @@ import msgspec
 from device_bridge import CommandSpec, Value
 
 from .board import Board
-from .buckets import RANK
+from .buckets import rank_of
 from .events import Event
 from .sources import LiveQuantity, Source
 
@@ -129,7 +129,7 @@ def quantity_view(quantity: LiveQuantity) -> QuantityView:
 
 def reading_row(quantity: LiveQuantity) -> ReadingRow:
     """A reading for a frame."""
-    return ReadingRow(quantity.id, quantity.value, RANK[quantity.quality], quantity.time, quantity.reason)
+    return ReadingRow(quantity.id, quantity.value, rank_of(quantity.quality), quantity.time, quantity.reason)
 
 
 def account_row(source: Source, now: float) -> AccountRow:

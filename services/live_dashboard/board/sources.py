@@ -8,7 +8,6 @@ from device_bridge import Quality, Reading, Value
 from device_bridge.messages import Announcement
 
 from .accounts import Account
-from .buckets import RANK
 
 TRAIL_POINTS = 60
 TRAIL_STEP_S = 1.0
@@ -82,7 +81,7 @@ class LiveQuantity:
         value = reading.value
         if isinstance(value, str):
             return
-        usable = value is not None and RANK[reading.quality] <= RANK[Quality.UNCERTAIN]
+        usable = value is not None and reading.quality in (Quality.GOOD, Quality.UNCERTAIN)
         point = (reading.time, float(value) if usable and value is not None else None)
         if self.trail and reading.time - self.trail[-1][0] < TRAIL_STEP_S:
             self.trail[-1] = (self.trail[-1][0], point[1])
