@@ -37,7 +37,7 @@ def logging_as_before():
     yield
     root.setLevel(level)
     for handler in set(root.handlers) - handlers:
-        if type(handler).__module__ == "device_bridge.runtime.logs":
+        if type(handler).__module__ == "device_bridge.telemetry.logs":
             root.removeHandler(handler)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from device_bridge.outbox.disk import Disk
+from device_bridge.outbox.storage.disk import Disk
 
 from .movable_clock import MovableClockLoop
 

@@ -1,4 +1,4 @@
-"""`python -m demo SERVICE`: a service on its simulated device, and what arrives at the other end of ioFog."""
+"""`python -m demo SERVICE`: a service on its simulated device, and the messages at the other end of ioFog."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main() -> int:
     """Exit status 0 only when readings arrived and none were lost."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split(": ", 1)[1])
     parser.add_argument("service", help="name of a folder in services/")
-    parser.add_argument("--seconds", type=float, help="end by itself after this time; else Ctrl-C ends it")
-    parser.add_argument("--profile", help="which of the devices the service knows by name")
+    parser.add_argument("--seconds", type=float, help="stop after this many seconds (default: at Ctrl-C)")
+    parser.add_argument("--profile", help="device profile of the service")
     parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
-    parser.add_argument("--link", choices=LINKS, default="agent", help="what carries messages")
+    parser.add_argument("--link", choices=LINKS, default="agent", help="transport of messages")
     options = parser.parse_args()
     keep_files_private()
     try:

@@ -1,10 +1,10 @@
-"""The nodes a demo can run on: all embedded, all on loopback, gone when it ends."""
+"""The nodes a demo can run on: embedded, on loopback, removed when the demo stops."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,84 +15,95 @@ from local_agent.nats_server import NatsServer
 LINKS = ("agent", "edgelet", "nats", "mqtt")
 _APPLICATION = "demo"
 _VIEWER = "viewer"
+_ALL_READINGS = "iofog.readings.{application}.>"
 
 
 class DemoNode(NamedTuple):
     """A running node.
 
     Parameters:
-        way: what messages go through, for the title.
-        service: variables of the service's environment.
+        way: transport of messages, for the title.
+        variables: of each service's environment, by its name.
         viewer: variables of the viewer's.
-        configure: gives the service its settings; returns arguments for its command line.
+        configure: passes settings to the service of this name; returns arguments for its command line.
     """
 
     way: str
-    service: dict[str, str]
+    variables: dict[str, dict[str, str]]
     viewer: dict[str, str]
-    configure: Callable[[dict[str, Any]], tuple[str, ...]]
+    configure: Callable[[str, dict[str, Any]], tuple[str, ...]]
 
 
 @contextlib.asynccontextmanager
-async def demo_node(link: str, service: str, folder: Path) -> AsyncIterator[DemoNode]:
+async def demo_node(link: str, services: Sequence[str], folder: Path) -> AsyncIterator[DemoNode]:
     """Starts a node of this kind.
 
     Parameters:
         link: one of LINKS.
-        service: whose readings are shown.
-        folder: for files that go with the demo.
+        services: the first is the one whose readings are shown; the others send to it, and it to them.
+        folder: for temporary files.
     """
     async with contextlib.AsyncExitStack() as stack:
         start = {"agent": _agent, "edgelet": _edgelet, "nats": _nats, "mqtt": _mqtt}[link]
-        yield await start(stack, service, folder)
+        yield await start(stack, services, folder)
 
 
-def _config(service: str, *, messages: bool) -> AgentConfig:
+def _config(services: Sequence[str], *, messages: bool) -> AgentConfig:
+    pairs = [(services[0], other) for other in (_VIEWER, *services[1:])]
     return AgentConfig(
         listen=Listen(port=0),
-        microservices={service: Microservice(), _VIEWER: Microservice()},
-        routes=[Route(source=service, to=_VIEWER), Route(source=_VIEWER, to=service)],
+        microservices={name: Microservice() for name in (*services, _VIEWER)},
+        routes=[Route(source=one, to=other) for pair in pairs for one, other in (pair, pair[::-1])],
         messages=messages,
     )
 
 
-async def _agent(stack: contextlib.AsyncExitStack, service: str, folder: Path) -> DemoNode:
-    agent = await stack.enter_async_context(LocalAgent(_config(service, messages=True)))
-
-    def configure(settings: dict[str, Any]) -> tuple[str, ...]:
+def _by_agent(agent: LocalAgent) -> Callable[[str, dict[str, Any]], tuple[str, ...]]:
+    def configure(service: str, settings: dict[str, Any]) -> tuple[str, ...]:
         agent.set_config(service, settings)
         return ()
+
+    return configure
+
+
+async def _agent(stack: contextlib.AsyncExitStack, services: Sequence[str], folder: Path) -> DemoNode:
+    agent = await stack.enter_async_context(LocalAgent(_config(services, messages=True)))
 
     def variables(name: str) -> dict[str, str]:
         return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}"}
 
-    return DemoNode("local agent", variables(service), variables(_VIEWER), configure)
+    return DemoNode("local agent", {name: variables(name) for name in services}, variables(_VIEWER), _by_agent(agent))
 
 
-async def _edgelet(stack: contextlib.AsyncExitStack, service: str, folder: Path) -> DemoNode:
-    agent = await stack.enter_async_context(LocalAgent(_config(service, messages=False)))
+async def _edgelet(stack: contextlib.AsyncExitStack, services: Sequence[str], folder: Path) -> DemoNode:
+    agent = await stack.enter_async_context(LocalAgent(_config(services, messages=False)))
     api = await stack.enter_async_context(EdgeletApi(agent, folder / "edgelet"))
     nats = await stack.enter_async_context(NatsServer(folder / "nats"))
-
-    def configure(settings: dict[str, Any]) -> tuple[str, ...]:
-        agent.set_config(service, settings)
-        return ()
-
-    told = api.variables(service) | {"NATS_SERVER_URL": nats.url, "EDGELET_APPLICATION_NAME": _APPLICATION}
-    return DemoNode("EdgeletAPI and NATS", told, _nats_viewer(nats, service), configure)
+    where = {"NATS_SERVER_URL": nats.url, "EDGELET_APPLICATION_NAME": _APPLICATION}
+    variables = {name: api.variables(name) | where for name in services}
+    if len(services) > 1:
+        variables[services[0]]["IOFOG_RECEIVE"] = _ALL_READINGS
+    return DemoNode("EdgeletAPI and NATS", variables, _nats_viewer(nats, services[0]), _by_agent(agent))
 
 
-async def _nats(stack: contextlib.AsyncExitStack, service: str, folder: Path) -> DemoNode:
+async def _nats(stack: contextlib.AsyncExitStack, services: Sequence[str], folder: Path) -> DemoNode:
     nats = await stack.enter_async_context(NatsServer(folder / "nats"))
-    return DemoNode("NATS", _named(service, nats.url), _nats_viewer(nats, service), _by_file(folder))
+    variables = {name: _named(name, nats.url) for name in services}
+    if len(services) > 1:
+        variables[services[0]]["IOFOG_LINK"] += f"?receive={_ALL_READINGS}"
+    return DemoNode("NATS", variables, _nats_viewer(nats, services[0]), _by_file(folder))
 
 
-async def _mqtt(stack: contextlib.AsyncExitStack, service: str, folder: Path) -> DemoNode:
+async def _mqtt(stack: contextlib.AsyncExitStack, services: Sequence[str], folder: Path) -> DemoNode:
     broker = await stack.enter_async_context(NatsServer(folder / "nats", mqtt=True))
     url = f"mqtt://127.0.0.1:{broker.mqtt_port}?version=3.1.1"
-    topic = f"iofog/{_APPLICATION}/{service}"
+    topic = f"iofog/{_APPLICATION}/{services[0]}"
     viewer = f"{url}&receive={topic}/readings,{topic}/results&results={topic}/commands&status="
-    return DemoNode("MQTT broker", _named(service, url), _named(_VIEWER, viewer), _by_file(folder))
+    variables = {name: _named(name, url) for name in services}
+    if len(services) > 1:
+        topics = [f"iofog/{_APPLICATION}/{name}/{kind}" for name in services[1:] for kind in ("readings", "results")]
+        variables[services[0]]["IOFOG_LINK"] += f"&receive={','.join(topics)}"
+    return DemoNode("MQTT broker", variables, _named(_VIEWER, viewer), _by_file(folder))
 
 
 def _nats_viewer(nats: NatsServer, service: str) -> dict[str, str]:
@@ -105,9 +116,9 @@ def _named(name: str, link: str) -> dict[str, str]:
     return {"IOFOG_LINK": link, "IOFOG_APPLICATION": _APPLICATION, "IOFOG_MICROSERVICE": name}
 
 
-def _by_file(folder: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    def configure(settings: dict[str, Any]) -> tuple[str, ...]:
-        file = folder / "settings.json"
+def _by_file(folder: Path) -> Callable[[str, dict[str, Any]], tuple[str, ...]]:
+    def configure(service: str, settings: dict[str, Any]) -> tuple[str, ...]:
+        file = folder / f"{service}.settings.json"
         file.write_text(json.dumps(settings))
         return ("--settings", str(file))
 

@@ -1,4 +1,4 @@
-"""Starts agent, simulated device, service and viewer, ends them in order, and says whether anything was lost."""
+"""Starts agent, simulated device, service and viewer, stops them in order, and reports lost messages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from deployment.services import needs_of
 
 from .nodes import DemoNode, demo_node
 
 _START_S = 10.0
 _STOP_S = 6.0
 _POLL_S = 0.02
+_ANNOUNCE_S = 5
 
 
 class DemoFailed(Exception):  # noqa: N818
@@ -33,14 +36,14 @@ async def run_demo(
     command: str | None = None,
     link: str = "agent",
 ) -> int:
-    """Runs until the time is over or Ctrl-C; 0 when readings arrived and none were lost.
+    """Runs for the given time or until Ctrl-C; 0 when readings arrived and none were lost.
 
     Parameters:
         service: name of a service that has an emulator.
         seconds: how long, or None for no limit.
-        profile: which of the devices that the service knows by name; None for the emulator's first choice.
+        profile: device profile of the service; None for the emulator's default.
         command: JSON that the viewer sends to the service once readings arrive.
-        link: what carries messages, one of LINKS.
+        link: transport of messages, one of LINKS.
 
     Raises DemoFailed when a part does not start.
     """
@@ -53,25 +56,30 @@ async def run_demo(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
+    beside = needs_of(service).demo_with
     with tempfile.TemporaryDirectory(prefix="iofog-demo-") as folder_name:
         folder = Path(folder_name)
         chosen = ("--profile", profile) if profile else ()
         async with (
-            demo_node(link, service, folder) as node,
+            demo_node(link, (service, *beside), folder) as node,
             _process(f"{service}.emulator", {}, folder, *chosen) as emulator,
         ):
-            arguments = node.configure(await _first_line(emulator, service, folder))
+            settings, note = await _first_line(emulator, service, folder)
+            arguments = node.configure(service, settings)
+            if note:
+                print(f"demo: {note}", flush=True)
             viewer_report = folder / "viewer.json"
             async with (
                 _viewer(node, service, viewer_report, command) as viewer,
-                _process(service, node.service, folder, *arguments) as bridge,
+                _process(service, node.variables[service], folder, *arguments) as bridge,
+                _all_beside(node, beside, folder),
             ):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_first_of(stop, bridge, emulator, viewer), seconds)
                 ended = next((p for p in (bridge, emulator, viewer) if p.returncode is not None), None)
                 await _end(bridge)
                 counts = _last_counts(folder / f"{service}.log")
-                await _tell(viewer, counts.get("messages", 0))
+                await _announce_count(viewer, counts.get("messages", 0))
             if ended is not None:
                 _show(folder / f"{service}.log")
                 raise DemoFailed(f"a part ended by itself with status {ended.returncode}")
@@ -101,13 +109,25 @@ async def _process(
 
 
 @contextlib.asynccontextmanager
+async def _all_beside(node: DemoNode, services: Sequence[str], folder: Path) -> AsyncIterator[None]:
+    """Services that send to the one that is shown, each on its emulator, and say which commands they take."""
+    async with contextlib.AsyncExitStack() as stack:
+        for name in services:
+            emulator = await stack.enter_async_context(_process(f"{name}.emulator", {}, folder))
+            settings, _ = await _first_line(emulator, name, folder)
+            arguments = node.configure(name, settings | {"announce": _ANNOUNCE_S})
+            await stack.enter_async_context(_process(name, node.variables[name], folder, *arguments))
+        yield
+
+
+@contextlib.asynccontextmanager
 async def _viewer(
     node: DemoNode, service: str, report: Path, command: str | None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    told = ("--command", command) if command else ()
+    options = ("--command", command) if command else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "demo.viewer", service, "--way", node.way, "--report", str(report), *told),
+        *("-m", "demo.viewer", service, "--way", node.way, "--report", str(report), *options),
         stdin=asyncio.subprocess.PIPE,
         env=os.environ | node.viewer,
         start_new_session=True,
@@ -120,7 +140,7 @@ async def _viewer(
 
 
 async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
-    """What is sent before a viewer listens is not kept for it by every kind of node."""
+    """Waits until the viewer listens: not every kind of node keeps messages for it."""
     try:
         async with asyncio.timeout(_START_S):
             while not mark.exists():
@@ -128,20 +148,21 @@ async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
                     raise DemoFailed(f"the viewer ended with status {viewer.returncode}")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        raise DemoFailed("the viewer does not get connected") from None
+        raise DemoFailed("the viewer cannot connect") from None
 
 
-async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> dict[str, Any]:
-    """The settings by which a service reaches the emulator: the first thing every emulator prints."""
+async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """The settings with which a service reaches the emulator, which every emulator prints first; and its note."""
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
-        settings = msgspec.json.decode(line)["settings"]
+        told = msgspec.json.decode(line)
+        settings, note = told["settings"], told.get("note", "")
     except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
         _show(folder / f"{service}.emulator.log")
         raise DemoFailed(f"the emulator of {service} did not start") from None
     assert isinstance(settings, dict)  # noqa: S101 - the emulators' own convention
-    return settings
+    return settings, note
 
 
 async def _first_of(stop: asyncio.Event, *processes: asyncio.subprocess.Process) -> None:
@@ -153,8 +174,8 @@ async def _first_of(stop: asyncio.Event, *processes: asyncio.subprocess.Process)
             task.cancel()
 
 
-async def _tell(viewer: asyncio.subprocess.Process, messages: int) -> None:
-    """Tells the viewer how many messages were sent; it ends when it has them, or after a while without."""
+async def _announce_count(viewer: asyncio.subprocess.Process, messages: int) -> None:
+    """Sends the viewer the number of messages to expect; it stops once it has them, or after a time limit."""
     if viewer.returncode is None and viewer.stdin is not None:
         with contextlib.suppress(OSError):
             viewer.stdin.write(f"{messages}\n".encode())
@@ -175,7 +196,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _last_counts(log: Path) -> dict[str, int]:
-    """What the service said when it ended."""
+    """The counts that the service logged when it stopped."""
     counts: dict[str, int] = next((line for line in reversed(list(_json_lines(log))) if "messages" in line), {})
     return counts
 
@@ -203,7 +224,7 @@ def _summary(sent: dict[str, int], seen: dict[str, int]) -> int:
     problems = [
         *(["no good reading arrived"] if not seen.get("good") else []),
         *([f"{lost} messages lost"] if lost else []),
-        *([f"{twice} messages came twice"] if twice else []),
+        *([f"{twice} messages arrived twice"] if twice else []),
         *([f"{dropped} readings dropped"] if dropped else []),
     ]
     verdict = f"FAILED: {', '.join(problems)}" if problems else "ok: none lost, none twice"

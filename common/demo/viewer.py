@@ -1,4 +1,4 @@
-"""The other end of the route: receives ioMessages and shows what they say, live."""
+"""The other end of the route: receives ioMessages and shows their readings, live."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LAST_WAIT_S = 3.0
 
 
 class View:
-    """What has arrived, and how it looks.
+    """What has arrived, as a table or a line.
 
     Parameters:
-        title: what is shown.
+        title: of the table.
     """
 
     def __init__(self, title: str) -> None:
@@ -43,7 +43,7 @@ class View:
         self.results: deque[str] = deque(maxlen=5)
 
     def take(self, message: IoMessage) -> None:
-        """Takes note of one message."""
+        """Counts one message and keeps its readings."""
         now = time.monotonic()
         if not self.tracker.is_new(message):
             return
@@ -57,7 +57,7 @@ class View:
             self.good += reading.quality is Quality.GOOD
 
     def line(self) -> str:
-        """Everything that counts, in one line."""
+        """The counts, in one line."""
         now = time.monotonic()
         recent = sum(1 for at in self._arrivals if at > now - _RATE_OVER_S)
         rate = recent / min(_RATE_OVER_S, max(now - self._started, 0.001))
@@ -100,10 +100,10 @@ async def _receive(link: Link, view: View, command: str | None) -> None:
     async for message in link.messages():
         view.take(message)
         if command and view.good:
-            told = IoMessage(infotype="application/json", infoformat="utf-8", contentdata=command.encode())
+            outgoing = IoMessage(infotype="application/json", infoformat="utf-8", contentdata=command.encode())
             command = None
             await link.wait_connected()
-            await link.send(told)
+            await link.send(outgoing)
 
 
 async def _show(view: View) -> None:
@@ -120,8 +120,8 @@ async def _show(view: View) -> None:
         console.print(view.line(), highlight=False)
 
 
-async def _told_to_end() -> int:
-    """The number of messages to wait for, which the demo writes when the service has ended."""
+async def _expected_count() -> int:
+    """The number of messages to wait for, which the demo writes once the service has stopped."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -129,10 +129,10 @@ async def _told_to_end() -> int:
 
 
 async def view(title: str, report: Path, command: str | None) -> None:
-    """Shows until told to end, then writes what was counted.
+    """Shows messages until the demo writes how many to expect, then writes the counts.
 
     Parameters:
-        title: what is shown.
+        title: of the table.
         report: file for the counts, as JSON.
         command: JSON to send once a good reading has arrived.
     """
@@ -142,7 +142,7 @@ async def view(title: str, report: Path, command: str | None) -> None:
         report.with_suffix(".ready").touch()
         work = [asyncio.ensure_future(_receive(link, shown, command)), asyncio.ensure_future(_show(shown))]
         try:
-            expected = await _told_to_end()
+            expected = await _expected_count()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WAIT_S):
                     while shown.tracker.received < expected:  # noqa: ASYNC110 - at the end, for an instant
@@ -159,8 +159,8 @@ async def view(title: str, report: Path, command: str | None) -> None:
 def main() -> None:
     """Runs the viewer as this process."""
     parser = argparse.ArgumentParser(prog="python -m demo.viewer", description=(__doc__ or "").strip())
-    parser.add_argument("service", help="whose messages these are, for the title")
-    parser.add_argument("--way", default="local agent", help="what messages come through, for the title")
+    parser.add_argument("service", help="name of the service, for the title")
+    parser.add_argument("--way", default="local agent", help="transport of messages, for the title")
     parser.add_argument("--report", type=Path, required=True, help="file for the counts")
     parser.add_argument("--command", help="JSON to send once a good reading has arrived")
     options = parser.parse_args()

@@ -1,7 +1,8 @@
-"""YAML documents whose every value knows its line."""
+"""YAML documents with the line of every value."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,11 +10,11 @@ from typing import Any, TypeAlias
 import yaml
 
 Where: TypeAlias = "tuple[str | int, ...]"
-"""The way to a value: keys and positions."""
+"""The path to a value: keys and positions."""
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_VALUES = 1_000_000
-"""Of one file, unless a caller wants fewer; aliases can make any number of a few lines."""
+"""Of one file, unless a caller wants fewer: a few lines with aliases can make any number."""
 _MAX_DEPTH = 100
 """Of values in each other. libyaml composes them by recursion in C, which ends the process when the stack does."""
 _MERGE, _TIMESTAMP = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:timestamp"
@@ -21,8 +22,17 @@ _SHOWN = 40
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def mapped(value: Any, change: Callable[[str], Any]) -> Any:
+    """A value with each text in it changed, keys of mappings apart."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: mapped(inner, change) for key, inner in value.items()}
+    return [mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
+
+
 class ManifestError(Exception):
-    """A file that is no manifest at all."""
+    """A file that is not a manifest."""
 
 
 @dataclass
@@ -30,9 +40,9 @@ class Document:
     """One document of a file.
 
     Parameters:
-        file: where it stands.
+        file: it is in.
         content: as plain values.
-        lines: the line of every value, by the way to it.
+        lines: the line of every value, by its path.
     """
 
     file: str
@@ -40,7 +50,7 @@ class Document:
     lines: dict[Where, int] = field(repr=False)
 
     def line(self, where: Where) -> int:
-        """The line of a value, or of the nearest thing around it that has one."""
+        """The line of a value, or of the nearest value around it that has one."""
         while where not in self.lines and where:
             where = where[:-1]
         return self.lines.get(where, 1)
@@ -54,7 +64,7 @@ def load(file: Path, *, max_values: int = MAX_VALUES) -> list[Document]:
     except OSError as error:
         raise ManifestError(f"{file}: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ManifestError(f"{file}: larger than {MAX_BYTES} bytes, which is not read")
+        raise ManifestError(f"{file}: larger than {MAX_BYTES} bytes")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -62,7 +72,7 @@ def load(file: Path, *, max_values: int = MAX_VALUES) -> list[Document]:
         raise ManifestError(f"{file}:{line}: this is not UTF-8. Save it as UTF-8") from None
     documents = parse(text, str(file), max_values=max_values)
     if not documents:
-        raise ManifestError(f"{file}: nothing stands in it")
+        raise ManifestError(f"{file}: it is empty")
     return documents
 
 
@@ -105,7 +115,7 @@ def _check_depth(text: str, file: str) -> None:
 
 
 class _Reader:
-    """Makes plain values of the nodes of one file."""
+    """Converts the YAML nodes of one file to plain values."""
 
     def __init__(self, loader: yaml.SafeLoader, file: str, max_values: int) -> None:
         self._loader, self._file = loader, file

@@ -16,7 +16,7 @@ _SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml
 
 
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
-    """All of them below `root`: path and text."""
+    """Generated files below `root`: path and text."""
     services = service_names(root)
     for name, text in samples(services):
         yield root / "deploy" / name, text
@@ -30,7 +30,7 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def outdated(root: Path) -> Iterator[Path]:
-    """Those that are not as they would be generated, and manifests of services that are gone."""
+    """Generated files that are out of date, and manifests of services that are gone."""
     for file, text in generated(root):
         if not file.exists() or file.read_text() != text:
             yield file
@@ -38,7 +38,7 @@ def outdated(root: Path) -> Iterator[Path]:
 
 
 def write_generated(root: Path) -> None:
-    """Brings all of them up to date."""
+    """Writes all generated files."""
     for file, text in generated(root):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -25,6 +25,7 @@ Name = Annotated[
         extra_json_schema={"remedy": "Write lower-case letters, digits and hyphens, 42 at most, a letter first."},
     ),
 ]
+PublishedPort = Annotated[int, Meta(ge=1, le=65_535)]
 
 STATE = "/var/lib/bridge"
 """The folder of a container that its service keeps state in."""
@@ -47,11 +48,13 @@ class Example(Model, frozen=True, kw_only=True):
         name: of the microservice.
         device: on the node, "" for a service without one.
         config: its settings.
+        page_port: of the node, where its page is published.
     """
 
     name: Name
     device: str = ""
     config: dict[str, Any] = {}
+    page_port: PublishedPort | None = None
 
 
 class Needs(Model, frozen=True, kw_only=True):
@@ -61,12 +64,16 @@ class Needs(Model, frozen=True, kw_only=True):
         bus: kind of its device; None for a service without one.
         device_setting: where its settings name the device, "" where they do not.
         receives: whether it wants the readings of its application, where no routes bring them.
+        page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
+        demo_with: services that a demo runs beside it, for something to receive.
         example: for `deploy/`.
     """
 
     bus: Bus | None = None
     device_setting: str = ""
     receives: bool = False
+    page_setting: str = ""
+    demo_with: tuple[str, ...] = ()
     example: Example
 
 

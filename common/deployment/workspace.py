@@ -20,7 +20,7 @@ _FILES = {
     "service.py": "It holds the service's class, and main()",
     "emulator.py": "Write the device in software; make demo needs it",
 }
-"""Of every service, with a remedy."""
+"""Files of every service, with a remedy each."""
 _BUSES = {"serial": "serial", "i2c": "I2C", "gpio": "GPIO"}
 _TABLE = re.compile(r"(?<=<!-- services -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -31,11 +31,11 @@ def service_names(root: Path) -> list[str]:
 
 
 def problems(root: Path, *, locked: bool = True) -> Iterator[str]:
-    """What the project cannot be built with, a line each: file, what is wrong, remedy.
+    """Mistakes that keep the project from being built, a line each: file, mistake, remedy.
 
     Parameters:
         root: top folder of the project.
-        locked: whether uv.lock must fit.
+        locked: whether uv.lock must match.
     """
     names: dict[str, Path] = {}
     for folder in sorted(path for path in root.glob("services/*") if path.is_dir()):
@@ -52,7 +52,7 @@ def problems(root: Path, *, locked: bool = True) -> Iterator[str]:
             yield from _problems_of(file.parent, path, project)
         name = project.get("project", {}).get("name", "")
         if name in names:
-            yield f'{path}: name = "{name}" is the name of {names[name]} already. Write another'
+            yield f'{path}: name = "{name}" is already the name of {names[name]}. Write another'
         names.setdefault(name, path)
     if locked:
         members = set(_load(root / "uv.lock").get("manifest", {}).get("members", ()))
@@ -65,7 +65,7 @@ def _problems_of(folder: Path, path: Path, project: dict[str, Any]) -> Iterator[
     service = folder.name
     if not service.isidentifier() or not service.islower():
         better = re.sub(r"\W", "_", service).lower()
-        yield f"services/{service} is no name for a Python package. Rename the folder, for example to {better}"
+        yield f"services/{service} is not a name for a Python package. Rename the folder, for example to {better}"
         return
     for file, remedy in _FILES.items():
         if not (folder / file).exists():
@@ -82,7 +82,7 @@ def _problems_of(folder: Path, path: Path, project: dict[str, Any]) -> Iterator[
 
 
 def notes(root: Path) -> Iterator[str]:
-    """What a service that was copied from another still lacks, though it can be built and run."""
+    """What a copied service still lacks, though it can be built and run."""
     services = service_names(root)
     tests = "".join(file.read_text() for file in root.glob("tests/services/*.py"))
     for service in services:

@@ -4,7 +4,7 @@ from .cli.command_line import run
 from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
 from .node_state import NodeState
-from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, is_finite
+from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, aged, is_finite
 from .secrets import shown
 from .service import DeviceService, every
 from .service_settings import CommandedSettings, HttpSettings, OutboxSettings, ServiceSettings
@@ -39,6 +39,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Value",
+    "aged",
     "every",
     "is_finite",
     "require_unique",

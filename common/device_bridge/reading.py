@@ -57,6 +57,17 @@ Sample: TypeAlias = Sequence[Reading]
 """Readings taken together, at one moment. They travel in one message."""
 
 
+_LEAST_AGE_S = 0.05
+"""A younger sample is one of now."""
+
+
+def aged(sample: Sample, age_s: float) -> Sample:
+    """A sample that has waited for so many seconds until now: its readings have the time they came at."""
+    if age_s < _LEAST_AGE_S:
+        return sample
+    return [msgspec.structs.replace(one, time=one.time - age_s) if one.time <= 0 else one for one in sample]
+
+
 class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
     """What a service forwards from elsewhere, beside readings of a device of its own.
 

@@ -1,4 +1,4 @@
-"""The agent as a whole: Local API v2 with the Java agent's manners. Requests are for REST or become a socket."""
+"""The agent: Local API v2 as the Java agent serves it. A request is for REST or becomes a socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LocalAgent(NodeServer):
 
     Parameters:
         config: what it starts with; can be changed while it runs.
-        now: monotonic seconds, for the rules about sending again.
+        now: monotonic clock, in seconds, for resending.
 
     Raises ConfigError for a configuration that contradicts itself, OSError when it cannot listen.
     """
@@ -60,7 +60,7 @@ class LocalAgent(NodeServer):
         return self.config.id_of(name)
 
     def set_config(self, name: str, config: dict[str, Any] | str | None) -> None:
-        """Gives a microservice another configuration; it is told when the text is new or differs."""
+        """Gives a microservice another configuration; it is signalled when the text is new or differs."""
         identity = self.id_of(name)
         entry = next(n for n in self.config.microservices if self.id_of(n) == identity)
         changed = Microservice(self.config.microservices[entry].id, config)
@@ -88,7 +88,7 @@ class LocalAgent(NodeServer):
             log.warning("listen has changed: takes effect at the next start")
 
     def tick(self, now: float) -> None:
-        """Sends again what waits too long for its ACK; happens every 10 s by itself."""
+        """Resends what waits too long for its ACK; runs every 10 s by itself."""
         self.message_sockets.tick(now)
         self.control_sockets.tick(now)
 
@@ -125,7 +125,7 @@ class LocalAgent(NodeServer):
             return await never()
         session = Session(identity, self.counters)
         if request.headers.get("Sec-WebSocket-Version") != "13":
-            sockets.register(session)  # as it is: the id now counts as connected
+            sockets.register(session)  # like the Java agent: the id now counts as connected
             return web.Response(status=426, headers={"Sec-WebSocket-Version": "13"})
         socket = web.WebSocketResponse(
             autoclose=False, autoping=False, compress=False, decode_text=False, max_msg_size=MAX_BODY_BYTES, timeout=0
@@ -143,6 +143,6 @@ class LocalAgent(NodeServer):
 
 
 def _token(target: str) -> str:
-    """The fifth token of a path, which is the microservice's id; the fourth is not looked at."""
+    """The fifth token of a path, which is the microservice's id; the fourth is ignored."""
     tokens = target.split("/")
     return tokens[5] if len(tokens) > 5 else ""

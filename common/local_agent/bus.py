@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class BoundedQueue(Generic[T]):
-    """A queue bounded in bytes, from which the oldest items fall when there are too many.
+    """A queue bounded in bytes; when it is full, the oldest items are dropped.
 
     Parameters:
         size: bytes of an item.
@@ -45,7 +45,7 @@ class BoundedQueue(Generic[T]):
         return len(self.items)
 
     def append(self, item: T) -> int:
-        """Adds one; returns how many have fallen out for it."""
+        """Adds one item; returns how many were dropped for it."""
         self.items.append(item)
         self._bytes += self._size(item) + _OVERHEAD_BYTES
         dropped = 0
@@ -58,13 +58,13 @@ class BoundedQueue(Generic[T]):
         return dropped
 
     def popleft(self) -> T:
-        """Takes the oldest."""
+        """Removes and returns the oldest item."""
         item = self.items.popleft()
         self._bytes -= self._size(item) + _OVERHEAD_BYTES
         return item
 
     def clear(self) -> None:
-        """Takes all."""
+        """Removes and returns all items."""
         self.items.clear()
         self._bytes, self._full = 0, False
 
@@ -74,7 +74,7 @@ def _size(message: IoMessage) -> int:
 
 
 class MessageBus:
-    """Gives every message an id and a time, archives it, and brings a copy to each receiver.
+    """Gives every message an id and a time, archives it, and delivers a copy to each receiver.
 
     Parameters:
         now_ms: the wall clock, milliseconds since 1970-01-01 UTC.
@@ -93,7 +93,7 @@ class MessageBus:
         self._routes = routes
 
     def publish(self, message: IoMessage) -> IoMessage:
-        """Takes a message; one without a route is given an id and thrown away, as the Java agent does."""
+        """Accepts a message; one without a route gets an id and is discarded, like the Java agent does."""
         message.id = uuid.uuid4().hex
         message.timestamp = self.now_ms()
         self.counters["published"] += 1
@@ -105,23 +105,23 @@ class MessageBus:
         return message
 
     def connect(self, receiver: str, deliver: Deliver) -> None:
-        """From now on messages go to this socket; those that have waited go at once."""
+        """Sends messages to this socket from now on, and those that wait at once."""
         waiting = self.next(receiver)
         self._realtime[receiver] = deliver
         for message in waiting:
             self._bring(message, receiver)
 
     def disconnect(self, receiver: str) -> None:
-        """From now on messages wait for REST."""
+        """Lets messages wait for REST from now on."""
         self._realtime.pop(receiver, None)
 
     def waiting(self, receiver: str) -> list[IoMessage]:
-        """All that waits for a receiver; nothing while its socket is open."""
+        """Messages that wait for a receiver; none while its socket is open."""
         queue = self._queues.get(receiver)
         return list(queue.items) if queue is not None and receiver not in self._realtime else []
 
     def next(self, receiver: str) -> list[IoMessage]:
-        """Takes all that waits for a receiver."""
+        """Removes and returns the messages that wait for a receiver."""
         taken = self.waiting(receiver)
         if taken:
             self._queues[receiver].clear()
@@ -155,7 +155,7 @@ class MessageBus:
                 self.counters["delivered"] += 1
             except MessageError as error:
                 self.counters["not deliverable"] += 1
-                log.warning("message %s cannot go over a socket: %s", message.id, error)
+                log.warning("message %s cannot be sent over a socket: %s", message.id, error)
             return
         queue = self._queues.setdefault(receiver, BoundedQueue(_size, name=f"queue of {receiver}"))
         self.counters["queued"] += 1

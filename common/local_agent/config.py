@@ -1,4 +1,4 @@
-"""What the agent is told: microservices, their configurations, and routes, from a YAML file."""
+"""The agent's configuration: microservices, their settings, and routes, from a YAML file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ microservices:
 routes:
   - {from: gps, to: viewer}
 
-edgeResources: []                        # passed on as it is
-messages: true                           # false: without message routes, as agents of 3.7 are
+edgeResources: []                        # forwarded unchanged
+messages: true                           # false: without message routes, like agents of 3.7
 """
 
 
@@ -65,7 +65,7 @@ class Route(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Everything the agent is told."""
+    """The agent's whole configuration."""
 
     listen: Listen = Listen()
     microservices: dict[str, Microservice] = {}
@@ -98,14 +98,14 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return {self.id_of(name): microservice.config_text() for name, microservice in self.microservices.items()}
 
     def check(self) -> None:
-        """Raises ConfigError when parts contradict each other."""
+        """Raises ConfigError for contradictions."""
         owners: dict[str, str] = {}
         for name in self.microservices:
             identity = self.id_of(name)
             if not re.fullmatch(r"[A-Za-z0-9-]{1,127}", identity):
                 raise ConfigError(f"microservices.{name}.id = {identity!r}: letters, digits and - only")
             if identity in owners:
-                raise ConfigError(f"microservices.{name}.id is that of {owners[identity]} too; give each its own")
+                raise ConfigError(f"microservices.{name}.id is also that of {owners[identity]}; give each its own")
             owners[identity] = name
         for number, route in enumerate(self.routes):
             for end, microservice in (("from", route.source), ("to", route.to)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Faults:
-    """What the agent does wrong from now on. All may be changed while it runs.
+    """Faults that the agent injects; all may be changed while it runs.
 
     Parameters:
         hang: takes connections and data, and never answers.

@@ -1,4 +1,4 @@
-"""A NATS server for one machine: JetStream, and a listener for MQTT, as the newer ioFog nodes have."""
+"""A NATS server for one machine: JetStream, and a listener for MQTT, as ioFog nodes have from 3.7 on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STOP_S = 5.0
 
 
 class NatsServerFailed(Exception):  # noqa: N818 - the name says what happened
-    """The server did not start; the text is what it said."""
+    """The server did not start; the text is its own."""
 
 
 class NatsServer:
@@ -44,7 +44,7 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self, settings: Mapping[str, Any] | None = None) -> None:
-        """Starts it, with other settings if given; returns when it listens. Raises NatsServerFailed."""
+        """Starts it, with other settings if given; returns once it listens. Raises NatsServerFailed."""
         if settings is not None:
             self._settings = dict(settings)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class NatsServer:
             raise NatsServerFailed(f"no listener: {_end_of(log)}") from None
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Ends it; by SIGKILL if asked for."""
+        """Stops it; by SIGKILL if asked for."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return

@@ -1,4 +1,4 @@
-"""The REST half of Local API v2: what each request is answered, to the letter of the Java agent. No I/O."""
+"""The REST part of Local API v2: the responses of the Java agent, byte for byte. No I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("local_agent")
 
 JSON_TYPE = "application/json"
 _MESSAGES = "/v2/message"
-"""Routes and sockets that agents of 3.7 have not."""
+"""Routes and sockets that agents of 3.7 do not have."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -92,7 +92,7 @@ class RestApi:
             raise Refused(400, "Incorrect content/data Id value not found ")
         messages = [message.to_json() | {"version": 0} for message in self._bus.waiting(identity)]
         response = _ok(count=len(messages), messages=messages)
-        self._bus.next(identity)  # not before there is a response
+        self._bus.next(identity)  # only after there is a response
         return response
 
     def _messages_query(self, method: str, content_type: str | None, body: bytes) -> web.Response:
@@ -259,5 +259,5 @@ def _dump(members: Mapping[str, Any]) -> str:
 
 
 def _response(status: int, text: str) -> web.Response:
-    # A lone surrogate, which JSON can spell and UTF-8 cannot, leaves as "?": so does Java's encoder.
+    # A lone surrogate, which JSON can spell and UTF-8 cannot, is sent as "?", like Java's encoder does.
     return web.Response(status=status, body=text.encode("utf-8", "replace"))

@@ -25,7 +25,7 @@ _PROTOCOL_ERROR = (1002).to_bytes(2, "big")
 
 
 class NodeServer(abc.ABC):
-    """What serves microservices. Use it as an asynchronous context manager.
+    """A server for microservices. Use it as an asynchronous context manager.
 
     Parameters:
         host, port: where it listens; port 0 takes any free one, which is then in `port`.
@@ -34,7 +34,7 @@ class NodeServer(abc.ABC):
     idle_timeout_s = 1e9
     """Seconds after which a connection without a request is closed: the Java agent has no such limit."""
     joins_fragments = False
-    """Whether fragmented WebSocket messages are put together, or dropped."""
+    """Whether fragmented WebSocket messages are joined; otherwise they are dropped."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -126,7 +126,7 @@ class Connection(web.RequestHandler):
         )
         self._node = node
         self.microservice_id = ""
-        """Whose WebSocket this is; empty for a connection without one."""
+        """The microservice of this WebSocket; empty for a connection without one."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -135,7 +135,7 @@ class Connection(web.RequestHandler):
             self.abort()
 
     def abort(self) -> None:
-        """Ends the connection as a broken network would."""
+        """Aborts the connection, as a broken network would."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -159,7 +159,7 @@ class Connection(web.RequestHandler):
 
 
 class _FrameFilter:
-    """Stands between a socket and aiohttp's WebSocket parser, looking at the headers of frames alone.
+    """Filters what a socket passes to aiohttp's WebSocket parser, by the headers of frames.
 
     That parser takes unmasked frames of a client, which nodes answer by a close frame with a text, and it always
     joins fragments, which the Java agent drops.
@@ -208,7 +208,7 @@ class _FrameFilter:
 
 
 async def open_socket(socket: web.WebSocketResponse, request: web.Request, microservice_id: str) -> None:
-    """Shakes hands for a microservice. Raises HTTPBadRequest."""
+    """Does the WebSocket handshake for a microservice. Raises HTTPBadRequest."""
     if not request.headers.get("Sec-WebSocket-Key", "").isascii():
         raise web.HTTPBadRequest  # aiohttp's own check fails with a traceback
     await socket.prepare(request)
@@ -217,13 +217,13 @@ async def open_socket(socket: web.WebSocketResponse, request: web.Request, micro
 
 
 async def never() -> web.StreamResponse:
-    """Gives no response until the connection has ended, which cancels it."""
+    """Never responds; cancelled when the connection ends."""
     await asyncio.Event().wait()
     raise AssertionError("nothing sets this event")
 
 
 async def close_without_reply(request: web.Request) -> web.StreamResponse:
-    """Closes the connection in place of a response, for which aiohttp has no way."""
+    """Closes the connection instead of responding, which aiohttp has no setting for."""
     if request.transport is not None:
         request.transport.close()
     return await never()

@@ -78,7 +78,7 @@ class ServiceAccounts:
         self._key = Ed25519PrivateKey.generate()
 
     def folder_of(self, microservice_id: str) -> Path:
-        """What is mounted for a microservice."""
+        """The folder that is mounted for a microservice."""
         folder = self._folder / microservice_id
         if not folder.exists():
             self.rotate(microservice_id)
@@ -102,13 +102,13 @@ class ServiceAccounts:
             shutil.rmtree(folder / old)
 
     def claims_of(self, token: str) -> dict[str, Any]:
-        """What a token says. Raises jwt.InvalidTokenError, UnicodeError."""
+        """The claims of a token. Raises jwt.InvalidTokenError, UnicodeError."""
         key = self._key.public_key()
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=["EdDSA"], audience=_ISSUER, issuer=_ISSUER)
         return claims
 
     def token_for(self, microservice_id: str, resources: Sequence[str] = _RESOURCES) -> str:
-        """A token, by default with what the role `microservice` is allowed."""
+        """A token, by default with the permissions of the role `microservice`."""
         now = datetime.datetime.now(datetime.UTC)
         claims = {
             "sub": f"system:serviceaccount:local:{microservice_id}",

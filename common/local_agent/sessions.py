@@ -1,4 +1,4 @@
-"""The sockets of Local API v2 from the agent's side: who is connected, what waits for an ACK, what is sent again.
+"""The sockets of Local API v2 on the agent's side: connections, unacknowledged messages, resending.
 
 The first byte of a binary message says what it is. A RECEIPT is `0e`, the length of the id, the length of the
 timestamp, the id in ASCII, the timestamp in milliseconds. PING and PONG ride in the control frames of WebSocket.
@@ -57,7 +57,7 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def writing_to(self, response: web.WebSocketResponse) -> AsyncIterator[None]:
-        """While this lasts the session is open, and what is sent goes to this socket."""
+        """Keeps the session open; what is sent goes to this socket."""
         self._open = True
         writer = asyncio.get_running_loop().create_task(self._write_to(response))
         try:
@@ -68,7 +68,7 @@ class Session:
             writer.cancel()
 
     def deliver(self, payload: bytes, now: float, *, repeat: bytes | None = None) -> None:
-        """Sends one binary message and remembers it, in place of any other, until an ACK comes.
+        """Sends one binary message and keeps it, in place of any other, until it is acknowledged.
 
         Parameters:
             payload: what to send.
@@ -87,7 +87,7 @@ class Session:
         self._pending = None
 
     def resend_due(self, now: float) -> bool:
-        """Sends again what waits too long; true when it has been sent often enough and is given up."""
+        """Resends a message that waits too long; true when the limit of resends is reached."""
         if self._pending is None or int(now - self._sent_at) <= _RESEND_AFTER_S:
             return False
         if self._sends >= _MAX_SENDS:
@@ -115,25 +115,25 @@ class Session:
 
 
 def _cork(response: web.WebSocketResponse, on: bool) -> None:
-    """aiohttp writes each frame by itself; so they leave together, and wake the receiver once."""
+    """aiohttp writes each frame by itself; so they are written together and wake the receiver once."""
     raw = response.get_extra_info("socket")
     if raw is not None and sys.platform == "linux":
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 class Sockets(abc.ABC):
-    """All sessions of one kind; the newest of a microservice is the one that counts."""
+    """All sessions of one kind; only the newest of a microservice is used."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.sessions: dict[str, Session] = {}
 
     def register(self, session: Session) -> None:
-        """Puts a session in the place of any older one of its microservice."""
+        """Registers a session in place of any older one of its microservice."""
         self.sessions[session.microservice_id] = session
 
     def remove(self, session: Session) -> None:
-        """Forgets a session; a newer one of the same microservice stays."""
+        """Unregisters a session; a newer one of the same microservice stays."""
         if self.sessions.get(session.microservice_id) is session:
             del self.sessions[session.microservice_id]
 
@@ -151,10 +151,10 @@ class Sockets(abc.ABC):
         """Handles the content of one binary frame."""
 
     def tick(self, now: float) -> None:
-        """To be called every 10 s: sends again, gives up."""
+        """Resends and expires; to be called every 10 s."""
         for session in list(self.sessions.values()):
             if session.resend_due(now):
-                log.warning("%s does not acknowledge; no more is sent to its socket", session.microservice_id)
+                log.warning("%s does not acknowledge; nothing more is sent to its socket", session.microservice_id)
                 self.remove(session)
 
 

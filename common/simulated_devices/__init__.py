@@ -1,4 +1,4 @@
-"""Hardware that behaves, and misbehaves on demand, behind the interface of the real thing."""
+"""Simulated hardware with faults on demand, behind the interface of the real hardware."""
 
 from .command import (
     Obedient,

@@ -1,4 +1,4 @@
-"""What the command line of every emulator has in common."""
+"""The common part of every emulator's command line."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .serial_line import SimulatedSerialLine
 
 
 class Obedient(Protocol):
-    """What can be told to misbehave while it runs."""
+    """A device whose faults can be controlled while it runs."""
 
     def obey(self, text: str) -> str:
-        """Does what one line says, and returns the result."""
+        """Executes one line and returns the result."""
 
 
 def emulator_parser(module: str, description: str | None, obeys: type[Obedient]) -> argparse.ArgumentParser:
@@ -33,16 +33,16 @@ def emulator_parser(module: str, description: str | None, obeys: type[Obedient])
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=(description or "").strip(),
-        epilog=f"Standard input is obeyed, one command a line. {obeys.obey.__doc__}",
+        epilog=f"Commands are read from standard input, one a line. {obeys.obey.__doc__}",
     )
 
 
 def add_line_options(parser: argparse.ArgumentParser, frames: str) -> None:
     """The options of every emulator on a serial line, for `line_of`; `frames` is what it sends, for the help."""
     add = parser.add_argument
-    add("--link", type=Path, help="path of the tty to make; by default one in a folder of its own")
+    add("--link", type=Path, help="path of the tty to create (default: in a temporary folder)")
     add("--corrupt", type=number(float, 0, 1), default=0.0, help=f"share of {frames} with one damaged byte")
-    add("--seed", type=int, default=1, help="repeats the same damage")
+    add("--seed", type=int, default=1, help="seed of random damage (default 1)")
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def line_of(options: argparse.Namespace) -> Iterator[tuple[SimulatedSerialLine, 
 
 def add_socket_option(parser: argparse.ArgumentParser) -> None:
     """The option of every emulator that is reached by a socket, for `socket_of`."""
-    parser.add_argument("--socket", type=Path, help="path of the socket; by default one in a folder of its own")
+    parser.add_argument("--socket", type=Path, help="path of the socket (default: in a temporary folder)")
 
 
 @contextlib.contextmanager
@@ -68,21 +68,22 @@ def socket_of(options: argparse.Namespace) -> Iterator[Path]:
 
 
 async def play_until_stopped(
-    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient
+    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient, *, note: str = ""
 ) -> None:
-    """Says how to reach the device, runs it, then stays silent until SIGTERM or SIGINT.
+    """Prints how to reach the device, runs it, then waits until SIGTERM or SIGINT.
 
     Parameters:
         settings: what a service needs to reach the device; printed as the first line of standard output, as JSON:
             `{"settings": {...}}`.
-        play: the device; what it raises ends the waiting, the signals cancel it.
-        obedient: obeys standard input meanwhile, one command a line, each answered by one line of JSON on standard
-            output; not when standard input is neither a pipe nor a terminal.
+        play: the device; an exception ends the wait, a signal cancels it.
+        obedient: executes commands from standard input meanwhile, one a line, each answered by one line of JSON on
+            standard output; only when standard input is a pipe or a terminal.
+        note: for people who see a demo; printed with the settings, as `note`.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    sys.stdout.write(json.dumps({"settings": settings}) + "\n")
+    sys.stdout.write(json.dumps({"settings": settings} | ({"note": note} if note else {})) + "\n")
     sys.stdout.flush()
     playing, stopping = asyncio.ensure_future(play), asyncio.ensure_future(stop.wait())
     control = asyncio.ensure_future(_obey_standard_input(obedient))
@@ -129,12 +130,12 @@ def is_on(word: str) -> bool:
 
 
 def obeyed(text: str, commands: Mapping[str, tuple[int, Callable[..., object]]], also: Iterable[str] = ()) -> str:
-    """Does what one line of the control input says, and returns the result.
+    """Executes one line of the control input and returns the result.
 
     Parameters:
         text: a command and its arguments, as in a shell.
         commands: by name, each with the number of its arguments.
-        also: other names to tell when one is not known.
+        also: other names to list when one is unknown.
     """
     try:
         name, *arguments = shlex.split(text)

@@ -1,4 +1,4 @@
-"""Damage on a serial line, done on purpose and known to the test. No I/O."""
+"""Deliberate damage on a serial line, recorded for tests. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from collections import deque
 
 _KEPT = frozenset(b"\r\n$!*,")
-"""Bytes that give a sentence its form: damage elsewhere leaves it whole, with a checksum that no longer fits."""
+"""Bytes that delimit a sentence; damage elsewhere keeps it whole, with a checksum that no longer matches."""
 
 _REMEMBERED = 100_000
 
@@ -45,7 +45,7 @@ class SerialFaults:
         return arriving[:cut]
 
     def rest(self) -> bytes:
-        """What `split` still holds back after the last frame."""
+        """The bytes that `split` still holds back after the last frame."""
         rest, self._held = self._held, b""
         return rest
 

@@ -21,7 +21,7 @@ _SENT_TOGETHER = 16
 
 
 class SimulatedGpio:
-    """Chips on a socket, with hands at their lines.
+    """Chips on a socket, whose lines can be driven from outside.
 
     Parameters:
         path: of the socket; `sim:` and this path are the chips for a service.
@@ -56,7 +56,7 @@ class SimulatedGpio:
         asyncio.get_running_loop().call_later(delay_s + 1e-4, chip.advance)
 
     def drive(self, line: str, level: int | None, at_ns: int | None = None) -> None:
-        """Something outside drives a line, or lets it go. Raises KeyError."""
+        """Drives a line from outside, or releases it. Raises KeyError."""
         self._chip_of(line).drive(line, level, at_ns)
 
     def level(self, line: str) -> int:
@@ -96,14 +96,14 @@ class SimulatedGpio:
         self.pulses(line, rate_hz, number)
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns the result.
+        """Executes one line of the control input and returns the result.
 
         `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
         """
         return obeyed(text, self._commands)
 
     def disconnect(self) -> None:
-        """Drops everybody's connection, as when the chip is unplugged; its lines are free again."""
+        """Drops all connections, as when the chip is unplugged; its lines become free."""
         self._server.disconnect()
 
     @contextlib.asynccontextmanager
@@ -173,5 +173,5 @@ class SimulatedGpio:
 
 def _level(text: str) -> int | None:
     if text not in ("0", "1", "-"):
-        raise ValueError(f"{text!r} is neither 1, 0 nor - (nothing drives it)")
+        raise ValueError(f"{text!r} is neither 1, 0 nor - (not driven)")
     return None if text == "-" else int(text)

@@ -1,7 +1,7 @@
 """A GPIO chip as its lines see it: levels, bias, edges, debouncing, who uses what. No I/O, on any clock.
 
 Behaves as Linux's gpiolib-cdev does: edges are numbered even if they are dropped, a full buffer drops its oldest one,
-debouncing tells an edge when the level has been stable for the whole period, with the time at which it was found so.
+debouncing reports an edge once the level has been stable for the whole period, with the time of detection.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _RISING, _FALLING = 1, 2
 
 
 class _Line:
-    """One line, and what is wired to it."""
+    """One line and its wiring."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.outside: int | None = None
-        """What drives it from outside; None: nothing."""
+        """The level driven from outside; None for none."""
         self.floating = 0
         """The level it has when nothing drives it and no bias pulls it."""
         self.request: SimulatedRequest | None = None
         self.settled = 0
         self.due_ns: int | None = None
-        """When debouncing looks at it again."""
+        """When debouncing samples it again."""
         self.number = 0
 
 
@@ -76,13 +76,13 @@ class SimulatedRequest:
             self.chip.changed(offset)
 
     def driven(self, offset: int) -> int | None:
-        """The level that it gives an output; None where it lets go."""
+        """The level that it drives an output to; None where it does not drive it."""
         level = (self.values >> self.offsets.index(offset) & 1) ^ self.active_low
         released = {"open_drain": 1, "open_source": 0}.get(self.drive)
         return None if level == released else level
 
-    def tell(self, line: _Line, offset: int, on: int, now_ns: int) -> None:
-        """An edge; told if it is wanted."""
+    def report(self, line: _Line, offset: int, on: int, now_ns: int) -> None:
+        """Reports an edge, if it is requested."""
         if not (self.rising if on else self.falling):
             return
         self._number += 1
@@ -95,7 +95,7 @@ class SimulatedRequest:
             self.on_event()
 
     def release(self) -> None:
-        """Gives the lines back."""
+        """Releases the lines."""
         self.released = True
         self.chip.release(self)
         if self.on_event is not None:
@@ -110,7 +110,7 @@ class SimulatedGpioChip:
         label: `pinctrl-bcm2711`.
         lines: their names, "" for one without.
         now_ns: the clock, in nanoseconds.
-        keeps: whether outputs keep their level when they are given back; else they become inputs.
+        keeps: whether outputs keep their level when they are released; else they become inputs.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class SimulatedGpioChip:
         return request
 
     def release(self, request: SimulatedRequest) -> None:
-        """Lines are free again."""
+        """Frees lines."""
         for offset in request.offsets:
             line = self.lines[offset]
             if line.request is request:
@@ -158,7 +158,7 @@ class SimulatedGpioChip:
                 self._show(offset)
 
     def drive(self, line: str | int, level: int | None, at_ns: int | None = None) -> None:
-        """Something outside drives a line high, low, or lets it go. Raises KeyError for an unknown line."""
+        """Drives a line high or low from outside, or releases it. Raises KeyError for an unknown line."""
         offset = self.offset(line)
         self.lines[offset].outside = level
         self.changed(offset, at_ns)
@@ -185,7 +185,7 @@ class SimulatedGpioChip:
         return self._left.get(offset, line.floating)
 
     def seen(self, offset: int) -> int:
-        """What its user sees: on or off, settled."""
+        """The value that its user sees: on or off, debounced."""
         line, request = self.lines[offset], self.lines[offset].request
         if request is None:
             return self.level(offset)
@@ -193,7 +193,7 @@ class SimulatedGpioChip:
         return level ^ request.active_low
 
     def changed(self, offset: int, at_ns: int | None = None) -> None:
-        """Something has changed at a line."""
+        """Handles a change at a line."""
         self._show(offset)
         line, request = self.lines[offset], self.lines[offset].request
         if request is None or request.output:
@@ -202,14 +202,14 @@ class SimulatedGpioChip:
         if not request.debounce_ns:
             if level != line.settled:
                 line.settled = level
-                request.tell(line, offset, level ^ request.active_low, now_ns)
+                request.report(line, offset, level ^ request.active_low, now_ns)
             return
         line.due_ns = now_ns + request.debounce_ns
         if self.on_due is not None:
             self.on_due(line.due_ns)
 
     def advance(self) -> None:
-        """Tells edges that have settled by now."""
+        """Reports edges that have settled by now."""
         now_ns = self._now_ns()
         due = [(line.due_ns, at) for at, line in enumerate(self.lines) if line.due_ns is not None]
         for due_ns, offset in sorted(due):
@@ -220,7 +220,7 @@ class SimulatedGpioChip:
             level = self.level(offset)
             if level != line.settled:
                 line.settled = level
-                request.tell(line, offset, level ^ request.active_low, due_ns)
+                request.report(line, offset, level ^ request.active_low, due_ns)
 
     def _show(self, offset: int) -> None:
         request, level = self.lines[offset].request, self.level(offset)

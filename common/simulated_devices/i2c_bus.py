@@ -27,7 +27,7 @@ _LONGEST_STRETCH_S = 60.0
 
 @dataclass
 class Place:
-    """A chip on the bus, and what is wrong with it."""
+    """A chip on the bus and its faults."""
 
     name: str
     address: int
@@ -42,7 +42,7 @@ class Place:
 
     @property
     def answering(self) -> I2cChip:
-        """Who answers at this address."""
+        """The chip that answers at this address."""
         return self.stranger or self.chip
 
 
@@ -101,7 +101,7 @@ class SimulatedI2cBus:
         chip.memory[register] ^= 1 << bit
 
     def disconnect(self) -> None:
-        """Drops everybody's connection, as when an adapter is unplugged; they may come again."""
+        """Drops all connections, as when an adapter is unplugged; clients may reconnect."""
         self.disconnects += 1
         self._server.disconnect()
 
@@ -115,13 +115,13 @@ class SimulatedI2cBus:
         if address in self._multiplexers:
             chips.append(self._multiplexers[address])
         if not chips:
-            raise OSError(errno.EREMOTEIO, "nothing acknowledges")
+            raise OSError(errno.EREMOTEIO, "no chip acknowledges")
         answers = []
         try:
             for message in messages:
                 if isinstance(message, int):
                     read = [chip.read(message) for chip in chips]
-                    # The lines are open-drain: where several speak, a zero wins.
+                    # The lines are open-drain: where several chips answer, a zero wins.
                     data = bytes(functools.reduce(operator.and_, bits) for bits in zip(*read, strict=True))
                     answers.append(self._damaged(data, max((place.corrupt for place in present), default=0.0)))
                 else:
@@ -138,11 +138,11 @@ class SimulatedI2cBus:
             yield self
 
     async def play(self) -> None:
-        """Does nothing by itself, for ever: chips only answer."""
+        """Waits until cancelled: chips only answer."""
         await asyncio.Event().wait()
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns the result.
+        """Executes one line of the control input and returns the result.
 
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
         `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.
@@ -186,7 +186,7 @@ class SimulatedI2cBus:
             if stretch_s:
                 await asyncio.sleep(min(stretch_s, timeout_s))
             if stretch_s > timeout_s:
-                return errno.ETIMEDOUT  # the adapter has given up, and the bus is free
+                return errno.ETIMEDOUT  # the adapter has timed out, and the bus is free
             try:
                 return self.transfer(address, messages)
             except OSError as error:

@@ -11,16 +11,16 @@ class NoAcknowledge(Exception):  # noqa: N818 - the bus's own term
 
 
 class I2cChip(Protocol):
-    """What an emulated chip has to offer."""
+    """The interface of an emulated chip."""
 
     def write(self, data: bytes) -> None:
-        """Takes what a master writes in one message. Raises NoAcknowledge."""
+        """Handles what a master writes in one message. Raises NoAcknowledge."""
 
     def read(self, count: int) -> bytes:
-        """Gives what a master reads in one message. Raises NoAcknowledge."""
+        """Returns what a master reads in one message. Raises NoAcknowledge."""
 
     def reset(self) -> None:
-        """Is as after power-on."""
+        """Resets to the state after power-on."""
 
     def set(self, quantity: str, value: float) -> None:
         """Fixes a physical value in its unit. Raises KeyError for an unknown quantity, ValueError out of range."""
@@ -43,7 +43,7 @@ class RegisterChip:
         self.reset()
 
     def reset(self) -> None:
-        """Is as after power-on."""
+        """Resets to the state after power-on."""
         self.memory[:] = bytes(self._power_on.get(register, 0) for register in range(256))
         self.pointer = 0
 
@@ -61,7 +61,7 @@ class RegisterChip:
             self.pointer = self.after(self.pointer)
 
     def read(self, count: int) -> bytes:
-        """Gives registers from the pointer on."""
+        """Returns registers from the pointer on."""
         data = bytearray()
         for _ in range(count):
             data.append(self.load(self.pointer))
@@ -69,19 +69,19 @@ class RegisterChip:
         return bytes(data)
 
     def load(self, register: int) -> int:
-        """A register as it reads now; a subclass knows better for some."""
+        """A register as it reads now; subclasses override it for some."""
         return self.memory[register]
 
     def store(self, register: int, value: int) -> None:
-        """A register is written; a subclass knows better for some."""
+        """Writes a register; subclasses override it for some."""
         self.memory[register] = value
 
     def after(self, register: int) -> int:
-        """Where the pointer goes from here."""
+        """The next value of the pointer."""
         return (register + 1) & 0xFF
 
     def set(self, quantity: str, value: float) -> None:
-        """Knows no quantities by itself."""
+        """Has no quantities of its own."""
         raise KeyError(quantity)
 
 
@@ -116,10 +116,10 @@ class Stranger:
         self._answer = answer
 
     def write(self, data: bytes) -> None:
-        """Takes everything."""
+        """Accepts everything."""
 
     def read(self, count: int) -> bytes:
-        """Gives nothing sensible."""
+        """Returns one byte over and over."""
         return bytes([self._answer]) * count
 
     def reset(self) -> None:

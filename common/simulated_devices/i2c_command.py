@@ -1,4 +1,4 @@
-"""What the command line of every emulator on an I2C bus has in common."""
+"""The common part of the command line of emulators on an I2C bus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .i2c_bus import SimulatedI2cBus
 def add_bus_options(parser: argparse.ArgumentParser) -> None:
     """The options of every emulator on an I2C bus, for `bus_of`."""
     add_socket_option(parser)
-    parser.add_argument("--seed", type=int, default=1, help="repeats the same damage")
+    parser.add_argument("--seed", type=int, default=1, help="seed of random damage (default 1)")
 
 
 @contextlib.contextmanager
@@ -24,6 +24,6 @@ def bus_of(options: argparse.Namespace) -> Iterator[SimulatedI2cBus]:
 
 
 async def serve_until_stopped(settings: Mapping[str, object], bus: SimulatedI2cBus) -> None:
-    """Serves the bus until SIGTERM or SIGINT, as `play_until_stopped` says; its path is added to the settings."""
+    """Serves the bus until SIGTERM or SIGINT, like `play_until_stopped`; its path is added to the settings."""
     async with bus.serving():
         await play_until_stopped({"bus": {"path": f"sim:{bus.path}"}, **settings}, bus.play(), bus)

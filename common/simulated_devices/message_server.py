@@ -19,11 +19,11 @@ _MAX_BYTES = 1 << 16
 
 
 class MessageServer:
-    """The socket and who is connected.
+    """The socket and its connections.
 
     Parameters:
         path: of the socket.
-        serve: deals with one connection until it ends; may raise what ends it.
+        serve: serves one connection; exceptions close it.
     """
 
     def __init__(self, path: Path, serve: Serve) -> None:
@@ -31,7 +31,7 @@ class MessageServer:
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def disconnect(self) -> None:
-        """Drops everybody's connection; they may come again."""
+        """Drops all connections; clients may reconnect."""
         for task in self._clients:
             task.cancel()
 
@@ -62,11 +62,11 @@ class MessageServer:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         except (ValueError, KeyError, IndexError, TypeError, msgspec.DecodeError) as error:
-            log.warning("this is no message, its connection is closed: %s", error)
+            log.warning("not a message, connection closed: %s", error)
 
 
 async def read_message(reader: asyncio.StreamReader, kind: type[T]) -> T:
-    """The next message. Raises ValueError or DecodeError for what is none, IncompleteReadError at the end."""
+    """The next message. Raises ValueError or DecodeError for anything else, IncompleteReadError at the end."""
     length = int.from_bytes(await reader.readexactly(4), "big")
     if length > _MAX_BYTES:
         raise ValueError(f"a message of {length} bytes")

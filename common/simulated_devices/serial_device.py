@@ -1,4 +1,4 @@
-"""Plays a device on a simulated serial line: its answers, what it sends by itself, and its misbehaviour on demand."""
+"""Runs a device on a simulated serial line: its answers, what it sends by itself, and faults on demand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_PAUSE_S = 3600.0
 
 
 class SerialDevice(Protocol):
-    """What an emulator of a serial device has to offer."""
+    """The interface of an emulated serial device."""
 
     interval_s: float
     """Seconds between what it sends by itself; 0 when it only answers."""
@@ -28,15 +28,15 @@ class SerialDevice(Protocol):
         """What it sends by itself now, frame by frame."""
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Its answers to these bytes, in whatever pieces they come."""
+        """Its answers to these bytes, however they are split."""
 
 
 class PlayedDevice:
     """A device on its line.
 
     Parameters:
-        device: what it would say.
-        line: where it says it.
+        device: on the line.
+        line: it is on.
         faults: damage done to every frame.
         baud: rate that the service reads at; `baud N` on the control input makes the device send at another.
     """
@@ -69,7 +69,7 @@ class PlayedDevice:
         await asyncio.gather(self._tick(), self._answer())
 
     def obey(self, text: str) -> str:
-        """Does what one line of the control input says, and returns the result.
+        """Executes one line of the control input and returns the result.
 
         `set QUANTITY VALUE`, `corrupt|drop|duplicate SHARE`, `split|silent on|off`, `pause SECONDS`, `baud RATE`,
         `unplug`, `replug`, `rename PATH`.

@@ -1,4 +1,4 @@
-"""A serial line with our end of it in Python: a pseudo-terminal behind a name that stays the same."""
+"""A serial line whose device end is in Python: a pseudo-terminal behind a name that stays the same."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SimulatedSerialLine:
         self.unplug()
 
     def replug(self) -> None:
-        """Makes the line, under the same name; the kernel's own name may be another than before."""
+        """Makes the line, under the same name; the kernel's own name may differ."""
         if self._device >= 0:
             return
         if self.path.exists() and not self.path.is_symlink():
@@ -59,7 +59,7 @@ class SimulatedSerialLine:
             raise
 
     def _made(self) -> tuple[int, int]:
-        """Our end, and the service's, held open too: without a reader the kernel would throw away what is written."""
+        """The device's end, and the service's, held open: without a reader the kernel discards what is written."""
         return os.openpty()
 
     def _name(self) -> None:
@@ -70,11 +70,11 @@ class SimulatedSerialLine:
         fresh.replace(self.path)
 
     def unplug(self) -> None:
-        """Takes the line away: whoever has it open sees a hang-up, and its name is gone."""
+        """Removes the line: a service that has it open gets a hang-up, and its name is gone."""
         if self._device < 0:
             return
         self.path.unlink(missing_ok=True)
-        # The loop must forget the descriptor while it is still ours: a later one may get the same number.
+        # The loop must remove the descriptor while it is still open: a later one may get the same number.
         for ready, forget in self._waiting.items():
             forget(self._device)
             if not ready.done():
@@ -83,9 +83,9 @@ class SimulatedSerialLine:
         self._close()
 
     def rename(self, path: Path) -> None:
-        """Gives an unplugged line another name, under which it comes back. Raises ConnectionError when plugged in."""
+        """Gives an unplugged line another name for its return. Raises ConnectionError when plugged in."""
         if self._device >= 0:
-            raise ConnectionError(f"{self.path} is plugged in; unplug it before it gets another name")
+            raise ConnectionError(f"{self.path} is plugged in; unplug it before renaming it")
         self.path = path
 
     def write(self, data: bytes | memoryview) -> int:
@@ -103,7 +103,7 @@ class SimulatedSerialLine:
             await self._ready(loop.add_writer, loop.remove_writer)
 
     def read(self) -> bytes:
-        """What the service has written by now; empty when that is nothing."""
+        """What the service has written so far; may be empty."""
         try:
             return os.read(self._plugged(), _READ_SIZE)
         except BlockingIOError:

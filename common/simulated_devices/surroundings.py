@@ -16,7 +16,7 @@ class Surroundings:
 
     Parameters:
         typical: what each drifts around, in its unit.
-        limits: the least and greatest value that the device can tell, where it has such.
+        limits: the lowest and highest value that the device can measure, where there are such.
         drift: share of the typical value.
         clock: seconds.
     """
@@ -33,16 +33,16 @@ class Surroundings:
         self._fixed: dict[str, float] = {}
 
     def set(self, quantity: str, value: float) -> None:
-        """Fixes a value. Raises KeyError for an unknown quantity, ValueError for one the device cannot tell."""
+        """Fixes a value. Raises KeyError for an unknown quantity, ValueError for one the device cannot measure."""
         if quantity not in self._typical:
             raise KeyError(f"{quantity} (known are {', '.join(self._typical)})")
         low, high = self._limits.get(quantity, (-math.inf, math.inf))
         if not low <= value <= high:
-            raise ValueError(f"{quantity} {value:g}: the device can tell {low:g} to {high:g}")
+            raise ValueError(f"{quantity} {value:g}: the device can measure {low:g} to {high:g}")
         self._fixed[quantity] = value
 
     def value(self, quantity: str) -> float:
-        """What it is now."""
+        """The value now."""
         if quantity in self._fixed:
             return self._fixed[quantity]
         swing = self._drift * math.sin(self._clock() * 2 * math.pi / _PERIOD_S + len(quantity))

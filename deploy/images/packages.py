@@ -11,7 +11,7 @@ from pathlib import Path
 
 SHARED = "device_bridge"
 _NOT_IN_IMAGES = shutil.ignore_patterns(
-    "README.md", "pyproject.toml", "deploy.toml", "emulator.py", "emulated_*.py", "__pycache__"
+    "README.md", "pyproject.toml", "deploy.toml", "emulator.py", "emulated_*.py", "__pycache__", "*.png"
 )
 _MAIN = """from {0}.service import main
 

@@ -1,4 +1,4 @@
-"""A BME280 or BMP280 on an emulated bus: measures what it is told, as finely and as slowly as the real one."""
+"""A BME280 or BMP280 on an emulated bus: with its resolution and conversion times."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("climate_sensor.emulator", __doc__, SimulatedI2cBus)
     add_bus_options(parser)
-    parser.add_argument("--profile", choices=("bme280", "bmp280"), default="bme280", help="which (default bme280)")
+    parser.add_argument("--profile", choices=("bme280", "bmp280"), default="bme280", help="chip (default bme280)")
     parser.add_argument("--address", type=lambda text: int(text, 0), default=0x76, help="default 0x76")
     asyncio.run(_run(parser.parse_args(arguments)))
 

@@ -1,4 +1,4 @@
-"""A small world at the inputs: a button that is pressed, a motion detector, a water meter, a motor with encoder."""
+"""Devices at the inputs: a button that is pressed, a motion detector, a water meter, a motor with encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small world at the outputs: a relay with a read-back contact, a lamp, a fan on PWM, a shutter's motor."""
+"""Devices at the outputs: a relay with a read-back contact, a lamp, a fan on PWM, a shutter's motor."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from .following import RuleFollower
 from .safety import Safety
 from .settings import ALL_SAFE, OutputsSettings, check
 
+_MOST_UNSENT = 1000
+"""Samples that wait while a full outbox pauses reading."""
+
 
 class DigitalOutputs(DeviceService[OutputsSettings]):
     """GPIO outputs."""
@@ -31,6 +34,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         self.lines: list[InputLine] = []
         self.counters_by_name = {one.name: one for one in settings.inputs if isinstance(one, Counter)}
         self.reporter = ChangeReporter(settings.report_interval)
+        self.unsent = 0
 
     @classmethod
     def check_settings(cls, settings: OutputsSettings) -> None:
@@ -61,7 +65,12 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         unending = [self.safety.watch, self.bank.keep_guarded]
         unending += [partial(self.bank.look_after, output) for output in self.bank.outputs.values()]
         sources: list[Source] = [self._report, *(partial(_silently, work) for work in unending)]
-        return merged([*sources, *(partial(self._follow, line) for line in self.lines)])
+        sources += [partial(self._follow, line) for line in self.lines]
+        # What rules decide by is not to wait for the outbox.
+        return merged(sources, most=_MOST_UNSENT, dropped=self._count_unsent)
+
+    def _count_unsent(self, sample: Sample) -> None:
+        self.unsent += len(sample)
 
     async def _report(self, put: Put) -> None:
         """Reports all states at first and from time to time, and each that has changed by itself."""
@@ -102,7 +111,9 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         return Result(ok=not reason, detail=reason or "done and read back", readings=readings)
 
     def counters(self) -> dict[str, int]:
-        return {"safety_trips": self.bank.trips, "watchdog_restarts": self.bank.guard.restarts}
+        return {"safety_trips": self.bank.trips, "watchdog_restarts": self.bank.guard.restarts} | {
+            "unsent_readings": self.unsent
+        }
 
 
 async def _silently(work: Callable[[], Awaitable[None]], put: Put) -> None:

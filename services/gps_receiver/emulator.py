@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("gps_receiver.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
-    add("--baud", type=number(int, 50, 4_000_000), default=9600, help="told to the service; paces what has no times")
+    add("--baud", type=number(int, 50, 4_000_000), default=9600, help="of the line; paces recordings without times")
     add("--rate", type=number(float, 0.01, 100), default=1.0, help="epochs per second (default 1)")
     add("--speed", type=number(float, 0, 10_000), default=5.0, help="metres per second along the track (default 5)")
     add("--track", type=Path, metavar="CSV", help="lines of lat,lon,altitude; default: a round in Hamburg's harbour")
@@ -193,7 +193,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add("--count", type=number(int, 0), help="epochs to send before going silent")
     add("--replay", type=Path, metavar="FILE", help="play a recording instead")
-    add("--replay-speed", type=number(float, 0.01, 1_000), default=1.0, help="times as fast as recorded (default 1)")
+    add(
+        "--replay-speed",
+        type=number(float, 0.01, 1_000),
+        default=1.0,
+        help="speed relative to the recording (default 1)",
+    )
     add("--loop", action="store_true", help="play the recording again and again")
     add_line_options(parser, "sentences")
     options = parser.parse_args(arguments)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, run
+from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, aged, run
 from device_bridge.buses import SerialBus, SerialSettings
 
 from .protocol import QUANTITIES, Decoder, SentenceReader
@@ -43,11 +44,13 @@ class GpsReceiver(DeviceService[GpsSettings]):
         await self.port.open()
 
     async def stream(self) -> AsyncIterator[Sample]:
+        loop = asyncio.get_running_loop()
         while True:
-            for sentence in self.sentences.feed(await self.port.read()):
-                readings = self.decoder.decode(sentence)
-                if readings:
-                    yield readings
+            data = await self.port.read()
+            came_at = loop.time() - self.port.age_s
+            for sentence in self.sentences.feed(data):
+                if readings := self.decoder.decode(sentence):
+                    yield aged(readings, loop.time() - came_at)
 
     async def close(self) -> None:
         await self.port.close()

@@ -107,6 +107,7 @@ class Pcf8574:
         return True
 
 
+WAS_RESET = "it was reset: its supply was interrupted"
 EXPANDERS: dict[str, type[Mcp23017 | Pcf8574]] = {"mcp23017": Mcp23017, "pcf8574": Pcf8574}
 
 
@@ -156,7 +157,10 @@ class DrivenExpander:
             self.is_certain = False
             await self._expander.drive(device, driven)
             self.driven, self.is_certain = driven, True
-            return await self._expander.levels(device)
+            levels = await self._expander.levels(device)
+            if not await self._expander.kept(device):
+                raise device.error(DeviceErrorKind.GARBLED, WAS_RESET)
+            return levels
 
     async def check(self) -> bool:
         """Whether it still is as it was set up. Undoes what a failed command may have changed. Raises DeviceError."""

@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("io_expander.emulator", __doc__, SimulatedI2cBus)
     add_bus_options(parser)
-    parser.add_argument("--profile", choices=tuple(CHIPS), default="mcp23017", help="which (default mcp23017)")
+    parser.add_argument("--profile", choices=tuple(CHIPS), default="mcp23017", help="chip (default mcp23017)")
     asyncio.run(_run(parser.parse_args(arguments)))
 
 

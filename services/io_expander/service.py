@@ -21,7 +21,7 @@ from device_bridge import (
 from device_bridge.buses import GpioBus, I2cBus
 from device_bridge.control import ChangeReporter, Debounce, Ticker
 
-from .chip import EXPANDERS, DrivenExpander
+from .chip import EXPANDERS, WAS_RESET, DrivenExpander
 from .interrupt import Interrupt
 from .settings import ExpanderSettings, LineSettings, OutputSettings, check
 
@@ -87,11 +87,17 @@ class IoExpander(DeviceService[ExpanderSettings]):
                 await self.interrupt.wait()
             else:
                 await ticker.wait()
-            if loop.time() >= check_at or not self.chip.is_certain:
+            if not self.chip.is_certain:
+                await self._check()
+            levels = await self.chip.levels()
+            if levels != debounce.seen or loop.time() >= check_at:  # a chip that was reset reads otherwise
                 check_at = loop.time() + _CHECK_S
-                if not await self.chip.check():
-                    raise self.chip.device.error(DeviceErrorKind.GARBLED, "it was reset: its supply was interrupted")
-            debounce.update(await self.chip.levels(), loop.time())
+                await self._check()
+            debounce.update(levels, loop.time())
+
+    async def _check(self) -> None:
+        if not await self.chip.check():
+            raise self.chip.device.error(DeviceErrorKind.GARBLED, WAS_RESET)
 
     def _readings(self, settled: int, seen: int) -> list[Reading]:
         """Inputs as they have settled, outputs as they are."""

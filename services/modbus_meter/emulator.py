@@ -131,7 +131,7 @@ class _Answers(asyncio.Transport):
         """Has nothing to close."""
 
     async def send(self, played: PlayedDevice) -> None:
-        """Sends answers as they come, for ever."""
+        """Sends answers as they come, until cancelled."""
         while True:
             await played.send([await self._queue.get()])
 
@@ -172,7 +172,7 @@ class MeterLine:
         return []
 
     async def serve(self, played: PlayedDevice) -> None:
-        """Runs the server and passes its answers on, for ever."""
+        """Runs the server and forwards its answers, until cancelled."""
         server = ModbusSerialServer(
             [meter.device() for meter in self.meters.values()],
             framer=FramerType.RTU,
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("modbus_meter.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
-    add("--profile", choices=profile_names(PROFILES), default="sdm120", help="which meters (default sdm120)")
+    add("--profile", choices=profile_names(PROFILES), default="sdm120", help="kind of meter (default sdm120)")
     add("--units", type=number(int, 1, 247), default=2, help="how many, from address 1 (default 2)")
     add("--silent", type=number(int, 1, 247), action="append", default=[], help="address of a meter that is dead")
     add_line_options(parser, "answers")

@@ -107,6 +107,8 @@ class Discovery:
     def __init__(self, settings: DiscoverySettings, status: str) -> None:
         self._settings, self._status = settings, status
         self._told: set[tuple[str, str]] = set()
+        self.untold = 0
+        """Readings of quantities beyond those that are told of."""
 
     @property
     def birth_topic(self) -> str:
@@ -121,7 +123,10 @@ class Discovery:
         self, source: str, quantity: str, reading: Reading, topic: str, *, is_json: bool
     ) -> Iterator[Publication]:
         """What is to be published before this reading."""
-        if (topic, quantity) in self._told or len(self._told) >= _MOST:
+        if (topic, quantity) in self._told:
+            return
+        if len(self._told) >= _MOST:
+            self.untold += 1
             return
         if reading.value is None:
             return  # nobody knows yet what kind of value it has

@@ -1,4 +1,4 @@
-"""A broker of its own, and a switchable socket on it that measures: as firmware for such sockets speaks MQTT."""
+"""A broker and a switchable, metering socket on it that speaks MQTT like firmware for such sockets."""
 
 from __future__ import annotations
 

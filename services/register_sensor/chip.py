@@ -15,6 +15,7 @@ from device_bridge.buses import I2cAddress
 from device_bridge.settings import read_profile, with_new_names
 
 from .codings import clock_bytes
+from .compensation import CalibrationSettings
 from .computed import ComputedSettings
 from .fields import ChipField, ChipValue
 from .parameters import Choice, FieldChange, ParameterSettings, changed
@@ -76,6 +77,9 @@ class ChipSettings(Settings, frozen=True, kw_only=True):
     )
     parameters: Annotated[dict[str, ParameterSettings], Meta(description="numbers that a sensor may change")] = {}
     init: tuple[StepSettings, ...] = ()
+    calibration: Annotated[
+        CalibrationSettings | None, Meta(description="the chip's own constants, for its own formulas in `computed`")
+    ] = None
     reads: Annotated[tuple[ConversionSettings, ...], Meta(min_length=1)]
     computed: Annotated[tuple[ComputedSettings, ...], Meta(description="values computed from fields, in order")] = ()
 
@@ -115,6 +119,9 @@ def checked(chip: ChipSettings, where: str) -> ChipSettings:
     for n, computed in enumerate(chip.computed):
         if problem := computed.problem(names[: len(chip.fields) + n]):
             raise SettingsError(f"{where}.computed.{computed.name}", *problem)
+        if computed.is_calibrated and chip.calibration is None:
+            remedy = "Describe `calibration`: how the chip's constants are read."
+            raise SettingsError(f"{where}.computed.{computed.name}", computed.form, "needs constants", remedy)
     for name in _parameters_used(chip):
         if name not in chip.parameters:
             remedy = "Describe it in `parameters`."

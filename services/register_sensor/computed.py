@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from device_bridge import Quality, Reading, is_finite
 
+from .compensation import FORMULAS
 from .fields import ChipValue
 
 Range = tuple[float, float] | None
@@ -26,8 +27,11 @@ class ComputedSettings(ChipValue, frozen=True, kw_only=True):
     """A value computed from others: form(values) * scale + offset, to six digits unless `decimals` says otherwise."""
 
     form: Annotated[
-        Literal["linear", "product", "polynomial", "minimum", "maximum"],
-        Meta(description="sum of factor * value; product of value to the power of factor; of one value, its powers"),
+        Literal["linear", "product", "polynomial", "minimum", "maximum", "bmp388_temperature", "bmp388_pressure"],
+        Meta(
+            description="sum of factor * value; product of value to the power of factor; of one value, its powers; "
+            "a chip's own formula, with its `calibration`"
+        ),
     ]
     of: Annotated[tuple[str, ...], Meta(min_length=1, description="names of fields, or of values computed before")]
     factors: Annotated[
@@ -52,12 +56,31 @@ class ComputedSettings(ChipValue, frozen=True, kw_only=True):
             return self.factors, "is no polynomial", "Write the factors of its powers, from 0."
         return None
 
-    def computed(self, readings: Mapping[str, Reading], ranges: Mapping[str, Range]) -> Reading | None:
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it is a chip's own formula."""
+        return self.form in FORMULAS
+
+    def value(self, values: Sequence[float], constants: Sequence[float]) -> float:
+        """What it comes to. Raises ArithmeticError, ValueError.
+
+        Parameters:
+            values: those it is computed of.
+            constants: of the chip's calibration.
+        """
+        if self.is_calibrated:
+            return FORMULAS[self.form](values, constants)
+        return FORMS[self.form](values, self.factors or (1.0,) * len(values)) * self.scale + self.offset
+
+    def computed(
+        self, readings: Mapping[str, Reading], ranges: Mapping[str, Range], constants: Sequence[float] = ()
+    ) -> Reading | None:
         """The reading; None when a value has none this time.
 
         Parameters:
             readings: by name, those computed before included.
             ranges: least and greatest value of each, where it has such.
+            constants: of the chip's calibration.
         """
         if any(name not in readings for name in self.of):
             return None
@@ -67,7 +90,7 @@ class ComputedSettings(ChipValue, frozen=True, kw_only=True):
                 return self.bad(f"{reading.name}: {reading.reason}")
         try:
             values = [float(reading.value or 0) for reading in used]
-            value = FORMS[self.form](values, self.factors or (1.0,) * len(values)) * self.scale + self.offset
+            value = self.value(values, constants)
         except (ZeroDivisionError, ValueError, OverflowError):
             return self.bad("cannot be computed from these values")
         if not is_finite(value):
@@ -82,16 +105,19 @@ class ComputedSettings(ChipValue, frozen=True, kw_only=True):
         return self.good(value)
 
 
-def with_computed(readings: Sequence[Reading], fields: Sequence[ChipValue]) -> list[Reading]:
+def with_computed(
+    readings: Sequence[Reading], fields: Sequence[ChipValue], constants: Sequence[float] = ()
+) -> list[Reading]:
     """The readings, and what is computed from them.
 
     Parameters:
         readings: of a chip's fields.
         fields: all of the chip, the computed ones in the order in which they are computed.
+        constants: of the chip's calibration.
     """
     found = {reading.name: reading for reading in readings}
     ranges = {field.name: field.valid for field in fields}
     for field in fields:
-        if isinstance(field, ComputedSettings) and (reading := field.computed(found, ranges)) is not None:
+        if isinstance(field, ComputedSettings) and (reading := field.computed(found, ranges, constants)) is not None:
             found[field.name] = reading
     return list(found.values())

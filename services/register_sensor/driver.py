@@ -64,6 +64,7 @@ class ChipDriver:
         self._state = State.NEW
         self._set_up_at = 0.0
         self._sent: set[str] = set()
+        self._constants: tuple[float, ...] = ()
 
     async def measure(self) -> list[Reading]:
         """Everything it measures, once. Raises DeviceError."""
@@ -78,7 +79,8 @@ class ChipDriver:
             self._state = self._after(error)
             raise
         hidden = {value.name for value in self.chip.values if value.hidden}
-        return [reading for reading in with_computed(readings, self.chip.values) if reading.name not in hidden]
+        found = with_computed(readings, self.chip.values, self._constants)
+        return [reading for reading in found if reading.name not in hidden]
 
     def _after(self, error: BaseException) -> State:
         """What is known of the chip after an error."""
@@ -123,6 +125,12 @@ class ChipDriver:
                 await asyncio.sleep(step.wait)
         if not await self._has_kept(device):
             raise device.error(DeviceErrorKind.GARBLED, "it does not keep its settings; check its supply")
+        if (calibration := self.chip.calibration) is not None:
+            first, second = await self._bytes(device, calibration.read), await self._bytes(device, calibration.read)
+            if first != second or len(set(first)) == 1:
+                detail = "its constants read differently each time, or all alike: check wires and pull-ups"
+                raise device.error(DeviceErrorKind.GARBLED, detail)
+            self._constants = calibration.constants(first)
         self._set_up_at = asyncio.get_running_loop().time()
         self._state = State.READY
 
@@ -142,7 +150,11 @@ class ChipDriver:
         raise device.error(DeviceErrorKind.NOT_FOUND, detail)
 
     async def _has_kept(self, device: I2cDevice) -> bool:
-        return all([await self._holds(device, step.kept) for step in self.chip.init if step.kept])
+        """Whether it is the chip that was set up, and has its settings: one without settings shows who it is."""
+        kept = [step.kept for step in self.chip.init if step.kept]
+        if not kept:
+            await self._identify_again(device)
+        return all([await self._holds(device, each) for each in kept])
 
     async def _holds(self, device: I2cDevice, expected: MatchSettings) -> bool:
         for _ in range(_LOOKS):

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import functools
 import operator
+import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,6 +28,7 @@ from simulated_devices import (
 )
 
 from .chip import PACKAGE, ChipSettings, ConversionSettings, chip_of, resolved
+from .computed import ComputedSettings
 from .fields import ChipField
 from .transfers import ReadSettings
 
@@ -72,6 +74,7 @@ class ProfileChip:
         self._fields = {field.name: field for field in chip.fields}
         self._flags = {flag.name: flag for conversion in chip.reads for flag in conversion.flags}
         typical = {field.name: _typical(field) for field in chip.fields if field.is_number}
+        typical |= {computed.name: computed.typical for computed in chip.computed if computed.typical is not None}
         self.surroundings = Surroundings(typical, clock=clock)
         self._raised: set[str] = set()
         self._raw: dict[str, float] = {}
@@ -88,7 +91,7 @@ class ProfileChip:
     def set(self, quantity: str, value: float) -> None:
         """Fixes a physical value in its unit, or raises (1) or lowers (0) a flag by its name.
 
-        Raises KeyError for an unknown quantity, ValueError for a value the chip cannot tell.
+        Raises KeyError for an unknown quantity, ValueError for a value the chip cannot measure.
         """
         field = self._fields.get(quantity)
         if quantity in self._flags:
@@ -133,6 +136,8 @@ class ProfileChip:
                 yield step.identify, partial(step.identify.body, holds=True)
             if step.kept is not None:
                 yield step.kept, partial(step.kept.body, holds=bytes(step.write) in self._written)
+        if (calibration := self._chip.calibration) is not None:
+            yield calibration.read, partial(struct.pack, calibration.format, *calibration.typical)
         last = max((c.started_at or 0.0 for c in self._conversions), default=0.0)
         for conversion in self._conversions:
             settings = conversion.settings
@@ -160,6 +165,8 @@ class ProfileChip:
                 body[place] = (others | flag.number(holds=flag.name in self._raised)).to_bytes(flag.size, "big")
             conversion.body = bytes(body)
             conversion.taken_at = self._clock()
+            if settings.start and settings.while_busy == "no_acknowledge":
+                conversion.started_at = None  # such a result is there to be read once
         elif settings.while_busy == "no_acknowledge":
             raise NoAcknowledge
         return conversion.body
@@ -169,7 +176,20 @@ class ProfileChip:
             field.put(self._wall_clock() + self._clock_offset.get(field.name, 0.0), body)
             return
         raw = self._raw.get(field.name)
-        field.put(field.raw_for(self.surroundings.value(field.name)) if raw is None else raw, body)
+        field.put(self._measured(field) if raw is None else raw, body)
+
+    def _measured(self, field: ChipField) -> float:
+        """The raw value of what it measures, or from which the chip's own formula makes that."""
+        for computed in self._chip.computed:
+            if computed.is_calibrated and computed.of[-1] == field.name:
+                return self._solved(field, computed)
+        return field.raw_for(self.surroundings.value(field.name))
+
+    def _solved(self, field: ChipField, computed: ComputedSettings) -> float:
+        calibration, wanted = self._chip.calibration, self.surroundings.value(computed.name)
+        constants = calibration.typical if calibration else ()
+        others = [self._measured(self._fields[name]) for name in computed.of[:-1]]
+        return _solve(lambda raw: computed.value([*others, raw], constants) - wanted, field.raw_limits)
 
     def _has_new(self, conversion: _Conversion) -> bool:
         settings, now = conversion.settings, self._clock()
@@ -190,6 +210,19 @@ class ProfileChip:
             c.settings.while_busy == "no_acknowledge" and c.started_at is not None and not self._has_new(c)
             for c in self._conversions
         )
+
+
+def _solve(excess: Callable[[float], float], limits: tuple[float, float]) -> float:
+    """The whole number between two limits at which a function that rises or falls comes nearest to 0."""
+    low, high = limits
+    rises = excess(high) > excess(low)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (excess(middle) > 0) is rises:
+            high = middle
+        else:
+            low = middle
+    return min((low, high), key=lambda raw: abs(excess(raw)))
 
 
 def _with_pointer(read: ReadSettings, conversion: ConversionSettings) -> ReadSettings:

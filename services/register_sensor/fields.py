@@ -28,6 +28,7 @@ class ChipValue(FieldSettings, frozen=True, kw_only=True):
     ] = None
     hidden: Annotated[bool, Meta(description="used by computed values, not sent")] = False
     crop: Annotated[bool, Meta(description="values beyond `valid` are its ends")] = False
+    typical: Annotated[float | None, Meta(description="what an emulated chip measures by default")] = None
 
     def finished(self, value: float) -> float:
         """A value as it is sent."""
@@ -65,7 +66,6 @@ class ChipField(ChipValue, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="greatest distance from the nearest pair; beyond it, no value"),
     ] = None
-    typical: Annotated[float | None, Meta(description="what an emulated chip measures by default")] = None
 
     @property
     def is_number(self) -> bool:

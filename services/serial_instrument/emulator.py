@@ -1,4 +1,4 @@
-"""The devices of the profiles, on a real tty: they answer, obey commands and misbehave on demand."""
+"""The devices of the profiles, on a real tty: they answer, execute commands and have faults on demand."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints one line of JSON, the settings a service needs to reach it, then plays until SIGTERM or SIGINT."""
     parser = emulator_parser("serial_instrument.emulator", __doc__, PlayedDevice)
     add = parser.add_argument
-    add("--profile", choices=DEVICES, default="bench_scale", help="which device (default bench_scale)")
+    add("--profile", choices=DEVICES, default="bench_scale", help="device (default bench_scale)")
     add("--interval", type=number(float, 0.001, 3600), help="seconds between what it sends by itself")
     add_line_options(parser, "frames")
     options = parser.parse_args(arguments)

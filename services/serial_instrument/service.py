@@ -14,6 +14,7 @@ from device_bridge import (
     Quantity,
     Result,
     Sample,
+    aged,
     run,
 )
 from device_bridge.buses import FramedLine
@@ -70,7 +71,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
                 frames = []
             for frame in frames:
                 if sample := self.device.sample(frame):
-                    yield sample
+                    yield aged(sample, asyncio.get_running_loop().time() - self.line.came_at)
 
     async def _asked(self) -> AsyncIterator[Sample]:
         loop = asyncio.get_running_loop()

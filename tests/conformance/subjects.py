@@ -57,6 +57,9 @@ def _of_profile(name: str) -> Subject:
         measured[field.name] = Measured(field.unit, low, high, field.step or (high - low) / 1e5)
         if field.missing:
             sentinel = (field.name, lambda chip, field=field: chip.set_raw(field.name, int(field.missing[0])))
+    for computed in chip.computed:
+        if computed.is_calibrated:
+            measured[computed.name] = Measured(computed.unit, *computed.valid, 3 * 10**-computed.decimals)
     reads = [conversion.read for conversion in chip.reads]
     return Subject(
         name,

@@ -201,7 +201,7 @@ async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, 
     async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         bed.set_all(0.4)
         await bed.matching(0.4)
-        for _ in range(15):
+        for _ in range(budget(8, 15)):
             fault = chance.choice(faults)
             on, off = ("0.3", "0") if fault.startswith(("stretch", "corrupt")) else ("on", "off")
             assert bed.bus.obey(fault.format(on)) == "ok"

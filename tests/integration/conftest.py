@@ -15,6 +15,8 @@ from resource import RLIMIT_FSIZE, setrlimit
 import pytest
 
 from device_bridge.messages import senml
+from device_bridge.runtime import Runtime
+from device_bridge.settings import SettingsSources
 from iofog_sdk import Backoff, SequenceTracker, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route, nats_server
 from simulated_devices import SimulatedSerialLine
@@ -68,7 +70,7 @@ class ServiceProcess:
     """A service as its user runs it, with its log lines."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+        self.process, self.pid = process, process.pid
         self.lines: list[dict] = []
         self._reading = asyncio.ensure_future(self._read())
 
@@ -127,6 +129,31 @@ def environment(agent: LocalAgent, name: str = "device", options: str = "") -> d
     return {"SELFNAME": agent.id_of(name), "IOFOG_LINK": f"agent://127.0.0.1:{agent.port}{options}"}
 
 
+class ServiceHere:
+    """A whole service in this process: for tests of what it does rather than of how it starts and ends.
+
+    Parameters:
+        service_type: what runs.
+        caplog: of the test.
+        variables: of its environment.
+    """
+
+    def __init__(self, service_type, caplog, **variables: str) -> None:
+        self._caplog = caplog
+        sources = SettingsSources(service_type.settings_type, file=None, environment=variables)
+        self._runtime = Runtime(service_type, sources, connect(variables))
+        self._running = asyncio.ensure_future(self._runtime.run())
+        self.pid = os.getpid()
+
+    async def stop(self) -> None:
+        self._runtime.stop()
+        await asyncio.wait_for(self._running, 60)
+
+    @property
+    def counts(self) -> dict:
+        return next(record.data for record in self._caplog.records if "stopped: " in record.getMessage())
+
+
 class Receiver:
     """The viewer's end of the route."""
 
@@ -153,16 +180,19 @@ async def receiving(agent: LocalAgent):
         await asyncio.gather(task, return_exceptions=True)
 
 
-def opened(service: ServiceProcess, line: SimulatedSerialLine) -> bool:
+def opened(service: ServiceProcess | ServiceHere, line: SimulatedSerialLine) -> bool:
     """Whether the service reads the line: it is open, and its event loop waits for it.
 
     What is sent before that is thrown away on opening.
     """
-    target, process = os.path.realpath(line.path), Path(f"/proc/{service.process.pid}")
+    target, process = os.path.realpath(line.path), Path(f"/proc/{service.pid}")
     with contextlib.suppress(OSError):
         descriptors = {fd.name for fd in (process / "fd").iterdir() if os.path.realpath(fd) == target}
-        polled = "".join(info.read_text() for info in (process / "fdinfo").iterdir())
-        return not descriptors.isdisjoint(re.findall(r"^tfd:\s+(\d+)", polled, re.MULTILINE))
+        polled = set()
+        for name in os.listdir(process / "fdinfo"):  # noqa: PTH208 - closed again before what it lists is read
+            with contextlib.suppress(OSError):
+                polled.update(re.findall(r"^tfd:\s+(\d+)", (process / "fdinfo" / name).read_text(), re.MULTILINE))
+        return not descriptors.isdisjoint(polled)
     return False
 
 

@@ -87,9 +87,12 @@ class Processes:
 
     def storm(self, name, seconds):
         async def storming():
-            for _ in range(int(seconds / 0.002)):
-                self._command(name, {"value": True})
-                await asyncio.sleep(0.002)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5):
+                        await self._command(name, {"value": True})
+                await asyncio.sleep(0.001)
 
         task = self._loop.create_task(storming())
         self._storms[task] = name
@@ -138,14 +141,14 @@ class Processes:
         self._do(asyncio.sleep(seconds))
 
     def settle(self):
-        """Until nothing has changed for a second, which is longer than anything waits for that can go on."""
+        """Until all has been answered, and nothing has changed for longer than anything waits that can go on."""
 
         async def settling():
             quiet_since = time.monotonic()
             seen = len(self.gpio.history)
             while time.monotonic() < quiet_since + 1.3:
                 await asyncio.sleep(0.05)
-                if len(self.gpio.history) != seen or self._storms:
+                if len(self.gpio.history) != seen or self.outstanding():
                     seen, quiet_since = len(self.gpio.history), time.monotonic()
 
         self._do(settling())

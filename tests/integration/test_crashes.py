@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from device_bridge.outbox.durable import _FLUSH_AFTER
+from device_bridge.outbox.disk_backlog import FLUSH_AFTER
 
 from ..campaign import SEED, budget
 from . import crash_worker
@@ -69,7 +69,7 @@ def test_killed_at_random_points(tmp_path):
     for delivered in lives:
         assert delivered == sorted(set(delivered)), f"order within one life, SEED={SEED}"
         again = [number for number in delivered if number in seen]
-        assert len(again) <= WINDOW + _FLUSH_AFTER + WINDOW, f"sent again beyond the window, SEED={SEED}"
+        assert len(again) <= WINDOW + FLUSH_AFTER + WINDOW, f"sent again beyond the window, SEED={SEED}"
         fresh = [number for number in delivered if number not in seen]
         if fresh:
             assert fresh[0] > highest or not seen, f"an old message comes late, SEED={SEED}"

@@ -1,6 +1,7 @@
 """The GPS service as its user runs it: device, service, agent and receiver, each real."""
 
 import asyncio
+import itertools
 import json
 import os
 
@@ -24,7 +25,7 @@ def metric(text, name):
 
 
 def everything_is_delivered(text):
-    return metric(text, "bridge_readings_read_total") == metric(text, "bridge_readings_delivered_total")
+    return text and metric(text, "bridge_readings_read_total") == metric(text, "bridge_readings_delivered_total")
 
 
 async def test_two_thousand_sentences_with_five_percent_damaged(agent, start, line):
@@ -54,12 +55,13 @@ async def test_two_thousand_sentences_with_five_percent_damaged(agent, start, li
 
 
 async def test_an_agent_killed_and_restarted_costs_nothing(start, line, tmp_path):
-    port = free_port()
+    port, http_port = free_port(), free_port()
+    config = {"serial": {"port": str(line.path)}, "http": {"port": http_port}}
     (tmp_path / "agent.json").write_text(
         json.dumps(
             {
                 "listen": {"port": port},
-                "microservices": {"device": {"config": {"serial": {"port": str(line.path)}}}, "viewer": {}},
+                "microservices": {"device": {"config": config}, "viewer": {}},
                 "routes": [{"from": "device", "to": "viewer"}],
             }
         )
@@ -77,26 +79,26 @@ async def test_an_agent_killed_and_restarted_costs_nothing(start, line, tmp_path
     agent = await start("local_agent", "--config", str(tmp_path / "agent.json"))
     service = await start("gps_receiver", **environment(ids), STATE_DIRECTORY=str(tmp_path))
     await until(lambda: opened(service, line))
-    stop = asyncio.Event()
+    emulator, seconds = GpsEmulator(), itertools.count()
 
     async def move():
-        emulator, number = GpsEmulator(), 0
-        while not stop.is_set():
-            await line.send(b"".join(emulator.epoch(number, 1.7e9 + number)))
-            number += 1
-            await asyncio.sleep(0.01)
+        second = next(seconds)
+        await line.send(b"".join(emulator.epoch(second, 1.7e9 + second)))
+        await asyncio.sleep(0.02)
 
-    moving = asyncio.ensure_future(move())
-    for _ in range(2):
+    async def move_until_readings_arrive():
         before = len(samples)
-        await until(lambda before=before: len(samples) > before + 50)
+        while len(samples) <= before + 50:
+            await move()
+
+    for _ in range(2):
+        await move_until_readings_arrive()
         await agent.stop(9)
-        await asyncio.sleep(0.3)  # readings pile up while nobody is there
+        for _ in range(15):
+            await move()  # readings pile up while nobody is there
         agent = await start("local_agent", "--config", str(tmp_path / "agent.json"))
-    before = len(samples)
-    await until(lambda: len(samples) > before + 50)
-    stop.set()
-    await moving
+    await move_until_readings_arrive()
+    await until_page(http_port, "/metrics", lambda _, text: everything_is_delivered(text))
     assert await service.stop() == 0
     counts = service.counts
     assert counts["dropped"] == 0

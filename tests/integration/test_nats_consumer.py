@@ -66,7 +66,7 @@ async def test_other_commands_take_effect_and_none_comes_twice(server):
             assert (await asyncio.wait_for(anext(taken), 60)).contentdata == b"1"
             info = stream.consumer_info
             waiting = asyncio.ensure_future(anext(taken))
-            while (await info("IOFOG", "default-gps")).num_ack_pending:
+            while (await info("IOFOG-COMMANDS", "default-gps")).num_ack_pending:
                 await asyncio.sleep(0.01)
             waiting.cancel()
         async with linked(f"{server.url}?commands=iofog.commands.default.other") as link:
@@ -96,9 +96,11 @@ async def test_what_a_dead_connection_was_given_comes_first_on_the_next(server):
 async def test_a_consumer_that_is_deleted_is_made_anew(server, caplog):
     async with operator(server) as stream, linked(server.url) as link:
         await link.wait_connected()
-        while not (await stream.consumer_info("IOFOG", "default-gps")).num_waiting:  # its request is on the way
+        while not (
+            await stream.consumer_info("IOFOG-COMMANDS", "default-gps")
+        ).num_waiting:  # its request is on the way
             await asyncio.sleep(0)
-        await stream.delete_consumer("IOFOG", "default-gps")
+        await stream.delete_consumer("IOFOG-COMMANDS", "default-gps")
         await until(lambda: "consumer default-gps: Consumer Deleted" in caplog.text)
         await asyncio.wait_for(link.wait_connected(), 60)
         await stream.publish(COMMANDS, b"1")

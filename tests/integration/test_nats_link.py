@@ -193,7 +193,7 @@ async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path):
         await link.wait_connected()
         large = asyncio.ensure_future(link.send(message(1, bytes(20_000))))
         await link.send(message(2))
-        with pytest.raises(MessageError, match="at most 15904 bytes can be sent to this NATS server, got 20000"):
+        with pytest.raises(MessageError, match="at most 19804 bytes can be sent to this NATS server, got 20000"):
             await large
         assert link.connected
 

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 
 from device_bridge import NodeState
 from device_bridge.buses import attached
-from device_bridge.runtime import Supervisor, collect_device_metrics
 from device_bridge.settings import SettingsSources, SettingsStatus
+from device_bridge.supervision import Supervisor, collect_device_metrics
 from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable
@@ -102,12 +103,13 @@ class Emulator:
 
 
 @contextlib.asynccontextmanager
-async def emulated(module, *arguments):
-    """Runs `python -m module.emulator` within the block; it ends in order."""
+async def emulated(module, *arguments, **variables):
+    """Runs `python -m module.emulator` within the block, with more variables; it ends in order."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"{module}.emulator", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        env=os.environ | variables,
     )
     try:
         told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))

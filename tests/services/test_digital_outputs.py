@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
 from device_bridge.settings import SettingsStatus
+from device_bridge.supervision import Supervisor
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.interlock import Interlock, Limits
 from digital_outputs.life_cycle import Life
@@ -491,3 +492,26 @@ async def test_the_emulated_world_obeys(tmp_path):
             await bridged.sample()
             assert (await tell(bridged, "relay", value=True)).ok
             await bridged.sample(lambda found: found.get("relay_feedback") and found["relay_feedback"].value is True)
+
+
+async def test_a_full_outbox_that_pauses_reading_holds_back_no_rule(tmp_path):
+    has_room, emitted = asyncio.Event(), []
+    members = {
+        "outputs": [LAMP],
+        "inputs": [{"kind": "contact", "name": "door", "line": "GPIO17"}],
+        "rules": [{"reading": "door", "output": "lamp", "on_when": True}],
+        "watchdog": False,
+    }
+    async with world_of(tmp_path) as gpio:
+        settings = settings_of(DigitalOutputs, gpio={"path": f"sim:{gpio.path}"}, **members)
+        supervisor = Supervisor(DigitalOutputs, settings, emitted.extend, has_room.wait)
+        running = asyncio.ensure_future(supervisor.run())
+        await until(lambda: emitted)
+        for level in (1, 0) * 20:
+            gpio.drive("GPIO17", level)
+            await until(lambda level=level: gpio.level("GPIO22") == level)
+        has_room.set()
+        await asyncio.sleep(1)
+        assert [r.value for r in emitted if r.name == "door"][-40:] == [True, False] * 20, "and nothing was lost"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

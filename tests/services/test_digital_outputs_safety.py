@@ -80,6 +80,79 @@ async def test_a_failed_off_keeps_the_others_of_its_group_off_and_is_reported(tm
         assert (await tell(bridged, "a", value=True)).ok
 
 
+FOUR = [
+    {"name": "b", "line": "GPIO5", "group": "g"},
+    {"name": "a", "line": "GPIO8", "group": "g", "safe": True},
+    {"name": "c", "line": "GPIO6", "group": "g"},
+    {"name": "d", "line": "GPIO7", "group": "g"},
+]
+OFFS = {one["name"]: one["line"] for one in FOUR if "safe" not in one}
+
+
+@pytest.mark.parametrize("path", ["command", "node lost", "reload", "settings refused"])
+@pytest.mark.parametrize("failing_one", OFFS)
+@pytest.mark.parametrize("on", OFFS)
+async def test_whichever_off_fails_on_whichever_path_nothing_goes_on_beside_it(
+    path, failing_one, on, tmp_path, caplog
+):
+    async with world_of(tmp_path) as gpio, driving(gpio, *FOUR, LAMP, node_timeout=0.2) as bridged:
+        worst = []
+        gpio.chips["gpiochip0"].on_level = lambda *_: worst.append(sum(gpio.level(one["line"]) for one in FOUR))
+        assert (await tell(bridged, "a", value=False)).ok
+        assert (await tell(bridged, on, value=True)).ok
+        assert (await tell(bridged, "lamp", value=True)).ok
+        mend = failing(gpio, OFFS[failing_one])
+        if path == "command":
+            assert not (await tell(bridged, "all_safe")).ok
+        elif path == "node lost":
+            bridged.is_connected = False
+        elif path == "settings refused":
+            bridged.settings.refuse("given", "x")
+        else:
+            settings = {"gpio": {"path": f"sim:{gpio.path}"}, "outputs": FOUR, "watchdog": False}
+            bridged.bridge.apply(settings_of(DigitalOutputs, **settings))
+        await until(lambda: gpio.level("GPIO22") == 0)
+        if path == "reload":
+            assert f"{failing_one} could not be brought into its safe state" in caplog.text
+        else:
+            await bridged.sample(lambda found: failing_one in found and found[failing_one].quality is Quality.BAD)
+            assert gpio.level("GPIO8") == 0
+            failures = {m.labels["member"]: m.value for m in bridged.metrics() if "member_failures" in m.name}
+            assert failures.pop(failing_one) > 0
+            assert not any(failures.values())
+            mend()
+            await until(lambda: gpio.level(OFFS[failing_one]) == 0)
+            await bridged.sample(lambda found: failing_one in found and found[failing_one].value is False)
+        assert max(worst) == 1
+        assert f"{failing_one}: bus fault" in caplog.text
+
+
+@REAL
+@pytest.mark.parametrize("failing_one", ["b", "d"])
+async def test_whichever_off_fails_the_guard_switches_nothing_on_beside_it(failing_one, tmp_path):
+    async with world_of(tmp_path) as gpio:
+        rules = [{"reading": "door", "output": name, "on_when": name == failing_one} for name in ("a", failing_one)]
+        line = OFFS[failing_one]
+        members = {"outputs": FOUR, "rules": rules, "until": lambda: gpio.level(line) == 1}
+        async with service_process(gpio, **members) as process:
+            worst = []
+            gpio.chips["gpiochip0"].on_level = lambda *_: worst.append(sum(gpio.level(one["line"]) for one in FOUR))
+            tried = []
+            chip = gpio.chips["gpiochip0"]
+            chip.lines[chip.offset(line)].request.set = lambda mask, bits: refuse(tried)
+            process.send_signal(signal.SIGKILL)
+            await until(lambda: len(tried) >= 3)
+            assert (gpio.level("GPIO8"), gpio.level(line)) == (0, 1)
+            del chip.lines[chip.offset(line)].request.set
+            await until(lambda: (gpio.level("GPIO8"), gpio.level(line)) == (1, 0))
+            assert max(worst) == 1
+
+
+def refuse(tried):
+    tried.append(1)
+    raise OSError(errno.EIO, "no")
+
+
 async def test_a_failed_on_is_made_safe_and_known_again(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, *SHUTTER) as bridged:
         mend = failing(gpio, "GPIO5")

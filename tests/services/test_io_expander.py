@@ -389,3 +389,21 @@ async def test_the_emulators_process_says_how_to_reach_it(chip):
         async with bridging(IoExpander, settings_of(IoExpander, **emulator.settings)) as bridged:
             await bridged.sample(lambda found: found.get("contact") and found["contact"].value is True)
             await bridged.sample(lambda found: found.get("contact") and found["contact"].value is False)
+
+
+async def test_levels_of_a_chip_that_was_reset_are_never_reported(tmp_path):
+    """Its pull-ups are off then, and its inputs read low until somebody notices."""
+    async with expander(tmp_path, "mcp23017") as (bus, bridged, _):
+        assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
+        bus.obey("reset x")
+        lost = await bridged.sample()
+        assert {(reading.value, reading.quality) for reading in lost.values()} == {(None, Quality.BAD)}
+        assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
+
+
+async def test_a_command_to_a_chip_that_was_reset_has_failed(tmp_path):
+    async with expander(tmp_path, "mcp23017", interval=10, report_interval=100) as (bus, bridged, _):
+        await bridged.sample()
+        bus.obey("reset x")
+        result = await bridged.bridge.execute(Command(name="pump", parameters={"value": False}))
+        assert (result.ok, "it was reset" in result.detail) == (False, True)

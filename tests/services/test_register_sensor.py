@@ -245,6 +245,17 @@ SHEETS = [
         {"visible_and_infrared": None, "infrared": 300, "illuminance": None},
     ),
     (
+        "bmp388",  # its formulas in rational numbers, with the constants of a chip
+        {
+            "00": "50",
+            "1c": "03",
+            "31": "366c4a4af933fb9cf82300cc611b7af3f662411dd3",
+            "03": "60",
+            "04": "602160e0a57e",
+        },
+        {"temperature": 21.365, "pressure": 102459.39},
+    ),
+    (
         "mpu6050",
         {"75": "68", "6b": "01", "1b": "00", "1c": "00", "3b": "4000c0000000" + "f2c0" + "00830000ff7d"},
         {"acceleration_x": 9.80665, "acceleration_y": -9.80665, "acceleration_z": 0}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from device_bridge import DeviceError, Quality, SettingsError
 from device_bridge.protocols import Checksum, ChecksumSettings, scaled
 from register_sensor.chip import ChipField, ChipSettings, checked, chip_of, resolved
+from register_sensor.compensation import bmp388_pressure, bmp388_temperature
 from register_sensor.computed import ComputedSettings, with_computed
 from register_sensor.emulator import ProfileChip
 from register_sensor.parameters import FieldChange
@@ -459,6 +460,15 @@ async def test_two_sensors_of_a_profile_have_shunts_of_their_own(tmp_path):
         assert (small["small/current"].value, large["large/current"].value) == (0.5, 50.0)
 
 
+async def test_another_chip_in_its_place_is_noticed_though_it_never_failed_to_answer(tmp_path):
+    """A MAX17048 has no settings that could be lost; its version tells it."""
+    async with sensing(tmp_path, {"profile": "max17048", "name": "cell"}) as (bus, bridged):
+        assert (await bridged.sample())["cell/charge"].quality is Quality.GOOD
+        bus.obey("swap cell on")
+        lost = await bridged.sample()
+        assert {reading.quality for reading in lost.values()} == {Quality.BAD}
+
+
 # What the wire resolves
 
 
@@ -546,3 +556,48 @@ def test_a_wrong_profile_names_what_is_wrong(members, where, rule):
     with pytest.raises(SettingsError, match=rule) as caught:
         chip(**({"reads": [reads([{"name": "x"}])]} | members))
     assert where in caught.value.field
+
+
+# A chip's own constants and formulas
+
+
+def bosch_integers(raw_temperature, raw_pressure, constants):
+    """The other form of the BMP388's formulas, in whole numbers, as in Bosch's BMP3 sensor API: 0.01 °C, 0.01 Pa."""
+    t1, t2, t3, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11 = constants
+    above = raw_temperature - 256 * t1
+    t = (t2 * above * 262_144 + above * above * t3) // 2**32
+    cubed = t * t // 64 * t // 256
+    offset = p5 * 2**47 + p8 * cubed // 32 + p7 * t * t * 16 + p6 * t * 2**22
+    slope = (p1 - 2**14) * 2**46 + p4 * cubed // 32 + p3 * t * t * 4 + (p2 - 2**14) * t * 2**21
+    bent = (p10 * t + 65_536 * p9) * raw_pressure // 8192
+    bent = raw_pressure * (bent // 10) // 512 * 10
+    most_bent = p11 * raw_pressure * raw_pressure // 65_536 * raw_pressure // 128
+    pressure = offset // 4 + slope // 2**24 * raw_pressure + bent + most_bent
+    return t * 25 // 16_384, pressure * 25 // 2**40
+
+
+@given(st.integers(6_000_000, 11_000_000), st.integers(4_000_000, 10_000_000))
+def test_both_forms_of_the_bmp388s_formulas_agree(raw_temperature, raw_pressure):
+    constants = chip_of("bmp388").calibration.typical
+    celsius, pascals = bosch_integers(raw_temperature, raw_pressure, constants)
+    assert bmp388_temperature([raw_temperature], constants) == pytest.approx(celsius / 100, abs=0.02)
+    assert bmp388_pressure([raw_temperature, raw_pressure], constants) == pytest.approx(pascals / 100, abs=2)
+
+
+async def test_constants_that_read_differently_each_time_are_not_used(tmp_path):
+    settings = resolved(chip_of("bmp388"), {}, {}, "sensors.0")
+    bmp388 = Recorded(settings)
+    bmp388.damage, bmp388.damaged = 1, bytes([0x31])
+    async with driving(tmp_path, settings, bmp388) as driver:
+        with pytest.raises(DeviceError, match="its constants read differently"):
+            await driver.measure()
+        found = values(await driver.measure())
+        assert set(found) == {"temperature", "pressure"}
+        assert found["pressure"] == pytest.approx(101_325, rel=0.03)
+
+
+def test_a_formula_without_constants_is_refused():
+    members = {"address": 0x76, "reads": [reads([{"name": "x"}])]}
+    members["computed"] = [{"name": "t", "form": "bmp388_temperature", "of": ["x"]}]
+    with pytest.raises(SettingsError, match="needs constants"):
+        checked(msgspec.convert(members, ChipSettings), "chips.mine")

@@ -174,6 +174,7 @@ def test_totals_that_cannot_be_read_for_a_while_are_neither_lost_nor_overwritten
     assert "tried again" in caplog.text
     file.rmdir()
     aside.rename(file)
+    totals.load()
     assert totals.get("water") == 105
     totals.save()
     assert json.loads(file.read_text()) == {"water": 105}

@@ -17,7 +17,7 @@ from device_bridge.messages.clock import SETTLING_S, Clock, is_in_doubt
 from device_bridge.messages.maker import MessageMaker
 from device_bridge.messages.time_correction import TimeCorrection
 from device_bridge.outbox.durable import Outbox
-from device_bridge.runtime.logs import _JsonFormatter
+from device_bridge.telemetry.logs import _JsonFormatter
 from iofog_sdk import IoMessage
 
 RIGHT = 1_795_448_768.0

@@ -136,7 +136,7 @@ def test_a_service_without_a_device_gets_none_and_hears_its_application(tmp_path
     variables = template["spec"]["application"]["microservices"][-1]["container"]["env"]
     assert {"key": "BROKER_PASSWORD", "valueFromSecret": "mqtt/password"} in variables
     for generation in ("3.0", "edgelet-1.0", "edgelet-1.1"):
-        with pytest.raises(FleetError, match="fills no variables from secrets"):
+        with pytest.raises(FleetError, match="cannot fill variables from secrets"):
             dict(render(fleet, generation))
     bridge["device"] = "/dev/ttyUSB0"
     with pytest.raises(FleetError, match="mqtt has no device; mqtt_bridge needs none"):
@@ -190,6 +190,18 @@ def test_metrics_are_published_where_a_port_is_given(generation, tmp_path):
     assert settings.http.host != "127.0.0.1"
     assert settings.http.port == 8080
     assert service["container"]["ports"] == [{"internal": 8080, "external": 18080, "protocol": "tcp"}]
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8"])
+def test_a_page_is_published_where_a_port_is_given(generation, tmp_path):
+    kits = yaml.safe_load(EXAMPLE.read_text())["kits"]
+    kits["truck"]["services"].append(
+        {"name": "page", "service": "live_dashboard", "page_port": 80, "metrics_port": 90}
+    )
+    files = dict(render(read_fleet(fleet_file(tmp_path, kits=kits)), generation))
+    (_, (_, settings, service)) = settings_from_controller(files, "truck-7")
+    assert (settings.page.host, settings.page.port, settings.http.port) == ("0.0.0.0", 8000, 8080)  # noqa: S104
+    assert [(one["internal"], one["external"]) for one in service["container"]["ports"]] == [(8080, 90), (8000, 80)]
 
 
 def test_pot_has_an_api_version_of_its_own(tmp_path):

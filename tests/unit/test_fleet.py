@@ -15,6 +15,7 @@ NODE = {"name": "pi-01", "kit": "cold-room", "values": {"room": "north"}}
 
 
 SERVICE = {"name": "gps", "service": "gps_receiver", "device": "/dev/ttyUSB0"}
+PAGE = {"name": "page", "service": "live_dashboard", "page_port": 80}
 CLIMATE = {"name": "climate", "service": "climate_sensor", "device": "/dev/i2c-1"}
 
 
@@ -57,6 +58,8 @@ def configured(**config):
             kit(SERVICE | {"metrics_port": 18080}, CLIMATE | {"metrics_port": 18080}),
             "metrics_port '18080' is used twice",
         ),
+        (kit(SERVICE | {"page_port": 8000}), "gps_receiver has no page"),
+        (kit(PAGE, SERVICE | {"metrics_port": 80}), "page_port '80' is used twice"),
         (kit(SERVICE, SERVICE | {"name": "gps2"}), "is another service's already"),
         (kit(SERVICE | {"device": "/dev/../etc"}), "is not below /dev"),
         (
@@ -67,7 +70,7 @@ def configured(**config):
         (kit(SERVICE, defaults={"speed": 5}), "value 'speed' is not used by kit k"),
         (configured(intervall=5), "gps: setting intervall = 5"),
         (configured(stale_after="high"), "setting stale_after = 'high'"),
-        (configured(serial="fast"), "config.serial = 'fast' is no mapping"),
+        (configured(serial="fast"), "config.serial = 'fast' is not a mapping"),
         (configured(source="truck-$node"), r"\$node is replaced as a whole value only"),
         (configured(source="$Node"), r"\$node is replaced as a whole value only, in lower case"),
         (
@@ -108,7 +111,7 @@ def test_the_line_is_named(tmp_path):
 def test_a_file_that_is_no_fleet_is_told(tmp_path):
     file = tmp_path / "fleet.yaml"
     for text, words in (
-        ("", "nothing stands in it"),
+        ("", "it is empty"),
         ("a: 1\n---\nb: 2", "2 documents"),
         ("kits: 1\nkits: 2", "fleet.yaml:2: 'kits' is used twice"),
     ):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from device_bridge.runtime.heartbeat import beat
+from device_bridge.runtime.loop_watchdog import beat
 
 CHECK = Path(__file__).parents[2] / "deploy/images/healthy"
 

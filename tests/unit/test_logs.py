@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from device_bridge.runtime import logs
-from device_bridge.runtime.logs import LogHandler
-from device_bridge.runtime.repeated_lines import BURST, MAX_KINDS, RepeatedLines
+from device_bridge.telemetry import logs
+from device_bridge.telemetry.logs import LogHandler
+from device_bridge.telemetry.repeated_lines import BURST, MAX_KINDS, RepeatedLines
 from iofog_sdk import BackgroundWriter
 
 

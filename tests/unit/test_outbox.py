@@ -8,9 +8,10 @@ import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.clocks import Clocks
-from device_bridge.outbox.disk import Disk
-from device_bridge.outbox.durable import NO_DISK_BYTES, Outbox
+from device_bridge.outbox.disk_backlog import NO_DISK_BYTES
+from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.memory import TOO_LARGE
+from device_bridge.outbox.storage.disk import Disk
 
 from ..movable_clock import now
 from ..simulated_disk import SimulatedDisk

@@ -10,7 +10,7 @@ from device_bridge import OutboxSettings
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.entry import StoreError
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.outbox.store import Store
+from device_bridge.outbox.storage.store import Store
 from iofog_sdk import IoMessage
 
 

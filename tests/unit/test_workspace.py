@@ -60,7 +60,7 @@ def test_a_copy_that_kept_its_names_is_told_each_of_them(project):
         f'{place}: name = "gps-receiver" is not that of its folder. Write name = "my-sensor"',
         f'{place}: [project.scripts] is not that of its folder. Write my-sensor = "my_sensor.service:main"',
         f'{place}: sources of the wheel are not those of its folder. Write sources = {{ "" = "my_sensor" }}',
-        f'{place}: name = "gps-receiver" is the name of services/gps_receiver/pyproject.toml already. Write another',
+        f'{place}: name = "gps-receiver" is already the name of services/gps_receiver/pyproject.toml. Write another',
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_missing_file_is_named(project, file):
 def test_a_folder_that_is_no_package_is_told_a_better_name(project):
     copy(project, "my-sensor")
     assert list(problems(project, locked=False)) == [
-        "services/my-sensor is no name for a Python package. Rename the folder, for example to my_sensor"
+        "services/my-sensor is not a name for a Python package. Rename the folder, for example to my_sensor"
     ]
 
 

@@ -18,13 +18,14 @@ TMP_MIB = 16
 MEMORY_MIB = 96
 CDI_VENDOR = "iofog.local"
 METRICS_PORT = 8080
+PAGE_PORT = 8000
 HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
 """The image's own; containerd reads it from here."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A service with all that is said about it.
+    """A service on a node, with everything that its manifest needs.
 
     Parameters:
         service: from the kit.
@@ -56,11 +57,11 @@ class Placed:
         return needs_of(self.service.service).bus
 
     def inside(self, generation: str) -> str:
-        """What the device is called in the container: a serial adapter has one name, whatever it is outside."""
+        """The device's path in the container: that of a serial adapter does not depend on the node's."""
         return f"/dev/{self.service.name}" if self.bus == "serial" and generation != "3.0" else self.device
 
     def settings(self, generation: str) -> dict[str, Any]:
-        """Its config, with the device where the service looks for it. Raises FleetError."""
+        """Its settings, with the device's path in them. Raises FleetError."""
         whole = dict(self.config)
         setting = needs_of(self.service.service).device_setting
         if setting:
@@ -70,16 +71,23 @@ class Placed:
                 place[part] = dict(self._members(place, part))
                 place = place[part]
             place.setdefault(last, self.inside(generation))
-        if self.service.metrics_port is not None:
-            published = {"host": "0.0.0.0", "port": METRICS_PORT}  # noqa: S104 - outside the port is as mapped
-            whole["http"] = published | self._members(whole, "http")
+        for member, internal, _ in self.published:
+            published = {"host": "0.0.0.0", "port": internal}  # noqa: S104 - outside the port is as mapped
+            whole[member] = published | self._members(whole, member)
         return whole
+
+    @property
+    def published(self) -> list[tuple[str, int, int]]:
+        """Ports: member of the settings that names each, port in the container, port of the node."""
+        one, page = self.service, needs_of(self.service.service).page_setting
+        ports = [("http", METRICS_PORT, one.metrics_port), (page, PAGE_PORT, one.page_port)]
+        return [(member, internal, external) for member, internal, external in ports if external is not None]
 
     def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
         found = holder.get(name, {})
         if not isinstance(found, dict):
-            remedy = "Write its members; one more is put in"
-            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is no mapping. {remedy}")
+            remedy = "Write its members; one is added to them"
+            raise FleetError(f"service {self.service.name}: config.{name} = {found!r} is not a mapping. {remedy}")
         return found
 
 
@@ -97,7 +105,7 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 
 def nats_access(generation: str) -> dict[str, Any]:
-    """What an application and each of its microservices need where NATS carries messages."""
+    """The part of an application and of each of its microservices that allows NATS, where there is NATS."""
     return {"natsConfig": {"natsAccess": True}} if GENERATIONS[generation].has_nats else {}
 
 
@@ -124,13 +132,13 @@ def edgelet_microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 
 def cdi_device(placed: Placed) -> dict[str, Any]:
-    """Its entry in a CDI file. A link cannot be named there: give the device a node of its own by a udev rule."""
+    """Its entry in a CDI file. A link is refused there: a udev rule gives the device a node of its own."""
     node = {"path": placed.inside(""), "hostPath": placed.device, "permissions": "rw"}
     return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
 
 
 def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tuple[str, str]]:
-    """Settings as SETTING_A__B; lists as JSON. No double quotes reach a Controller this way, for there is none."""
+    """Settings as SETTING_A__B; lists as JSON. Double quotes are no problem: there is no Controller."""
     for key, value in settings.items():
         name = f"{prefix}{key.upper()}"
         if isinstance(value, dict):
@@ -144,14 +152,16 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     name = placed.service.name
     if placed.service.secrets and not known.has_secrets:
         remedy = "Mount a file and name it in the settings, as broker.password_file"
-        raise FleetError(f"service {name}: {generation} fills no variables from secrets. {remedy}")
+        raise FleetError(f"service {name}: {generation} cannot fill variables from secrets. {remedy}")
     volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
     container: dict[str, Any] = {"volumes": [volume]}
-    if placed.service.metrics_port is not None:
-        external = placed.service.metrics_port
-        container["ports"] = [{"internal": METRICS_PORT, "external": external, "protocol": "tcp"}]
+    if placed.published:
+        container["ports"] = [
+            {"internal": internal, "external": external, "protocol": "tcp"}
+            for _, internal, external in placed.published
+        ]
     if "rootHostAccess" in known.container:
         if placed.bus is None:
             return container | {"rootHostAccess": False}

@@ -1,57 +1,40 @@
-"""A fleet: what runs on which nodes, as an operator writes it down."""
+"""A fleet: what runs on which nodes, as an operator writes it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ..documents import mapped
 from ..generations import GENERATIONS
-from ..services import Bus, Model, Name
+from ..services import Bus, Model, Name, PublishedPort
 
 NODE = "node"
 """`$node` is the node's own name."""
-_VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
+_VALUE = re.compile(r"^\$([a-z][a-z0-9-]*)\Z")
+
+
+def _like(pattern: str, remedy: str) -> Meta:
+    return Meta(pattern=pattern, extra_json_schema={"remedy": remedy})
+
 
 Gid = Annotated[int, Meta(ge=0, le=65_535)]
+Secret = Annotated[str, _like(r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", "Write it like mqtt/password.")]
+Registry = Annotated[
+    str, _like(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "Write host and folder, like registry.example.com/iofog.")
+]
+Tag = Annotated[str, _like(r"^[A-Za-z0-9_.-]{1,128}$", 'Write letters, digits and _.-, in quotes: "1.0".')]
+Link = Annotated[str, _like(r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$", "Write it like mqtt://broker.example.com.")]
 _BUSES = {
     "enum": ["serial", "i2c", "gpio"],
     "errorMessage": {"enum": "there is no bus {value!r}"},
     "remedy": "Write serial, i2c or gpio.",
 }
+_KIT_NAMES = {"pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$", "remedy": "Write lower-case letters, digits, hyphens."}
 Groups = Annotated[dict[Bus, Gid], Meta(extra_json_schema={"propertyNames": _BUSES})]
-_KIT_NAMES = {
-    "pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
-    "errorMessage": {"pattern": "{value!r} cannot be the name of a kit"},
-    "remedy": "Write lower-case letters, digits and hyphens.",
-}
-Secret = Annotated[
-    str,
-    Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", extra_json_schema={"remedy": "Write it like mqtt/password."}),
-]
-Registry = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
-        extra_json_schema={"remedy": "Write host and folder alone, like registry.example.com/iofog."},
-    ),
-]
-Tag = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_.-]{1,128}$",
-        extra_json_schema={"remedy": "Write letters, digits and _.-, in quotes if they could be a number."},
-    ),
-]
-Link = Annotated[
-    str,
-    Meta(
-        pattern=r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$",
-        extra_json_schema={"remedy": "Write it like mqtt://broker.example.com."},
-    ),
-]
 
 
 class FleetError(Exception):
@@ -76,6 +59,7 @@ class KitService(Model, frozen=True, kw_only=True):
         config: its settings.
         secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.6.
         metrics_port: of the node, where health and metrics are published; by default they are not.
+        page_port: of the node, where the page of a service that has one is published; by default it is not.
     """
 
     name: Name
@@ -83,7 +67,8 @@ class KitService(Model, frozen=True, kw_only=True):
     device: str = ""
     config: dict[str, Any] = {}
     secrets: dict[str, Secret] = {}
-    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    metrics_port: PublishedPort | None = None
+    page_port: PublishedPort | None = None
 
 
 class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
@@ -99,11 +84,11 @@ class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):
 
 
 class Kit(Model, frozen=True, kw_only=True):
-    """What runs together on a node. `$name` as a whole value stands for what each node says, `$node` for its name.
+    """What runs together on a node. `$name` as a whole value is replaced by the node's value, `$node` by its name.
 
     Parameters:
         services: at least one.
-        defaults: values for nodes that say nothing.
+        defaults: values for nodes that have none of their own.
         routes: between its services.
     """
 
@@ -134,7 +119,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     """All nodes.
 
     Parameters:
-        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is said when rendering.
+        generation: of ioFog that the nodes run, a key of GENERATIONS; "" where it is given when rendering.
         registry: where images are, with their folder.
         registry_id: of a private registry, as the Controller (or Edgelet) numbers it; none for a public one.
         tag: of the images.
@@ -160,7 +145,7 @@ class Fleet(Model, frozen=True, kw_only=True):
     nodes: Annotated[tuple[Annotated[Node, Meta(title="a node")], ...], Meta(min_length=1)]
 
     def api_version_for(self, generation: str) -> str:
-        """What manifests say. Raises FleetError for what the generation's tool refuses."""
+        """The apiVersion of manifests. Raises FleetError for one that the generation's tool refuses."""
         accepted = GENERATIONS[generation].api_versions
         if self.api_version and self.api_version not in accepted:
             raise FleetError(f"api_version {self.api_version}: {generation} takes {' or '.join(accepted)}")
@@ -174,26 +159,13 @@ class Fleet(Model, frozen=True, kw_only=True):
         return rings
 
 
-def values_used(value: Any) -> Iterator[str]:
+def values_used(value: Any) -> set[str]:
     """Names that are written as `$name` anywhere in a value."""
-    if isinstance(value, str):
-        if match := _VALUE.fullmatch(value):
-            yield match[1]
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from values_used(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from values_used(inner)
+    found: list[str] = []
+    mapped(value, lambda text: found.extend(_VALUE.findall(text)))
+    return set(found)
 
 
 def replaced(value: Any, values: dict[str, Any]) -> Any:
     """A value with each `$name` replaced."""
-    if isinstance(value, str):
-        match = _VALUE.fullmatch(value)
-        return values[match[1]] if match else value
-    if isinstance(value, dict):
-        return {key: replaced(inner, values) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [replaced(inner, values) for inner in value]
-    return value
+    return mapped(value, lambda text: values[text[1:]] if _VALUE.search(text) else text)

@@ -104,6 +104,8 @@ class _FleetCheck:
         self._once(known, (*here, "services"), "service")
         ports = [str(one.metrics_port or one.name) for one in kit.services]
         self._once(ports, (*here, "services"), "metrics_port")
+        pages = [str(one.page_port) for one in kit.services if one.page_port]
+        self._once([*set(ports), *pages], (*here, "services"), "page_port")
         used = {value for one in kit.services for value in values_used((one.device, one.config))}
         for value in kit.defaults:
             self._check_value(value, (*here, "defaults", value), name, used)
@@ -117,6 +119,8 @@ class _FleetCheck:
             except ServiceError:
                 self._add((*where, "service"), _unknown("service", one.service, known_services()))
                 continue
+            if one.page_port and not needs_of(one.service).page_setting:
+                self._add((*where, "page_port"), f"{one.service} has no page: leave it out")
             if bus is None and one.device:
                 self._add((*where, "device"), f"{one.name} has no device; {one.service} needs none")
             if bus is not None and not one.device:
@@ -188,7 +192,7 @@ class _FleetCheck:
 
     def _source(self, written: Any, place: Where, node: Node, where: Where) -> Where:
         """Where a value of the kit comes from: the kit itself, its defaults, or the node."""
-        name = next(values_used(written), None) if isinstance(written, str) else None
+        name = next(iter(values_used(written)), None) if isinstance(written, str) else None
         if name in node.values:
             return (*where, "values", str(name))
         if name in self._fleet.kits[node.kit].defaults:

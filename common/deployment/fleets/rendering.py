@@ -1,4 +1,4 @@
-"""Manifests of a fleet for one ioFog generation: the same input gives the same text, to be reviewed as a diff."""
+"""Manifests of a fleet for one ioFog generation: the same input gives the same text, for review as a diff."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _default(kit: Kit, key: str) -> dict[str, Any]:
 
 
 def _identity(generation: str) -> str:
-    """The variable that says who a container runs as: user and group in one, or the group alone."""
+    """The variable for a container's user and group, or for the group alone."""
     return "user" if GENERATIONS[generation].has_cdi_only else "gid"
 
 

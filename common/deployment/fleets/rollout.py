@@ -1,4 +1,4 @@
-"""Hands a fleet's manifests to the platform's own command line tool."""
+"""Deploys a fleet's manifests with the platform's own command line tool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INSTALL = (
 
 
 def find_tool(fleet: Fleet, generation: str, which: Callable[[str], str | None] = shutil.which) -> str:
-    """The tool that deploys this fleet. Raises FleetError, saying what to install."""
+    """The tool that deploys this fleet. Raises FleetError, which names what to install."""
     if GENERATIONS[generation].is_edgelet_alone:
         raise FleetError(
             "Edgelet alone has no Controller to send a fleet to. Copy nodes/NAME.yaml to each node and run there: "

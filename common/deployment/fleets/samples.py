@@ -90,7 +90,13 @@ def _route(generation: str) -> Iterator[dict[str, Any]]:
 def _placed(service: str) -> Placed:
     example, bus = needs_of(service).example, needs_of(service).bus
     return Placed(
-        service=KitService(name=example.name, service=service, device=example.device, config=example.config),
+        service=KitService(
+            name=example.name,
+            service=service,
+            device=example.device,
+            config=example.config,
+            page_port=example.page_port,
+        ),
         image=f"{REGISTRY}/{service}:1.0",
         node="edge-01",
         device=example.device,
@@ -146,6 +152,11 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "profiles": [service],
         "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
         **({"devices": [f"${{DEVICE:-{placed.device}}}:{inside}"]} if placed.bus else {}),
+        **(
+            {"ports": [f"{outside}:{internal}" for _, internal, outside in placed.published]}
+            if placed.published
+            else {}
+        ),
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],

@@ -23,7 +23,7 @@ OUT = Path("build/images")
 BUILDERS = ("docker", "buildah", "podman")
 
 Command = list[str]
-"""What is run; one that starts with "-" may fail, as in a Makefile."""
+"""A command; one that starts with "-" may fail, as in a Makefile."""
 _EMULATORS = {"linux/arm64": "qemu-aarch64", "linux/arm/v7": "qemu-arm", "linux/amd64": "qemu-x86_64"}
 _NATIVE = {
     "x86_64": ("linux/amd64",),
@@ -35,7 +35,7 @@ _CA_BUNDLE = "SSL_CERT_FILE"
 
 
 class ImageError(Exception):
-    """Images that cannot be built here; the text says what to do."""
+    """Images cannot be built here; the text has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def architecture(platform: str) -> str:
 
 
 def run_options(platform: str) -> list[str]:
-    """What docker and podman are told for a container of a platform, if need be under emulation.
+    """Options of docker and podman for a container of a platform, emulated where necessary.
 
     Programs of trixie for arm64 use pointer authentication, which QEMU by default computes in software: Python starts
     four times as slowly. No processor up to the Raspberry Pi 5's has it, so the one that is emulated has not either.
@@ -97,7 +97,7 @@ def choose_builder(wanted: str = "", works: Callable[[Command], bool] | None = N
 
     Parameters:
         wanted: only this one.
-        works: whether a command ends well; runs it by default.
+        works: whether a command succeeds; by default it is run.
     """
     works = works or _works
     if wanted not in ("", *BUILDERS):
@@ -110,7 +110,7 @@ def choose_builder(wanted: str = "", works: Callable[[Command], bool] | None = N
     for name, commands in tries.items():
         if wanted in ("", name) and all(works(command) for command in commands):
             return name
-    missing = f"{wanted} does not work here" if wanted else "there is nothing here that builds images"
+    missing = f"{wanted} does not work here" if wanted else "no builder of images was found"
     raise ImageError(
         f"{missing}. Start Docker, with its buildx plugin; or, on Debian and Ubuntu: apt-get install buildah"
     )
@@ -119,7 +119,7 @@ def choose_builder(wanted: str = "", works: Callable[[Command], bool] | None = N
 def build_commands(
     images: Images, builder: str, *, push: bool = False, bake_file: Path = OUT / "bake.json"
 ) -> Iterator[Command]:
-    """What is to be run, in order. For docker, `bake_file` has to hold `bake(images)`.
+    """The commands to run, in order. For docker, `bake_file` has to hold `bake(images)`.
 
     Parameters:
         builder: a name of BUILDERS.
@@ -198,7 +198,7 @@ def bake(images: Images, *, push: bool = False) -> str:
 
 
 def archive_of(service: str) -> Path:
-    """Where Docker leaves an image of several platforms, which its own store does not take."""
+    """The archive of an image of several platforms, which Docker's own store cannot hold."""
     return OUT / f"{service}.tar"
 
 
@@ -220,7 +220,7 @@ def check_emulation(platforms: Sequence[str], builder: str, binfmt: Path = _BINF
         remedy += "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && update-binfmts --enable"
     if missing:
         raise ImageError(
-            f"this machine cannot run code for {', '.join(missing)}, as it has no emulation. Try: {remedy}"
+            f"this machine cannot run code for {', '.join(missing)}: emulation is missing. Try: {remedy}"
         )
 
 
@@ -238,7 +238,7 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
         if command[0] == "-":
             subprocess.run(command[1:], check=False, capture_output=True)
         elif subprocess.run(command, check=False, env=environment).returncode:
-            raise ImageError(f"failed, and said why above: {' '.join(command)}")
+            raise ImageError(f"failed, see above: {' '.join(command)}")
 
 
 def _works(command: Command) -> bool:

@@ -1,4 +1,4 @@
-"""What built images weigh, hold and need to start, read out of the images themselves."""
+"""Sizes, layers, users and import times of built images, read from the images themselves."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Layer:
 
     Parameters:
         digest: of its content.
-        size: in bytes, as it lies on a node's disk.
-        packed: in bytes, as it travels, packed by gzip.
+        size: in bytes, on a node's disk.
+        packed: in bytes, when transferred, packed by gzip.
     """
 
     digest: str
@@ -170,7 +170,7 @@ def facts_of(program: str, name: str) -> ImageFacts:
             [program, "save", *style, "-o", file, name], capture_output=True, check=False, text=True
         )
         if done.returncode:
-            raise ImageError(f"{name} is not here: make build first ({done.stderr.strip().splitlines()[-1]})")
+            raise ImageError(f"{name} was not found: make build first ({done.stderr.strip().splitlines()[-1]})")
         return read_archive(file)
 
 

@@ -1,4 +1,4 @@
-"""Options of the commands that deal with images."""
+"""Options of the commands for images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .builders import BUILDERS, PYTHON, ImageError, Images, native_platform
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """What `make build` and its kin pass on."""
+    """The options that `make build`, `push` and `image-report` pass."""
     parser.add_argument("services", nargs="+", help="names, or all")
-    parser.add_argument("--platforms", default="", help="with commas between; by default this machine's own")
+    parser.add_argument("--platforms", default="", help="separated by commas (default: this machine's own)")
     parser.add_argument("--registry", required=True)
     parser.add_argument("--tag", required=True)
-    parser.add_argument("--python", default="", help=f"image of the interpreter; by default {PYTHON}")
-    parser.add_argument("--builder", default="", help=f"{', '.join(BUILDERS)}; by default the first that works")
+    parser.add_argument("--python", default="", help=f"image of the interpreter (default: {PYTHON})")
+    parser.add_argument("--builder", default="", help=f"{', '.join(BUILDERS)} (default: the first that works)")
 
 
 def images_of(options: argparse.Namespace) -> Images:
-    """What these options ask for. Raises ImageError."""
+    """The images that these options name. Raises ImageError."""
     known = service_names(Path())
     services = known if options.services == ["all"] else options.services
     for service in services:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from ..documents import Document, Where, load
-from ..generations import GENERATIONS, Generation, Schema, load_schema
+from ..documents import Document, Where
+from ..generations import Generation, Schema, load_schema
 from .clashes import check_clashes, kind_of, name_of, spec_of
 from .problems import Finding, Problem, finding
 from .rules import Microservice, check_microservice
@@ -15,11 +14,6 @@ from .schema import judge
 from .templates import check_quotes, check_rendered, fill, has_braces, names_in, texts
 
 _CDI = load_schema("cdi")
-
-
-def check_file(file: Path, generation: str) -> list[Finding]:
-    """Everything that is wrong in a file. Raises ManifestError for one that is not YAML."""
-    return check_documents(load(file), GENERATIONS[generation])
 
 
 def check_documents(documents: list[Document], generation: Generation) -> list[Finding]:
@@ -102,7 +96,7 @@ class _Template:
         application = spec.get("application")
         self._application: dict[str, Any] = application if isinstance(application, dict) else {}
         self._judged: dict[tuple[Any, ...], list[Problem]] = {}
-        self._places = list(_places(self._application, generation.part("application"), generation))
+        self._places = list(_places(self._application, generation.parts["application"], generation))
         self.problems = list(self._check(spec))
         self._rules = {problem.rule for problem in self.problems}
 

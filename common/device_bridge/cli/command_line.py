@@ -15,12 +15,12 @@ import msgspec
 from iofog_sdk import NodeNotFound, __version__, connect, keep_files_private
 
 from ..errors import ContractError, SettingsError
-from ..runtime import logs
-from ..runtime.heartbeat import beat
+from ..runtime.loop_watchdog import beat
 from ..runtime.process import Runtime
 from ..secrets import without_secrets
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
+from ..telemetry import logs
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""

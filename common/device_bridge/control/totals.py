@@ -58,6 +58,11 @@ class Totals:
         """Whether what earlier runs have counted is part of them; not so while the file cannot be read."""
         return self._stored is not None
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is something to save."""
+        return self._file is not None and bool(self._changes)
+
     def get(self, name: str) -> int:
         """A total."""
         with self._lock:
@@ -94,9 +99,9 @@ class Totals:
         self._changes[name] = before.then(change) if before else change
 
     def load(self) -> None:
-        """Reads what earlier runs have left. Never raises; may be called in another thread."""
+        """Reads what earlier runs have left, unless that is known. Never raises; may be called in another thread."""
         with self._lock:
-            if not self._is_loaded:
+            if self._stored is None:
                 self._read()
 
     def save(self) -> None:
@@ -104,12 +109,12 @@ class Totals:
 
         May be called in another thread; what is counted meanwhile is saved the next time.
         """
-        if self._file is None or (not self._changes and self._stored is not None):
+        if self.is_complete and not self.has_changed:
             return
         with self._saving:
             with self._lock:
                 self._read()
-                if self._stored is None or not self._changes:
+                if self._file is None or self._stored is None or not self._changes:
                     return  # written now, it would replace totals that could not be read
                 self._being_saved, self._changes = self._changes, {}
                 totals = dict(self._stored)

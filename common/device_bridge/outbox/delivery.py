@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from iofog_sdk import LinkError, MessageError, Outcome
@@ -18,6 +20,12 @@ WINDOW = 256
 """Messages in flight without a receipt. Enough to fill a slow link, few enough to send again after a loss."""
 
 
+NOT_SENDABLE, REFUSED = "not sendable", "refused by the node"
+"""Why messages are given up: the transport cannot carry them; or the node ends the connection over each attempt."""
+_SUSPECT_AFTER, _SUSPECT_AFTER_S = 10, 60.0
+"""A message over which so many connections were lost one after another, for so long, is suspected."""
+
+
 class Transport(Protocol):
     """Where messages go: a link, or anything else that acknowledges them in order."""
 
@@ -26,7 +34,7 @@ class Transport(Protocol):
         """Whether messages can be sent now."""
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        """Sends one; `done` is called once, in the order of posting, as a Link does it."""
+        """Sends one; `done` is called once, as a Link does it."""
 
     async def wait_connected(self) -> None:
         """Returns when messages can be sent."""
@@ -35,8 +43,22 @@ class Transport(Protocol):
         """Returns when more can be sent without piling up in memory."""
 
 
+class _Sent:
+    """A message in flight, and its outcome when that is known."""
+
+    __slots__ = ("number", "outcome")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.outcome: Outcome | None = None
+
+
 class Delivery:
     """Sends in order; after a loss of the link begins again at the first message without a receipt.
+
+    A message that the transport refuses is given up. One over which the connection is lost again and again is sent
+    alone, and when that has gone on for a minute the next one is tried in its place: if that passes, it was the
+    message, which is given up; if not, it is the node, and nothing is.
 
     Parameters:
         outbox: where messages come from.
@@ -49,9 +71,10 @@ class Delivery:
         self, outbox: Outbox, transport: Transport, body: Callable[[Entry], bytes], window: int = WINDOW
     ) -> None:
         self._outbox, self._transport, self._body, self._window = outbox, transport, body, window
-        self._in_flight = 0
+        self._in_flight: deque[_Sent] = deque()
         self._rewinding = False
         self._progress = asyncio.Event()
+        self._suspect, self._losses, self._lost_at = 0, 0, 0.0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -61,26 +84,68 @@ class Delivery:
             self._progress.clear()
             self._send()
             await self._transport.wait_for_room()
-            if self._in_flight >= self._window or self._rewinding:
+            if len(self._in_flight) >= self._most or self._rewinding:
                 await self._progress.wait()
 
+    @property
+    def _most(self) -> int:
+        return 1 if self._losses > 1 else self._window
+
     def _send(self) -> None:
-        while self._in_flight < self._window and self._transport.connected and not self._rewinding:
+        while len(self._in_flight) < self._most and self._transport.connected and not self._rewinding:
             entry = self._outbox.take()
             if entry is None:
                 return
-            self._in_flight += 1
-            self._transport.post(self._body(entry), self._done)
+            sent = _Sent(entry.number)
+            self._in_flight.append(sent)
+            try:
+                self._transport.post(self._body(entry), partial(self._done, sent))
+            except Exception as error:
+                log.exception("message %d cannot be sent", entry.number)
+                self._done(sent, MessageError("frame", f"cannot be sent: {error}"))
 
-    def _done(self, outcome: Outcome) -> None:
-        self._in_flight -= 1
-        if isinstance(outcome, LinkError):
-            self._rewinding = True
-        else:
-            if refused := isinstance(outcome, MessageError):
-                log.error("a message is dropped: %s", outcome)
-            self._outbox.acknowledge("not sendable" if refused else "")
+    def _done(self, sent: _Sent, outcome: Outcome) -> None:
+        if sent.outcome is not None:
+            return
+        sent.outcome = outcome
+        while self._in_flight and (ended := self._in_flight[0].outcome) is not None:
+            self._end(self._in_flight.popleft().number, ended)
         if self._rewinding and not self._in_flight:
             self._outbox.rewind()
             self._rewinding = False
+            self._judge_suspect()
         self._progress.set()
+
+    def _end(self, number: int, outcome: Outcome) -> None:
+        if isinstance(outcome, LinkError):
+            if not self._rewinding:
+                self._count_loss(number)
+            self._rewinding = True
+        elif self._rewinding:
+            return  # sent again behind those that were lost: order goes before
+        else:
+            refused = isinstance(outcome, MessageError)
+            if refused:
+                log.error("a message is dropped: %s", outcome)
+            elif self._outbox.set_aside is not None:
+                log.error("message %d is dropped: the node ends every connection over it", self._suspect)
+                self._outbox.give_up_aside(REFUSED)
+            self._outbox.acknowledge(NOT_SENDABLE if refused else "")
+            self._losses = 0
+
+    def _count_loss(self, number: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._outbox.set_aside is not None:
+            self._losses = 2  # it was not that message
+        elif number != self._suspect or not self._losses:
+            self._suspect, self._losses, self._lost_at = number, 1, now
+        else:
+            self._losses += 1
+
+    def _judge_suspect(self) -> None:
+        if self._outbox.set_aside is not None:
+            self._outbox.take_back()
+            return
+        for_s = asyncio.get_running_loop().time() - self._lost_at
+        if self._losses >= _SUSPECT_AFTER and for_s >= _SUSPECT_AFTER_S:
+            self._outbox.put_aside()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .entry import Entry, StoreError
-from .store import Store
+from .storage.store import Store
 
 log = logging.getLogger("device_bridge")
 

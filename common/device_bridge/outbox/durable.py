@@ -1,49 +1,25 @@
-"""Messages between device and node, on disk when they have to wait.
-
-From the oldest to the newest, entries are sent, ready, unloaded (on disk only) and fresh (behind what is unloaded, or
-not to be sent before they are on disk). While the link keeps up nothing but `ready` is used, and the disk is left
-alone, unless `durability` asks for it always. Nothing here blocks: what the disk is to do is a job.
-"""
+"""Messages between device and node: an outbox that outgrows the memory and outlives the process."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
-from .disk import Disk
-from .disk_jobs import Check, Commit, DiskTask, Job, Load, Open
-from .entry import Entry, StoreError
-from .memory import OVERHEAD_BYTES, Backlog, size_of
-from .reader import Page
-from .recovery import DAMAGED, Recovery
-from .store import Store
+from .disk_backlog import CHECK_S, EVERYTHING, FLUSH_AFTER, FLUSH_AFTER_S, DiskBacklog
+from .disk_jobs import DiskTask
+from .entry import Entry
+from .memory import OVERHEAD_BYTES
+from .storage.disk import Disk
+from .storage.recovery import Recovery
+from .storage.store import Store
 
 log = logging.getLogger("device_bridge")
 
-_GROUP = 1000
-"""Messages written in one commit at most, so that one commit never takes long."""
-_PAGE = 256
-"""Messages loaded from disk at once."""
-_FLUSH_AFTER_S = 0.5
-_FLUSH_AFTER = 256
-"""Receipts reach the disk with the next commit, or after this time or number: what a crash sends again at most."""
-_DONE_SHARE = 32
-"""Of `max_bytes`: what was dropped gives its space back when it is so much, or after some seconds."""
-_CHECK_S = 3.0
-"""Seconds after which files that were removed by others are noticed."""
-NO_DISK_BYTES = 8 * 1024 * 1024
-"""Most memory used while entries should be on disk and cannot be: some ten minutes of a busy device."""
-_EVERYTHING = 1 << 62
 
-
-class Outbox(Backlog):
+class Outbox(DiskBacklog):
     """A backlog that outgrows the memory and outlives the process.
 
     Parameters:
@@ -64,26 +40,9 @@ class Outbox(Backlog):
         super().__init__(settings, clocks)
         self.recovered = 0
         """Readings found from an earlier run, or found missing; part of `read`."""
-        self.problem = ""
-        """Why the disk cannot be used; "" while it can, or need not."""
-        self._disk: DiskTask | None = None
         if folder and settings.durability != "memory":
             store = Store(folder, settings.sync, settings.max_bytes, disk or Disk(), self._clocks)
-            self._disk = DiskTask(store, self, _CHECK_S)
-        self._fresh: deque[Entry] = deque()
-        self._unloaded = 0
-        self._loaded_to = self._written_to = self._writing_to = 0
-        self._acknowledged = self._flushed_to = 0
-        self._oldest_on_disk = 0.0
-        self._done: list[tuple[int, int]] = []
-        self._done_bytes = self._unflushed = 0
-        self._flush_due = False
-        self._write_to = _EVERYTHING if settings.durability == "always" else 0
-        self._unwritten_bytes = 0
-        self._is_open = self._is_closing = False
-        self._found: Recovery | None = None
-        self._check_at = 0.0
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+            self._disk = DiskTask(store, self, CHECK_S)
 
     async def open(self) -> None:
         """Finds what an earlier run has left. A disk that cannot be used leaves the outbox in memory, and is tried
@@ -99,10 +58,11 @@ class Outbox(Backlog):
         for timer in self._timers.values():
             timer.cancel()
         self.rewind()
+        self.take_back()
         disk, self._disk = self._disk, None
         self._is_closing = True
         if disk is not None:
-            self._write_to = _EVERYTHING
+            self._write_to = EVERYTHING
             self._flush_due = bool(self._done) or self._done_to() > self._flushed_to
             await disk.close()
         if lost := sum(entry.readings for entry in self._unwritten()):
@@ -121,7 +81,7 @@ class Outbox(Backlog):
         if self._found is not None:
             self._filled.clear()  # what was found on disk goes first
             return None
-        if not self._ready and self._fresh and not self._unloaded and self._write_to < _EVERYTHING:
+        if not self._ready and self._fresh and not self._unloaded and self._write_to < EVERYTHING:
             self._append_ready(self._fresh.popleft())
         entry = super().take()
         if self._needs_load():
@@ -135,10 +95,10 @@ class Outbox(Backlog):
         super().acknowledge(refused)
         if number <= self._written_to:
             self._unflushed += 1
-            if self._unflushed >= _FLUSH_AFTER:
+            if self._unflushed >= FLUSH_AFTER:
                 self._flush()
             else:
-                self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
+                self._start_timer("flush", FLUSH_AFTER_S, self._flush)
         self._notify_written()
         self._adopt()
 
@@ -157,233 +117,13 @@ class Outbox(Backlog):
         """Whether a crash now would lose nothing."""
         return next(self._unwritten(), None) is None
 
-    def spill(self) -> None:
-        """Writes to disk what waits now."""
-        self._write_to = max(self._write_to, self._number)
-        self._wake()
-
-    def _admit(self, entry: Entry) -> None:
-        settings, disk = self.settings, self._disk
-        self._unwritten_bytes += size_of(entry)
-        is_always = self._write_to == _EVERYTHING and disk is not None and not self.problem
-        if self._unloaded or self._found or is_always or (disk and self._memory_bytes > settings.memory_bytes):
-            self._fresh.append(entry)
-            if not is_always and not self._unloaded:
-                self._filled.set()
-            if self._memory_bytes > 2 * settings.memory_bytes and not self.problem:
-                self._has_room.clear()  # the device sends faster than the disk writes: let the disk catch up
-        else:
-            self._append_ready(entry)
-        if disk is None:
-            return
-        if is_always:
-            self._wake()
-        elif self._unwritten_bytes > settings.memory_bytes:
-            self.spill()
-        else:
-            self._start_timer("spill", settings.spill_after, self._spill_old)
-
-    def _append_ready(self, entry: Entry) -> None:
-        super()._append_ready(entry)
-        self._loaded_to = entry.number
-
-    def _remove(self, entry: Entry) -> None:
-        super()._remove(entry)
-        if entry.number > self._written_to:
-            self._unwritten_bytes -= size_of(entry)
-
-    def _is_full(self, size: int) -> bool:
-        needs_disk = self.problem or (self._disk is None and self.settings.durability != "memory")
-        return super()._is_full(size) or (bool(needs_disk) and self._memory_bytes + size > NO_DISK_BYTES)
-
-    def _drop_oldest(self) -> Entry:
-        oldest = super()._drop_oldest()
-        if oldest.number <= max(self._written_to, self._writing_to):
-            number = oldest.number
-            if self._done and self._done[-1][1] == number - 1:
-                self._done[-1] = (self._done[-1][0], number)
-            else:
-                self._done.append((number, number))
-            self._done_bytes += size_of(oldest)
-            if self._done_bytes > self.settings.max_bytes // _DONE_SHARE:
-                self._flush()
-            self._start_timer("done", max(self.settings.spill_after, _FLUSH_AFTER_S), self._flush)
-        if self._needs_load():
-            self._wake()
-        return oldest
-
-    def _may_overflow(self, size: int) -> bool:
-        """The oldest may be on disk, and has to be loaded to be dropped; until then one group more is taken."""
-        while self._fresh and not self._unloaded and self._found is None and self._is_full(size):
-            self._append_ready(self._fresh.popleft())
-            self._drop_oldest()
-        self._wake()
-        return not self._is_full(size) or (bool(self._unloaded) and len(self._fresh) < _GROUP)
-
-    def _safe_to(self) -> int:
-        is_always = self._disk is not None and self.settings.durability == "always"
-        return max(self._written_to, self._acknowledged) if is_always else super()._safe_to()
-
-    def _unwritten(self) -> Iterator[Entry]:
-        entries = itertools.chain(self._sent, self._ready, self._fresh)
-        return (entry for entry in entries if entry.number > self._written_to)
-
-    def _wake(self) -> None:
-        if self._disk is not None:
-            self._disk.wake()
-
-    def _start_timer(self, name: str, seconds: float, act: Any) -> None:
-        if name not in self._timers:
-            self._timers[name] = asyncio.get_running_loop().call_later(seconds, self._end_timer, name, act)
-
-    def _end_timer(self, name: str, act: Any) -> None:
-        del self._timers[name]
-        act()
-
-    def _flush(self) -> None:
-        self._flush_due = True
-        self._wake()
-
-    def _spill_old(self) -> None:
-        oldest = next(self._unwritten(), None)
-        if oldest is None:
-            return
-        left_s = self.settings.spill_after - (self._clocks.since_boot() - oldest.since)
-        if left_s <= 0:
-            self.spill()
-        else:
-            self._start_timer("spill", left_s, self._spill_old)
-
-    def _done_to(self) -> int:
-        """Up to which number nothing is left to be delivered."""
-        return self._acknowledged if self._messages else self._number
-
-    def _needs_load(self) -> bool:
-        if not self._unloaded or len(self._ready) >= _PAGE // 2:
-            return False
-        return not self._ready or self._memory_bytes < self.settings.memory_bytes // 2
-
-    def next_job(self) -> Job | None:
-        """What the disk is to do next."""
-        if not self._is_open:
-            return Open()
-        if self._found is not None and not self._adopt():
-            return None
-        due = itertools.takewhile(lambda entry: entry.number <= self._write_to, self._unwritten())
-        if (group := list(itertools.islice(due, _GROUP))) or self._flush_due:
-            done, self._done, self._done_bytes = self._done, [], 0
-            self._unflushed, self._flush_due = 0, False
-            self._writing_to = group[-1].number if group else 0
-            return Commit(group, self._done_to(), done)
-        if self._is_closing:
-            return None
-        if self._needs_load():
-            return Load(self._loaded_to, _PAGE, self.settings.memory_bytes // 2)
-        now = asyncio.get_running_loop().time()
-        if now >= self._check_at and (self._unloaded or self._written_to > self._acknowledged):
-            self._check_at = now + _CHECK_S
-            return Check()
-        return None
-
-    def finish_job(self, job: Job, result: Any) -> None:
-        """The disk has done a job."""
-        if self.problem:
-            log.info("disk usable again")
-            self.problem = ""
-        if isinstance(job, Open):
-            self._is_open, self._found = True, result
-            self._adopt()
-        elif isinstance(job, Commit):
-            self._commit_done(job)
-        elif isinstance(job, Load):
-            self._load_done(result)
-
-    def fail_job(self, job: Job, error: StoreError) -> None:
-        """The disk could not do a job."""
-        if str(error) != self.problem:
-            log.error("%s; going on in memory", error)
-        self.problem = str(error)
-        if isinstance(job, Commit):
-            self._done = [*job.done, *self._done]
-            self._unflushed, self._flush_due = self._unflushed + 1, True
-            self._writing_to = 0
-        self._release_fresh()
-        self._has_room.set()
-
-    def _commit_done(self, job: Commit) -> None:
-        self._writing_to = 0
-        self._flushed_to = job.acknowledged
-        if job.entries:
-            self._written_to = max(self._written_to, job.entries[-1].number)
-            self._unwritten_bytes = sum(size_of(entry) for entry in self._unwritten())
-            self._notify_written()
-            if self._done_to() > job.acknowledged:  # delivered while it was written: not to be found again
-                self._unflushed += 1
-                self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
-        while self._fresh and self._fresh[0].number <= self._written_to:
-            entry = self._fresh.popleft()
-            if self._unloaded or self._memory_bytes > self.settings.memory_bytes:
-                self._unload(entry)
-            else:
-                self._append_ready(entry)
-        if not (self._fresh and self._memory_bytes > 2 * self.settings.memory_bytes):
-            self._set_room()
-
-    def _set_room(self) -> None:
-        if not (self.settings.on_full == "pause_reading" and self._is_full(0)):
-            self._has_room.set()
-
-    def _unload(self, entry: Entry) -> None:
-        if not self._unloaded:
-            self._oldest_on_disk = entry.since
-        self._unloaded += 1
-        self._memory_bytes -= size_of(entry)
-
-    def _load_done(self, page: Page) -> None:
-        for entry in page.entries:
-            self._append_ready(entry)
-            self._memory_bytes += size_of(entry)
-            self._oldest_on_disk = entry.since
-        self._loaded_to = max(self._loaded_to, page.last)
-        self._unloaded -= len(page.entries) + page.damaged_messages
-        self._messages -= page.damaged_messages
-        self.buffered -= page.damaged_readings
-        if page.damaged_messages:
-            self.dropped[DAMAGED] += page.damaged_readings
-        if self._unloaded <= 0 or not (page.entries or page.damaged_messages):
-            self._lose_unloaded()
-        while self.settings.on_full == "drop_oldest" and self._ready and self._is_overfull():
-            self._drop_oldest()
-        self._set_room()
-
-    def _lose_unloaded(self) -> None:
-        """What counts as waiting and is not in memory is out of reach: it is dropped, the rest goes on."""
-        held = [*self._sent, *self._ready, *self._fresh]
-        readings = sum(entry.readings for entry in held)
-        if self.buffered != readings:
-            self.dropped[DAMAGED] += self.buffered - readings
-        self.buffered = readings
-        self._messages, self._unloaded = len(held), 0
-        self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
-        if not held:
-            self._emptied.set()
-            self._start_timer("flush", _FLUSH_AFTER_S, self._flush)
-        self._release_fresh()
-
-    def _release_fresh(self) -> None:
-        """Nothing on disk goes before what is fresh: it need not wait, unless it has to be on disk first."""
-        is_always = self._write_to == _EVERYTHING and not self.problem
-        if not self._unloaded and self._found is None and not is_always:
-            while self._fresh:
-                self._append_ready(self._fresh.popleft())
-
     def _adopt(self) -> bool:
         """Puts what was found on disk before what is in memory, once none of that is under way; whether it has."""
         found = self._found
         if found is None or (found.messages and self._sent):
             return False
         self._found = None
-        for entry in itertools.chain(self._sent, self._ready, self._fresh):
+        for entry in self._held():
             entry.number += found.last
         self._number += found.last
         self._to_notify = deque((number + found.last, done) for number, done in self._to_notify)

@@ -49,6 +49,8 @@ class Backlog:
         self._sent: deque[Entry] = deque()
         self._ready: deque[Entry] = deque()
         self._to_notify: deque[tuple[int, Callable[[], None]]] = deque()
+        self.set_aside: Entry | None = None
+        """A message that is not taken for now."""
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
         self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -122,6 +124,25 @@ class Backlog:
         self._sent.clear()
         if self._ready:
             self._filled.set()
+
+    def put_aside(self) -> None:
+        """The next message is not taken for now, if there is another one behind it."""
+        if len(self._ready) > 1:
+            self.set_aside = self._ready.popleft()
+
+    def take_back(self) -> None:
+        """The message that was put aside is the next one again."""
+        if self.set_aside is not None:
+            self._ready.appendleft(self.set_aside)
+            self.set_aside = None
+            self._filled.set()
+
+    def give_up_aside(self, reason: str) -> None:
+        """The message that was put aside is dropped for this reason."""
+        entry, self.set_aside = self.set_aside, None
+        if entry is not None:
+            self.dropped[reason] += entry.readings
+            self._remove(entry)
 
     def when_written(self, done: Callable[[], None]) -> None:
         """Calls `done` once everything put in so far is on disk, or need not be.

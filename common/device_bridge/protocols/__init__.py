@@ -9,7 +9,6 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .checksums import AlgorithmSettings, Checksum, ChecksumSettings
     from .escapes import unescaped
-    from .exchange import Exchange, Question, Verdict
     from .fields import FieldSettings, Raw, RecordField, at_path, scaled
     from .framer import Framer
     from .framing import framer_for
@@ -26,13 +25,14 @@ if TYPE_CHECKING:
     )
     from .layouts import layout_of
     from .patterns import Pattern
+    from .questions.exchange import Exchange
+    from .questions.question import Question, Verdict
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "checksums": ("AlgorithmSettings", "Checksum", "ChecksumSettings"),
             "escapes": ("unescaped",),
-            "exchange": ("Exchange", "Question", "Verdict"),
             "fields": ("FieldSettings", "Raw", "RecordField", "at_path", "scaled"),
             "framer": ("Framer",),
             "framing": ("framer_for",),
@@ -49,6 +49,8 @@ else:
             ),
             "layouts": ("layout_of",),
             "patterns": ("Pattern",),
+            "questions.exchange": ("Exchange",),
+            "questions.question": ("Question", "Verdict"),
         },
     )
 

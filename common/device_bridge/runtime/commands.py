@@ -146,7 +146,8 @@ class CommandRunner:
         self._memory = CommandMemory(None) if memory is None else memory
         self._wall, self._steady = wall, steady
         self._queue: deque[_Waiting] = deque()
-        self._come = asyncio.Event()
+        self._come, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
         self._refusal = ""
         self.executed = 0
         self.failed = 0
@@ -195,6 +196,10 @@ class CommandRunner:
             self._memory.keep(waiting.message_id)
             self._fail(waiting.command, reason)
 
+    async def wait_idle(self) -> None:
+        """Returns when none is being executed."""
+        await self._idle.wait()
+
     def metrics(self) -> Iterator[Metric]:
         """For `/metrics`."""
         name, text = "bridge_commands_total", "Commands by result."
@@ -205,9 +210,16 @@ class CommandRunner:
         """Executes what is queued, until cancelled."""
         while True:
             while self._queue:
+                self._idle.clear()
                 waiting = self._queue.popleft()
                 started = monotonic()
-                self._done(waiting.command, await self._result(waiting), monotonic() - started)
+                try:
+                    result = await self._result(waiting)
+                except asyncio.CancelledError:
+                    self._fail(waiting.command, self._refusal or "it was cancelled")
+                    raise
+                self._done(waiting.command, result, monotonic() - started)
+            self._idle.set()
             self._come.clear()
             await self._come.wait()
 

@@ -1,4 +1,4 @@
-"""The pages of a service: `/healthz`, `/readyz` and `/metrics`."""
+"""The pages of a service: `/` for people, `/readings`, `/healthz`, `/readyz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from iofog_sdk import Link
 from ..secrets import without_secrets
 from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
+from ..telemetry.logs import log_metrics
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
-from .logs import log_metrics
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 
@@ -21,7 +21,15 @@ class HealthServer(HttpServer):
     """Serves the state of a link and of the pipeline that uses it."""
 
     def __init__(self, link: Link, pipeline: Pipeline, watchdog: LoopWatchdog) -> None:
-        super().__init__({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+        super().__init__(
+            {
+                "/": self._home,
+                "/readings": lambda: pipeline.latest.as_json(pipeline.name, pipeline.source),
+                "/healthz": self._healthz,
+                "/readyz": self._readyz,
+                "/metrics": self._metrics,
+            }
+        )
         self._link, self._pipeline, self._watchdog = link, pipeline, watchdog
 
     def _healthz(self) -> Page:
@@ -39,12 +47,28 @@ class HealthServer(HttpServer):
             200 if ready else 503, "application/json", msgspec.json.encode(without_secrets(state)).decode() + "\n"
         )
 
+    def _home(self) -> Page:
+        pipeline, link = self._pipeline, self._link
+        device = pipeline.supervisor
+        node = (
+            f"node connected ({link.description})"
+            if link.connected
+            else f"node away: {link.last_error or 'connecting'}"
+        )
+        state = f"device {device.state.value}{f': {device.reason}' if device.reason else ''}; {node}"
+        name = pipeline.name if pipeline.source in ("", pipeline.name) else f"{pipeline.source} ({pipeline.name})"
+        return pipeline.latest.as_html(
+            name, without_secrets({"state": state})["state"], is_ready=device.is_up and link.connected
+        )
+
     def _metrics(self) -> Page:
         return Page(200, CONTENT_TYPE, render(self._all_metrics()))
 
     def _all_metrics(self) -> Iterator[Metric]:
         yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
+        text = "Received messages that had to make room for later ones."
+        yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)
         yield from log_metrics()
         yield from self._watchdog.metrics()
         yield from self._pipeline.metrics()

@@ -1,19 +1,26 @@
-"""Notices that the event loop stands still: something waits or computes where it must not."""
+"""Notices that the event loop stands still: something waits or computes where it must not.
+
+A thread looks from inside. A container's health check looks from outside: it compares the seconds since boot that
+`beat` writes to a file with `/proc/uptime`. A file in memory (`/dev/shm`) wears no flash, and a shell reads it in a
+millisecond, where an HTTP request would start an interpreter on a small board every time.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..clocks import monotonic
+from ..clocks import monotonic, since_boot
 from ..control.heartbeat import Heartbeat
 from ..telemetry.metrics import Metric
 
 log = logging.getLogger("device_bridge")
 
+INTERVAL_S = 10.0
 _BEAT_S = 0.5
 STALL_S = 1.0
 """Seconds without a turn of the loop that are reported."""
@@ -86,3 +93,18 @@ def _place(thread: int) -> str:
         places.append(f"{code.co_name} ({Path(code.co_filename).name}:{frame.f_lineno})")
         frame = frame.f_back
     return ", in ".join(places) or "an unknown place"
+
+
+async def beat(file: Path, interval_s: float = INTERVAL_S) -> None:
+    """Writes until cancelled; ends, with a warning, when the file cannot be written."""
+    while True:
+        try:
+            file.write_text(f"{int(since_boot())}\n")
+        except OSError as error:
+            log.warning(
+                "no heartbeat for health checks: HEARTBEAT_FILE %s: %s; name a file in memory that may be written",
+                file,
+                error.strerror,
+            )
+            return
+        await asyncio.sleep(interval_s)

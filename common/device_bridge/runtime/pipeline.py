@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iofog_sdk import IoMessage, Link
+from iofog_sdk import IoMessage, Link, address_of
 
 from ..clocks import Clocks
 from ..control.totals import Totals
@@ -26,12 +27,14 @@ from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..supervision.device_metrics import collect_device_metrics
+from ..supervision.supervisor import Supervisor
 from ..telemetry.metrics import Metric
+from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
-from .device_metrics import collect_device_metrics
+from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
-from .supervisor import Supervisor
 
 log = logging.getLogger("device_bridge")
 
@@ -42,6 +45,7 @@ _END_S = 7.5
 """Docker and ioFog kill a container 10 s after SIGTERM: closing the device may take 4 of them, and what is left of
 these goes to the drain; then outbox and link are closed."""
 _SAVE_S = 1.0
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = ("directory", "durability", "sync")
 
 
@@ -82,10 +86,11 @@ class Pipeline:
             self._inbound = Inbound(
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
+        self.latest = LatestReadings(self._maker.put, self.clock.now)
         self.supervisor = Supervisor(
             service_type,
             settings,
-            self._maker.put,
+            self.latest.put,
             self.outbox.wait_room,
             node=NodeState(lambda: link.connected, follower.status),
             totals=self._totals,
@@ -103,6 +108,7 @@ class Pipeline:
                 memory=CommandMemory(file),
                 wall=self.clock.now,
             )
+        self._announcer = Announcer(self.name, self.supervisor, follower.status, self._maker.put, link)
         self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
         self._use(settings)
 
@@ -116,6 +122,8 @@ class Pipeline:
         Returns when it is as safe as the settings ask for; never once nothing can be answered or kept any more, so
         that the node delivers it again.
         """
+        if self._is_for_another(address_of(message.tag).recipient):
+            return
         if self._is_closing:
             await asyncio.Event().wait()
         if self._inbound is not None and not (self._commands and is_command(message)):
@@ -124,6 +132,11 @@ class Pipeline:
             self._commands.take(message, self._maker.base_name)
         else:
             log.warning("message %s ignored: %s takes no commands", message.id, self.name)
+
+    def _is_for_another(self, recipient: str) -> bool:
+        """Routes of Local API v2 bring a message to all receivers of its sender: a UUID says for whom it is."""
+        own = self._link.microservice_id
+        return bool(_UUID.fullmatch(recipient) and _UUID.fullmatch(own)) and recipient.lower() != own.lower()
 
     async def open(self) -> None:
         """Takes up what an earlier run has left."""
@@ -145,6 +158,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         supervising = loop.create_task(self.supervisor.run())
         others = [loop.create_task(self._keep_house()), loop.create_task(self._delivery.run())]
+        others.append(loop.create_task(self._announcer.run()))
         if self._commands:
             others.append(loop.create_task(self._commands.run()))
         try:
@@ -152,11 +166,11 @@ class Pipeline:
             for task in done:
                 task.result()
         finally:
-            # An orderly end is not cut short by a second cancellation.
             ending = loop.create_task(self._end(supervising, others))
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(ending)
-            await ending
+            while not ending.done():  # an orderly end is not cut short by being cancelled again
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait((ending,))
+            ending.result()
 
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
@@ -166,6 +180,8 @@ class Pipeline:
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        if self._commands:
+            await _within(_SAVE_S, self._commands.wait_idle())
         await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
         await _within(min(_DRAIN_S, end_at - loop.time()), self.outbox.wait_empty())
         self._is_closing = True
@@ -197,13 +213,21 @@ class Pipeline:
         key = (settings.filters, self._service_type.quantities_of(settings))
         if key != self._filtered_by:  # filters keep their state over a change that does not concern them
             self._filtered_by, self._filters = key, FilterChain(*key)
-        self._maker.use(settings.source or self.name, self._filters)
+        source = settings.source or self.name
+        self._maker.use(source, self._filters)
+        self.latest.is_wanted = settings.http.port is not None
+        self._announcer.source, self._announcer.interval_s = source.rstrip(":/."), settings.announce
 
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.clock.check()
             await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
+
+    @property
+    def source(self) -> str:
+        """Name of the device in messages."""
+        return self._announcer.source
 
     def readiness(self) -> dict[str, Any]:
         """For `/readyz`."""
@@ -246,7 +270,8 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

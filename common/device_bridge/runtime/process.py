@@ -15,7 +15,7 @@ from ..errors import SettingsError
 from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
-from . import logs
+from ..telemetry import logs
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("device_bridge")
 
+_SUMMARIES_S = 10.0
+MAX_REPORTS = 16
+"""On their way to the node's log at once."""
 _LAST_REPORT_S = 2.0
 """For telling the node why the service ends."""
-_SUMMARIES_S = 10.0
 
 
 class Runtime:
@@ -157,6 +159,8 @@ class Runtime:
         return None
 
     def _report(self, text: str) -> None:
+        if len(self._background) >= MAX_REPORTS:
+            return  # the node takes none; `/readyz` says the same
         self._in_background(self._link.log(text, warning=True))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

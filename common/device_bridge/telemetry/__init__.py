@@ -1,1 +1,1 @@
-"""Health and metrics over HTTP."""
+"""Health and metrics over HTTP, and log lines."""

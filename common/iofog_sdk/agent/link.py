@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ..errors import LinkError
+from ..errors import LinkError, MessageError
 from ..links.base import Link
+from ..links.inbox import Inbox
 from ..links.receipts import Outcome
 from ..links.split import SplitLink
 from ..messages.iomessage import IoMessage
 from .control import LocalApiControl
 from .local_api import LocalApiClient
-from .message_socket import encode_for_socket
-
-_INBOX_LIMIT = 1000
+from .message_socket import check_for_socket, encode_for_socket
 
 
 class AgentMessages(Link):
@@ -30,8 +28,8 @@ class AgentMessages(Link):
         super().__init__()
         self.microservice_id = client.microservice_id
         self.description = client.description
-        self._inbox: asyncio.Queue[IoMessage] = asyncio.Queue()
-        self._socket = client.message_socket(self._on_message, **options)
+        self._inbox = Inbox()
+        self._socket = client.message_socket(self._inbox.push, **options)
 
     @property
     def connected(self) -> bool:
@@ -41,6 +39,10 @@ class AgentMessages(Link):
     def last_error(self) -> LinkError | None:
         return None if self.connected else self._socket.last_error
 
+    @property
+    def dropped_incoming(self) -> int:
+        return self._inbox.dropped
+
     async def start(self) -> None:
         self._socket.start()
 
@@ -48,7 +50,12 @@ class AgentMessages(Link):
         await self._socket.close()
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        self._socket.post(body, done)
+        try:
+            check_for_socket(body)
+        except MessageError as error:
+            done(error)
+        else:
+            self._socket.post(body, done)
 
     def encode(self, message: IoMessage) -> bytes:
         return encode_for_socket(message)
@@ -62,17 +69,8 @@ class AgentMessages(Link):
     async def get_config(self) -> str | None:
         return None
 
-    async def messages(self) -> AsyncIterator[IoMessage]:
-        while True:
-            message = await self._inbox.get()
-            if self._inbox.qsize() == _INBOX_LIMIT // 2:
-                self._socket.resume_reading()
-            yield message
-
-    def _on_message(self, message: IoMessage) -> None:
-        self._inbox.put_nowait(message)
-        if self._inbox.qsize() == _INBOX_LIMIT:
-            self._socket.pause_reading()
+    def messages(self) -> AsyncIterator[IoMessage]:
+        return self._inbox.messages()
 
 
 class AgentLink(SplitLink):

@@ -12,7 +12,7 @@ from ..errors import ConnectionLost, LinkError, MessageError, ReceiptTimeout
 from ..http import frames
 from ..http.reconnecting_websocket import ReconnectingSocket
 from ..links.receipts import Outcome, Receipt, post_and_wait
-from ..messages.iomessage import IoMessage
+from ..messages.iomessage import IoMessage, find_text
 
 log = logging.getLogger("iofog_sdk")
 
@@ -80,16 +80,6 @@ class MessageSocket(ReconnectingSocket):
         if self._connection is not None:
             await self._connection.wait_for_room()
 
-    def pause_reading(self) -> None:
-        """Stops reading from the socket; TCP flow control then stops the node."""
-        if self._connection is not None:
-            self._connection.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Reads from the socket again."""
-        if self._connection is not None:
-            self._connection.resume_reading()
-
     def _on_binary(self, payload: bytes) -> None:
         opcode = payload[0] if payload else None
         try:
@@ -144,13 +134,13 @@ class MessageSocket(ReconnectingSocket):
 
 def encode_for_socket(message: IoMessage) -> bytes:
     """The binary form. Raises MessageError for header text that the Java agent would corrupt when it forwards it."""
-    for name in ("tag", "groupid", "publisher", "authid", "authgroup", "hash", "previoushash", "nonce"):
-        _require_ascii(name, getattr(message, name))
-    _require_ascii("infotype", message.infotype)
-    _require_ascii("infoformat", message.infoformat)
-    return message.to_bytes()
+    body = message.to_bytes()
+    check_for_socket(body)
+    return body
 
 
-def _require_ascii(name: str, text: str) -> None:
-    if not text.isascii():
+def check_for_socket(body: bytes) -> None:
+    """Raises MessageError for a binary form that is none, or has text the Java agent would corrupt."""
+    name, text = find_text(body, lambda each: not each.isascii())
+    if name:
         raise MessageError(name, "must be ASCII on a socket; put other text into contentdata", text)

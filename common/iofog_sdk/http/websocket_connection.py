@@ -117,16 +117,6 @@ class SocketConnection(asyncio.Protocol):
         """Waits until the send buffer is below its high-water mark, or the connection has ended."""
         await self._room.wait()
 
-    def pause_reading(self) -> None:
-        """Stops reading from the socket; TCP flow control then stops the node."""
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Reads from the socket again."""
-        if self._transport is not None:
-            self._transport.resume_reading()
-
     def close(self) -> None:
         """Sends what is queued and a close frame, then closes without waiting for an answer."""
         if self._transport is not None and not self.lost.done():

@@ -37,6 +37,11 @@ class Link(abc.ABC):
         """Why the link is down, None while it is up."""
         return None
 
+    @property
+    def dropped_incoming(self) -> int:
+        """Received messages that had to make room for later ones, as the application did not take them in time."""
+        return 0
+
     @abc.abstractmethod
     async def start(self) -> None:
         """Starts connecting in the background."""
@@ -49,7 +54,8 @@ class Link(abc.ABC):
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
         """Sends one binary ioMessage and calls `done` once with its outcome.
 
-        That is a receipt, a LinkError, or a MessageError for a message that this transport can never carry.
+        That is a receipt, a LinkError, or a MessageError for a message that this transport can never carry. Receipts
+        and LinkErrors come in the order of posting; a MessageError may come at once.
         """
 
     @abc.abstractmethod

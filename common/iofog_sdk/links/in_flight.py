@@ -13,11 +13,13 @@ from .receipts import Outcome, Receipt
 class PendingMessage:
     """A message in flight."""
 
-    __slots__ = ("done", "identity", "outcome", "sent_at")
+    __slots__ = ("done", "identity", "outcome", "refused", "sent_at")
 
     def __init__(self, identity: str, done: Callable[[Outcome], None], sent_at: float) -> None:
         self.identity, self.done, self.sent_at = identity, done, sent_at
         self.outcome: Outcome | None = None
+        self.refused: MessageError | None = None
+        """Why a part of it can never be sent."""
 
 
 class InFlight:

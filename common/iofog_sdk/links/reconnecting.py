@@ -63,6 +63,10 @@ class ReconnectingLink(Link):
     def last_error(self) -> LinkError | None:
         return None if self.connected else self._last_error
 
+    @property
+    def dropped_incoming(self) -> int:
+        return self._inbox.dropped
+
     async def start(self) -> None:
         if self.on_config is not None:
             self.on_config(None)  # a transport for messages has no configuration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from ..errors import LinkError
+from ..errors import ConnectionLost, LinkError
 from ..messages.iomessage import IoMessage
 from .base import Link
 from .control import Control
@@ -40,6 +40,10 @@ class SplitLink(Link):
     def last_error(self) -> LinkError | None:
         return self._messages.last_error if self._messages is not None else self._control.socket.last_error
 
+    @property
+    def dropped_incoming(self) -> int:
+        return self._messages.dropped_incoming if self._messages is not None else 0
+
     async def start(self) -> None:
         self._control.on_config = lambda config: self.on_config(config) if self.on_config is not None else None
         await self._control.start()
@@ -58,8 +62,10 @@ class SplitLink(Link):
             await self._messages.close()
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
-        assert self._messages is not None  # noqa: S101 - callers post only while connected
-        self._messages.post(body, done)
+        if self._messages is None:
+            done(self.last_error or ConnectionLost("not connected"))
+        else:
+            self._messages.post(body, done)
 
     def encode(self, message: IoMessage) -> bytes:
         return super().encode(message) if self._messages is None else self._messages.encode(message)

@@ -190,6 +190,24 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
         return cls(**known)
 
 
+def find_text(data: bytes, is_wanted: Callable[[bytes], bool]) -> tuple[str, bytes]:
+    """The first text field of a binary form for which this holds, and its value; "" and nothing where there is none.
+
+    Raises MessageError for data without a header.
+    """
+    head = data[:_SHAPE_SIZE]
+    if len(data) < HEADER_SIZE:
+        raise MessageError("frame", f"shorter than the {HEADER_SIZE}-byte header", len(data))
+    shape = _shapes.get(head) or _learn_shape(head)
+    if HEADER_SIZE + shape.values.size > len(data):
+        raise MessageError("frame", f"{len(data)} bytes, but its header states another length")
+    raw = shape.values.unpack_from(data, HEADER_SIZE)
+    for (name, read), value in zip(shape.fields, raw):  # noqa: B905
+        if read is bytes.decode and is_wanted(value):
+            return name, value
+    return "", b""
+
+
 class MessageTemplate:
     """Encodes messages that differ only in number and content, several times faster than IoMessage.to_bytes.
 

@@ -21,8 +21,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable
+from ..links.in_flight import too_large_error
 from .freshness import Freshness
-from .messages import MAX_PAYLOAD_BYTES, DuplicateFilter, Publication, ReceivedMessage
+from .messages import (
+    MAX_PAYLOAD_BYTES,
+    ContentRefused,
+    DuplicateFilter,
+    Publication,
+    ReceivedMessage,
+    check_publication,
+)
 from .options import MqttOptions
 from .paho_client import connect, new_client, publish_properties, subscribe_arguments
 from .paho_loop import attach, detach
@@ -35,6 +43,8 @@ _HEADER_BYTES = 2048
 """Reserved for topic and properties in a packet, or half of a small maximum."""
 _BURST = 8
 """Publications between two writes to the socket: a broker left idle meanwhile costs a third of the rate."""
+_CONTENT_REFUSED = (0x90, 0x99)
+"""Topic name invalid, payload format invalid (MQTT 5.0, 3.4.2.1)."""
 _FAILED = 0x80
 """Reason codes from this one on are errors (MQTT 5.0, 2.4)."""
 
@@ -64,17 +74,17 @@ class MqttConnection:
         self._duplicates = duplicates or DuplicateFilter()
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        self._by_mid: dict[int, tuple[str, Done]] = {}
+        self._by_mid: dict[int, tuple[str, Done, float]] = {}
         self._unwritten: list[Done] = []
         self._queue: deque[tuple[Publication, Done]] = deque()
         self._logged_topics: set[str] = set()
-        self._unacknowledged: set[int] = set()
         self.too_large = 0
         """Messages received that were dropped for their size."""
         self._window = options.window
         self._acknowledgements: list[tuple[int, ReasonCode]] = []
         self.max_payload = options.max_payload
         """Largest payload of a publication, bytes."""
+        self._max_header = _HEADER_BYTES
         client = self._client = new_client(options)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
@@ -105,18 +115,24 @@ class MqttConnection:
         subscriptions = [subscribe_arguments(each, self.options, echo=echo) for each in filters]
         answered: asyncio.Future[None] = self._loop.create_future()
         _, mid = self._client.subscribe(subscriptions)
-        self._by_mid[mid or 0] = (", ".join(filters), partial(_resolve, answered))
+        self._by_mid[mid or 0] = (", ".join(filters), partial(_resolve, answered), self._loop.time())
         try:
             async with asyncio.timeout(self.options.answer_timeout_s):
                 await self._wait_or_lost(answered)
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
+    def check(self, publication: Publication) -> None:
+        """Raises MessageError for a publication over which this broker would close the connection."""
+        check_publication(publication, self._max_header)
+        if (size := len(publication.payload)) > self.max_payload:
+            raise too_large_error(size, self.max_payload, "MQTT broker")
+
     def publish(self, publications: Sequence[Publication], done: Done) -> None:
         """Sends all; `done` is called once when all are acknowledged, and never if the connection is lost.
 
-        It gets a MessageError if the broker refused one, which MQTT 5 reports. A publication of QoS 0 counts as
-        acknowledged when the operating system has accepted its bytes.
+        It gets a MessageError if one cannot be sent to this broker, or was refused by it, which MQTT 5 reports. A
+        publication of QoS 0 counts as acknowledged when the operating system has accepted its bytes.
         """
         left, refused = len(publications), None
         if not left:
@@ -128,6 +144,12 @@ class MqttConnection:
             if not left:
                 done(refused)
 
+        try:
+            for each in publications:
+                check_publication(each, self._max_header)
+        except MessageError as error:
+            done(error)
+            return
         one_done = done if left == 1 else counted
         self._queue.extend((each, one_done) for each in publications)
         self._send()
@@ -135,6 +157,8 @@ class MqttConnection:
     def tick(self) -> None:
         """Sends pings when they are due; call it about once a second."""
         self._client.loop_misc()
+        # Between two answered pings it must have read what was sent before the first.
+        self._duplicates.confirm(self._loop.time() - 2 * self.options.ping_interval_s)
         self._freshness.tick()
 
     def abort(self, error: LinkError) -> None:
@@ -159,15 +183,15 @@ class MqttConnection:
     def _on_connect(
         self, _: Any, __: Any, flags: ConnectFlags, reason: ReasonCode, granted: Properties | None
     ) -> None:
-        if not flags.session_present:
-            self._duplicates.clear()
+        self._duplicates.reconnected(session_present=flags.session_present)
         self._freshness.begin(session_present=flags.session_present)
         server, user = self.options.server, self.options.user or "(none)"
         if reason.is_failure:
             self.abort(NodeUnreachable(f"MQTT: {server} refuses user {user}: {reason}"))
         else:
             limit = getattr(granted, "MaximumPacketSize", self.max_payload + _HEADER_BYTES)
-            self.max_payload = min(self.max_payload, limit - min(_HEADER_BYTES, limit // 2))
+            self._max_header = min(_HEADER_BYTES, limit // 2)
+            self.max_payload = min(self.max_payload, limit - self._max_header)
             self._window = min(self._window, getattr(granted, "ReceiveMaximum", self._window))
             _resolve(self._accepted)
 
@@ -188,10 +212,9 @@ class MqttConnection:
     def _on_read(self) -> None:
         answers, self._acknowledgements = self._acknowledgements, []
         for number, (mid, reason) in enumerate(answers, 1):
-            topic, done = self._by_mid.pop(mid, ("a message", _ignore))
-            refused = reason.value >= _FAILED
-            rule = f"is refused: {reason}; allow this user to publish there"
-            done(MessageError(topic, rule) if refused else None)
+            topic, done, sent_at = self._by_mid.pop(mid, ("a message", _ignore, 0.0))
+            self._duplicates.confirm(sent_at)  # it takes what comes in order
+            done(_refusal(topic, reason))
             self._send()
             if number % _BURST == 0:
                 self._flush()
@@ -206,7 +229,7 @@ class MqttConnection:
                 self.abort(ConnectionLost(f"MQTT: not sent: {info.rc.name}"))
                 return
             if each.qos:
-                self._by_mid[info.mid] = (each.topic, done)
+                self._by_mid[info.mid] = (each.topic, done, self._loop.time())
             else:
                 self._unwritten.append(done)
 
@@ -216,51 +239,46 @@ class MqttConnection:
             done(None)
 
     def _on_subscribe(self, _: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
-        filters, done = self._by_mid.pop(mid, ("", _ignore))
+        filters, done, _ = self._by_mid.pop(mid, ("", _ignore, 0.0))
         if refused := [str(reason) for reason in reasons if reason.value >= _FAILED]:
             remedy = "allow this user to subscribe"
             self.abort(ConnectionLost(f"MQTT: a subscription to {filters} is refused: {refused[0]}; {remedy}"))
         done(None)
 
     def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
-        acknowledge = partial(self._acknowledge, client, message)
-        if message.qos and message.mid in self._unacknowledged:
-            return  # the broker repeats a message that is still being processed
-        if self._duplicates.is_duplicate(message):
-            acknowledge()
-        elif len(message.payload) > MAX_PAYLOAD_BYTES:
+        at, finish = self._loop.time(), _nothing
+        if message.qos:
+            begun = self._duplicates.begin(message, partial(self._answer, client, message, at))
+            if begun is None:
+                return
+            finish = begun
+        if len(message.payload) > MAX_PAYLOAD_BYTES:
             self.too_large += 1
             if message.topic not in self._logged_topics and len(self._logged_topics) < _MAX_LOGGED_TOPICS:
                 self._logged_topics.add(message.topic)
                 log.warning("MQTT: message of %d bytes on %s dropped: too large", len(message.payload), message.topic)
-            acknowledge()  # else the broker repeats it, and holds back later ones
-        else:
-            if message.qos:
-                self._unacknowledged.add(message.mid)
-            user_properties = tuple(getattr(message.properties, "UserProperty", ()))
-            at, may_have_waited = self._loop.time(), self._freshness.received(guaranteed=message.qos > 0)
-            may_have_waited = may_have_waited or message.dup  # sent before, at an unknown time
-            self._deliver(
-                ReceivedMessage(
-                    message.topic,
-                    bytes(message.payload),
-                    message.retain,
-                    user_properties,
-                    message.qos > 0,
-                    partial(self._acknowledge, client, message, at),
-                    at,
-                    may_have_waited,
-                )
+            finish()  # else the broker repeats it, and holds back later ones
+            return
+        user_properties = tuple(getattr(message.properties, "UserProperty", ()))
+        may_have_waited = self._freshness.received(guaranteed=message.qos > 0) or message.dup
+        self._deliver(
+            ReceivedMessage(
+                *(message.topic, bytes(message.payload), message.retain, user_properties),
+                guaranteed=message.qos > 0,
+                acknowledge=finish,
+                at=at,
+                may_have_waited=may_have_waited,  # one that was sent before was so at an unknown time
+                leave=partial(self._duplicates.leave, message) if message.qos else _nothing,
             )
+        )
 
-    def _acknowledge(self, client: Client, message: MQTTMessage, at: float | None = None) -> None:
-        if message.qos:
-            self._unacknowledged.discard(message.mid)
-            self._duplicates.add(message)
-            if not self._lost.done():
-                client.ack(message.mid, message.qos)
-            if at is not None:
-                self._freshness.acknowledged(self._loop.time() - at)
+    def _answer(self, client: Client, message: MQTTMessage, at: float) -> float | None:
+        if self._lost.done():
+            return None
+        client.ack(message.mid, message.qos)
+        now = self._loop.time()
+        self._freshness.acknowledged(now - at)
+        return now
 
     def _status_message(self, status: str) -> Publication:
         return Publication(self.options.expand(self.options.status), status.encode(), qos=1, retain=True)
@@ -284,6 +302,14 @@ class MqttConnection:
             raise self._lost.result()
 
 
+def _refusal(topic: str, reason: ReasonCode) -> MessageError | None:
+    if reason.value < _FAILED:
+        return None
+    if reason.value in _CONTENT_REFUSED:
+        return ContentRefused(topic, f"is refused: {reason}")
+    return MessageError(topic, f"is refused: {reason}; allow this user to publish there")
+
+
 def _resolve(future: asyncio.Future[None], _: MessageError | None = None) -> None:
     if not future.done():
         future.set_result(None)
@@ -292,6 +318,10 @@ def _resolve(future: asyncio.Future[None], _: MessageError | None = None) -> Non
 def refusal_error(refused: MessageError) -> ConnectionLost:
     """A refused publication as the reason to close the connection."""
     return ConnectionLost(f"MQTT: {refused.field} {refused.rule}")
+
+
+def _nothing() -> None:
+    """For a message that nobody repeats."""
 
 
 def _ignore(_: MessageError | None) -> None:

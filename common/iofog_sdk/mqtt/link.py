@@ -19,13 +19,13 @@ from functools import partial
 
 from ..errors import ConnectionLost, LinkError, MessageError
 from ..links.backoff import Backoff
-from ..links.in_flight import PendingMessage, too_large_error
+from ..links.in_flight import PendingMessage
 from ..links.reconnecting import ReconnectingLink
 from ..messages.iomessage import IoMessage
 from ..messages.senml import SENML_TYPE, split_by_quantity
 from ..messages.tag import address_of
 from .connection import MqttConnection, refusal_error
-from .messages import DuplicateFilter, Publication, ReceivedMessage
+from .messages import ContentRefused, DuplicateFilter, Publication, ReceivedMessage
 from .options import MqttOptions
 
 log = logging.getLogger("iofog_sdk")
@@ -51,7 +51,8 @@ class MqttLink(ReconnectingLink):
         self.microservice_id = options.identity.uuid or options.identity.microservice
         self.description = f"MQTT {options.version} at {options.server}, topic {options.expand(options.topic)}"
         self._connection: MqttConnection | None = None
-        self._duplicates = DuplicateFilter()
+        self._duplicates = DuplicateFilter(keeps_unprocessed=True)
+        self._is_overfull = False
         self._splits_readings = "{quantity}" in options.topic
         self._topic = options.expand(options.topic)
         self._results = options.expand(options.results)
@@ -63,7 +64,7 @@ class MqttLink(ReconnectingLink):
         connection = MqttConnection(options, lost, self._on_message, self._duplicates)
         try:
             await connection.open()
-            self._connection = connection
+            self._connection, self._is_overfull = connection, False
             filters = [self._commands, *options.expand(options.receive).split(",")]
             await connection.subscribe([each for each in filters if each])
             yield
@@ -72,15 +73,18 @@ class MqttLink(ReconnectingLink):
             await connection.close()
 
     def _tick(self) -> None:
-        if self._connection is not None:
-            self._connection.tick()
+        if self._connection is None:
+            return
+        self._connection.tick()
+        if self._is_overfull and not len(self._inbox):
+            self._connection.abort(ConnectionLost("MQTT: inbox was full; the broker repeats what it had to leave"))
 
     def _send_waiting(self) -> None:
         while self._connection is not None and self._waiting and len(self._in_flight) < self._window:
             body, done = self._waiting.popleft()
             message = IoMessage.from_bytes(body)
             sent = self._in_flight.add(f"{message.groupid}.{message.sequencenumber}", done)
-            options, limit = self.options, self._connection.max_payload
+            options = self.options
             # A retained command would be executed again by each new subscriber.
             retain = options.retain == "true" and message.infotype == SENML_TYPE and not message.tag
             properties = ((_TAG, message.tag),) if message.tag else ()
@@ -97,16 +101,19 @@ class MqttLink(ReconnectingLink):
                 )
                 for topic, content in self._split_content(message).items()
             ]
-            if (size := max(len(each.payload) for each in publications)) > limit:
-                self._in_flight.acknowledge(sent, too_large_error(size, limit, "MQTT broker"))
+            try:
+                for each in publications:
+                    self._connection.check(each)
+            except MessageError as error:
+                self._in_flight.acknowledge(sent, error)
                 continue
             self._connection.publish(publications, partial(self._on_acknowledged, sent))
         if len(self._waiting) < self._window:
             self._room.set()
 
     def _on_acknowledged(self, sent: PendingMessage, refused: MessageError | None) -> None:
-        if refused is None:
-            self._in_flight.acknowledge(sent)
+        if refused is None or isinstance(refused, ContentRefused):
+            self._in_flight.acknowledge(sent, refused)
             self._send_waiting()
         elif self._connection is not None:  # the readings are kept and sent again
             self._connection.abort(refusal_error(refused))
@@ -135,11 +142,15 @@ class MqttLink(ReconnectingLink):
             message.infotype = SENML_TYPE if received.payload[:1] == b"[" else "application/json"
             message.contentdata = _SEQUENCE.sub(_START, received.payload, count=1)
         message.tag = properties.get(_TAG, "")
-        if self._inbox.put(message, received.acknowledge, limited_by_sender=received.guaranteed):
+        if received.guaranteed and self._is_overfull:
+            received.leave()  # what comes behind one that was left is left as well: order
+        elif self._inbox.put(message, received.acknowledge, limited_by_sender=received.guaranteed):
             return
-        if received.guaranteed and self._connection is not None:
-            self._connection.abort(ConnectionLost("MQTT: inbox full; the broker repeats the messages"))
+        elif received.guaranteed:
+            self._is_overfull = True
+            received.leave()
         else:
+            self._inbox.dropped += 1
             log.warning("MQTT: message on %s dropped: inbox full", received.topic)
 
 

@@ -6,17 +6,22 @@ A push consumer is bound to the connection that created it until the server dete
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 from nats.js.errors import NotFoundError
 
 from ..errors import ConnectionLost, LinkError
+from .messages import stored_as
 
 _BATCH = 256
+_BATCH_BYTES = 8 * 1024 * 1024
+"""Of messages that are being processed; more when the server takes single ones that are larger."""
 _EXPIRES_S = 30.0
 _HEARTBEAT_S = 5.0
 _MAX_SILENCE_S = 3 * _HEARTBEAT_S
@@ -25,6 +30,10 @@ _INACTIVE_THRESHOLD_S = 7 * 86_400
 """The server deletes a consumer that is unused for longer, and the microservice misses its commands."""
 _REQUEST_ENDED = ("404", "408")
 """Statuses of a pull request that ended without messages, which is no error (ADR-37 of NATS)."""
+_BATCH_FULL = "MaxBytes"
+"""In the description of status 409: the next message would exceed the bytes that were asked for."""
+_IN_PROGRESS_S = _ACK_WAIT_S / 3
+"""After which the server is told that a message is still being processed, so that it does not repeat it."""
 _HEARTBEAT = "100"
 _STATUSES = {"503": "does not exist"}
 """Of replies without a description; a deleted consumer has no responders."""
@@ -37,7 +46,7 @@ class NatsConsumer:
         client: connected.
         stream: name of the stream that stores the messages.
         durable: name of the consumer.
-        on_message: called with each message, which it acknowledges.
+        on_message: called with each message, and what is to be called when it has been processed.
         on_lost: called when the consumer is gone.
     """
 
@@ -46,14 +55,16 @@ class NatsConsumer:
         client: Client,
         stream: str,
         durable: str,
-        on_message: Callable[[Msg], Awaitable[None]],
+        on_message: Callable[[Msg, Callable[[], None]], None],
         on_lost: Callable[[LinkError], None],
     ) -> None:
         self._client, self._stream, self._durable = client, stream, durable
         self._on_message, self._on_lost = on_message, on_lost
         self._inbox = client.new_inbox()
-        self._remaining = 0
-        self._last_received = 0.0
+        self._held: dict[int, Msg] = {}
+        self._is_requested = False
+        self._background: set[asyncio.Task[None]] = set()
+        self._last_received = self._told_at = 0.0
 
     async def open(self, subject: str, policy: DeliverPolicy) -> None:
         """Creates the consumer if it does not exist, and requests messages. Raises nats.errors.Error.
@@ -68,8 +79,13 @@ class NatsConsumer:
 
     def check(self) -> None:
         """Reports the consumer as lost when the server is silent; call it about once a second."""
-        if asyncio.get_running_loop().time() - self._last_received > _MAX_SILENCE_S:
+        now = asyncio.get_running_loop().time()
+        if self._is_requested and now - self._last_received > _MAX_SILENCE_S:
             self._on_lost(ConnectionLost(f"NATS: consumer {self._durable} is silent"))
+        if self._held and now - self._told_at > _IN_PROGRESS_S:
+            self._told_at = now
+            for message in list(self._held.values()):
+                self._in_background(message.in_progress())
 
     async def _ensure(self, subject: str, policy: DeliverPolicy) -> None:
         stream = self._client.jetstream()
@@ -99,25 +115,58 @@ class NatsConsumer:
         await stream.add_consumer(self._stream, config)
 
     async def _request_batch(self) -> None:
+        self._is_requested = True
         self._remaining = _BATCH
         self._last_received = asyncio.get_running_loop().time()
-        request = {"batch": _BATCH, "expires": int(_EXPIRES_S * 1e9), "idle_heartbeat": int(_HEARTBEAT_S * 1e9)}
+        most = max(_BATCH_BYTES, 2 * self._client.max_payload)
+        request = {"batch": _BATCH, "max_bytes": most, "expires": int(_EXPIRES_S * 1e9)}
+        request["idle_heartbeat"] = int(_HEARTBEAT_S * 1e9)
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
         await self._client.publish(subject, msgspec.json.encode(request), self._inbox)
+
+    async def _request_again(self) -> None:
+        """Once all messages of the last request have been processed: what waits here is bounded, and in order."""
+        self._is_requested = False
+        if not self._held:
+            await self._request_batch()
 
     async def _receive(self, received: Msg) -> None:
         self._last_received = asyncio.get_running_loop().time()
         if received.reply:
+            self._take(received)
             self._remaining -= 1
-            await self._on_message(received)
             if not self._remaining:
-                await self._request_batch()
+                await self._request_again()
             return
         headers = received.headers or {}
-        status = headers.get(Header.STATUS, "")
-        if status in _REQUEST_ENDED:
-            await self._request_batch()
+        status, text = headers.get(Header.STATUS, ""), headers.get(Header.DESCRIPTION, "").partition("\n")[0].strip()
+        if status in _REQUEST_ENDED or _BATCH_FULL in text:
+            await self._request_again()
         elif status != _HEARTBEAT:
             # Without a description nats-py returns the next header in its place.
-            text = headers.get(Header.DESCRIPTION, "").partition("\n")[0].strip() or _STATUSES.get(status, status)
+            text = text or _STATUSES.get(status, status)
             self._on_lost(ConnectionLost(f"NATS: consumer {self._durable}: {text}"))
+
+    def _take(self, received: Msg) -> None:
+        number = stored_as(received)
+        is_repeated = number in self._held
+        self._held[number] = received
+        if is_repeated:
+            return  # it is still being processed
+        self._on_message(received, lambda: self._processed(number))
+
+    def _processed(self, number: int) -> None:
+        message = self._held.pop(number, None)
+        if message is not None:
+            self._in_background(message.ack())
+        if not self._held and not self._is_requested:
+            self._in_background(self._request_batch())
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        async def suppress_errors() -> None:
+            with contextlib.suppress(Error, OSError):  # the server repeats a message that is not acknowledged
+                await work
+
+        task = asyncio.ensure_future(suppress_errors())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -18,10 +18,10 @@ from pathlib import Path
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, Error, NoServersError
-from nats.js.api import DeliverPolicy, DiscardPolicy, StreamConfig
-from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
+from nats.js.api import DeliverPolicy
+from nats.js.errors import APIError, NoStreamResponseError
 
-from ..errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
+from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable, RequestRefused
 from ..links.backoff import Backoff
 from ..links.in_flight import PendingMessage, too_large_error
 from ..links.reconnecting import ReconnectingLink, cancel_and_wait
@@ -30,18 +30,15 @@ from ..messages.senml import split_by_quantity
 from ..messages.tag import address_of
 from .consumer import NatsConsumer
 from .credentials import CredentialsError, read_credentials, sign
-from .messages import command_id, decode_message, encode_headers
+from .messages import check_subject, command_id, decode_message, encode_headers, header_size
 from .options import FALLBACK, NatsOptions
 from .publisher import NatsPublisher
+from .streams import ensure_streams
 
 log = logging.getLogger("iofog_sdk")
 
 _CLOSE_S = 2.0
 _MAX_REQUESTS = 64
-_HEADER_BYTES = 4096
-"""Reserved for headers in a message, or half of a small maximum."""
-_DUPLICATE_WINDOW_S = 600
-"""Of a stream created here. A duplicate sent later is stored; receivers detect it by its sequence number."""
 _REMEDIES = {
     10065: "set ?stream= to the stream that has these subjects",
     10077: "free space in it, or let it discard its oldest messages",
@@ -100,9 +97,7 @@ class NatsLink(ReconnectingLink):
                 raise NodeUnreachable(f"NATS: {self.options.server} does not answer") from None
             except (Error, OSError, CredentialsError) as error:
                 raise self._to_link_error(error) from None
-            publishing = asyncio.get_running_loop().create_task(
-                self._publish(publisher, _content_limit(client.max_payload))
-            )
+            publishing = asyncio.get_running_loop().create_task(self._publish(publisher, client.max_payload))
             publishing.add_done_callback(publishing_ended)
             yield
         finally:
@@ -169,28 +164,15 @@ class NatsLink(ReconnectingLink):
             raise last from None  # more specific
 
     async def _prepare(self, client: Client, on_lost: Callable[[BaseException], None]) -> None:
-        options, stream = self.options, client.jetstream()
-        try:
-            await stream.stream_info(options.stream)
-        except NotFoundError:
-            await stream.add_stream(
-                StreamConfig(
-                    name=options.stream,
-                    subjects=["iofog.readings.>", "iofog.commands.>", *_custom_subjects(options)],
-                    max_bytes=options.max_bytes,
-                    discard=DiscardPolicy.OLD,
-                    duplicate_window=_DUPLICATE_WINDOW_S,
-                    description="ioFog readings and commands",
-                )
-            )
-            log.info("NATS: stream %s created, %d MiB", options.stream, options.max_bytes >> 20)
+        options, streams = self.options, client.jetstream()
+        commands = await ensure_streams(streams, options)
         await client.subscribe(options.expand(options.requests), cb=self._on_request)
         name = f"{options.identity.application}-{options.identity.microservice}"
-        consumers = [(name, options.commands, DeliverPolicy.ALL)]
+        consumers = [(commands, name, options.commands, DeliverPolicy.ALL)]
         if options.receive:
-            consumers.append((f"{name}-receive", options.receive, DeliverPolicy.NEW))
-        for durable, subject, policy in consumers:
-            consumer = NatsConsumer(client, options.stream, durable, self._on_message, on_lost)
+            consumers.append((options.stream, f"{name}-receive", options.receive, DeliverPolicy.NEW))
+        for stream, durable, subject, policy in consumers:
+            consumer = NatsConsumer(client, stream, durable, self._on_message, on_lost)
             await consumer.open(options.expand(subject), policy)
             self._consumers.append(consumer)
 
@@ -202,11 +184,16 @@ class NatsLink(ReconnectingLink):
                 numbered = f"{message.groupid}.{message.sequencenumber}"
                 identity = numbered if message.groupid else uuid.uuid4().hex
                 sent = self._in_flight.add(identity, done)
-                contents = self._split_content(message)
-                if (size := max(map(len, contents.values()))) > limit:
-                    self._in_flight.acknowledge(sent, too_large_error(size, limit, "NATS server"))
+                try:
+                    contents, headers = self._split_content(message), encode_headers(message)
+                    size, most = max(map(len, contents.values())), limit - header_size(headers)
+                    if size > most:
+                        raise too_large_error(size, most, "NATS server")
+                    for subject in contents:
+                        check_subject(subject)
+                except MessageError as refused:
+                    self._in_flight.acknowledge(sent, refused)
                     continue
-                headers = encode_headers(message)
                 acknowledged = partial(self._on_acknowledged, sent, [len(contents)])
                 for number, (subject, content) in enumerate(contents.items()):
                     message_headers = headers | {"Nats-Msg-Id": f"{identity}.{number}" if number else identity}
@@ -226,18 +213,16 @@ class NatsLink(ReconnectingLink):
         parts = split_by_quantity(message.contentdata)
         return {subject.replace("{quantity}", name or "message"): content for name, content in parts.items()}
 
-    def _on_acknowledged(self, sent: PendingMessage, missing: list[int]) -> None:
+    def _on_acknowledged(self, sent: PendingMessage, missing: list[int], refused: MessageError | None) -> None:
         missing[0] -= 1
+        sent.refused = sent.refused or refused
         if not missing[0]:
-            self._in_flight.acknowledge(sent)
+            self._in_flight.acknowledge(sent, sent.refused)
             if self._waiting:
                 self._wake.set()
 
-    async def _on_message(self, received: Msg) -> None:
-        if not self._inbox.put(
-            decode_message(received), lambda: self._run_in_background(_suppress_errors(received.ack()))
-        ):
-            await _suppress_errors(received.nak(delay=1))
+    def _on_message(self, received: Msg, processed: Callable[[], None]) -> None:
+        self._inbox.put(decode_message(received), processed, limited_by_sender=True)
 
     async def _on_request(self, received: Msg) -> None:
         message = decode_message(received)
@@ -278,17 +263,6 @@ class NatsLink(ReconnectingLink):
             remedy = "; set NATS_SERVER_URL=nats://host:port" if options.server == FALLBACK else ""
             return NodeUnreachable(f"NATS: {options.server}: {detail}{remedy}")
         return ConnectionLost(f"NATS: {str(error).removeprefix('nats: ') or type(error).__name__}")
-
-
-def _custom_subjects(options: NatsOptions) -> list[str]:
-    """Configured subjects that the stream must store besides the default ones."""
-    subjects = (options.expand(each).replace("{quantity}", "*") for each in (options.subject, options.commands))
-    return [subject for subject in subjects if not subject.startswith(("iofog.readings.", "iofog.commands."))]
-
-
-def _content_limit(max_payload: int) -> int:
-    """Largest content of a message, bytes: its headers count as payload too."""
-    return max_payload - min(_HEADER_BYTES, max_payload // 2)
 
 
 def _signer(seed: bytes) -> Callable[[str], bytes]:

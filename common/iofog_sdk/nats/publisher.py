@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import TypeAlias
 
 import msgspec
 from nats.aio.client import Client
@@ -15,7 +16,14 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 from nats.js.errors import APIError, NoStreamResponseError
 
+from ..errors import MessageError
+
 _NO_RESPONDERS = "503"
+_CONTENT_REFUSED = (10054, 10097)
+"""JetStream's codes for a message, or its headers, larger than the stream takes."""
+
+Done: TypeAlias = "Callable[[MessageError | None], None]"
+"""Called when a publication is stored, or with the error when the stream can never store it."""
 
 
 class _Reply(msgspec.Struct):
@@ -36,13 +44,13 @@ class NatsPublisher:
         self._client, self._on_error = client, on_error
         self._inbox = client.new_inbox()
         self._numbers = count(1)
-        self._done_by_reply: dict[str, Callable[[], None]] = {}
+        self._done_by_reply: dict[str, Done] = {}
 
     async def open(self) -> None:
         """Subscribes to acknowledgements. Raises nats.errors.Error."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
 
-    async def publish(self, subject: str, content: bytes, headers: dict[str, str], done: Callable[[], None]) -> None:
+    async def publish(self, subject: str, content: bytes, headers: dict[str, str], done: Done) -> None:
         """Sends a message; `done` is called when the stream has stored it. Raises nats.errors.Error or OSError."""
         reply = f"{self._inbox}.{next(self._numbers)}"
         self._done_by_reply[reply] = done
@@ -61,7 +69,10 @@ class NatsPublisher:
             self._on_error(damaged)
             return
         if error is None:
-            done()
+            done(None)
+            return
+        if error.get("err_code") in _CONTENT_REFUSED:
+            done(MessageError("frame", f"is refused by the stream: {error.get('description')}"))
             return
         try:
             APIError.from_error(error)

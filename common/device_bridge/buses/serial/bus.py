@@ -16,6 +16,8 @@ __all__ = ["Rs485Settings", "SerialBus", "SerialSettings"]
 
 _READ_SIZE = 64 * 1024
 _MOST_UNREAD = 256 * 1024
+_RESUMING_S = 0.1
+"""Seconds in which what the kernel has held is read, after reading was stopped."""
 
 
 class SerialBus:
@@ -33,6 +35,11 @@ class SerialBus:
         self._port: OpenPort | InProcessPort | None = None
         self._fd = -1
         self._unread = b""
+        self._unread_since = 0.0
+        self._stopped_at: float | None = None
+        self._resumed_at = 0.0
+        self.age_s = 0.0
+        """How long the first byte of what was read last may have waited here, or in the kernel's buffer."""
         self._lost: DeviceError | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -77,7 +84,8 @@ class SerialBus:
     async def rest(self, seconds: float) -> None:
         """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), max(seconds, 0.0))
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._ended.wait()
         if self._lost:
             raise self._lost
 
@@ -148,7 +156,10 @@ class SerialBus:
 
     def _take_unread(self) -> bytes:
         data, self._unread = self._unread, b""
+        now = asyncio.get_running_loop().time()
+        self.age_s = now - self._unread_since
         if not self._watched and self._pause is None:
+            self._resumed_at = now
             self._watch()
         return data
 
@@ -190,8 +201,14 @@ class SerialBus:
         if not data:
             self._fail("unplugged (end of file)")
             return False
+        now = asyncio.get_running_loop().time()
+        if self._stopped_at is not None and now > self._resumed_at + _RESUMING_S:
+            self._stopped_at = None  # the kernel holds nothing older
+        if not self._unread:
+            self._unread_since = now if self._stopped_at is None else self._stopped_at
         self._unread = self._unread + data if self._unread else data
         if len(self._unread) >= _MOST_UNREAD:
+            self._stopped_at = now if self._stopped_at is None else self._stopped_at
             self._unwatch()
         self._wake()
         return True

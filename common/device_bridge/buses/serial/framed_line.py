@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 from ...errors import DeviceError, DeviceErrorKind
-from ...protocols.exchange import Exchange, Question, Verdict
 from ...protocols.framer import Framer
 from ...protocols.framing import framer_for
 from ...protocols.framing_settings import Framing, IdleFraming
+from ...protocols.questions.exchange import Exchange
+from ...protocols.questions.question import Question, Verdict
 from .bus import SerialBus
 from .port import SerialSettings
 
@@ -51,7 +52,9 @@ class FramedLine:
         self._framer = framing if isinstance(framing, Framer) else framer_for(framing)
         self._gap_s = framing.gap if isinstance(framing, IdleFraming) else None
         self._exchange = Exchange(gap_s, pause_s, strict=strict)
-        self._unread: deque[list[bytes]] = deque()
+        self._unread: deque[tuple[float, list[bytes]]] = deque()
+        self.came_at = 0.0
+        """When what `frames` has returned last came, on the event loop's clock."""
         self._unread_changed = asyncio.Event()
         self._asking = asyncio.Lock()
         self._heard = asyncio.Event()
@@ -97,7 +100,8 @@ class FramedLine:
             self._unread_changed.clear()
             await self._unread_changed.wait()
         self._unread_changed.set()
-        return self._unread.popleft()
+        self.came_at, frames = self._unread.popleft()
+        return frames
 
     async def rest(self, seconds: float) -> None:
         """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
@@ -187,19 +191,19 @@ class FramedLine:
                 except TimeoutError:
                     left = self._unclaimed(self._framer.flush(loop.time()), loop.time())
                 if left and self.keep:
-                    await self._keep(left)
+                    await self._keep(left, loop.time() - self._bus.age_s)
                 self.unsolicited += 0 if self.keep else len(left)
         except DeviceError as error:
             self._lost = error
             self._heard.set()
             self._unread_changed.set()
 
-    async def _keep(self, frames: list[bytes]) -> None:
+    async def _keep(self, frames: list[bytes], came_at: float) -> None:
         """Has frames read later. While nobody reads them the line waits, but not while something is asked."""
         if len(self._unread) >= _MOST_DURING_QUESTIONS:
             self._overflown += len(frames)
             return
-        self._unread.append(frames)
+        self._unread.append((came_at, frames))
         self._unread_changed.set()
         while len(self._unread) >= _MOST_UNREAD and not self._asking.locked():
             self._unread_changed.clear()

@@ -1,0 +1,1 @@
+"""Which answer on a line belongs to which question. No I/O."""

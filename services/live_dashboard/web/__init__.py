@@ -1,0 +1,6 @@
+"""The page over HTTP: files, JSON, CSV, a stream of frames, commands."""
+
+from .server import PageServer
+from .switching import CommandFailed, Switching
+
+__all__ = ["CommandFailed", "PageServer", "Switching"]

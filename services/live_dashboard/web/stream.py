@@ -1,0 +1,115 @@
+"""Frames to open pages as server-sent events: the same bytes for all that are up to date, coalesced for slow ones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from ..board import Board, Frame, changes, snapshot
+from .bodies import ErrorBody
+from .security import HEADERS
+
+FRAME_S = 0.25
+_ACCOUNTS_S = 1.0
+_KEEP_ALIVE_S = 10.0
+_WRITE_S = 10.0
+"""A client that has not taken a frame for so long is dropped."""
+_SOCKET_BYTES = 256 * 1024
+
+
+class FrameStream:
+    """Makes frames while somebody looks.
+
+    Parameters:
+        board: what is shown.
+        clients: most open pages.
+        link: whether the node is connected, and why not.
+    """
+
+    def __init__(self, board: Board, clients: int, link: Callable[[], tuple[bool, str]]) -> None:
+        self._board, self._most, self.link = board, clients, link
+        self._turn = asyncio.Event()
+        self._cached: tuple[int, int, bytes] = (-1, -1, b"")
+        self._accounts_due = 0.0
+        self._shown_link: tuple[bool, str] = (True, "")
+        self._link_revision = 0
+        self.clients = 0
+        self.dropped = 0
+        """Clients that were too slow."""
+
+    async def run(self) -> None:
+        """Wakes clients when there is something new; never ends."""
+        loop = asyncio.get_running_loop()
+        shown, spoke_at = -1, 0.0
+        while True:
+            await asyncio.sleep(FRAME_S)
+            if not self.clients:
+                continue
+            if (link := self.link()) != self._shown_link:
+                self._shown_link = link
+                self._board.revision += 1
+                self._link_revision = self._board.revision
+            now = loop.time()
+            if self._board.revision != shown or now - spoke_at >= _KEEP_ALIVE_S:
+                shown, spoke_at = self._board.revision, now
+                self._turn.set()
+                self._turn = asyncio.Event()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One client, until it goes or is too slow."""
+        if self.clients >= self._most:
+            body = msgspec.json.encode(ErrorBody(f"{self._most} pages are open already"))
+            return web.Response(body=body, content_type="application/json", status=503)
+        self.clients += 1
+        response = web.StreamResponse(
+            headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        try:
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                if request.transport is not None:
+                    request.transport.set_write_buffer_limits(high=_SOCKET_BYTES)
+                await self._feed(response)
+        except TimeoutError:
+            self.dropped += 1
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self.clients -= 1
+        return response
+
+    async def _feed(self, response: web.StreamResponse) -> None:
+        whole = snapshot(self._board, time.time())
+        whole.link = self._shown_link = self.link()
+        await self._write(response, b"event: snapshot\ndata: " + msgspec.json.encode(whole) + b"\n\n")
+        shown = whole.revision
+        while True:
+            await self._turn.wait()
+            revision, frame = self._frame(shown)
+            await self._write(response, frame)
+            shown = revision
+
+    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
+        async with asyncio.timeout(_WRITE_S):
+            await response.write(data)
+
+    def _frame(self, since: int) -> tuple[int, bytes]:
+        board = self._board
+        before, revision, data = self._cached
+        if (before, revision) == (since, board.revision):
+            return revision, data
+        now = asyncio.get_running_loop().time()
+        accounts = now >= self._accounts_due
+        if accounts:
+            self._accounts_due = now + _ACCOUNTS_S
+        frame: Frame = changes(board, since, time.time(), accounts=accounts)
+        if self._link_revision > since:
+            frame.link = self._shown_link
+        data = b"data: " + msgspec.json.encode(frame) + b"\n\n"
+        self._cached = (since, board.revision, data)
+        return board.revision, data

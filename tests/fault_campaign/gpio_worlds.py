@@ -1,0 +1,169 @@
+"""Lines of GPIO chips: contacts and pulses, outputs and those who switch them, chips that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from device_bridge import Command
+from device_bridge.buses import LineConfig
+from digital_inputs.emulator import PI_LINES
+from digital_inputs.service import DigitalInputs
+from digital_outputs.service import DigitalOutputs
+from simulated_devices import SimulatedGpio
+
+from ..movable_clock import now, now_ns
+from .bench import World
+
+
+class InputsWorld(World):
+    """A contact, a counter, an encoder and a line that somebody else holds from time to time."""
+
+    settle_s = 3.0
+    _SEEN_AFTER_S = 1.1
+    """A level is looked at once a second, should an edge never have been told."""
+
+    def __init__(self, gpio):
+        contact = {"kind": "contact", "name": "door", "line": "GPIO17", "heartbeat": 1}
+        super().__init__(
+            DigitalInputs,
+            gpio={"path": f"sim:{gpio.path}"},
+            inputs=[
+                contact,
+                contact | {"name": "gate", "line": "GPIO27"},
+                {"kind": "counter", "name": "pulses", "line": "GPIO22", "interval": 0.5, "standstill": 5},
+                {"kind": "encoder", "name": "axis", "line": "GPIO23", "line_b": "GPIO24", "interval": 0.5},
+            ],
+        )
+        self._gpio, self._held, self._least = gpio, None, 0
+        self._levels = {"door": [(0.0, 0)], "gate": [(0.0, 0)]}
+        self.pulses, self.steps = 0, {0}
+        self.faults = {
+            "drive": lambda chance: self._drive(chance.choice(("door", "gate")), chance.randrange(2)),
+            "burst": lambda chance: self._pulse(chance.choice((1, 10, 3000))),
+            "turn": lambda chance: self._turn(chance.choice((-1, 1)), chance.choice((1, 7, 1500))),
+            "absence": lambda _: gpio.disconnect(),
+            "delay": lambda chance: setattr(gpio, "answer_delay_s", chance.choice((0.05, 0.5))),
+            "busy": lambda _: self._hold(),
+        }
+        self._phase = self._position = 0
+
+    def _drive(self, name, level):
+        self._levels[name].append((now(), level))
+        self._gpio.drive({"door": "GPIO17", "gate": "GPIO27"}[name], level)
+
+    def _pulse(self, count):
+        for _ in range(count):
+            self.pulses += 1
+            self._gpio.drive("GPIO22", 1)
+            self._gpio.drive("GPIO22", 0)
+
+    def _turn(self, direction, count):
+        for _ in range(count):
+            self._position += direction
+            self.steps.add(self._position)
+            a, b = ((0, 0), (0, 1), (1, 1), (1, 0))[self._position % 4]
+            self._gpio.drive("GPIO23", a)
+            self._gpio.drive("GPIO24", b)
+
+    def _hold(self):
+        """Somebody else takes the gate's line, as soon as it is free."""
+        self._gpio.disconnect()
+        chip = self._gpio.chips["gpiochip0"]
+        with contextlib.suppress(OSError):
+            self._held = self._held or chip.request([chip.offset("GPIO27")], LineConfig()._asdict(), 1, "w1-gpio")
+
+    def heal(self):
+        self._gpio.answer_delay_s = 0.0
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+    def is_right(self, reading):
+        if reading.name in self._levels:
+            history = self._levels[reading.name]
+            recent = {
+                level for at, level in history if at >= now() - self._SEEN_AFTER_S - 2 * self._gpio.answer_delay_s
+            }
+            return int(reading.value) in recent | {history[-1][1]} | self._before(history)
+        if reading.name == "pulses":
+            is_right = self._least <= reading.value <= self.pulses
+            self._least = max(self._least, reading.value)
+            return is_right
+        return reading.name != "pulses/rate" or reading.value >= 0
+
+    def _before(self, history):
+        """The level that the recent changes were made from."""
+        since = now() - self._SEEN_AFTER_S - 2 * self._gpio.answer_delay_s
+        if history[-1][0] < since:
+            return set()
+        return {[level for at, level in history if at < since][-1]}
+
+
+class OutputsWorld(World):
+    """Outputs that are commanded all the time, and whose chip goes away."""
+
+    settle_s = 3.0
+    _READ_BACK_S = 1.1
+    """Levels are read back once a second."""
+    _driven_at = 0.0
+
+    def __init__(self, gpio):
+        super().__init__(
+            DigitalOutputs,
+            gpio={"path": f"sim:{gpio.path}"},
+            watchdog=False,
+            report_interval=0.5,
+            outputs=[
+                {"name": "lamp", "line": "GPIO22"},
+                {"name": "valve", "line": "GPIO4", "active_low": True},
+                {"name": "up", "line": "GPIO5", "group": "shutter"},
+                {"name": "down", "line": "GPIO6", "group": "shutter"},
+            ],
+        )
+        self._gpio = gpio
+        self._lines = {"lamp": "GPIO22", "valve": "GPIO4", "up": "GPIO5", "down": "GPIO6"}
+        self.faults = {
+            "command": self._command,
+            "short": lambda chance: self._drive(chance.choice(list(self._lines.values())), chance.randrange(2)),
+            "absence": lambda _: gpio.disconnect(),
+            "delay": lambda chance: setattr(gpio, "answer_delay_s", chance.choice((0.05, 0.5))),
+        }
+
+    def _drive(self, line, level):
+        self._driven_at = now()
+        self._gpio.drive(line, level)
+
+    def _command(self, chance):
+        command = Command(name=chance.choice(list(self._lines)), parameters={"value": chance.random() < 0.5})
+        asking = asyncio.ensure_future(self.trial.supervisor.execute(command))
+        asking.add_done_callback(self._judge)
+
+    def _judge(self, asked):
+        result = asked.result()
+        if result.ok:
+            self.trial.wrong += [each for each in result.readings if not self.is_right(each)]
+
+    def heal(self):
+        self._gpio.answer_delay_s = 0.0
+        for line in self._lines.values():
+            self._drive(line, None)
+
+    def is_right(self, reading):
+        if self._gpio.answer_delay_s or now() < self._driven_at + self._READ_BACK_S:
+            return True  # what was read is older
+        return bool(self._gpio.level(self._lines[reading.name])) is (reading.value is not (reading.name == "valve"))
+
+
+def _on_chip(world):
+    @contextlib.asynccontextmanager
+    async def made(folder, chance):
+        gpio = SimulatedGpio(folder / "gpio", now_ns)
+        gpio.add("pinctrl-bcm2711", PI_LINES)
+        async with gpio.serving():
+            yield world(gpio)
+
+    return made
+
+
+WORLDS = {"digital_inputs:lines": _on_chip(InputsWorld), "digital_outputs:lines": _on_chip(OutputsWorld)}

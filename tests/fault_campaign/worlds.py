@@ -1,0 +1,28 @@
+"""All services and profiles, each in its world. A service or profile that has none fails by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.workspace import service_names
+from device_bridge.settings import profile_names
+
+from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
+
+
+def _missing(*_):
+    pytest.fail("has no world of faults; add one in tests/fault_campaign")
+
+
+def _all():
+    worlds = i2c_worlds.WORLDS | serial_worlds.WORLDS | gpio_worlds.WORLDS | mqtt_worlds.WORLDS
+    for service in service_names(Path(__file__).parents[2]):
+        for name in [f"{service}:{profile}" for profile in profile_names(service)] or [f"{service}:"]:
+            if not any(known.startswith(name) for known in worlds):
+                worlds[name] = _missing
+    return worlds
+
+
+WORLDS = _all()

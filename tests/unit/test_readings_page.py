@@ -1,0 +1,52 @@
+"""What a service has read last: `/readings` for programs, `/` for people."""
+
+import json
+import time
+
+from device_bridge import Quality, Reading
+
+from .test_process import Bench, free_port, get, running, until
+
+
+async def pages(monkeypatch, *readings):
+    async def stream(self):
+        yield list(readings)
+        await until(lambda: False)
+
+    monkeypatch.setattr(Bench, "stream", stream)
+    port = free_port()
+    async with running(HTTP__PORT=str(port), SOURCE="bench-1") as (_, link):
+        await until(lambda: link.sent)
+        return json.loads(await get(port, "/readings")), await get(port, "/")
+
+
+async def test_programs_get_the_latest_of_each_quantity_with_quality_and_age(monkeypatch):
+    taken = time.time() - 100
+    found, _ = await pages(
+        monkeypatch,
+        Reading("level", 1.0, "m"),
+        Reading("level", 2.5, "m", taken),
+        Reading("level", None, "m", 0.0, Quality.BAD, "no echo"),
+        Reading("level", 3.5, "m", taken),
+    )
+    assert (found["service"], found["source"]) == (Bench.name(), "bench-1")
+    (level,) = found["readings"]
+    assert 100 <= level.pop("age") < 130
+    assert level == {"name": "level", "value": 3.5, "unit": "m", "quality": "good", "reason": "", "time": taken}
+
+
+async def test_people_get_a_table_in_which_nothing_of_a_device_is_markup(monkeypatch):
+    _, page = await pages(monkeypatch, Reading("level", None, "m", 0.0, Quality.BAD, "<script>alert(1)</script>"))
+    assert page.startswith("<!doctype html>")
+    assert "bench-1" in page
+    assert "<script>" not in page
+    assert "bad: &lt;script&gt;" in page
+    assert "node connected (memory)" in page
+
+
+async def test_the_number_of_quantities_is_limited_and_text_is_cut(monkeypatch):
+    monkeypatch.setenv("DEVICE_BRIDGE_STRICT", "0")
+    many = [Reading(f"q{number:04}", "x" * 1000) for number in range(1500)]
+    found, _ = await pages(monkeypatch, *many)
+    assert len(found["readings"]) == 1000
+    assert len(found["readings"][0]["value"]) == 200
