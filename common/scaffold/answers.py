@@ -12,7 +12,11 @@ from deployment.workspace import service_names
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHAPES = {
-    "serial": {"stream": "it sends by itself"},
+    "serial": {
+        "stream": "it sends by itself",
+        "poll": "it answers questions",
+        "command": "it answers questions and takes commands",
+    },
     "i2c": {"poll": "it is asked at an interval"},
     "gpio": {"stream": "a line that changes by itself"},
 }
