@@ -88,7 +88,9 @@ def test_kills_of_service_and_guard(world):
             if until_safe(world) is None:  # whatever a life without a guard has left
                 left_on.append("at the start")
             if rng.random() < 0.9:  # else it is killed while it opens
+                began = time.monotonic()
                 while not world.command("pump", {"value": False}, True):
+                    assert time.monotonic() < began + 3 * _SAFE_S, "no command is admitted"
                     world.wait(0.005)
         group = rng.choice(["up", "down", "rest"])
         for other in {"up", "down", "rest"} - {group}:
