@@ -18,22 +18,20 @@ _CDI = load_schema("cdi")
 
 def check_documents(documents: list[Document], generation: Generation) -> list[Finding]:
     """Everything that is wrong in documents that are deployed together."""
-    described = [
-        one for one in documents if kind_of(one) == "ApplicationTemplate" and not generation.is_edgelet_alone
-    ]
-    templates = {name_of(one): _Template(one, generation) for one in described}
+    described = [] if generation.is_edgelet_alone else documents
+    written = [_Template(one, generation) for one in described if kind_of(one) == "ApplicationTemplate"]
+    templates = {each.name: each for each in written if each.name}
     found: list[tuple[Document, Problem]] = []
     microservices: list[Microservice] = []
     for document in documents:
         found += ((document, problem) for problem in _check(document, generation))
         own = list(_microservices(document, generation, templates))
         microservices += own
-        made_by = next((templates[each] for each in [_template_name(document)] if each in templates), None)
-        if made_by is not None:
+        if (made_by := templates.get(_template_name(document))) is not None:
             found += ((document, problem) for problem in made_by.check_use(document, own))
             continue
         found += ((document, problem) for one in own for problem in check_microservice(one, generation))
-    found += ((each.document, problem) for each in templates.values() for problem in each.problems)
+    found += ((each.document, problem) for each in written for problem in each.problems)
     found += check_clashes(documents, microservices)
     return sorted({finding(*each) for each in found}, key=lambda each: (each.file, each.line, each.rule))
 
