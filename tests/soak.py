@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import signal
@@ -238,6 +239,7 @@ def main(minutes: float) -> int:
     """0 when everything was as it has to be."""
     seed = int(os.environ.get("SEED", random.randrange(1, 2**31)))
     print(f"soak: SEED={seed}", flush=True)
+    logging.getLogger("iofog_sdk").setLevel(logging.CRITICAL)  # the viewer loses its node again and again
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         return 0 if asyncio.run(_soak(minutes, random.Random(seed), Path(folder))) else 1
 

@@ -18,8 +18,8 @@ from .outputs_processes import Processes
 
 SEED = int(os.environ.get("SEED", "1"))
 _IS_LONG = settings.default.max_examples >= 1000
-KILLS = int(os.environ.get("KILLS", "300" if _IS_LONG else "10"))
-RELOADS = int(os.environ.get("RELOADS", "300" if _IS_LONG else "15"))
+KILLS = int(os.environ.get("KILLS", "300" if _IS_LONG else "6"))
+RELOADS = int(os.environ.get("RELOADS", "300" if _IS_LONG else "8"))
 SAFE = {"rest"}
 _SAFE_S = 10.0
 """Of no matter but to a run that fails; `worst_s` in the output says how long it took."""

@@ -60,16 +60,16 @@ def _check(document: Document, generation: Generation) -> Iterator[Problem]:
 
 def _check_application(spec: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
     names = [one.get("name") for one in _mappings(spec, "microservices")]
-    taken: set[Any] = set()
+    taken: set[str] = set()
     for at, route in enumerate(_mappings(spec, "routes") if generation.has_routes else ()):
         for end in ("from", "to"):
             if end in route and route[end] not in names:
                 rule = f"a route {end} {route[end]!r}, which is not a microservice here"
                 yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
-        if route.get("name") in taken:
-            rule = f"the name {route.get('name')!r} of a route is used twice"
+        if (name := str(route.get("name"))) in taken:
+            rule = f"the name {name!r} of a route is used twice"
             yield Problem((*where, "routes", at), rule, "Choose another name.")
-        taken.add(route.get("name"))
+        taken.add(name)
     for at, service in enumerate(_mappings(spec, "microservices") if generation.has_nats else ()):
         if _wants_nats(service) and not _wants_nats(spec):
             rule = f"microservice {service.get('name')!r} has natsAccess, its application has not"
@@ -78,12 +78,12 @@ def _check_application(spec: dict[str, Any], where: Where, generation: Generatio
 
 
 def _check_use(use: Any) -> Iterator[Problem]:
-    keys: set[Any] = set()
+    keys: set[str] = set()
     for at, variable in enumerate(_mappings(use, "variables")):
-        if variable.get("key") in keys:
-            rule = f"variable {variable.get('key')!r} is used twice"
+        if (key := str(variable.get("key"))) in keys:
+            rule = f"variable {key!r} is used twice"
             yield Problem(("spec", "template", "variables", at), rule, "Give it once.")
-        keys.add(variable.get("key"))
+        keys.add(key)
 
 
 class _Template:
@@ -108,7 +108,7 @@ class _Template:
     def check_use(self, application: Document, made: list[Microservice]) -> Iterator[Problem]:
         """What is wrong with an application because of the variables that it gives."""
         use = spec_of(application)["template"]
-        given = [variable.get("key") for variable in _mappings(use, "variables")]
+        given = [str(variable.get("key")) for variable in _mappings(use, "variables")]
         for at, key in enumerate(given):
             if key not in self.variables:
                 rule = f"variable {key!r} is ignored: template {self.name!r} does not have it"

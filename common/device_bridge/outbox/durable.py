@@ -99,8 +99,10 @@ class Outbox(DiskBacklog):
                 self._flush()
             else:
                 self._start_timer("flush", FLUSH_AFTER_S, self._flush)
-        self._notify_written()
-        self._adopt()
+        if self._to_notify:
+            self._notify_written()
+        if self._found is not None:
+            self._adopt()
 
     def rewind(self) -> None:
         super().rewind()

@@ -120,6 +120,10 @@ class SerialBus:
                 sending.cancel()
             raise
 
+    def counters(self) -> dict[str, int]:
+        """None: what was lost is known to who reads frames."""
+        return {}
+
     async def close(self) -> None:
         """Closes the port, while the loop goes on; harmless when it is not open."""
         if self._port is None:
