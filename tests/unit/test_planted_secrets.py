@@ -173,7 +173,7 @@ async def test_a_running_service_repeats_no_secret_anywhere(stderr):
                 told = len(link.lines)
                 link.on_config(json.dumps({"http": {"port": 0}, **members}))
                 await asyncio.sleep(0)
-                pages += [await get(port, page) for page in ("/readyz", "/metrics")]
+                pages += [await get(port, page) for page in ("/", "/readyz", "/metrics", "/readings")]
                 assert len(link.lines) >= told
         link.command(command="x", id="1", password={"a": SECRET})
         link.command(command="x", id="2", token=[SECRET])
