@@ -24,9 +24,21 @@ from .fleets import (
 )
 from .generated import outdated, write_generated
 from .generations import GENERATIONS, Generation
-from .images import ImageError, add_image_options, build, choose_builder, images_of, report
+from .images import (
+    LICENCES,
+    BillError,
+    ImageError,
+    RegistryError,
+    add_image_options,
+    build,
+    choose_builder,
+    images_of,
+    licences,
+    renew_base,
+    report,
+)
 from .manifests import Finding, check_documents
-from .workspace import notes, problems
+from .workspace import notes, problems, service_names
 
 _NEWEST = "3.9"
 Act: TypeAlias = "Callable[[argparse.Namespace], int | None]"
@@ -37,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.act(options) or 0
-    except (FleetError, ImageError, ManifestError) as error:
+    except (BillError, FleetError, ImageError, ManifestError, RegistryError) as error:
         _print(str(error))
         return 1
 
@@ -80,10 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--ring", default="", help="only the nodes of this ring")
     verb.add_argument("--namespace", default="", help="of the command line tool")
     generate = verbs.add_parser("generate", help="write the tables of READMEs and the manifests in deploy/")
-    generate.set_defaults(act=lambda _: write_generated(Path()))
+    generate.set_defaults(act=_generate)
+    renew = verbs.add_parser("renew-base", help="name the newest base image by its digest")
+    renew.set_defaults(act=_renew_base)
     complete = verbs.add_parser("services", help="check that services are complete and their tables up to date")
     complete.set_defaults(act=_services)
     return parser
+
+
+def _generate(_: argparse.Namespace) -> None:
+    write_generated(Path())
+    LICENCES.write_text(licences(service_names(Path())))
+
+
+def _renew_base(_: argparse.Namespace) -> None:
+    before, after = renew_base()
+    _print(f"the base image is {after}" + (", as before" if before == after else f"; before: {before}"))
 
 
 def _services(_: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ class DashboardSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = 15.0
     max_sources: Annotated[int, Meta(ge=1, le=5000, description="most sources; messages of others are counted")] = 500
-    max_quantities: Annotated[int, Meta(ge=1, le=50_000, description="most quantities of all sources")] = 5000
+    max_quantities: Annotated[int, Meta(ge=1, le=50_000, description="most quantities of all sources")] = 3000
     report_interval: Annotated[
         float,
         Meta(ge=1, le=86_400, description="seconds between its own readings: sources, silent ones, lost messages"),

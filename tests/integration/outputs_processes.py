@@ -26,6 +26,7 @@ class Processes:
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory()
         self._loop = asyncio.new_event_loop()
+        self._errors = Path(self._folder.name) / "stderr"
         self._exits = contextlib.AsyncExitStack()
         self.gpio = WatchedGpio(Path(self._folder.name) / "gpio", time.monotonic_ns).wire()
         self._do(self._exits.enter_async_context(self.gpio.serving()))
@@ -37,9 +38,10 @@ class Processes:
 
     def start(self, members):
         async def starting():
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, WORKER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
+            with self._errors.open("wb") as errors:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, WORKER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                )
             self._reading = asyncio.ensure_future(self._read(self._process))
             self._tell(self._settings(members))
             with contextlib.suppress(TimeoutError):
@@ -119,6 +121,7 @@ class Processes:
         for task in list(self._storms):
             task.cancel()
         process, self._process = self._process, None
+        assert process.returncode is None, f"the service has ended by itself: {self._errors.read_text()}"
         process.kill()
 
         async def gone():

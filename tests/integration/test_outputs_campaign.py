@@ -18,8 +18,8 @@ from .outputs_processes import Processes
 
 SEED = int(os.environ.get("SEED", "1"))
 _IS_LONG = settings.default.max_examples >= 1000
-KILLS = int(os.environ.get("KILLS", "300" if _IS_LONG else "10"))
-RELOADS = int(os.environ.get("RELOADS", "300" if _IS_LONG else "15"))
+KILLS = int(os.environ.get("KILLS", "300" if _IS_LONG else "6"))
+RELOADS = int(os.environ.get("RELOADS", "300" if _IS_LONG else "8"))
 SAFE = {"rest"}
 _SAFE_S = 10.0
 """Of no matter but to a run that fails; `worst_s` in the output says how long it took."""
@@ -88,7 +88,9 @@ def test_kills_of_service_and_guard(world):
             if until_safe(world) is None:  # whatever a life without a guard has left
                 left_on.append("at the start")
             if rng.random() < 0.9:  # else it is killed while it opens
+                began = time.monotonic()
                 while not world.command("pump", {"value": False}, True):
+                    assert time.monotonic() < began + 3 * _SAFE_S, "no command is admitted"
                     world.wait(0.005)
         group = rng.choice(["up", "down", "rest"])
         for other in {"up", "down", "rest"} - {group}:

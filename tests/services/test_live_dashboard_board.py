@@ -358,6 +358,17 @@ def test_the_log_of_events_is_bounded(board, gps):
     assert len(board.events) == 500
 
 
+def test_the_last_minutes_have_a_point_a_second_and_an_end(board, gps):
+    for step in range(200):
+        gps.send(("a", float(step)), at=T0 + step / 2)
+    gps.send(Reading("a", None, "", T0 + 200, Quality.BAD, "gone"), at=T0 + 200)
+    (view,) = snapshot(board, T0).sources[0].quantities
+    assert len(view.trail) == 40
+    assert view.trail[-2:] == [(T0 + 99, 199.0), (T0 + 200, None)]
+    steps = [later[0] - earlier[0] for earlier, later in zip(view.trail, view.trail[1:], strict=False)]
+    assert min(steps) >= 1.0
+
+
 def test_positions_make_a_track(board, gps):
     for second in range(0, 20, 2):
         position = (Reading("lat", 53.5 + second / 100, "lat", T0 + second), Reading("lon", 10.0, "lon", T0 + second))

@@ -60,7 +60,7 @@ def damaged(draw, documents):
             if draw(st.booleans()):
                 holder[draw(st.sampled_from(["nmae", "devices", "template", "", "cdiVersion"]))] = value
         else:
-            holder[where[-1]] = draw(ODD)
+            holder[where[-1]] = copy.deepcopy(draw(ODD))  # an odd value may be damaged as well
     return document
 
 

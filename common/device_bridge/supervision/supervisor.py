@@ -187,9 +187,10 @@ class Supervisor:
         assert self._instance is not None  # noqa: S101 - made before
 
         def on_end(error: BaseException | None) -> None:
-            if error is not None:
+            event = then if error is None else self._life.classify(error)
+            if error is not None and not self._life.ignores(event):  # the first of several is the one to report
                 self._error = error
-            self._handle(then if error is None else self._life.classify(error))
+            self._handle(event)
 
         self._instance.start(work, on_end)
 

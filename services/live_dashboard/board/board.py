@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True):
     """
 
     sources: int = 500
-    quantities: int = 5000
+    quantities: int = 3000
     source_timeout_s: float = 15.0
 
 

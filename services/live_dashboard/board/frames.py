@@ -123,7 +123,7 @@ def quantity_view(quantity: LiveQuantity) -> QuantityView:
         quantity.quality.value,
         quantity.reason,
         quantity.time,
-        list(quantity.trail),
+        quantity.trail.points(),
     )
 
 

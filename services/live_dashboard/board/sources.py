@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
+from math import isnan, nan
 
 from device_bridge import Quality, Reading, Value
 from device_bridge.messages import Announcement
 
 from .accounts import Account
 
-TRAIL_POINTS = 60
+TRAIL_POINTS = 40
 TRAIL_STEP_S = 1.0
 _TRACK_POINTS = 200
 _TRACK_STEP_S = 2.0
@@ -43,6 +45,34 @@ class Pulse:
         return now - self.last > max(timeout_s, limit)
 
 
+class Trail:
+    """The last minutes of one quantity, at most one point a second."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = array("d")  # time and value in turn: a tenth of the memory of tuples
+
+    def add(self, time: float, value: float) -> None:
+        """One point; `nan` where there was no usable value."""
+        numbers = self._numbers
+        if numbers and time - numbers[-2] < TRAIL_STEP_S:
+            numbers[-1] = value
+            return
+        numbers.append(time)
+        numbers.append(value)
+        if len(numbers) > 2 * TRAIL_POINTS:
+            del numbers[:2]
+
+    def points(self) -> list[tuple[float, float | None]]:
+        """Times and values; None where there was no usable one."""
+        numbers = self._numbers
+        return [
+            (round(numbers[at], 2), None if isnan(numbers[at + 1]) else numbers[at + 1])
+            for at in range(0, len(numbers), 2)
+        ]
+
+
 class LiveQuantity:
     """The latest reading of one quantity of one source, and its last minutes.
 
@@ -59,8 +89,7 @@ class LiveQuantity:
         self.value: Value | None = None
         self.quality, self.time, self.revision = Quality.BAD, 0.0, 0
         self.pulse = Pulse()
-        self.trail: deque[tuple[float, float | None]] = deque(maxlen=TRAIL_POINTS)
-        """Times and values, at most one a second; None where there was no usable one."""
+        self.trail = Trail()
 
     def take(self, reading: Reading, now: float, revision: int) -> bool:
         """The latest reading; false for one older than that which is shown."""
@@ -82,11 +111,7 @@ class LiveQuantity:
         if isinstance(value, str):
             return
         usable = value is not None and reading.quality in (Quality.GOOD, Quality.UNCERTAIN)
-        point = (reading.time, float(value) if usable and value is not None else None)
-        if self.trail and reading.time - self.trail[-1][0] < TRAIL_STEP_S:
-            self.trail[-1] = (self.trail[-1][0], point[1])
-        else:
-            self.trail.append(point)
+        self.trail.add(reading.time, float(value) if usable and value is not None else nan)
 
 
 class Source:

@@ -2,7 +2,7 @@
 
 import { QUALITIES } from "./format.js";
 
-const TRAIL_POINTS = 60;
+const TRAIL_POINTS = 40;
 const TRAIL_STEP_S = 1;
 const MOST_EVENTS = 500;
 

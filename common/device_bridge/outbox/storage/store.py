@@ -69,6 +69,7 @@ class Store:
 
     def open(self) -> Recovery:
         """Finds what earlier runs have left."""
+        self._release()  # of an attempt whose answer nobody has waited for
         try:
             self._disk.make_folder(self.folder)
             self._take_lock()
