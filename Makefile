@@ -10,7 +10,7 @@ MEMBERS := $(wildcard common/*/pyproject.toml services/*/pyproject.toml)
 
 SERVICES := $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))
 SERVICE ?= gps_receiver
-UV_VERSION := 0.13.9
+TOOLS   := deploy/images/tools.txt
 
 # Modules are compiled once and not by each of the many processes of a test run, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak new-service hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -38,6 +38,8 @@ setup: $(STAMP) ## prepare .venv (needs only Python 3.11 or newer)
 lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
 	@$(BIN)/python common/deployment/workspace.py --before-lock
 	@$(UV) lock --quiet
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  $(TOOLS:.txt=.in) --output-file $(TOOLS)
 	@$(MAKE) --no-print-directory docs
 
 $(UV):
@@ -46,7 +48,7 @@ $(UV):
 	@echo "setup: creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python came without its venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(TOOLS)
 
 $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
 	@$(BIN)/python common/deployment/workspace.py
@@ -78,12 +80,18 @@ fuzz: $(STAMP) ## search for faults with random examples
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
+new-service: $(STAMP) ## make a service from a template
+#: NAME=name BUS=serial|i2c|gpio [SHAPE=stream|poll|command]
+#: [DEVICE="what it is"]
+	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
+
 soak: $(STAMP) ## services while node, devices and disk fail again
 #: [MINUTES=n]
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 hil: $(STAMP) ## run the tests that need a kernel with GPIO and I2C
 #: builds User Mode Linux once (x86-64, Debian 12)
+#: [HIL_MAY_SKIP=1] passes where that cannot run
 	@$(BIN)/python -m tests.hil $(ARGS)
 
 static: $(STAMP) ## check services, format, lint and strict types
@@ -145,6 +153,15 @@ deploy: $(STAMP) ## render a fleet, hand it to iofogctl or potctl
 	$(call need,FLEET,FLEET=deploy/fleet.example.yaml)
 	@$(BIN)/python -m deployment deploy $(FLEET) $(if $(GENERATION),--generation $(GENERATION)) \
 	  $(if $(NODES),--nodes $(NODES)) $(if $(RING),--ring $(RING)) $(if $(NAMESPACE),--namespace $(NAMESPACE))
+
+audit: $(STAMP) ## look for published advisories on everything in uv.lock
+#: fails too where its source, osv.dev, is not reached
+	@$(UV) audit --locked || { status=$$?; [ $$status -ne 2 ] || \
+	  echo "audit: NOT DONE: advisories were not reached, or not understood; the dependencies are not known to be good." >&2; \
+	  exit $$status; }
+
+renew-base: $(STAMP) ## name the newest base image by its digest
+	@$(BIN)/python -m deployment renew-base
 
 bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

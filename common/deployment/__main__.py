@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from .documents import Document, ManifestError, load
 from .fleets import (
@@ -21,23 +23,35 @@ from .fleets import (
     write_files,
 )
 from .generated import outdated, write_generated
-from .generations import GENERATIONS
-from .images import ImageError, add_image_options, build, choose_builder, images_of, report
+from .generations import GENERATIONS, Generation
+from .images import (
+    LICENCES,
+    BillError,
+    ImageError,
+    RegistryError,
+    add_image_options,
+    build,
+    choose_builder,
+    images_of,
+    licences,
+    renew_base,
+    report,
+)
 from .manifests import Finding, check_documents
-from .workspace import notes, problems
+from .workspace import notes, problems, service_names
 
 _NEWEST = "3.9"
+Act: TypeAlias = "Callable[[argparse.Namespace], int | None]"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Does what the verb says, and prints what is wrong, a line each. Exit status 1 when something is."""
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.act(options)
-    except (FleetError, ImageError, ManifestError) as error:
+        return options.act(options) or 0
+    except (BillError, FleetError, ImageError, ManifestError, RegistryError) as error:
         _print(str(error))
         return 1
-    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,11 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m deployment", description="Images built, manifests rendered, checked, deployed."
     )
     verbs = parser.add_subparsers(required=True)
-    for name, act, text in (
-        ("build", _build, "build images"),
-        ("push", _push, "build images and publish them"),
-        ("image-report", _report, "sizes, layers, users and import times of built images"),
-    ):
+    images: tuple[tuple[str, Act, str], ...] = (
+        ("build", lambda o: build(images_of(o), choose_builder(o.builder)), "build images"),
+        ("push", lambda o: build(images_of(o), choose_builder(o.builder), push=True), "build and publish images"),
+        ("image-report", lambda o: _print(report(images_of(o), o.builder).rstrip()), "sizes of built images"),
+    )
+    for name, act, text in images:
         verb = verbs.add_parser(name, help=text)
         verb.set_defaults(act=act)
         add_image_options(verb)
@@ -62,11 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("fleet", type=Path)
     new.add_argument("services", nargs="+")
     new.add_argument("--generation", choices=tuple(GENERATIONS), default=_NEWEST, help=f"default: {_NEWEST}")
-    for name, act, text in (
-        ("render", _render, "make the manifests of a fleet"),
+    fleets: tuple[tuple[str, Act, str], ...] = (
+        ("render", lambda o: _write(*_fleet_of(o)), "make the manifests of a fleet"),
         ("diff", _diff, "show what rendering a fleet again would change"),
-        ("deploy", _deploy, "make the manifests and hand them to iofogctl or potctl"),
-    ):
+        ("deploy", _deploy, "make the manifests and deploy them with iofogctl or potctl"),
+    )
+    for name, act, text in fleets:
         verb = verbs.add_parser(name, help=text)
         verb.set_defaults(act=act)
         verb.add_argument("fleet", type=Path)
@@ -77,29 +93,21 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--namespace", default="", help="of the command line tool")
     generate = verbs.add_parser("generate", help="write the tables of READMEs and the manifests in deploy/")
     generate.set_defaults(act=_generate)
+    renew = verbs.add_parser("renew-base", help="name the newest base image by its digest")
+    renew.set_defaults(act=_renew_base)
     complete = verbs.add_parser("services", help="check that services are complete and their tables up to date")
     complete.set_defaults(act=_services)
     return parser
 
 
-def _build(options: argparse.Namespace) -> int:
-    build(images_of(options), choose_builder(options.builder))
-    return 0
-
-
-def _push(options: argparse.Namespace) -> int:
-    build(images_of(options), choose_builder(options.builder), push=True)
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    sys.stdout.write(report(images_of(options), options.builder))
-    return 0
-
-
-def _generate(_: argparse.Namespace) -> int:
+def _generate(_: argparse.Namespace) -> None:
     write_generated(Path())
-    return 0
+    LICENCES.write_text(licences(service_names(Path())))
+
+
+def _renew_base(_: argparse.Namespace) -> None:
+    before, after = renew_base()
+    _print(f"the base image is {after}" + (", as before" if before == after else f"; before: {before}"))
 
 
 def _services(_: argparse.Namespace) -> int:
@@ -122,11 +130,19 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _best_fit(documents: list[Document], generation: str | None) -> tuple[str, list[Finding]]:
-    """What is wrong for this generation; by default, for the newest of those with the fewest errors."""
+    """What is wrong for this generation; by default, for the newest of those that the documents fit best."""
     if generation:
         return generation, check_documents(documents, GENERATIONS[generation])
-    found = [(name, check_documents(documents, GENERATIONS[name])) for name in reversed(GENERATIONS)]
-    return min(found, key=lambda each: (_errors(each[1]), len(each[1])))
+    found = [(each, check_documents(documents, each)) for each in reversed(GENERATIONS.values())]
+    known, findings = min(found, key=lambda each: (_foreign(documents, each[0]), _errors(each[1]), len(each[1])))
+    return known.name, findings
+
+
+def _foreign(documents: list[Document], generation: Generation) -> int:
+    """How many kinds and versions the generation does not have."""
+    contents = [document.content for document in documents if isinstance(document.content, dict)]
+    kinds = sum(str(content.get("kind")) not in generation.kinds for content in contents)
+    return kinds + sum(content.get("apiVersion") not in generation.api_versions for content in contents)
 
 
 def _errors(findings: list[Finding]) -> int:
@@ -144,13 +160,8 @@ def _new_fleet(options: argparse.Namespace) -> int:
     return 0
 
 
-def _render(options: argparse.Namespace) -> int:
-    fleet, generation, out = _asked_for(options)
-    return _write(fleet, generation, out)
-
-
 def _diff(options: argparse.Namespace) -> int:
-    fleet, generation, out = _asked_for(options)
+    fleet, generation, out = _fleet_of(options)
     lines = list(differences(dict(render(fleet, generation)), out))
     for line in lines:
         _print(line)
@@ -160,7 +171,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    fleet, generation, out = _asked_for(options)
+    fleet, generation, out = _fleet_of(options)
     tool = find_tool(fleet, generation)
     nodes = nodes_wanted(fleet, options.nodes, options.ring)
     if _write(fleet, generation, out):
@@ -170,7 +181,7 @@ def _deploy(options: argparse.Namespace) -> int:
     return 1 if deploy(tool, out, nodes, namespace=options.namespace, report=_print) else 0
 
 
-def _asked_for(options: argparse.Namespace) -> tuple[Fleet, str, Path]:
+def _fleet_of(options: argparse.Namespace) -> tuple[Fleet, str, Path]:
     fleet = read_fleet(options.fleet)
     generation = options.generation or fleet.generation
     if not generation:

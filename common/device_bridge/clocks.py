@@ -13,17 +13,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 monotonic = time.monotonic
 monotonic_ns = time.monotonic_ns
 wall = time.time
 _EPOCH = datetime(1970, 1, 1)
-
-
-def since_boot() -> float:
-    """Seconds since the system was started, suspend included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+since_boot: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds since the system was started, suspend included."""
 
 
 def read_boot_id() -> str:

@@ -40,12 +40,10 @@ class OutboxSettings(Settings, frozen=True, kw_only=True):
     ] = "normal"
     max_bytes: Annotated[int, Meta(ge=4096, description="most bytes kept, on disk and in memory")] = 64 * 1024 * 1024
     max_messages: Annotated[int, Meta(ge=1, description="most messages kept")] = 1_000_000
-    memory_bytes: Annotated[int, Meta(ge=4096, description="bytes waiting in memory that send all to disk")] = (
-        1024 * 1024
-    )
-    spill_after: Annotated[
-        Seconds, Meta(description="seconds the oldest message may wait before all are written to disk")
-    ] = 2.0
+    memory_bytes: Annotated[
+        int, Meta(ge=4096, description="bytes waiting in memory that are written to disk at once")
+    ] = 1024 * 1024
+    spill_after: Annotated[Seconds, Meta(description="seconds a message may wait before it is written to disk")] = 2.0
     on_full: Annotated[
         Literal["drop_oldest", "drop_newest", "pause_reading"],
         Meta(

@@ -35,9 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file; see --example")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 54321, 0 for any free one)")
-    parser.add_argument(
-        "--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI v1 and NATS as well; tokens go into FOLDER"
-    )
+    parser.add_argument("--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI and NATS; tokens in FOLDER")
     parser.add_argument("--example", action="store_true", help="print an example of the YAML file and exit")
     options = parser.parse_args(arguments)
     if options.example:
@@ -49,9 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     keep_files_private(options.edgelet)
     try:
         config = load(options.config)
-        listen = Listen(
-            options.host or config.listen.host, config.listen.port if options.port is None else options.port
-        )
+        port = config.listen.port if options.port is None else options.port
+        listen = Listen(options.host or config.listen.host, port)
         return asyncio.run(_run(msgspec.structs.replace(config, listen=listen), options.config, options.edgelet))
     except ConfigError as error:
         log.error("%s", error)
@@ -60,9 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("NATS: %s", error)
         return 1
     except OSError as error:
-        log.error(
-            "cannot listen on %s:%d: %s. Try --port 0 for a free port.", listen.host, listen.port, error.strerror
-        )
+        log.error("cannot listen on %s:%d: %s. Try --port 0", listen.host, listen.port, error.strerror)
         return 1
 
 

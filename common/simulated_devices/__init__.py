@@ -10,6 +10,7 @@ from .command import (
     play_until_stopped,
     socket_of,
 )
+from .emulator import run_gpio_emulator, run_i2c_emulator, run_serial_emulator
 from .faults import SerialFaults, baud_mismatch
 from .gpio import SimulatedGpio
 from .gpio_chip import SimulatedGpioChip
@@ -44,6 +45,9 @@ __all__ = [
     "line_of",
     "number",
     "play_until_stopped",
+    "run_gpio_emulator",
+    "run_i2c_emulator",
+    "run_serial_emulator",
     "serve_until_stopped",
     "socket_of",
 ]

@@ -32,14 +32,20 @@ class Surroundings:
         self._typical, self._limits, self._drift, self._clock = dict(typical), dict(limits or {}), drift, clock
         self._fixed: dict[str, float] = {}
 
-    def set(self, quantity: str, value: float) -> None:
+    def set(self, quantity: str, value: float | str) -> None:
         """Fixes a value. Raises KeyError for an unknown quantity, ValueError for one the device cannot measure."""
+        value = float(value)
         if quantity not in self._typical:
             raise KeyError(f"{quantity} (known are {', '.join(self._typical)})")
         low, high = self._limits.get(quantity, (-math.inf, math.inf))
         if not low <= value <= high:
             raise ValueError(f"{quantity} {value:g}: the device can measure {low:g} to {high:g}")
         self._fixed[quantity] = value
+
+    def fix(self) -> None:
+        """Fixes all values where they are."""
+        for quantity in self._typical:
+            self._fixed[quantity] = self.value(quantity)
 
     def value(self, quantity: str) -> float:
         """The value now."""

@@ -51,6 +51,8 @@ def compiled(requirement: str, machine: str, folder: str) -> None:
             "--quiet",
             "--no-deps",
             "--no-binary=:all:",
+            "--no-build-isolation",  # with the tools of this image, which were installed by their hashes
+            "--require-hashes",
             "--no-cache-dir",
             f"-w{folder}",
             "-r",
@@ -78,7 +80,7 @@ def main() -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write("\n".join(as_wheels))
             file.flush()
-            pip(*common, "--only-binary=:all:", *platforms(MACHINES[arch]), "-r", file.name)
+            pip(*common, "--require-hashes", "--only-binary=:all:", *platforms(MACHINES[arch]), "-r", file.name)
     for unused in ("bin", "*.dist-info/RECORD", "*/tests", "*/test"):
         for path in Path(target).glob(unused):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

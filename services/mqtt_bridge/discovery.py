@@ -20,6 +20,8 @@ from .settings import DiscoverySettings
 
 _MOST = 2000
 """Quantities told of; more than that is a mistake."""
+_STATE = "{{ 'None' if value_json.value is none else value_json.value | string | lower }}"
+"""Of a bad value `None`, which is unknown there; any other word would leave the state before as it is."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -44,9 +46,9 @@ _SHOWN = {
     "W": Shown("W", "power"),
     "kW": Shown("kW", "power"),
     "VA": Shown("VA", "apparent_power"),
-    "kVA": Shown("kVA", "apparent_power"),
+    "kVA": Shown("kVA"),
     "var": Shown("var", "reactive_power"),
-    "kvar": Shown("kvar", "reactive_power"),
+    "kvar": Shown("kvar"),
     "Wh": Shown("Wh", "energy", "total_increasing"),
     "kWh": Shown("kWh", "energy", "total_increasing"),
     "Hz": Shown("Hz", "frequency"),
@@ -74,14 +76,24 @@ _SHOWN = {
     "/": Shown(""),
     "%": Shown("%"),
     "l": Shown("L"),
-    "l/s": Shown("L/s", "volume_flow_rate"),
-    "m3": Shown("m³", "water", "total_increasing"),
+    "l/s": Shown("L/s"),
+    "m3": Shown("m³"),
     "count": Shown(""),
     "": Shown(""),
 }
-"""SenML units (RFC 8428 section 12.1, RFC 8798) of Home Assistant's list; others go as they are."""
-_BY_NAME = {"co2": "carbon_dioxide", "pm1": "pm1", "pm2_5": "pm25", "pm10": "pm10"}
-"""Where the unit does not say what it is a concentration of."""
+"""SenML units (RFC 8428 section 12.1, RFC 8798) of Home Assistant's list; others go as they are, without a class.
+
+A device class is named only where Home Assistant takes this unit for it; it refuses the whole entity otherwise.
+"""
+_BY_NAME = {
+    ("co2", "ppm"): Shown("ppm", "carbon_dioxide"),
+    ("pm1", "ug/m3"): Shown("µg/m³", "pm1"),
+    ("pm2_5", "ug/m3"): Shown("µg/m³", "pm25"),
+    ("pm10", "ug/m3"): Shown("µg/m³", "pm10"),
+    ("water", "m3"): Shown("m³", "water", "total_increasing"),
+    ("gas", "m3"): Shown("m³", "gas", "total_increasing"),
+}
+"""Where the unit alone does not say what it is of: quantity and unit together."""
 
 
 class Discovery:
@@ -95,6 +107,8 @@ class Discovery:
     def __init__(self, settings: DiscoverySettings, status: str) -> None:
         self._settings, self._status = settings, status
         self._told: set[tuple[str, str]] = set()
+        self.untold = 0
+        """Readings of quantities beyond those that are told of."""
 
     @property
     def birth_topic(self) -> str:
@@ -109,7 +123,10 @@ class Discovery:
         self, source: str, quantity: str, reading: Reading, topic: str, *, is_json: bool
     ) -> Iterator[Publication]:
         """What is to be published before this reading."""
-        if (topic, quantity) in self._told or len(self._told) >= _MOST:
+        if (topic, quantity) in self._told:
+            return
+        if len(self._told) >= _MOST:
+            self.untold += 1
             return
         if reading.value is None:
             return  # nobody knows yet what kind of value it has
@@ -132,7 +149,7 @@ class Discovery:
         if isinstance(reading.value, bool):
             component = "binary_sensor"
             if is_json:
-                config |= {"value_template": "{{ value_json.value | string | lower }}"}
+                config |= {"value_template": _STATE}
             config |= {"payload_on": "true", "payload_off": "false"}
         elif not isinstance(reading.value, str):
             config |= _described(quantity, reading.unit)
@@ -141,9 +158,8 @@ class Discovery:
 
 
 def _described(quantity: str, unit: str) -> dict[str, str]:
-    shown = _SHOWN.get(unit, Shown(unit))
-    device_class = _BY_NAME.get(quantity.rpartition("/")[2], shown.device_class)
-    texts = {"unit_of_measurement": shown.unit, "device_class": device_class, "state_class": shown.state_class}
+    shown = _BY_NAME.get((quantity.rpartition("/")[2], unit)) or _SHOWN.get(unit, Shown(unit))
+    texts = {"unit_of_measurement": shown.unit, "device_class": shown.device_class, "state_class": shown.state_class}
     return {key: text for key, text in texts.items() if text}
 
 

@@ -86,6 +86,8 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         counts = {f"to_mqtt_{name}": to_mqtt[name] for name in ("loops", "malformed", "published", "unmatched")}
         names = ("loops", "malformed", "retained", "taken", "undated", "unused")
         counts |= {f"to_iofog_{name}": to_iofog[name] for name in names}
+        if self._discovery is not None:
+            counts["discovery_untold"] = self._discovery.untold
         return counts | self.session.counters()
 
     def _take_ours(self, received: ReceivedMessage) -> bool:

@@ -165,6 +165,8 @@ class ProfileChip:
                 body[place] = (others | flag.number(holds=flag.name in self._raised)).to_bytes(flag.size, "big")
             conversion.body = bytes(body)
             conversion.taken_at = self._clock()
+            if settings.start and settings.while_busy == "no_acknowledge":
+                conversion.started_at = None  # such a result is there to be read once
         elif settings.while_busy == "no_acknowledge":
             raise NoAcknowledge
         return conversion.body

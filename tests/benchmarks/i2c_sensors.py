@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from device_bridge import Quality, Sample
-from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.settings.sources import SettingsSources
+from device_bridge.supervision.supervisor import Supervisor
 from register_sensor.service import RegisterSensor, RegisterSettings
 
 from .bed import cpu_s, process

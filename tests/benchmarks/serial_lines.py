@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from device_bridge import Quality, Sample
-from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.settings.sources import SettingsSources
+from device_bridge.supervision.supervisor import Supervisor
 from modbus_meter.service import ModbusMeter, ModbusSettings
 from serial_instrument.emulator import ArduinoJson
 from serial_instrument.service import InstrumentSettings, SerialInstrument

@@ -1,6 +1,11 @@
-"""Every polled sensor, as the conformance suite needs to know it. A profile of register_sensor is here by itself."""
+"""Every polled sensor, as the conformance suite needs to know it.
+
+A profile of register_sensor is here by itself, and so is the SUBJECT of a module `subject_NAME`.
+"""
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from climate_sensor import chip as climate
@@ -108,3 +113,7 @@ SUBJECTS = [
     _climate(climate.BMP280_ID, "bmp280", 0x76),
     *(_of_profile(name) for name in profile_names("register_sensor")),
 ]
+
+
+for _file in sorted(Path(__file__).parent.glob("subject_*.py")):
+    SUBJECTS.append(import_module(f"{__package__}.{_file.stem}").SUBJECT)

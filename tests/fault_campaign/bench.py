@@ -7,7 +7,7 @@ import contextlib
 from collections import defaultdict
 
 from device_bridge import Forwarded, Quality
-from device_bridge.runtime import Supervisor
+from device_bridge.supervision import Supervisor
 
 from ..services.serving import settings_of
 

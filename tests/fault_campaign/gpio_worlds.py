@@ -100,6 +100,34 @@ class InputsWorld(World):
         return {[level for at, level in history if at < since][-1]}
 
 
+class ContactWorld(World):
+    """One line that a service tells as on or off."""
+
+    settle_s = 3.0
+
+    def __init__(self, service_type, gpio, line, **settings):
+        super().__init__(service_type, gpio={"path": f"sim:{gpio.path}"}, **settings)
+        self._gpio, self._history = gpio, []
+        self._drive(line, 0)
+        self.faults = {
+            "drive": lambda chance: self._drive(line, chance.randrange(2)),
+            "absence": lambda _: gpio.disconnect(),
+            "delay": lambda chance: setattr(gpio, "answer_delay_s", chance.choice((0.05, 0.5))),
+        }
+
+    def _drive(self, line, level):
+        self._history.append((now(), level))
+        self._gpio.drive(line, level)
+
+    def heal(self):
+        self._gpio.answer_delay_s = 0.0
+
+    def is_right(self, reading):
+        since = now() - 1.1 - 2 * self._gpio.answer_delay_s
+        before = [level for at, level in self._history if at < since][-1:]
+        return int(reading.value) in {*before, *(level for at, level in self._history if at >= since)}
+
+
 class OutputsWorld(World):
     """Outputs that are commanded all the time, and whose chip goes away."""
 
@@ -162,6 +190,19 @@ def _on_chip(world):
         gpio.add("pinctrl-bcm2711", PI_LINES)
         async with gpio.serving():
             yield world(gpio)
+
+    return made
+
+
+def contact(service_type, line, **settings):
+    """A service that tells whether a line is on."""
+
+    @contextlib.asynccontextmanager
+    async def made(folder, chance):
+        gpio = SimulatedGpio(folder / "gpio", now_ns)
+        gpio.add("emulated", [line])
+        async with gpio.serving():
+            yield ContactWorld(service_type, gpio, line, **settings)
 
     return made
 

@@ -197,6 +197,19 @@ def receiver(profile):
     return world
 
 
+def steady(service_type, make_device, *, checked, asked, **settings):
+    """A device whose values are `Surroundings`, all of them fixed; `checked` and `asked` as for SerialWorld."""
+
+    @contextlib.asynccontextmanager
+    async def world(folder, chance):
+        device = make_device()
+        device.fix()
+        async with _on_line(folder, chance, device) as (line, played, port):
+            yield SerialWorld(service_type, played, line, checked=checked, asked=asked, serial=port, **settings)
+
+    return world
+
+
 WORLDS = {
     **{f"serial_instrument:{name}": instrument(name) for name in profile_names("serial_instrument")},
     **{f"modbus_meter:{name}": meters(name) for name in profile_names("modbus_meter")},

@@ -7,6 +7,7 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 package=linux-source-6.1
 
+command -v apt-cache >/dev/null || { echo "hil: a kernel is built of a Debian package, and there is no apt-get here"; exit 77; }
 version=$(apt-cache policy "$package" | awk '/Candidate/ { print $2 }')
 [ -n "$version" ] || { echo "hil: Debian 12's package $package is needed to build a kernel; apt-get does not know it"; exit 77; }
 key="$(cat "$here/kernel.config" "$0" | sha256sum | cut -c1-12)-$version"

@@ -26,6 +26,7 @@ class Processes:
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory()
         self._loop = asyncio.new_event_loop()
+        self._errors = Path(self._folder.name) / "stderr"
         self._exits = contextlib.AsyncExitStack()
         self.gpio = WatchedGpio(Path(self._folder.name) / "gpio", time.monotonic_ns).wire()
         self._do(self._exits.enter_async_context(self.gpio.serving()))
@@ -37,9 +38,10 @@ class Processes:
 
     def start(self, members):
         async def starting():
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, WORKER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
+            with self._errors.open("wb") as errors:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, WORKER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                )
             self._reading = asyncio.ensure_future(self._read(self._process))
             self._tell(self._settings(members))
             with contextlib.suppress(TimeoutError):
@@ -87,9 +89,12 @@ class Processes:
 
     def storm(self, name, seconds):
         async def storming():
-            for _ in range(int(seconds / 0.002)):
-                self._command(name, {"value": True})
-                await asyncio.sleep(0.002)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5):
+                        await self._command(name, {"value": True})
+                await asyncio.sleep(0.001)
 
         task = self._loop.create_task(storming())
         self._storms[task] = name
@@ -116,6 +121,7 @@ class Processes:
         for task in list(self._storms):
             task.cancel()
         process, self._process = self._process, None
+        assert process.returncode is None, f"the service has ended by itself: {self._errors.read_text()}"
         process.kill()
 
         async def gone():
@@ -138,14 +144,14 @@ class Processes:
         self._do(asyncio.sleep(seconds))
 
     def settle(self):
-        """Until nothing has changed for a second, which is longer than anything waits for that can go on."""
+        """Until all has been answered, and nothing has changed for longer than anything waits that can go on."""
 
         async def settling():
             quiet_since = time.monotonic()
             seen = len(self.gpio.history)
             while time.monotonic() < quiet_since + 1.3:
                 await asyncio.sleep(0.05)
-                if len(self.gpio.history) != seen or self._storms:
+                if len(self.gpio.history) != seen or self.outstanding():
                     seen, quiet_since = len(self.gpio.history), time.monotonic()
 
         self._do(settling())

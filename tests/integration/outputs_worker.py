@@ -6,8 +6,8 @@ import logging
 import sys
 
 from device_bridge import Command
-from device_bridge.runtime import Supervisor
 from device_bridge.settings import SettingsSources
+from device_bridge.supervision import Supervisor
 from digital_outputs.service import DigitalOutputs
 
 _COMMAND_S = 1.0

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from iofog_sdk import ConnectionLost, RequestRefused
-from iofog_sdk.links.control import Control
+from iofog_sdk.links.control import REFETCH_S, Control
 
 from .conftest import Steps, until
 
@@ -17,6 +17,12 @@ class Socket:
     """A control socket as far as fetching needs it."""
 
     connected = True
+
+    def __init__(self):
+        self.reconnects = []
+
+    def reconnect(self, reason):
+        self.reconnects.append(reason)
 
     def start(self):
         pass
@@ -126,3 +132,66 @@ async def test_what_comes_after_the_end_is_not_told(late, caplog):
     assert fetching.done()
     assert (control.asked, control.told) == (1, [])
     assert not caplog.records
+
+
+@pytest.mark.clock("movable")
+async def test_a_change_without_a_signal_is_found_and_the_socket_opened_anew(caplog):
+    control = Scripted("old", "old", "old", "new")
+    await control.start()
+    control.refresh()
+    await asyncio.sleep(2.5 * REFETCH_S)
+    assert (set(control.told), control.socket.reconnects) == ({"old"}, [])
+    asked = control.asked
+    await asyncio.sleep(1.3 * REFETCH_S)
+    assert control.asked > asked
+    assert control.told[-1] == "new"
+    assert control.socket.reconnects == ["signals are missing"]
+    assert "changed and no signal came" in caplog.text
+    await asyncio.sleep(10 * REFETCH_S)
+    assert len(control.socket.reconnects) == 1
+    await control.close()
+    asked = control.asked
+    await asyncio.sleep(10 * REFETCH_S)
+    assert control.asked == asked
+
+
+@pytest.mark.clock("movable")
+async def test_a_change_with_its_signal_leaves_the_socket_alone():
+    control = Scripted("old")
+    await control.start()
+    control.refresh()
+    await asyncio.sleep(REFETCH_S / 2)
+    control.answers = ["new"]
+    control.refresh()
+    await asyncio.sleep(10 * REFETCH_S)
+    control.answers = ["newer"]
+    while control.told[-1] != "newer":
+        await asyncio.sleep(1)
+    control.refresh()  # its signal, a moment behind the fetch
+    await asyncio.sleep(10 * REFETCH_S)
+    assert control.socket.reconnects == []
+    await control.close()
+
+
+@pytest.mark.clock("movable")
+async def test_the_times_of_fetches_are_spread():
+    times = []
+    for _ in range(20):
+        control = Scripted("same")
+        await control.start()
+        began_at = asyncio.get_running_loop().time()
+        while not control.asked:
+            await asyncio.sleep(1)
+        times.append(asyncio.get_running_loop().time() - began_at)
+        await control.close()
+    assert 0.79 * REFETCH_S <= min(times) < 0.95 * REFETCH_S < 1.05 * REFETCH_S < max(times) <= 1.21 * REFETCH_S
+
+
+@pytest.mark.clock("movable")
+async def test_nothing_is_fetched_in_between_while_the_socket_is_down():
+    control = Scripted("same")
+    control.socket.connected = False
+    await control.start()
+    await asyncio.sleep(5 * REFETCH_S)
+    assert control.asked == 0
+    await control.close()

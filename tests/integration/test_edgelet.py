@@ -8,6 +8,7 @@ import aiohttp
 import jwt
 import msgspec
 import pytest
+from aiohttp import web
 
 from iofog_sdk import NodeNotFound, NodeUnreachable, RequestRefused, connect
 from iofog_sdk.edgelet.control import EdgeletClient, EdgeletControl
@@ -159,6 +160,39 @@ async def test_a_changed_configuration_is_signalled_and_fetched(agent, api, nats
             assert "NATS at" in link.description
             assert "EdgeletAPI v1" in link.description
     assert "EDGELET_MICROSERVICE_UID is set" in caplog.text
+
+
+async def test_a_change_whose_signal_is_lost_arrives_and_the_socket_is_opened_anew(
+    agent, api, nats, monkeypatch, caplog
+):
+    monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 0.2)
+    monkeypatch.setattr("iofog_sdk.links.control._SIGNAL_DELAY_S", 0.1)
+    agent.set_config("device", {"n": 1})
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    async with client_session(api) as session, linked(api, nats) as (link, configs):
+        await until(lambda: configs and link._control.socket.connected)
+        async with session.ws_connect(CONTROL, headers=headers):
+            pass  # when it ends, Edgelet forgets the newer one as well
+        await until(lambda: api.id_of("device") not in api._sessions)
+        agent.set_config("device", {"n": 2})
+        await until(lambda: configs[-1] == '{"n":2}')
+        await until(lambda: "changed and no signal came" in caplog.text)
+        monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 3600)
+        await until(lambda: "signals are missing" in caplog.text and link._control.socket.connected)
+        agent.set_config("device", {"n": 3})
+        await until(lambda: configs[-1] == '{"n":3}')
+
+
+@pytest.mark.parametrize("text", ["404 page not found\n", "<html>", '{"error": {}}'])
+async def test_a_404_that_is_not_the_nodes_word_is_no_missing_configuration(api, monkeypatch, text):
+    async def respond(request):
+        return web.Response(status=404, text=text)
+
+    monkeypatch.setattr(api, "respond", respond)
+    client = client_of(api)
+    with pytest.raises(RequestRefused, match="404"):
+        await client.get_config()
+    await client.close()
 
 
 async def test_what_changed_while_the_node_was_away_is_read_after_the_reconnect(agent, api, nats):
@@ -400,7 +434,8 @@ async def test_an_agent_with_message_routes_is_used_for_messages(agent, start, l
 
 @pytest.mark.parametrize("node", ["SELFNAME", "EDGELET_MICROSERVICE_UID"])
 def test_a_wrong_address_of_the_node_s_nats_is_named(node):
-    with pytest.raises(NodeNotFound, match=r"NATS_SERVER_URL=nats://u:…@h/x: write nats://host:4222") as caught:
+    wanted = r"NATS_SERVER_URL=nats://\(hidden\)@h/x: write nats://host:4222"
+    with pytest.raises(NodeNotFound, match=wanted) as caught:
         connect({node: "id", "NATS_SERVER_URL": "nats://u:secret@h/x"})
     assert "secret" not in str(caught.value)
 

@@ -9,8 +9,8 @@ import pytest
 from device_bridge import Command, DeviceError, DeviceErrorKind
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.inbound import Inbound
-from device_bridge.runtime.supervisor import Supervisor
 from device_bridge.service_settings import OutboxSettings
+from device_bridge.supervision.supervisor import Supervisor
 from iofog_sdk import IoMessage
 from iofog_sdk.mqtt.messages import DuplicateFilter, Publication
 from mqtt_bridge.service import MqttBridge

@@ -193,6 +193,9 @@ async def test_tls_with_an_authority_and_a_client_certificate(tmp_path, caplog):
             for number in range(1, 200):
                 await link.send(message(number))
         await failing(f"{url}{others.certificate}", "check ?ca=", caplog)
+        wanted = "it may want a client certificate"
+        await failing(f"mqtts://localhost:{port}?ca={ours.certificate}", wanted, caplog)
+        await failing(f"mqtt://localhost:{port}", "a port for TLS does that: write mqtts://", caplog)
         gc.collect()
 
 

@@ -8,8 +8,8 @@ import sys
 
 from device_bridge import NodeState
 from device_bridge.buses import attached
-from device_bridge.runtime import Supervisor, collect_device_metrics
 from device_bridge.settings import SettingsSources, SettingsStatus
+from device_bridge.supervision import Supervisor, collect_device_metrics
 from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable

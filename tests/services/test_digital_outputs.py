@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_bridge import Command, DeviceError, NodeState, Quality, SettingsError
-from device_bridge.runtime import Supervisor
 from device_bridge.settings import SettingsStatus
+from device_bridge.supervision import Supervisor
 from digital_outputs.emulator import LINES, settings_for, wire
 from digital_outputs.interlock import Interlock, Limits
 from digital_outputs.life_cycle import Life
@@ -86,6 +86,7 @@ async def test_active_low_and_a_safe_state_that_is_on(tmp_path):
         ({"value": True, "for": 0}, "`for` = 0 is not a number from 0.01 to 86400"),
         ({"value": True, "for": 1e9}, "`for` = 1000000000.0 is not"),
         ({"value": True, "for": float("nan")}, "`for` = nan is not"),
+        ({"value": float("inf")}, "is not true or false"),
         ({"value": True, "times": 3}, "write `value`"),
         ({"on_s": 1, "off_s": 1, "times": 1.5}, "not a whole number"),
         ({"on_s": 1, "off_s": 1, "times": 80_000}, "lasts longer than"),

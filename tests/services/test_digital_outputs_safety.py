@@ -298,6 +298,14 @@ async def test_service_and_watchdog_killed_one_after_the_other(tmp_path):
         await until(lambda: gpio.level("GPIO22") == 0)
 
 
+@REAL
+async def test_a_service_that_stands_still_is_killed_and_its_outputs_go_safe(tmp_path):
+    async with world_of(tmp_path) as gpio, service_process(gpio, watchdog_timeout=4) as process:
+        process.send_signal(signal.SIGSTOP)
+        await until(lambda: gpio.level("GPIO22") == 0)
+        assert await process.wait() == -signal.SIGKILL
+
+
 CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--")
 HAS_CONTAINERS = shutil.which("unshare") and not subprocess.call([*CONTAINER, "true"])
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from device_bridge import Quality
-from device_bridge.runtime import DeviceState
+from device_bridge.supervision import DeviceState
 from gps_receiver.emulator import encode
 from gps_receiver.service import GpsReceiver
 from simulated_devices import SimulatedSerialLine

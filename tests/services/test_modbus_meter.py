@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import Command, CommandError, Quality, SettingsError
-from device_bridge.runtime import DeviceState
 from device_bridge.settings import profile_names
+from device_bridge.supervision import DeviceState
 from modbus_meter.emulator import Meter, MeterLine, registers_of
 from modbus_meter.groups import grouped
 from modbus_meter.registers import RegisterSettings

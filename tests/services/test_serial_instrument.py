@@ -13,8 +13,8 @@ from serial.tools import list_ports
 
 from device_bridge import Command, Quality, SettingsError
 from device_bridge.protocols import framer_for
-from device_bridge.runtime import DeviceState
 from device_bridge.settings import profile_names
+from device_bridge.supervision import DeviceState
 from serial_instrument.description import Description
 from serial_instrument.emulator import DEVICES
 from serial_instrument.records import reader_for

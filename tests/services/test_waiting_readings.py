@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from device_bridge.buses import attached
-from device_bridge.runtime import Supervisor
+from device_bridge.supervision import Supervisor
 from gps_receiver.emulator import encode
 from gps_receiver.service import GpsReceiver
 from serial_instrument.service import SerialInstrument

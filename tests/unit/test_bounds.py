@@ -25,8 +25,8 @@ from device_bridge.reading import Forwarded
 from device_bridge.runtime import command_memory
 from device_bridge.runtime.command_memory import CommandMemory
 from device_bridge.runtime.commands import MAX_WAITING, CommandRunner
-from device_bridge.runtime.instance import MAX_EXECUTING, Instance
-from device_bridge.runtime.staleness import Staleness
+from device_bridge.supervision.instance import MAX_EXECUTING, Instance
+from device_bridge.supervision.staleness import Staleness
 from device_bridge.telemetry.repeated_lines import MAX_KINDS, RepeatedLines
 from iofog_sdk import IoMessage, SequenceTracker
 from iofog_sdk.mqtt.messages import DuplicateFilter
@@ -159,8 +159,9 @@ async def gaps():
 async def acknowledged_ids():
     duplicates = DuplicateFilter()
     for number in range(3000):
-        duplicates.add(SimpleNamespace(mid=number, topic="t", payload=b""))
-    return len(duplicates._by_mid), 512
+        finish = duplicates.begin(SimpleNamespace(mid=number, topic="t", payload=b"", dup=False), lambda: 1.0)
+        finish()
+    return len(duplicates._acknowledged), 512
 
 
 SHOWN = {
@@ -173,12 +174,12 @@ SHOWN = {
     "device_bridge.outbox.memory:Backlog._ready": messages_in_memory,
     "device_bridge.runtime.command_memory:CommandMemory._known": commands_remembered,
     "device_bridge.runtime.commands:CommandRunner._queue": commands_waiting,
-    "device_bridge.runtime.instance:Instance._executing": commands_that_do_not_end,
+    "device_bridge.supervision.instance:Instance._executing": commands_that_do_not_end,
     "device_bridge.telemetry.repeated_lines:RepeatedLines._kinds": kinds_of_lines,
-    "device_bridge.runtime.staleness:Staleness._latest": stale_names,
+    "device_bridge.supervision.staleness:Staleness._latest": stale_names,
     "iofog_sdk.messages.sequence:SequenceTracker._groups": senders,
     "iofog_sdk.messages.sequence:_Group.gaps": gaps,
-    "iofog_sdk.mqtt.messages:DuplicateFilter._by_mid": acknowledged_ids,
+    "iofog_sdk.mqtt.messages:DuplicateFilter._acknowledged": acknowledged_ids,
 }
 
 BOUNDED = {
@@ -200,22 +201,25 @@ BOUNDED = {
     "device_bridge.filters:_OutlierGate._values": "size of the filter",
     "device_bridge.filters:_Window._values": "size of the filter",
     "device_bridge.messages.maker:MessageMaker.groups": "one for each 2**31 messages",
+    "device_bridge.outbox.delivery:Delivery._in_flight": "the window of a delivery",
+    "device_bridge.outbox.disk_backlog:DiskBacklog._done": "ranges of messages on disk: max_messages",
+    "device_bridge.outbox.disk_backlog:DiskBacklog._fresh": "max_bytes and max_messages",
+    "device_bridge.outbox.disk_backlog:DiskBacklog._timers": "names in code",
     "device_bridge.outbox.durable:Outbox._done": "ranges of messages on disk: max_messages",
-    "device_bridge.outbox.durable:Outbox._fresh": "max_bytes and max_messages",
-    "device_bridge.outbox.durable:Outbox._timers": "names in code",
     "device_bridge.outbox.inbound:Inbound.ignored": "names in code",
     "device_bridge.outbox.memory:Backlog._sent": "the window of a delivery",
     "device_bridge.outbox.memory:Backlog._to_notify": "messages of others in the queue of the link",
     "device_bridge.outbox.memory:Backlog.dropped": "names in code",
-    "device_bridge.outbox.store:Store._segments": "max_bytes",
-    "device_bridge.protocols.exchange:Exchange._answered_at": "devices in settings",
-    "device_bridge.protocols.exchange:Exchange._known": "_MAX_REMEMBERED",
-    "device_bridge.protocols.exchange:Exchange._owed": "_MAX_REMEMBERED",
-    "device_bridge.protocols.exchange:Exchange._thrown": "_MAX_REMEMBERED",
+    "device_bridge.outbox.storage.store:Store._segments": "max_bytes",
+    "device_bridge.protocols.questions.exchange:Exchange._answered_at": "devices in settings",
+    "device_bridge.protocols.questions.exchange:Exchange._owed": "_MAX_REMEMBERED",
+    "device_bridge.protocols.questions.known_answers:KnownAnswers._known": "MAX_REMEMBERED",
+    "device_bridge.protocols.questions.known_answers:KnownAnswers._thrown": "MAX_REMEMBERED",
     "device_bridge.runtime.command_memory:CommandMemory._unwritten": "commands since the last flush",
-    "device_bridge.runtime.instance:Instance._tasks": "methods marked with @every",
+    "device_bridge.supervision.instance:Instance._tasks": "methods marked with @every",
     "device_bridge.runtime.process:Runtime._background": "MAX_REPORTS",
-    "device_bridge.runtime.supervisor:Supervisor._events": "handled as they come",
+    "device_bridge.runtime.readings_page:LatestReadings._latest": "_MAX_QUANTITIES",
+    "device_bridge.supervision.supervisor:Supervisor._events": "handled as they come",
     "device_bridge.service:DeviceService._owned": "names in code",
     "device_bridge.settings.sources:SettingsSources._warned": "names in settings models",
     "device_bridge.settings.status:SettingsStatus._problems": "names in code",
@@ -229,14 +233,18 @@ BOUNDED = {
     "iofog_sdk.links.console:ConsoleLink._posted": "messages in flight",
     "iofog_sdk.links.control:Control._logged": "_LOGGED_REASONS",
     "iofog_sdk.links.in_flight:InFlight._pending": "messages in flight",
+    "iofog_sdk.links.inbox:Inbox._queue": "messages and bytes of its own limits",
     "iofog_sdk.links.reconnecting:ReconnectingLink._background": "one for each loss of the link",
     "iofog_sdk.links.reconnecting:ReconnectingLink._waiting": "messages in flight",
     "iofog_sdk.mqtt.connection:MqttConnection._acknowledgements": "messages in flight",
     "iofog_sdk.mqtt.connection:MqttConnection._by_mid": "messages in flight",
     "iofog_sdk.mqtt.connection:MqttConnection._logged_topics": "_MAX_LOGGED_TOPICS",
     "iofog_sdk.mqtt.connection:MqttConnection._queue": "messages in flight",
-    "iofog_sdk.mqtt.connection:MqttConnection._unacknowledged": "RECEIVE_MAXIMUM",
     "iofog_sdk.mqtt.connection:MqttConnection._unwritten": "messages in flight",
+    "iofog_sdk.mqtt.messages:DuplicateFilter._earlier": "_REMEMBERED",
+    "iofog_sdk.mqtt.messages:DuplicateFilter._pending": "RECEIVE_MAXIMUM",
+    "iofog_sdk.nats.consumer:NatsConsumer._background": "messages that a consumer may hold",
+    "iofog_sdk.nats.consumer:NatsConsumer._held": "messages that a consumer may hold",
     "iofog_sdk.nats.link:NatsLink._consumers": "names in code",
     "iofog_sdk.nats.link:NatsLink._requests": "_MAX_REQUESTS",
     "iofog_sdk.nats.publisher:NatsPublisher._done_by_reply": "messages in flight",

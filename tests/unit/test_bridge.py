@@ -18,7 +18,7 @@ from device_bridge import (
     Reading,
     Result,
 )
-from device_bridge.runtime.supervisor import DeviceState, Supervisor
+from device_bridge.supervision.supervisor import DeviceState, Supervisor
 
 pytestmark = pytest.mark.clock("movable")
 

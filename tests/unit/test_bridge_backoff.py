@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Quantity, Reading, ServiceSettings
-from device_bridge.runtime.supervisor import Supervisor
+from device_bridge.supervision.supervisor import Supervisor
 
 from ..integration.conftest import Steps
 
@@ -39,7 +39,7 @@ async def bridging(backoff):
     await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("kind", [DeviceErrorKind.UNREACHABLE, DeviceErrorKind.GARBLED])
+@pytest.mark.parametrize("kind", [DeviceErrorKind.UNREACHABLE, DeviceErrorKind.GARBLED, DeviceErrorKind.GONE])
 async def test_readings_of_short_lives_do_not_shorten_the_waits(monkeypatch, kind):
     monkeypatch.setattr(Flapping, "kind", kind)
     backoff = Steps()

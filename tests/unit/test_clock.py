@@ -94,8 +94,8 @@ def test_another_process_of_the_same_boot_can_correct_and_another_boot_cannot():
     mark = board.clock().stamp()[1]
     board.passes(50)
     board.wall = RIGHT
-    assert board.clock().correction_s(mark) == pytest.approx(RIGHT - 50 - WRONG)
-    assert Board(RIGHT, boot="another").clock().correction_s(mark) is None
+    assert board.clock().correction_s(mark, 100.0) == pytest.approx(RIGHT - 50 - WRONG)
+    assert Board(RIGHT, boot="another").clock().correction_s(mark, 100.0) is None
 
 
 @pytest.mark.parametrize("step", [YEAR, -YEAR, 300.0, -300.0])
@@ -176,8 +176,8 @@ def test_times_that_a_device_has_given_are_not_corrected():
 def test_marks_of_the_version_before_are_understood():
     clock = Board().clock()
     assert is_in_doubt("0f7a9a32-93a1:1790000000.5")
-    for mark in ("0f7a9a32-93a1:1790000000.5", "x", ":", "a:b:c", "?", "\ufffd"):
-        assert clock.correction_s(mark) in (None, 0.0)
+    for mark in ("0f7a9a32-93a1:1790000000.5", "x", ":", "a:b:c", "a:b!", "!", "?", "\ufffd"):
+        assert clock.correction_s(mark, 0.0) in (None, 0.0)
 
 
 events = st.one_of(

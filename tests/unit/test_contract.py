@@ -6,7 +6,7 @@ import pytest
 
 from device_bridge import CommandedSettings, ContractError, DeviceService, Interval, Quantity, ServiceSettings, every
 from device_bridge.cli import command_line
-from device_bridge.runtime import Supervisor
+from device_bridge.supervision import Supervisor
 
 
 class LuxSettings(ServiceSettings, frozen=True, kw_only=True):

@@ -349,6 +349,26 @@ def test_without_a_generation_it_is_the_newest_that_fits(text, generation, tmp_p
     assert f"for {generation}, 0 to fix" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("invalid-app.yaml", "name 'Serial_Bridge' is refused"),
+        ("v2-app.yaml", "ports.protocol = 'http', which is refused"),
+    ],
+)
+def test_a_manifest_that_fits_no_generation_is_judged_by_the_one_it_is_meant_for(name, words, capsys):
+    assert main(["check", str(MANIFESTS / name)]) == 1
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["kind: []", "[]", "kind: {}\napiVersion: []"])
+def test_a_file_of_no_kind_is_refused(text, tmp_path, capsys):
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+    assert main(["check", str(file)]) == 1
+    assert "to fix" in capsys.readouterr().out
+
+
 def test_the_command_line(tmp_path, capsys):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(APPLICATION)

@@ -18,10 +18,9 @@ MANIFESTS = Path(__file__).parents[1] / "vectors" / "manifests"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
-def valid(schema, file):
-    return [
-        Draft202012Validator(schema, registry=REGISTRY).is_valid(one) for one in yaml.safe_load_all(file.read_text())
-    ]
+def verdicts(schema, documents):
+    validator = Draft202012Validator(schema, registry=REGISTRY)
+    return [validator.is_valid(document) for document in documents]
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -32,10 +31,12 @@ def test_each_file_is_a_json_schema(name):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_validator_that_follows_references_judges_alike(generation):
     folder = GENERATIONS[generation].folder
-    files = [*(DEPLOY / folder).glob("*.yaml"), *MANIFESTS.glob("*.yaml"), *MANIFESTS.glob("bad/*.yaml")]
-    verdicts = {file: valid(SCHEMAS[f"{folder}.json"], file) for file in files}
-    assert verdicts == {file: valid(GENERATIONS[generation].schema, file) for file in files}
-    assert {True, False} == {each for verdict in verdicts.values() for each in verdict}
+    bad = [file for file in MANIFESTS.glob("bad/*.yaml") if file.read_text().startswith(f"# For {generation}:")]
+    files = [*(DEPLOY / folder).glob("[g-r]*.yaml"), *MANIFESTS.glob("*.yaml"), *bad]
+    documents = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    found = verdicts(SCHEMAS[f"{folder}.json"], documents)
+    assert found == verdicts(GENERATIONS[generation].schema, documents)
+    assert set(found) == {True, False}
 
 
 def test_devices_exist_where_edgelet_has_them():

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def test_one_image_for_each_architecture_and_a_list_of_them(builder: str) -> Non
     ]
 
 
-def test_builders_and_dockerfile_have_the_same_default_base() -> None:
+def test_the_base_is_named_by_its_digest_in_one_place() -> None:
     assert f"\nARG PYTHON={PYTHON}\n" in Path(DOCKERFILE).read_text()
+    assert re.fullmatch(r"docker\.io/library/python:3\.13-slim-trixie@sha256:[0-9a-f]{64}", PYTHON)
 
 
 def test_only_push_publishes() -> None:
@@ -174,7 +176,7 @@ def test_an_image_is_weighed_layer_by_layer(tmp_path: Path) -> None:
 
 def test_the_bill_of_materials_has_versions_of_everything(monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
-    bill = json.loads(bill_of_materials("gps_receiver"))
+    bill = bill_of_materials("gps_receiver")
     versions = {one["name"]: one["version"] for one in (bill["metadata"]["component"], *bill["components"])}
     assert versions["gps-receiver"] == versions["iofog-sdk"] == __version__
     assert versions["msgspec"].startswith("0.22.")

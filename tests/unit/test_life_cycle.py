@@ -23,9 +23,9 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.cli import with_diagrams
-from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime.life_cycle import TABLE, USABLE, Action, Event
-from device_bridge.runtime.supervisor import _CARRY_OUT
+from device_bridge.supervision import DeviceState, Supervisor
+from device_bridge.supervision.life_cycle import TABLE, USABLE, Action, Event
+from device_bridge.supervision.supervisor import _CARRY_OUT
 
 from ..cancellation import Suspensions
 from ..movable_clock import MovableClockLoop
@@ -191,8 +191,8 @@ class Run:
         assert self.supervisor.state is DeviceState.STOPPED
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert all(command.done() for command in self.commands), "each has its result by now"
-        assert all(isinstance(command.result(), Result) for command in self.commands)
+        assert all(command.done() for command in self.commands), "each has its result, or the service's error, by now"
+        assert not any(command.cancelled() for command in self.commands)
         await asyncio.sleep(1000)  # what is stubborn ends
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
@@ -248,6 +248,10 @@ class Lives(RuleBasedStateMachine):
     def behave(self, part, behaviour):
         if part != "open" and isinstance(behaviour.error, asyncio.CancelledError):
             behaviour.error = None
+        if (
+            part == "close"
+        ):  # one that never ends is given up, and the next one opened beside it: not of interest here
+            behaviour.is_stubborn = False
         setattr(self.run.world, part, behaviour)
 
     @rule(port=PORTS, log_level=st.sampled_from(["info", "debug"]), stale_after=st.sampled_from([0.0, 3.0]))
@@ -316,7 +320,11 @@ class Lives(RuleBasedStateMachine):
         assert len(run.world.live) == 1
 
 
-Lives.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+CHOSEN = hypothesis_settings.default
+Lives.TestCase.settings = hypothesis_settings(
+    max_examples=30 if CHOSEN.derandomize else CHOSEN.max_examples,
+    stateful_step_count=25 if CHOSEN.derandomize else 50,
+)
 TestLives = Lives.TestCase
 
 

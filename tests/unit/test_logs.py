@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import ssl
 import threading
 
 import pytest
@@ -157,3 +158,20 @@ def test_metrics_say_how_many_lines_are_missing(pipe, monkeypatch):
     monkeypatch.setattr(logs, "monotonic", lambda: 1e12)
     logs.report_repeated()
     assert handler._repeated.due(1e12) == []
+
+
+@pytest.mark.parametrize("name", ["asyncio", "nats.aio.client"])
+def test_a_lost_connection_is_reported_by_its_link_alone(name, tmp_path):
+    with (tmp_path / "log").open("wb") as file:
+        handler = logs.configure("debug", file.fileno())
+        log = logging.getLogger(name)
+        for failed in (ConnectionResetError("lost"), ssl.SSLError("lost"), ValueError("a fault")):
+            log.error("told by the library", exc_info=failed)
+        log.warning("returning true from eof_received() has no effect when using ssl")
+        logging.getLogger("other").error("told by another", exc_info=ConnectionResetError("lost"))
+        handler.flush()
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    lines = [json.loads(text) for text in (tmp_path / "log").read_text().splitlines()]
+    assert [line["message"] for line in lines] == ["told by the library", "told by another"]
+    assert "a fault" in lines[0]["traceback"]

@@ -235,6 +235,36 @@ async def test_an_end_without_a_disk_counts_its_loss(make):
     assert accounted(box)
 
 
+@pytest.mark.parametrize("awaits", range(8))
+async def test_a_closing_that_is_cancelled_at_any_await_loses_nothing(make, awaits):
+    box = await make()
+    fill(box, 1, 2500)
+    closing = asyncio.ensure_future(box.close())
+    for _ in range(awaits):
+        await asyncio.sleep(0.0005)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    await box.close()
+    again = await make()
+    assert await drain(again) == numbered(1, 2500)
+
+
+@pytest.mark.parametrize("awaits", range(6))
+async def test_an_opening_that_is_cancelled_at_any_await_loses_nothing(make, awaits):
+    box = await make()
+    fill(box, 1, 10)
+    await box.close()
+    again = Outbox(OutboxSettings(), FOLDER, disk=make.disk, clocks=CLOCKS)
+    opening = asyncio.ensure_future(again.open())
+    for _ in range(awaits):
+        await asyncio.sleep(0.0003)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    await again.close()
+    last = await make()
+    assert await drain(last) == numbered(1, 10)
+
+
 async def test_a_receipt_while_it_is_closed_is_no_error(make):
     box = await make()
     fill(box, 1, 3)

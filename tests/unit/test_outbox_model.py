@@ -8,6 +8,7 @@ was counted as dropped, or was only in the memory of a process that was killed; 
 import asyncio
 import contextlib
 import errno
+import itertools
 import random
 from pathlib import Path
 
@@ -91,8 +92,8 @@ class Machine(RuleBasedStateMachine):
         self.readings = {}
         self.dropped = 0
         self.may_be_lost = set()
-        self.opened_late = False
-        self.order = []
+        self.opened_late = self.had_problem = False
+        self.lives = []
         self.box = None
         self.begin()
 
@@ -108,8 +109,7 @@ class Machine(RuleBasedStateMachine):
             spill_after=2,
         )
         self.box = Outbox(options, FOLDER, disk=self.disk, clocks=clocks)
-        self.delivered_before = self.node.receipts
-        self.first = self.put + 1
+        self.lives.append(self.put + 1)
 
         async def open_box():
             await self.box.open()
@@ -187,8 +187,8 @@ class Machine(RuleBasedStateMachine):
         self.disk.faults.clear()
         self.passes(20)
 
-    @rule()
-    def restart(self):
+    @rule(opens_late=st.booleans())
+    def restart(self, opens_late):
         self.disk.faults.clear()
         self.sending.cancel()
 
@@ -203,6 +203,8 @@ class Machine(RuleBasedStateMachine):
         self.dropped += self.box.dropped.total()
         self.node.waiting.clear()
         assert self.disk.handles == 0
+        if opens_late:
+            self.disk.faults = [OSError(errno.EROFS, "Read-only file system")]
         self.begin()
 
     @rule(after=st.integers(0, 5), seconds=st.sampled_from((0.0, 0.001, 2.5)))
@@ -227,7 +229,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def check_bounds(self):
-        assert self.box.bytes_in_memory <= 4 * MEMORY + (8 << 20 if self.box.problem else 0)
+        used = self.box.bytes_in_memory
+        self.had_problem = bool(self.box.problem) or (self.had_problem and used > 2 * MEMORY)
+        assert used <= 4 * MEMORY + (8 << 20 if self.had_problem else 0), "until what came without a disk is sent"
         assert self.disk.used <= MOST_BYTES * 1.125 + 2 * 64 * 1024
         assert self.disk.handles < 40
 
@@ -254,6 +258,9 @@ class Machine(RuleBasedStateMachine):
 
     def check_end(self):
         first_time = list(dict.fromkeys(self.node.received))
+        for begin, end in itertools.pairwise([*self.lives, self.put + 1]):
+            life = [number for number in first_time if begin <= number < end]
+            assert life == sorted(life), "in order within one life"
         if not self.opened_late:
             assert first_time == sorted(first_time), "in order"
         missing = set(range(1, self.put + 1)) - set(first_time)

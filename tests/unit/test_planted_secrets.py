@@ -2,8 +2,8 @@
 
 import asyncio
 import copy
-import io
 import json
+import logging
 
 import msgspec
 import pytest
@@ -21,9 +21,10 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.cli import run
-from device_bridge.runtime import Runtime, logs
+from device_bridge.runtime import Runtime
 from device_bridge.secrets import without_secrets
 from device_bridge.settings import SettingsSources
+from device_bridge.telemetry import logs
 from iofog_sdk import NodeNotFound, connect
 
 from .test_any_settings import PROJECT, places_of, valid_settings, variables
@@ -138,11 +139,25 @@ class ConfiguredLink(MemoryLink):
         self.on_config(self.config)
 
 
+class Written:
+    """What has come out of a process at a descriptor."""
+
+    def __init__(self, file, handler):
+        self._file, self._handler = file, handler
+
+    def getvalue(self):
+        self._handler.flush()
+        return self._file.read_text()
+
+
 @pytest.fixture
-def stderr():
-    stream = io.StringIO()
-    logs.configure("debug", stream)
-    return stream
+def stderr(tmp_path):
+    file = tmp_path / "stderr"
+    with file.open("wb") as stream:
+        handler = logs.configure("debug", stream.fileno())
+        yield Written(file, handler)
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 async def test_a_running_service_repeats_no_secret_anywhere(stderr):
@@ -158,7 +173,7 @@ async def test_a_running_service_repeats_no_secret_anywhere(stderr):
                 told = len(link.lines)
                 link.on_config(json.dumps({"http": {"port": 0}, **members}))
                 await asyncio.sleep(0)
-                pages += [await get(port, page) for page in ("/readyz", "/metrics")]
+                pages += [await get(port, page) for page in ("/", "/readyz", "/metrics", "/readings")]
                 assert len(link.lines) >= told
         link.command(command="x", id="1", password={"a": SECRET})
         link.command(command="x", id="2", token=[SECRET])

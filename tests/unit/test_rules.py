@@ -38,6 +38,11 @@ def test_a_bad_reading_asks_for_the_safe_state():
     assert decisions(rules_of(on_above=1, off_below=0), "text") == [None]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 10**400])
+def test_a_number_that_is_not_finite_is_as_a_bad_reading(value):
+    assert decisions(rules_of(on_above=25, off_below=23), 30, value) == [True, None]
+
+
 def test_other_readings_are_nothing_to_it():
     assert list(rules_of(on_when=True).feed([Reading("x", True)])) == []
 

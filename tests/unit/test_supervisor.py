@@ -20,8 +20,8 @@ from device_bridge import (
     SettingsError,
 )
 from device_bridge.control import Member
-from device_bridge.runtime import DeviceState, Supervisor
-from device_bridge.runtime import instance as module
+from device_bridge.supervision import DeviceState, Supervisor
+from device_bridge.supervision import instance as module
 from iofog_sdk import Backoff
 
 
@@ -189,6 +189,20 @@ async def test_no_command_reaches_a_device_that_is_opening_or_closing():
         closing.set()
         await run.until(lambda: "open other" in run.world.events)
         assert not [event for event in run.world.events if event.startswith("execute")]
+
+
+async def test_a_command_that_is_nearly_done_is_finished_before_its_device_is_closed():
+    async with running() as run:
+        await run.is_up()
+        run.world.gates["execute slow"] = done = asyncio.Event()
+        command = asyncio.ensure_future(run.supervisor.execute(Command(name="slow")))
+        await run.until(lambda: "execute slow" in run.world.events)
+        run.supervisor.apply(BenchSettings(port="other"))
+        refused = await run.supervisor.execute(Command(name="late"))
+        done.set()
+        assert (await command).ok
+        assert not refused.ok
+        await run.until(lambda: "open other" in run.world.events)
 
 
 async def test_a_command_under_way_is_ended_and_answered_before_its_device_is_closed():
@@ -382,3 +396,28 @@ async def test_names_of_settings_that_are_not_in_force_any_more_are_never_sent_a
         await asyncio.sleep(1)
     later = [(r.name, r.quality.value) for s in emitted[2:] if not isinstance(s, Forwarded) for r in s]
     assert later == [("new", "stale"), ("new", "bad")]
+
+
+@pytest.mark.clock("movable")
+async def test_what_is_not_read_as_there_is_no_room_is_not_stale():
+    class Talkative(DeviceService[BenchSettings]):
+        quantities = (Quantity("a"),)
+
+        async def stream(self):
+            while True:
+                yield [self.quantities[0].good(1)]
+                await asyncio.sleep(0.5)
+
+        async def execute(self, command):
+            return Result(ok=True)
+
+    emitted, has_room = [], asyncio.Event()
+    supervisor = Supervisor(Talkative, BenchSettings(stale_after=2.0), emitted.append, has_room.wait)
+    task = asyncio.ensure_future(supervisor.run())
+    await asyncio.sleep(60)
+    assert (len(emitted), supervisor.state) == (1, DeviceState.READING)
+    has_room.set()
+    await asyncio.sleep(60)
+    assert {reading.quality.value for sample in emitted for reading in sample} == {"good"}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

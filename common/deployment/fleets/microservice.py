@@ -34,7 +34,7 @@ class Placed:
         device: on the node, "" for a service without one.
         config: settings.
         user: that the container runs as.
-        group: that owns the device, or the user's own.
+        group: that owns the device, or the user's own; in a template for CDI, the variable of user and group.
         registry: id of a private one.
         link: where it sends its messages, with Edgelet alone.
         owner: its kit or application, whose services have their own state.
@@ -173,7 +173,8 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         container["healthCheck"] = HEALTH
     if known.has_cdi_only:
         # Edgelet gives a volume to a user that is a number alone, else to root.
-        container["runAsUser"] = f"{placed.user}:{placed.group}" if placed.bus or known.is_java else placed.user
+        both = placed.group if placed.group.startswith("{{ user-") else f"{placed.user}:{placed.group}"
+        container["runAsUser"] = both if placed.bus or known.is_java else placed.user
         if placed.bus:
             container["cdiDevices"] = [f"{CDI_VENDOR}/{placed.bus}={name}"]
     else:

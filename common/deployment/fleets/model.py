@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ..documents import mapped
 from ..generations import GENERATIONS
 from ..services import Bus, Model, Name, PublishedPort
 
 NODE = "node"
 """`$node` is the node's own name."""
-_VALUE = re.compile(r"\$([a-z][a-z0-9-]*)")
+_VALUE = re.compile(r"^\$([a-z][a-z0-9-]*)\Z")
+
+
+def _like(pattern: str, remedy: str) -> Meta:
+    return Meta(pattern=pattern, extra_json_schema={"remedy": remedy})
+
 
 Gid = Annotated[int, Meta(ge=0, le=65_535)]
+Secret = Annotated[str, _like(r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", "Write it like mqtt/password.")]
+Registry = Annotated[
+    str, _like(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "Write host and folder, like registry.example.com/iofog.")
+]
+Tag = Annotated[str, _like(r"^[A-Za-z0-9_.-]{1,128}$", 'Write letters, digits and _.-, in quotes: "1.0".')]
+Link = Annotated[str, _like(r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$", "Write it like mqtt://broker.example.com.")]
 _BUSES = {
     "enum": ["serial", "i2c", "gpio"],
     "errorMessage": {"enum": "there is no bus {value!r}"},
     "remedy": "Write serial, i2c or gpio.",
 }
+_KIT_NAMES = {"pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$", "remedy": "Write lower-case letters, digits, hyphens."}
 Groups = Annotated[dict[Bus, Gid], Meta(extra_json_schema={"propertyNames": _BUSES})]
-_KIT_NAMES = {
-    "pattern": "^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
-    "errorMessage": {"pattern": "{value!r} cannot be the name of a kit"},
-    "remedy": "Write lower-case letters, digits and hyphens.",
-}
-Secret = Annotated[
-    str,
-    Meta(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", extra_json_schema={"remedy": "Write it like mqtt/password."}),
-]
-Registry = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
-        extra_json_schema={"remedy": "Write host and folder alone, like registry.example.com/iofog."},
-    ),
-]
-Tag = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_.-]{1,128}$",
-        extra_json_schema={"remedy": "Write letters, digits and _.-, in quotes if they could be a number."},
-    ),
-]
-Link = Annotated[
-    str,
-    Meta(
-        pattern=r"^$|^(mqtts?|nats|tls|agent)://[^\s\"]+$",
-        extra_json_schema={"remedy": "Write it like mqtt://broker.example.com."},
-    ),
-]
 
 
 class FleetError(Exception):
@@ -176,26 +159,13 @@ class Fleet(Model, frozen=True, kw_only=True):
         return rings
 
 
-def values_used(value: Any) -> Iterator[str]:
+def values_used(value: Any) -> set[str]:
     """Names that are written as `$name` anywhere in a value."""
-    if isinstance(value, str):
-        if match := _VALUE.fullmatch(value):
-            yield match[1]
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from values_used(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from values_used(inner)
+    found: list[str] = []
+    mapped(value, lambda text: found.extend(_VALUE.findall(text)))
+    return set(found)
 
 
 def replaced(value: Any, values: dict[str, Any]) -> Any:
     """A value with each `$name` replaced."""
-    if isinstance(value, str):
-        match = _VALUE.fullmatch(value)
-        return values[match[1]] if match else value
-    if isinstance(value, dict):
-        return {key: replaced(inner, values) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [replaced(inner, values) for inner in value]
-    return value
+    return mapped(value, lambda text: values[text[1:]] if _VALUE.search(text) else text)

@@ -192,7 +192,7 @@ class _FleetCheck:
 
     def _source(self, written: Any, place: Where, node: Node, where: Where) -> Where:
         """Where a value of the kit comes from: the kit itself, its defaults, or the node."""
-        name = next(values_used(written), None) if isinstance(written, str) else None
+        name = next(iter(values_used(written)), None) if isinstance(written, str) else None
         if name in node.values:
             return (*where, "values", str(name))
         if name in self._fleet.kits[node.kit].defaults:

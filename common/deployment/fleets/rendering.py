@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -41,22 +41,25 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
 
 def on_node(fleet: Fleet, node: Node) -> list[Placed]:
     """Everything that runs on a node."""
-    kit = fleet.kits[node.kit]
-    values = kit.defaults | node.values | {NODE: node.name}
+    values = fleet.kits[node.kit].defaults | node.values | {NODE: node.name}
+    return _placed(fleet, node.kit, values, lambda bus: str(_gid(fleet, node, bus)))
+
+
+def _placed(fleet: Fleet, kit: str, values: dict[str, Any], group: Callable[[Bus | None], str]) -> list[Placed]:
     return [
         Placed(
             service=one,
             image=f"{fleet.registry}/{one.service}:{fleet.tag}",
-            node=node.name,
+            node=str(values[NODE]),
             device=str(replaced(one.device, values)),
             config=replaced(one.config, values),
             user=str(fleet.user),
-            group=str(_gid(fleet, node, needs_of(one.service).bus)),
+            group=group(needs_of(one.service).bus),
             registry=fleet.registry_id,
             link=fleet.link,
-            owner=node.kit,
+            owner=kit,
         )
-        for one in kit.services
+        for one in fleet.kits[kit].services
     ]
 
 
@@ -93,15 +96,10 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     variables += [{"key": key} | _default(kit, key) for key in names]
     if "runAsUser" in GENERATIONS[generation].container:
         variables += [{"key": f"{_identity(generation)}-{bus}"} for bus in _buses(kit)]
-    application: dict[str, Any] = nats_access(generation) | {
-        "microservices": [
-            microservice(placed, generation)
-            if not GENERATIONS[generation].has_cdi_only or placed.bus is None
-            # User and group are one value there, which a placeholder has to be as a whole.
-            else _with_user(microservice(placed, generation), f"{{{{ user-{placed.bus} }}}}")
-            for placed in _with_placeholders(fleet, name, names)
-        ]
-    }
+    placeholders = {key: f"{{{{ {key} }}}}" for key in names} | {NODE: "{{ agent }}"}
+    identity = _identity(generation)
+    placed = _placed(fleet, name, placeholders, lambda bus: f"{{{{ {identity}-{bus} }}}}" if bus else str(fleet.user))
+    application = nats_access(generation) | {"microservices": [microservice(one, generation) for one in placed]}
     if GENERATIONS[generation].has_routes and kit.routes:
         application["routes"] = [
             {"name": f"{route.source}-to-{route.to}", "from": route.source, "to": route.to} for route in kit.routes
@@ -112,26 +110,6 @@ def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"variables": variables, "application": application},
     }
-
-
-def _with_placeholders(fleet: Fleet, name: str, names: list[str]) -> Iterator[Placed]:
-    placeholders = {key: f"{{{{ {key} }}}}" for key in names} | {NODE: "{{ agent }}"}
-    for one in fleet.kits[name].services:
-        yield Placed(
-            service=one,
-            image=f"{fleet.registry}/{one.service}:{fleet.tag}",
-            node="{{ agent }}",
-            device=replaced(one.device, placeholders),
-            config=replaced(one.config, placeholders),
-            user=str(fleet.user),
-            group=f"{{{{ gid-{bus} }}}}" if (bus := needs_of(one.service).bus) else str(fleet.user),
-            registry=fleet.registry_id,
-            owner=name,
-        )
-
-
-def _with_user(service: dict[str, Any], user: str) -> dict[str, Any]:
-    return service | {"container": service["container"] | {"runAsUser": user}}
 
 
 def _default(kit: Kit, key: str) -> dict[str, Any]:

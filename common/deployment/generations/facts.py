@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Schema: TypeAlias = "dict[str, Any]"
 
@@ -16,95 +15,68 @@ _NAMES = ("iofog-3.0", "iofog-3.6", "iofog-3.7", "iofog-3.8", "iofog-3.9", "edge
 _ABOUT_THE_FILE = ("$schema", "$id", "$comment", "$defs", "$dynamicAnchor", "$ref", "$dynamicRef")
 
 
-@dataclass(frozen=True)
-class Generation:
+class Generation(NamedTuple):
     """One generation.
 
     Parameters:
         schema: of its manifests, without references.
+        parts: of the schema: `container`, `microservice`, `application`.
+        name: as on the command line.
+        folder: in `deploy/`.
+        not_enforced: what a manifest can say and the node does not do.
+        state: what happens to a volume when its microservice is made again.
+        api_versions: that its command line tool accepts.
+        kinds: of documents.
+        container: fields of a container that are applied.
+        is_java: whether the node runs the Java agent.
+        is_edgelet_alone: whether there is no Controller, so that nothing is rendered and settings are variables.
+        has_nats, has_routes: whether these carry messages.
+        has_devices: whether a container can be given single device nodes.
+        has_cdi_only: whether CDI is the one way to give a container a single device.
+        has_secrets: whether the Controller fills variables from secrets.
+        has_shared_volumes: whether a volume can outlive a microservice of Edgelet.
     """
 
     schema: Schema
+    parts: dict[str, Schema]
+    name: str
+    folder: str
+    not_enforced: str
+    state: str
+    api_versions: tuple[str, ...]
+    kinds: frozenset[str]
+    container: frozenset[str]
+    is_java: bool
+    is_edgelet_alone: bool
+    has_nats: bool
+    has_routes: bool
+    has_devices: bool
+    has_cdi_only: bool
+    has_secrets: bool
+    has_shared_volumes: bool
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        return str(self.schema["title"])
 
-    @property
-    def folder(self) -> str:
-        """Its folder in `deploy/`."""
-        return str(self.schema["facts"]["folder"])
-
-    @property
-    def not_enforced(self) -> str:
-        """What a manifest can say and the node does not do."""
-        return str(self.schema["facts"]["not_enforced"])
-
-    @property
-    def state(self) -> str:
-        """What happens to a volume when its microservice is made again."""
-        return str(self.schema["facts"]["state"])
-
-    @cached_property
-    def api_versions(self) -> tuple[str, ...]:
-        """Those that its command line tool accepts."""
-        return tuple(self.schema["properties"]["apiVersion"]["enum"])
-
-    @cached_property
-    def kinds(self) -> frozenset[str]:
-        """Kinds of documents."""
-        return frozenset(self.schema["properties"]["kind"]["enum"])
-
-    @cached_property
-    def container(self) -> frozenset[str]:
-        """Fields of a container that are applied."""
-        return frozenset(fields(self.part("container")))
-
-    def part(self, name: str) -> Schema:
-        """The schema of a `container`, `microservice` or `application`."""
-        found: Schema = self.schema["parts"][name]
-        return found
-
-    @property
-    def is_edgelet_alone(self) -> bool:
-        """Whether there is no Controller, so that manifests are not rendered and settings are variables."""
-        return "Application" not in self.kinds
-
-    @property
-    def is_java(self) -> bool:
-        """Whether the node runs the Java agent."""
-        return str(self.schema["facts"]["node"]) == "java"
-
-    @cached_property
-    def has_nats(self) -> bool:
-        """Whether NATS carries messages."""
-        return "natsConfig" in self.part("microservice")["properties"]
-
-    @property
-    def has_routes(self) -> bool:
-        """Whether routes carry messages."""
-        return "Route" in self.kinds
-
-    @property
-    def has_devices(self) -> bool:
-        """Whether a container can be given single device nodes."""
-        return "devices" in self.container
-
-    @property
-    def has_cdi_only(self) -> bool:
-        """Whether CDI is the one way to give a container a single device."""
-        return "cdiDevices" in self.container and not self.has_devices
-
-    @property
-    def has_secrets(self) -> bool:
-        """Whether the Controller fills variables from secrets."""
-        return "Secret" in self.kinds
-
-    @cached_property
-    def has_shared_volumes(self) -> bool:
-        """Whether a volume can outlive a microservice of Edgelet."""
-        return "scope" in self.part("container")["properties"]["volumes"]["items"]["properties"]
+def _generation(name: str) -> Generation:
+    top = _file(name)
+    schema, parts = load_schema(name), {part: _resolved(each, top, top) for part, each in top["$defs"].items()}
+    kinds, container = frozenset(schema["properties"]["kind"]["enum"]), frozenset(fields(parts["container"]))
+    return Generation(
+        schema,
+        parts,
+        top["title"],
+        **{key: top["facts"][key] for key in ("folder", "not_enforced", "state")},
+        api_versions=tuple(schema["properties"]["apiVersion"]["enum"]),
+        kinds=kinds,
+        container=container,
+        is_java=top["facts"]["node"] == "java",
+        is_edgelet_alone="Application" not in kinds,
+        has_nats="natsConfig" in parts["microservice"]["properties"],
+        has_routes="Route" in kinds,
+        has_devices="devices" in container,
+        has_cdi_only="cdiDevices" in container and "devices" not in container,
+        has_secrets="Secret" in kinds,
+        has_shared_volumes="scope" in fields(parts["container"]["properties"]["volumes"]["items"]),
+    )
 
 
 @cache
@@ -120,9 +92,7 @@ def fields(schema: Schema) -> list[str]:
 
 def load_schema(name: str) -> Schema:
     """A schema with each reference replaced by what it refers to: parts of it can be used by themselves."""
-    top = _file(name)
-    schema: Schema = _resolved(top, top, top)
-    return schema | {"parts": {part: _resolved(each, top, top) for part, each in top.get("$defs", {}).items()}}
+    return resolve(_file(name))
 
 
 def resolve(schema: Schema) -> Schema:
@@ -146,7 +116,7 @@ def _resolved(value: Any, home: Schema, top: Schema) -> Any:
     return own
 
 
-GENERATIONS = {generation.name: generation for generation in map(Generation, map(load_schema, _NAMES))}
+GENERATIONS = {generation.name: generation for generation in map(_generation, _NAMES)}
 
 
 @cache

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iofog_sdk import __version__
+from .base_image import DOCKERFILE, pinned_base
+from .bill import bill_of_materials
 
-DOCKERFILE = "deploy/images/Dockerfile"
-PYTHON = "docker.io/library/python:3.13-slim-trixie"
+PYTHON = pinned_base()
 OUT = Path("build/images")
 BUILDERS = ("docker", "buildah", "podman")
 
@@ -231,7 +231,7 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
     if builder == "docker":
         (OUT / "bake.json").write_text(bake(images, push=push))
     for service in images.services:
-        (OUT / f"{service}.cdx.json").write_text(bill_of_materials(service))
+        (OUT / f"{service}.cdx.json").write_text(json.dumps(bill_of_materials(service), indent=2) + "\n")
     # Without it, buildx from 0.19 asks on a terminal whether the certificates outside this folder may be read.
     environment = os.environ | {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
     for command in build_commands(images, builder, push=push):
@@ -239,16 +239,6 @@ def build(images: Images, builder: str, *, push: bool = False) -> None:
             subprocess.run(command[1:], check=False, capture_output=True)
         elif subprocess.run(command, check=False, env=environment).returncode:
             raise ImageError(f"failed, see above: {' '.join(command)}")
-
-
-def bill_of_materials(service: str) -> str:
-    """The bill of materials of a service's image, as CycloneDX."""
-    uv = Path(".venv/bin/uv")
-    command = [str(uv), "export", "--quiet", "--locked", "--no-dev", "--format=cyclonedx1.5", "--preview"]
-    bill = json.loads(_output([*command, "--package", service.replace("_", "-")]))
-    for component in (bill["metadata"]["component"], *bill["components"]):
-        component.setdefault("version", __version__)  # uv.lock holds that of dependencies only
-    return json.dumps(bill, indent=2) + "\n"
 
 
 def _works(command: Command) -> bool:

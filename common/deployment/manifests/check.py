@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from ..documents import Document, Where, load
-from ..generations import GENERATIONS, Generation, Schema, load_schema
+from ..documents import Document, Where
+from ..generations import Generation, Schema, load_schema
 from .clashes import check_clashes, kind_of, name_of, spec_of
 from .problems import Finding, Problem, finding
 from .rules import Microservice, check_microservice
@@ -17,29 +16,22 @@ from .templates import check_quotes, check_rendered, fill, has_braces, names_in,
 _CDI = load_schema("cdi")
 
 
-def check_file(file: Path, generation: str) -> list[Finding]:
-    """Everything that is wrong in a file. Raises ManifestError for one that is not YAML."""
-    return check_documents(load(file), GENERATIONS[generation])
-
-
 def check_documents(documents: list[Document], generation: Generation) -> list[Finding]:
     """Everything that is wrong in documents that are deployed together."""
-    described = [
-        one for one in documents if kind_of(one) == "ApplicationTemplate" and not generation.is_edgelet_alone
-    ]
-    templates = {name_of(one): _Template(one, generation) for one in described}
+    described = [] if generation.is_edgelet_alone else documents
+    written = [_Template(one, generation) for one in described if kind_of(one) == "ApplicationTemplate"]
+    templates = {each.name: each for each in written if each.name}
     found: list[tuple[Document, Problem]] = []
     microservices: list[Microservice] = []
     for document in documents:
         found += ((document, problem) for problem in _check(document, generation))
         own = list(_microservices(document, generation, templates))
         microservices += own
-        made_by = next((templates[each] for each in [_template_name(document)] if each in templates), None)
-        if made_by is not None:
+        if (made_by := templates.get(_template_name(document))) is not None:
             found += ((document, problem) for problem in made_by.check_use(document, own))
             continue
         found += ((document, problem) for one in own for problem in check_microservice(one, generation))
-    found += ((each.document, problem) for each in templates.values() for problem in each.problems)
+    found += ((each.document, problem) for each in written for problem in each.problems)
     found += check_clashes(documents, microservices)
     return sorted({finding(*each) for each in found}, key=lambda each: (each.file, each.line, each.rule))
 
@@ -66,16 +58,16 @@ def _check(document: Document, generation: Generation) -> Iterator[Problem]:
 
 def _check_application(spec: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
     names = [one.get("name") for one in _mappings(spec, "microservices")]
-    taken: set[Any] = set()
+    taken: set[str] = set()
     for at, route in enumerate(_mappings(spec, "routes") if generation.has_routes else ()):
         for end in ("from", "to"):
             if end in route and route[end] not in names:
                 rule = f"a route {end} {route[end]!r}, which is not a microservice here"
                 yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
-        if route.get("name") in taken:
-            rule = f"the name {route.get('name')!r} of a route is used twice"
+        if (name := str(route.get("name"))) in taken:
+            rule = f"the name {name!r} of a route is used twice"
             yield Problem((*where, "routes", at), rule, "Choose another name.")
-        taken.add(route.get("name"))
+        taken.add(name)
     for at, service in enumerate(_mappings(spec, "microservices") if generation.has_nats else ()):
         if _wants_nats(service) and not _wants_nats(spec):
             rule = f"microservice {service.get('name')!r} has natsAccess, its application has not"
@@ -84,12 +76,12 @@ def _check_application(spec: dict[str, Any], where: Where, generation: Generatio
 
 
 def _check_use(use: Any) -> Iterator[Problem]:
-    keys: set[Any] = set()
+    keys: set[str] = set()
     for at, variable in enumerate(_mappings(use, "variables")):
-        if variable.get("key") in keys:
-            rule = f"variable {variable.get('key')!r} is used twice"
+        if (key := str(variable.get("key"))) in keys:
+            rule = f"variable {key!r} is used twice"
             yield Problem(("spec", "template", "variables", at), rule, "Give it once.")
-        keys.add(variable.get("key"))
+        keys.add(key)
 
 
 class _Template:
@@ -102,7 +94,7 @@ class _Template:
         application = spec.get("application")
         self._application: dict[str, Any] = application if isinstance(application, dict) else {}
         self._judged: dict[tuple[Any, ...], list[Problem]] = {}
-        self._places = list(_places(self._application, generation.part("application"), generation))
+        self._places = list(_places(self._application, generation.parts["application"], generation))
         self.problems = list(self._check(spec))
         self._rules = {problem.rule for problem in self.problems}
 
@@ -114,7 +106,7 @@ class _Template:
     def check_use(self, application: Document, made: list[Microservice]) -> Iterator[Problem]:
         """What is wrong with an application because of the variables that it gives."""
         use = spec_of(application)["template"]
-        given = [variable.get("key") for variable in _mappings(use, "variables")]
+        given = [str(variable.get("key")) for variable in _mappings(use, "variables")]
         for at, key in enumerate(given):
             if key not in self.variables:
                 rule = f"variable {key!r} is ignored: template {self.name!r} does not have it"

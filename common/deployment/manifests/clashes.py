@@ -8,7 +8,7 @@ from typing import Any
 from ..documents import Document, Where
 from ..services import STATE, bus_of_path
 from .problems import Problem
-from .rules import Microservice, bus_of_service
+from .rules import Microservice
 
 _NAMED = ("Application", "ApplicationTemplate", "Route", "CatalogItem")
 
@@ -82,10 +82,10 @@ def _exclusive(one: Microservice) -> Iterator[tuple[str, Where, str]]:
     another = "A serial device can be opened by one service only: name another."
     given = [str(device.get("hostPath")) for device in one.mappings("devices")]
     for device in given or sorted(one.devices_named()) * one.is_privileged:
-        if "serial" in (bus_of_path(device), bus_of_service(one)):
+        if "serial" in (bus_of_path(device), one.bus):
             yield f"device {device}", one.at("container"), another
     for name in one.items("cdiDevices"):
-        if "serial" in (str(name).partition("=")[0].rpartition("/")[2], bus_of_service(one)):
+        if "serial" in (str(name).partition("=")[0].rpartition("/")[2], one.bus):
             yield f"device {name}", one.at("container", "cdiDevices"), another
     for at, volume in enumerate(one.mappings("volumes")):
         if volume.get("scope") == "shared" and volume.get("containerDestination") == STATE:

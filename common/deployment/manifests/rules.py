@@ -51,6 +51,11 @@ class Microservice:
         return next(filter(None, map(service_of_image, references)), None)
 
     @property
+    def bus(self) -> Bus | None:
+        """The kind of device that its service needs, if it is of this project."""
+        return needs_of(self.service).bus if self.service else None
+
+    @property
     def is_privileged(self) -> bool:
         """Whether its container may open every device of the node."""
         return bool(self.container.get("isPrivileged") or self.container.get("rootHostAccess"))
@@ -175,8 +180,7 @@ def group_that_opens(one: Microservice, generation: Generation) -> Iterator[Prob
 @rule(*_ALL)
 def kind_of_device(one: Microservice, _: Generation) -> Iterator[Problem]:
     """A service of this project on a device that it cannot speak to."""
-    bus = bus_of_service(one)
-    if bus is None:
+    if (bus := one.bus) is None:
         return
     given = [("devices", str(device.get("hostPath", ""))) for device in one.mappings("devices")]
     given += [("config", device) for device in one.devices_named()] if not given else []
@@ -213,11 +217,6 @@ def link_of_its_own(one: Microservice, _: Generation) -> Iterator[Problem]:
     if one.service and not any(variable.get("key") == "IOFOG_LINK" for variable in one.mappings("env")):
         remedy = "Write it in env, as mqtt://broker.example.com."
         yield Problem(one.at("container"), "no IOFOG_LINK, and Edgelet alone carries no messages", remedy)
-
-
-def bus_of_service(one: Microservice) -> Bus | None:
-    """The kind of device that a service of this project needs."""
-    return needs_of(one.service).bus if one.service else None
 
 
 def _is_mounted(one: Microservice, device: str) -> bool:

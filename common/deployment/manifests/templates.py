@@ -15,7 +15,7 @@ from liquid import BoundTemplate, Environment, RenderContext, Undefined
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 
-from ..documents import Where
+from ..documents import Where, mapped
 from ..generations import Generation
 from .problems import Problem
 
@@ -134,17 +134,15 @@ def names_in(text: str) -> frozenset[str]:
 
 def fill(value: Any, variables: Mapping[str, Any]) -> Any:
     """A template's value as the Controller renders it; what only the Controller knows stays as it is."""
-    if isinstance(value, dict):
-        return {key: fill(inner, variables) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [fill(inner, variables) for inner in value]
-    if not isinstance(value, str) or not has_braces(value):
-        return value
-    if name := _NAME.fullmatch(value):
+    return mapped(value, lambda text: _rendered(text, variables) if has_braces(text) else text)
+
+
+def _rendered(text: str, variables: Mapping[str, Any]) -> Any:
+    if name := _NAME.fullmatch(text):
         return variables.get(name[1])
-    parsed = _parse(value)
+    parsed = _parse(text)
     if isinstance(parsed, str):
-        return value
+        return text
     template = parsed[0]
     try:
         (output, *more) = template.nodes
@@ -152,7 +150,7 @@ def fill(value: Any, variables: Mapping[str, Any]) -> Any:
             return template.render(**variables)
         found = output.expression.evaluate(RenderContext(template, globals=variables))
     except (_Unknown, LiquidError):
-        return value
+        return text
     return None if isinstance(found, Undefined) else found
 
 

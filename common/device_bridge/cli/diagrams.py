@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runtime.life_cycle import TABLE, USABLE, DeviceState, Event, Step
+from ..supervision.life_cycle import TABLE, USABLE, DeviceState, Event, Step
 
 _BEGIN, _END = "<!-- life cycle -->\n", "<!-- end -->"
 _USABLE = "usable"

@@ -30,8 +30,8 @@ _SLEWED_S = 0.1
 """More is a step, from which on the drift counts anew."""
 _TIME_ERROR = 5
 """What adjtimex(2) returns while no time server disciplines the clock."""
-_MARK_PLACES = 3
 _BOOT_CHARACTERS = 12
+_RIGHT, _DOUBT = "!", "?"
 
 
 def system_clock_is_verified() -> bool:
@@ -60,20 +60,25 @@ class Clock:
         clocks: Clocks | None = None,
         verified: Callable[[], bool] = system_clock_is_verified,
     ) -> None:
-        self._clocks, self._verified = clocks or Clocks(), verified
-        self._boot = self._clocks.boot.replace("-", "")[:_BOOT_CHARACTERS]
+        clocks = clocks or Clocks()
+        self._wall, self._since_boot, self._verified = clocks.wall, clocks.since_boot, verified
+        self._boot = clocks.boot.replace("-", "")[:_BOOT_CHARACTERS]
         self._has_source = trusted
-        now = self._clocks.since_boot()
-        self._offset_s = self._clocks.wall() - now
-        self._set_at = now
-        self._settled_s = self._offset_s
+        self._set_at = self._since_boot()
+        self._offset_s = self._settled_s = self._wall() - self._set_at
+        self._is_settled = True
+        self._mark = self._make_mark()
         self.check()
 
     @property
     def trusted(self) -> bool:
         """Whether the time is taken for right."""
-        self._follow()
-        return self._has_source and self._settled_s == self._offset_s
+        self.stamp()
+        return self._is_trusted
+
+    @property
+    def _is_trusted(self) -> bool:
+        return self._has_source and self._is_settled
 
     def now(self) -> float:
         """The present time, as well as it is known."""
@@ -81,37 +86,43 @@ class Clock:
 
     def check(self) -> None:
         """Looks whether the clock has a source meanwhile."""
-        self._follow()
-        if not self._has_source and self._clocks.wall() >= _NOT_BEFORE and self._verified():
-            self._has_source = True
+        time, _ = self.stamp()
+        if not self._has_source and time >= _NOT_BEFORE and self._verified():
+            self._has_source = self._is_settled = True
             self._settled_s = self._offset_s
+            self._mark = self._make_mark()
 
     def stamp(self) -> tuple[float, str]:
         """The present time, and a mark of how the clock stands, to be kept beside it."""
-        now = self._follow()
-        doubt = "" if self._has_source and self._settled_s == self._offset_s else "?"
-        mark = f"{self._boot}:{now:.{_MARK_PLACES}f}:{self._offset_s:.{_MARK_PLACES}f}{doubt}"
-        return now + self._offset_s, mark
+        now = self._since_boot()
+        time = self._wall()
+        if not self._is_settled or not -_SLEWED_S < time - now - self._offset_s < _SLEWED_S:
+            self._follow(now, time - now)
+        return time, self._mark
 
-    def correction_s(self, mark: str) -> float | None:
+    def correction_s(self, mark: str, taken_at: float) -> float | None:
         """Seconds to add to a time with this mark; None while that is not known.
 
         A time of another boot stays as it is: nothing tells how far its clock was off. One that was taken for right
         is corrected by more than a drift only.
+
+        Parameters:
+            mark: as it was given with the time.
+            taken_at: seconds since boot at that time.
         """
-        boot, taken_at, offset, in_doubt = _parse(mark)
+        if mark == self._mark and self._is_trusted:
+            return 0.0
+        boot, offset, in_doubt = _parse(mark)
         if boot != self._boot or not self.trusted:
             return None if in_doubt else 0.0
         difference = self._offset_s - offset
-        if not in_doubt and abs(difference) <= _drift(self._clocks.since_boot() - taken_at):
+        if not in_doubt and abs(difference) <= _drift(self._since_boot() - taken_at):
             return 0.0
         return difference
 
-    def _follow(self) -> float:
-        """Takes up what the wall clock shows now; returns the seconds since boot."""
-        now = self._clocks.since_boot()
-        offset = self._clocks.wall() - now
-        step_s, is_settled = abs(offset - self._offset_s), self._settled_s == self._offset_s
+    def _follow(self, now: float, offset: float) -> None:
+        """Takes up what the wall clock shows now."""
+        step_s, is_settled = abs(offset - self._offset_s), self._is_settled
         if step_s > _drift(min(now - self._set_at, _DAY_S)):
             is_settled = abs(offset - self._settled_s) <= _drift(_DAY_S)  # it has gone back
             self._set_at = now
@@ -119,27 +130,27 @@ class Clock:
             is_settled = is_settled or now - self._set_at >= SETTLING_S
             if is_settled and step_s > _SLEWED_S:
                 self._set_at = now
-        self._offset_s = offset
+        self._offset_s, self._is_settled = offset, is_settled
         if is_settled:
             self._settled_s = offset
-        return now
+        self._mark = self._make_mark()
+
+    def _make_mark(self) -> str:
+        return f"{self._boot}:{self._offset_s:.3f}{_RIGHT if self._is_trusted else _DOUBT}"
 
 
 def is_in_doubt(mark: str) -> bool:
-    """Whether the clock was not trusted when this mark was made."""
-    return _parse(mark)[3]
+    """Whether the clock was not trusted when this mark was made; version 0.1.0 made none of other times."""
+    return not mark.endswith(_RIGHT)
 
 
-def _parse(mark: str) -> tuple[str, float, float, bool]:
-    """Boot, seconds since then, offset, whether it was in doubt; a mark that is none is of an unknown boot."""
-    in_doubt = mark.endswith("?")
-    parts = mark.rstrip("?").split(":")
+def _parse(mark: str) -> tuple[str, float, bool]:
+    """Boot, offset, whether it was in doubt; a mark that is none is of an unknown boot."""
+    boot, _, offset = mark.rstrip(_RIGHT + _DOUBT).rpartition(":")
     try:
-        if len(parts) == 3:
-            return parts[0], float(parts[1]), float(parts[2]), in_doubt
+        return boot.replace("-", "")[:_BOOT_CHARACTERS], float(offset), is_in_doubt(mark)
     except ValueError:
-        pass
-    return "", 0.0, 0.0, in_doubt or len(parts) == 2  # version 0.1.0 marked doubtful times alone, by two parts
+        return "", 0.0, is_in_doubt(mark)
 
 
 def _drift(elapsed_s: float) -> float:

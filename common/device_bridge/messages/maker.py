@@ -121,8 +121,8 @@ class MessageMaker:
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
             return
-        own_times = sum(reading.time > 0 for reading in sample)
-        in_doubt = is_in_doubt(mark) and own_times < len(sample)
+        own_times = [reading for reading in sample if reading.time > 0]
+        in_doubt = is_in_doubt(mark) and len(own_times) < len(sample)
         try:
             pack = senml.encode(stamped, self.base_name, clock_set=not in_doubt)
             # A time that the device has given is not this clock's to correct.

@@ -21,8 +21,11 @@ class TimeCorrection:
 
     def body(self, entry: Entry) -> bytes:
         """The message itself, or with its time corrected where that has become possible."""
-        correction_s = self._clock.correction_s(entry.clock) if entry.clock else None
-        if correction_s is None or (correction_s == 0 and not is_in_doubt(entry.clock)):
+        mark = entry.clock
+        if not mark:
+            return entry.body
+        correction_s = self._clock.correction_s(mark, entry.since)
+        if correction_s is None or (correction_s == 0 and not is_in_doubt(mark)):
             return entry.body
         message = IoMessage.from_bytes(entry.body)
         if message.infotype != senml.INFO_TYPE:

@@ -18,6 +18,8 @@ def outbox_metrics(box: Outbox) -> Iterator[Metric]:
     text = "Of those read: from an earlier run."
     yield Metric("bridge_readings_recovered_total", "counter", text, box.recovered)
     yield Metric("bridge_disk_failed", "gauge", "1 while the outbox cannot use its disk.", box.problem != "")
+    text = "Unexpected errors of the outbox's disk, each followed by another attempt."
+    yield Metric("bridge_disk_errors_total", "counter", text, box.disk_errors)
     yield Metric("bridge_readings_buffered", "gauge", "Readings waiting for the node.", box.buffered)
     yield Metric("bridge_oldest_buffered_seconds", "gauge", "Age of the oldest waiting one.", box.oldest_age_s())
 

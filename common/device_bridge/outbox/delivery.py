@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from iofog_sdk import LinkError, MessageError, Outcome
@@ -46,11 +45,16 @@ class Transport(Protocol):
 class _Sent:
     """A message in flight, and its outcome when that is known."""
 
-    __slots__ = ("number", "outcome")
+    __slots__ = ("_on_end", "number", "outcome")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, on_end: Callable[[], None]) -> None:
+        self.number, self._on_end = number, on_end
         self.outcome: Outcome | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        if self.outcome is None:
+            self.outcome = outcome
+            self._on_end()
 
 
 class Delivery:
@@ -92,24 +96,22 @@ class Delivery:
         return 1 if self._losses > 1 else self._window
 
     def _send(self) -> None:
-        while len(self._in_flight) < self._most and self._transport.connected and not self._rewinding:
+        most = self._most
+        while len(self._in_flight) < most and self._transport.connected and not self._rewinding:
             entry = self._outbox.take()
             if entry is None:
                 return
-            sent = _Sent(entry.number)
+            sent = _Sent(entry.number, self._end_sent)
             self._in_flight.append(sent)
             try:
-                self._transport.post(self._body(entry), partial(self._done, sent))
+                self._transport.post(self._body(entry), sent.end)
             except Exception as error:
                 log.exception("message %d cannot be sent", entry.number)
-                self._done(sent, MessageError("frame", f"cannot be sent: {error}"))
+                sent.end(MessageError("frame", f"cannot be sent: {error}"))
 
-    def _done(self, sent: _Sent, outcome: Outcome) -> None:
-        if sent.outcome is not None:
-            return
-        sent.outcome = outcome
-        while self._in_flight and (ended := self._in_flight[0].outcome) is not None:
-            self._end(self._in_flight.popleft().number, ended)
+    def _end_sent(self) -> None:
+        while self._in_flight and (outcome := self._in_flight[0].outcome) is not None:
+            self._end(self._in_flight.popleft().number, outcome)
         if self._rewinding and not self._in_flight:
             self._outbox.rewind()
             self._rewinding = False
@@ -117,21 +119,23 @@ class Delivery:
         self._progress.set()
 
     def _end(self, number: int, outcome: Outcome) -> None:
+        outbox = self._outbox
         if isinstance(outcome, LinkError):
             if not self._rewinding:
                 self._count_loss(number)
             self._rewinding = True
-        elif self._rewinding:
+            return
+        if self._rewinding:
             return  # sent again behind those that were lost: order goes before
-        else:
-            refused = isinstance(outcome, MessageError)
-            if refused:
-                log.error("a message is dropped: %s", outcome)
-            elif self._outbox.set_aside is not None:
-                log.error("message %d is dropped: the node ends every connection over it", self._suspect)
-                self._outbox.give_up_aside(REFUSED)
-            self._outbox.acknowledge(NOT_SENDABLE if refused else "")
-            self._losses = 0
+        self._losses = 0
+        if isinstance(outcome, MessageError):
+            log.error("a message is dropped: %s", outcome)
+            outbox.acknowledge(NOT_SENDABLE)
+            return
+        if outbox.set_aside is not None:
+            log.error("message %d is dropped: the node ends every connection over it", self._suspect)
+            outbox.give_up_aside(REFUSED)
+        outbox.acknowledge()
 
     def _count_loss(self, number: int) -> None:
         now = asyncio.get_running_loop().time()

@@ -78,11 +78,14 @@ class DiskBacklog(Backlog):
         self._write_to = max(self._write_to, self._number)
         self._wake()
 
-    def _admit(self, entry: Entry) -> None:
+    def _admit(self, entry: Entry, size: int) -> None:
         settings, disk = self.settings, self._disk
-        self._unwritten_bytes += size_of(entry)
-        is_always = self._write_to == EVERYTHING and disk is not None and not self.problem
-        if self._unloaded or self._found or is_always or (disk and self._memory_bytes > settings.memory_bytes):
+        if disk is None:
+            self._append_ready(entry)
+            return
+        self._unwritten_bytes += size
+        is_always = self._write_to == EVERYTHING and not self.problem
+        if self._unloaded or self._found or is_always or self._memory_bytes > settings.memory_bytes:
             self._fresh.append(entry)
             if not is_always and not self._unloaded:
                 self._filled.set()
@@ -90,13 +93,11 @@ class DiskBacklog(Backlog):
                 self._has_room.clear()  # the device sends faster than the disk writes: let the disk catch up
         else:
             self._append_ready(entry)
-        if disk is None:
-            return
         if is_always:
             self._wake()
         elif self._unwritten_bytes > settings.memory_bytes:
             self.spill()
-        else:
+        elif "spill" not in self._timers:
             self._start_timer("spill", settings.spill_after, self._spill_old)
 
     def _append_ready(self, entry: Entry) -> None:
@@ -105,7 +106,7 @@ class DiskBacklog(Backlog):
 
     def _remove(self, entry: Entry) -> None:
         super()._remove(entry)
-        if entry.number > self._written_to:
+        if entry.number > self._written_to and self._disk is not None:
             self._unwritten_bytes -= size_of(entry)
 
     def _is_full(self, size: int) -> bool:
@@ -194,6 +195,9 @@ class DiskBacklog(Backlog):
             done, self._done, self._done_bytes = self._done, [], 0
             self._unflushed, self._flush_due = 0, False
             self._writing_to = group[-1].number if group else 0
+            begun_at = self._clocks.wall() - self._clocks.since_boot()
+            for entry in group:
+                entry.put_at = entry.put_at or begun_at + entry.since
             return Commit(group, self._done_to(), done)
         if self._is_closing:
             return None

@@ -107,7 +107,7 @@ class DiskTask:
         self._is_closing = True
         self._due.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait((self._task,))  # who waits may be cancelled, the disk's work is not
         await self._call(self.store.close)
         self._worker.shutdown(wait=False)
 

@@ -53,18 +53,18 @@ class Outbox(DiskBacklog):
     async def close(self) -> None:
         """Writes what has not been delivered to disk, where there is one, for the next run.
 
-        What can be kept nowhere is counted as dropped.
+        What can be kept nowhere is counted as dropped. When it is cancelled, it can be called again.
         """
         for timer in self._timers.values():
             timer.cancel()
         self.rewind()
         self.take_back()
-        disk, self._disk = self._disk, None
         self._is_closing = True
-        if disk is not None:
+        if self._disk is not None:
             self._write_to = EVERYTHING
             self._flush_due = bool(self._done) or self._done_to() > self._flushed_to
-            await disk.close()
+            await self._disk.close()
+            self._disk = None
         if lost := sum(entry.readings for entry in self._unwritten()):
             log.warning(
                 "%d readings were not delivered and are lost: %s", lost, self.problem or "kept in memory only"
@@ -99,8 +99,10 @@ class Outbox(DiskBacklog):
                 self._flush()
             else:
                 self._start_timer("flush", FLUSH_AFTER_S, self._flush)
-        self._notify_written()
-        self._adopt()
+        if self._to_notify:
+            self._notify_written()
+        if self._found is not None:
+            self._adopt()
 
     def rewind(self) -> None:
         super().rewind()

@@ -12,17 +12,17 @@ class Entry(msgspec.Struct, gc=False):
         number: position in the outbox, increasing over all runs.
         body: the binary ioMessage.
         readings: how many readings it holds.
-        put_at: when it was put in, seconds since 1970-01-01 UTC.
-        since: the same in seconds since this boot; an estimate for an entry of an earlier one.
+        since: when it was put in, seconds since this boot; an estimate for an entry of an earlier one.
         clock: the clock's mark; "" when the times in the body are not by this node's clock.
+        put_at: when it was put in, seconds since 1970-01-01 UTC; known once it is written to disk.
     """
 
     number: int
     body: bytes
     readings: int
-    put_at: float
     since: float
     clock: str = ""
+    put_at: float = 0.0
 
 
 class StoreError(Exception):

@@ -85,8 +85,7 @@ class Backlog:
         self._messages += 1
         self._bytes += size
         self._memory_bytes += size
-        clocks = self._clocks
-        self._admit(Entry(self._number, body, readings, clocks.wall(), clocks.since_boot(), clock))
+        self._admit(Entry(self._number, body, readings, self._clocks.since_boot(), clock), size)
         if self.settings.on_full == "pause_reading" and self._is_full(0):
             self._has_room.clear()
 
@@ -195,7 +194,7 @@ class Backlog:
         while self._to_notify and self._to_notify[0][0] <= self._safe_to():
             self._to_notify.popleft()[1]()
 
-    def _admit(self, entry: Entry) -> None:
+    def _admit(self, entry: Entry, size: int) -> None:
         self._append_ready(entry)
 
     def _append_ready(self, entry: Entry) -> None:
@@ -203,7 +202,7 @@ class Backlog:
         self._filled.set()
 
     def _remove(self, entry: Entry) -> None:
-        size = size_of(entry)
+        size = len(entry.body) + OVERHEAD_BYTES
         self._messages -= 1
         self._bytes -= size
         self._memory_bytes -= size

@@ -7,24 +7,8 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .device_metrics import collect_device_metrics
-    from .life_cycle import DeviceState
     from .process import Runtime
-    from .supervisor import Supervisor
 else:
-    __getattr__ = lazy_exports(
-        __name__,
-        {
-            "process": ("Runtime",),
-            "device_metrics": ("collect_device_metrics",),
-            "life_cycle": ("DeviceState",),
-            "supervisor": ("Supervisor",),
-        },
-    )
+    __getattr__ = lazy_exports(__name__, {"process": ("Runtime",)})
 
-__all__ = [
-    "DeviceState",
-    "collect_device_metrics",
-    "Runtime",
-    "Supervisor",
-]
+__all__ = ["Runtime"]

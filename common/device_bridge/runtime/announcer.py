@@ -14,7 +14,7 @@ from iofog_sdk.links import read_identity
 from ..messages.announcement import ANNOUNCEMENT_TYPE, Announcement
 from ..reading import Forwarded
 from ..settings.status import SettingsStatus
-from .supervisor import Supervisor
+from ..supervision.supervisor import Supervisor
 
 _LOOK_S = 0.5
 

@@ -85,7 +85,8 @@ class CommandMemory:
         work = asyncio.get_running_loop().run_in_executor(None, self._replace if is_long else self._append, ids)
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await asyncio.wait_for(asyncio.shield(work), _WRITE_S)
+            async with asyncio.timeout(_WRITE_S):
+                await asyncio.shield(work)
         except (OSError, TimeoutError) as error:  # TimeoutError is an OSError without a text
             problem = (
                 f"ids of executed commands cannot be kept in {self._file}: {str(error) or 'the disk does not write'}"

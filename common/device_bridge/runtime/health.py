@@ -67,6 +67,8 @@ class HealthServer(HttpServer):
     def _all_metrics(self) -> Iterator[Metric]:
         yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
+        text = "Received messages that had to make room for later ones."
+        yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)
         yield from log_metrics()
         yield from self._watchdog.metrics()
         yield from self._pipeline.metrics()

@@ -27,14 +27,14 @@ from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..supervision.device_metrics import collect_device_metrics
+from ..supervision.supervisor import Supervisor
 from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
-from .device_metrics import collect_device_metrics
 from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
-from .supervisor import Supervisor
 
 log = logging.getLogger("device_bridge")
 
@@ -270,7 +270,8 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -66,7 +66,8 @@ class SettingsFollower:
         """
         settings: ServiceSettings | None = None
         try:
-            await asyncio.wait_for(self._config_came.wait(), _CONFIG_WAIT_S)
+            async with asyncio.timeout(_CONFIG_WAIT_S):
+                await self._config_came.wait()
         except TimeoutError:
             log.warning("%s does not answer; starting on local settings", node)
             try:

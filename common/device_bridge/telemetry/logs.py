@@ -90,6 +90,16 @@ class LogHandler(logging.Handler):
         self._writer.write(line)
 
 
+def _is_no_loss_reported_by_a_library(record: logging.LogRecord) -> bool:
+    """Leaves out what asyncio and nats-py say of a lost connection: its link says so, in one line, with a remedy."""
+    if record.name not in ("asyncio", "nats.aio.client"):
+        return True
+    failed = record.exc_info[1] if record.exc_info else None
+    return not isinstance(failed, OSError) and not record.getMessage().startswith(
+        "returning true from eof_received()"
+    )
+
+
 _handler: LogHandler | None = None
 
 
@@ -97,6 +107,7 @@ def configure(level: str = "info", fd: int = 2) -> LogHandler:
     """Sends all logging to a descriptor, standard error by default, in the form that fits it."""
     global _handler  # noqa: PLW0603 - logging is the process's
     _handler = LogHandler(fd)
+    _handler.addFilter(_is_no_loss_reported_by_a_library)
     logging.basicConfig(handlers=[_handler], force=True)
     set_level(level)
     return _handler

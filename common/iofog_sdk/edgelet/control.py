@@ -21,6 +21,8 @@ log = logging.getLogger("iofog_sdk")
 _CONFIG = "/v1/microservices/config"
 _CONTROL = "/v1/microservices/control"
 _NOT_FOUND, _FORBIDDEN = 404, 403
+_NO_CONFIG = "NOT_FOUND"
+"""In the envelope; a 404 without one comes from something that has no such route, as an older API or a proxy."""
 _MISSING_RIGHT = "its role lacks microservices/{}/self"
 _LIMITS_CHANGED = 0x0F
 """The node's resource limits; Java agents use the same number for edge resources."""
@@ -51,15 +53,15 @@ class EdgeletClient:
         self._rest = RestClient(host, port, timeout_s=timeout_s, account=account)
 
     async def get_config(self) -> str | None:
-        """The configuration as text; None when there is none, as on every Edgelet without a Controller.
+        """The configuration as text; None when the node says that there is none.
 
-        Raises IoFogError.
+        Raises IoFogError, also for a 404 that is not the node's word on this microservice.
         """
         try:
             reply = await self._rest.request("GET", _CONFIG)
         except RequestRefused as refusal:
             error = _parse_error(refusal.text)
-            if refusal.status == _NOT_FOUND:
+            if refusal.status == _NOT_FOUND and error.code == _NO_CONFIG:
                 return None
             remedy = f"; {_MISSING_RIGHT.format('config')}" if refusal.status == _FORBIDDEN else ""
             raise RequestRefused(_CONFIG, refusal.status, f"{error.code} {error.message}{remedy}".strip()) from None

@@ -80,6 +80,11 @@ class ReconnectingSocket(abc.ABC):
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
+    def reconnect(self, reason: str) -> None:
+        """Drops the connection, if there is one, for a new one."""
+        if self._connection is not None:
+            self._connection.abort(reason)
+
     async def close(self) -> None:
         """Closes the connection and stops reconnecting."""
         while self._task is not None:

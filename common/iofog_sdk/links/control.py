@@ -6,6 +6,7 @@ import abc
 import asyncio
 import contextlib
 import logging
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -16,6 +17,10 @@ from .backoff import Backoff
 log = logging.getLogger("iofog_sdk")
 
 _RETRY_S, _RETRY_MAX_S = 1.0, 30.0
+REFETCH_S = 300.0
+"""From one fetch without a signal to the next; each wait is up to a fifth shorter or longer."""
+_SIGNAL_DELAY_S = 10.0
+"""By which a signal may come behind the change that it is about."""
 _LOGGED_REASONS = 16
 """Reasons for a failed fetch that are remembered, so that each is logged once until a fetch succeeds."""
 
@@ -34,15 +39,20 @@ class SignalSocket(Protocol):
     def start(self) -> None:
         """Starts connecting in the background."""
 
+    def reconnect(self, reason: str) -> None:
+        """Drops the connection, if there is one, for a new one."""
+
     async def close(self) -> None:
         """Closes the connection and stops reconnecting."""
 
 
 class Control(abc.ABC):
-    """Fetches the configuration after every connect of the control socket, and after every signal.
+    """Fetches the configuration after every connect of the control socket and every signal, and every five minutes.
 
     A signal sent while the socket is down is lost, on every generation of ioFog. A failed fetch is repeated with
-    back-off while the socket is up: a service may have no other settings to start with.
+    back-off while the socket is up: a service may have no other settings to start with. A node can also stop sending
+    signals on a socket that is up: Edgelet forgets it when an older one of the same microservice dies. A change that
+    no signal tells of is found by the fetch in between, and the socket is then opened anew.
     """
 
     description = ""
@@ -52,6 +62,10 @@ class Control(abc.ABC):
         self.on_config: Callable[[str | None], None] | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._fetch_again = asyncio.Event()
+        self._refetching: asyncio.Task[None] | None = None
+        self._is_signalled = False
+        self._known: str | None = None
+        self._is_known = False
         self._backoff = Backoff(_RETRY_S, _RETRY_MAX_S)
         self._logged: deque[str] = deque(maxlen=_LOGGED_REASONS)
         self._closed = False
@@ -73,16 +87,24 @@ class Control(abc.ABC):
         """Starts connecting in the background."""
         self._closed = False
         self.socket.start()
+        if self._refetching is None:
+            self._refetching = asyncio.get_running_loop().create_task(self._refetch())
 
     async def close(self) -> None:
         """Closes the socket and cancels a fetch; `on_config` is not called afterwards."""
         self._closed = True  # a reply that has already arrived swallows the cancellation
-        if self._fetching is not None:
-            self._fetching.cancel()
+        for task in (self._fetching, self._refetching):
+            if task is not None:
+                task.cancel()
+        self._refetching = None
         await self.socket.close()
 
     def refresh(self) -> None:
-        """Fetches the configuration, once more if a fetch is already running."""
+        """Fetches the configuration as it may have changed, once more if a fetch is already running."""
+        self._is_signalled = True
+        self._start_fetching()
+
+    def _start_fetching(self) -> None:
         if self._closed:
             return
         if self._fetching is not None and not self._fetching.done():
@@ -110,9 +132,23 @@ class Control(abc.ABC):
             self._logged.clear()
             if self._fetch_again.is_set():
                 continue
+            is_new, self._known, self._is_known = self._is_known and config != self._known, config, True
             if self.on_config is not None:
                 self.on_config(config)
+            if is_new and not self._is_signalled:
+                await self._wait_for_refresh(_SIGNAL_DELAY_S)
+                if self._fetch_again.is_set():
+                    continue
+                log.warning("the configuration changed and no signal came; the control socket is opened anew")
+                self.socket.reconnect("signals are missing")
             return
+
+    async def _refetch(self) -> None:
+        while True:
+            await asyncio.sleep(REFETCH_S * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            if self.socket.connected and (self._fetching is None or self._fetching.done()):
+                self._is_signalled = False
+                self._start_fetching()
 
     async def _wait_for_refresh(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -101,7 +101,7 @@ def check_placeholders(name: str, template: str, *, quantity: bool = False) -> N
 def _convert(name: str, text: str, types: OptionTypes) -> Any:
     kind = types.get(name)
     if kind is None:
-        raise ValueError(f"unknown option {name[:40]!r}; known: {', '.join(types)}")
+        raise ValueError(f"unknown option {ascii(name[:40])[1:-1]}; known: {', '.join(types)}")
     if isinstance(kind, Choice):
         if not text.isprintable():
             given = "" if name in _OF_SECRETS else f"={text!r}"

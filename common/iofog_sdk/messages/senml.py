@@ -167,7 +167,8 @@ def _check_version(version: int) -> None:
 
 def sanitize_name(name: str) -> str:
     """A name as one word of a NATS subject or one level of an MQTT topic."""
-    return name[:_NAME_MAX].translate(_UNSAFE)
+    name = name[:_NAME_MAX].translate(_UNSAFE)
+    return name if name.isprintable() else "".join(each if each.isprintable() else "-" for each in name)
 
 
 def split_by_quantity(content: bytes) -> dict[str, bytes]:

@@ -196,7 +196,15 @@ class MqttConnection:
             _resolve(self._accepted)
 
     def _on_disconnect(self, _: Any, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Any) -> None:
-        self.abort(ConnectionLost(f"MQTT: {self.options.server} has closed the connection: {reason}"))
+        server = self.options.server
+        if self._accepted.done():
+            self.abort(ConnectionLost(f"MQTT: {server} has closed the connection: {reason}"))
+            return
+        hint = "a port for TLS does that: write mqtts://"
+        if server.startswith("mqtts:"):
+            hint = "it may want a client certificate (certificate, key)"
+            hint = "it may not know the client certificate" if self.options.certificate else hint
+        self.abort(NodeUnreachable(f"MQTT: {server} closed the connection without an answer; {hint}"))
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:
         self._acknowledgements.append((mid, reason))

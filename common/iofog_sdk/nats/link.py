@@ -28,6 +28,7 @@ from ..links.reconnecting import ReconnectingLink, cancel_and_wait
 from ..messages.iomessage import IoMessage
 from ..messages.senml import split_by_quantity
 from ..messages.tag import address_of
+from ..redact import shown_file
 from .consumer import NatsConsumer
 from .credentials import CredentialsError, read_credentials, sign
 from .messages import check_subject, command_id, decode_message, encode_headers, header_size
@@ -246,7 +247,11 @@ class NatsLink(ReconnectingLink):
         if isinstance(error, LinkError):
             return error
         if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
-            what = f"credentials {options.credentials}" if options.credentials else f"user {options.user or '(none)'}"
+            what = (
+                f"credentials {shown_file(options.credentials)}"
+                if options.credentials
+                else f"user {options.user or '(none)'}"
+            )
             return NodeUnreachable(f"NATS: {options.server} refuses {what}; check user, password or credentials file")
         if isinstance(error, NoStreamResponseError):
             return ConnectionLost(

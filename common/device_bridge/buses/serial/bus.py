@@ -84,7 +84,8 @@ class SerialBus:
     async def rest(self, seconds: float) -> None:
         """Waits, unless the device goes away meanwhile. Raises DeviceError (gone) then."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), max(seconds, 0.0))
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._ended.wait()
         if self._lost:
             raise self._lost
 
@@ -118,6 +119,10 @@ class SerialBus:
             if not has_begun.is_set():
                 sending.cancel()
             raise
+
+    def counters(self) -> dict[str, int]:
+        """None: what was lost is known to who reads frames."""
+        return {}
 
     async def close(self) -> None:
         """Closes the port, while the loop goes on; harmless when it is not open."""

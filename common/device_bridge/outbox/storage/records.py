@@ -81,7 +81,7 @@ class Record(NamedTuple):
     def to_entry(self, since: float) -> Entry:
         """The message."""
         return Entry(
-            self.number, self.payload, self.readings, self.put_at, since, self.mark.decode("utf-8", "replace")
+            self.number, self.payload, self.readings, since, self.mark.decode("utf-8", "replace"), self.put_at
         )
 
     def acknowledged(self) -> tuple[int, Ranges]:

@@ -101,7 +101,7 @@ def recover(folder: Path, options: RecoveryOptions) -> Recovery:
         for segment in found.segments:
             is_newest = segment is found.segments[-1]
             end = _survey(segment, end, found, options, written if is_newest else None)
-    except OSError:
+    except Exception:
         for segment in found.segments:
             segment.file.close()
         raise
@@ -118,18 +118,20 @@ def _open_segment(path: Path, found: Recovery, options: RecoveryOptions) -> None
     """Adds a segment and its newest statement about what is done with; what cannot be read is set aside."""
     disk = options.disk
     file = disk.open(path)
+    segment = Segment(found.serial, file, 0, (None, 0))
+    found.segments.append(segment)
     try:
-        segment = Segment(found.serial, file, file.size(), (None, 0))
+        segment.size = file.size()
         state = segment.find_state()
     except (OSError, LayoutError) as error:
-        file.close()
         if isinstance(error, OSError) and not options.give_up:
             raise
+        found.segments.remove(segment)
+        file.close()
         aside = choose_name(disk, path)
         disk.rename(path, aside)
         log.error("%s cannot be read (%s); it is kept as %s", path, error, aside.name)
         return
-    found.segments.append(segment)
     if state is not None:
         found.acknowledged, found.done = state
 
@@ -155,13 +157,15 @@ def _survey(
     doubtful: list[Lost] = []
     has_bad_tail = is_damaged = False
     kind = SEGMENT
+    may_be_torn = written is not None and (written.boot or segment.boot) != options.boot
     for _, _, record, lost, is_new in segment.walk(0, chain):
         if lost is not None:
             doubtful.append(lost)
         if record is None or not record.is_whole:
             has_bad_tail = True
             continue
-        if doubtful and kind == STATE and record.kind == ENTRY and options.synced:  # of a later commit
+        is_later_commit = kind == STATE and record.kind == ENTRY and options.synced
+        if doubtful and (is_later_commit or not may_be_torn):
             is_damaged |= found.miss(doubtful, DAMAGED)
             doubtful.clear()
         kind, has_bad_tail = record.kind, False
@@ -174,6 +178,9 @@ def _survey(
             found.count(segment, record)
     is_torn = written is not None and _was_torn(segment, chain, written, options)
     known = max(chain.claimed, (written.last, written.total) if written is not None else (0, 0))
+    if chain.last is None and (missing := _missing_before(known, found)):  # nothing whole is in it
+        segment.first = missing.first - 1, known[1] - missing.readings
+        doubtful.append(missing)
     if (lost := chain.go_to(*known)) is not None:
         doubtful.append(lost)
     is_short = found.miss(doubtful, TORN if is_torn else DAMAGED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,9 +121,10 @@ class Segment:
             copy.sync()
             disk.rename(path, aside)
             disk.rename(copy_path, path)
-        except OSError:
-            copy.close()
-            disk.remove(copy_path)
+        except Exception:
+            with suppress(Exception):
+                copy.close()
+                disk.remove(copy_path)
             raise
         copy.path = path
         self.file.close()

@@ -66,6 +66,6 @@ def _to_entry(file: Path, row: tuple[Any, ...], clocks: Clocks) -> Entry | None:
     with contextlib.suppress(TypeError):
         if zlib.crc32(body, readings & 0xFFFFFFFF) == crc:
             since = clocks.since_boot() - max(0.0, clocks.wall() - put_at)
-            return Entry(0, body, readings, put_at, since, clock if isinstance(clock, str) else "")
+            return Entry(0, body, readings, since, clock if isinstance(clock, str) else "", put_at)
     log.error("%s: message %s is damaged and left out", file, number)
     return None

@@ -69,6 +69,7 @@ class Store:
 
     def open(self) -> Recovery:
         """Finds what earlier runs have left."""
+        self._release()  # of an attempt whose answer nobody has waited for
         try:
             self._disk.make_folder(self.folder)
             self._take_lock()
@@ -79,10 +80,12 @@ class Store:
                 self._close_files()
                 found = self._recover()
             remove_oldest(self._disk, self.folder)
-        except (OSError, StoreError) as error:
+        except Exception as error:
             self._failures += 1
             self._release()
-            raise (self._error(error) if isinstance(error, OSError) else error) from None
+            if isinstance(error, OSError):
+                raise self._error(error) from None
+            raise
         return found
 
     def commit(self, added: Iterable[Entry], acknowledged: int, done: Iterable[tuple[int, int]] = ()) -> None:
@@ -152,7 +155,7 @@ class Store:
 
     def close(self) -> None:
         """Ends its use; when nothing is left to be delivered nothing is left on disk."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):
             if self._lock is not None and self._is_all_delivered():
                 self._remove_all()
             elif self._lock is not None and self._current is not None:
@@ -208,20 +211,21 @@ class Store:
             return current
         if current is not None:
             current.file.sync()
-        path = self.folder / segment_name(self._serial + 1)
+        self._serial += 1  # whatever happens: the name of a file that was begun is not used again
+        path = self.folder / segment_name(self._serial)
         file = self._disk.create(path)
-        segment = Segment(self._serial + 1, file, 0, self._progress[:2])
+        segment = Segment(self._serial, file, 0, self._progress[:2])
         segment.boot = self._clocks.boot
         head = records.encode_progress(records.SEGMENT, self._progress, segment.boot)
         try:
             self._append(segment, head)
             if self._sync:
                 self._disk.sync_folder(self.folder)
-        except OSError:
-            file.close()
-            self._disk.remove(path)
+        except Exception:
+            with contextlib.suppress(Exception):
+                file.close()
+                self._disk.remove(path)
             raise
-        self._serial += 1
         self._segments.append(segment)
         self._current = segment
         return segment
@@ -231,10 +235,10 @@ class Store:
             segment.file.write(data, segment.size)
             if self._sync:
                 segment.file.sync()
-        except OSError:
+        except Exception:
             if segment is self._current:
                 self._current = None  # what comes after a part of this goes into the next one
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 segment.file.truncate(segment.size)
             raise
         segment.size += len(data)
@@ -272,9 +276,10 @@ class Store:
             for at in range(0, size, 1 << 20):
                 copy.write(segment.file.read(min(1 << 20, size - at), at), at)
             copy.sync()
-        except OSError:
-            copy.close()
-            self._disk.remove(path)
+        except Exception:
+            with contextlib.suppress(Exception):
+                copy.close()
+                self._disk.remove(path)
             raise
         segment.file.close()
         segment.file = copy

@@ -247,12 +247,15 @@ class LifeCycle:
                 return Event.REFUSAL
         return Event.FAILURE  # also of settings that were good when they came into force: the device has changed
 
+    def ignores(self, event: Event) -> bool:
+        """Whether this changes nothing now."""
+        return event in TABLE[self.state].ignored
+
     def advance(self, event: Event) -> tuple[Action, ...]:
         """Goes on to the next state; returns what is to be done, in this order."""
-        row = TABLE[self.state]
-        if event in row.ignored:
+        if self.ignores(event):
             return ()
-        self.state, actions = row.steps[event]
+        self.state, actions = TABLE[self.state].steps[event]
         if Action.REFUSE in actions and self.in_force is not None:
             self.refused, self.wanted = self.wanted, self.in_force
         elif Action.ADOPT in actions:

@@ -30,10 +30,13 @@ log = logging.getLogger("device_bridge")
 
 _SETTLED_S = 2.0
 """A life that lasts for that long, and longer than the wait before it, begins the waits again."""
+_FINISH_S = 1.0
+"""Seconds that a command under way is given when a device that works is closed."""
 _MAX_TOGETHER = 500
 """Readings in one message when the device is lost."""
 _ABSENT = (DeviceErrorKind.NOT_FOUND, DeviceErrorKind.GONE, DeviceErrorKind.PERMISSION, DeviceErrorKind.BUSY)
-"""Looking again costs next to nothing, and who plugs a device in again does not want to wait."""
+"""Looking again costs next to nothing, and who plugs a device in again does not want to wait; but for one that comes
+and goes, as by a bad contact."""
 
 
 class Supervisor:
@@ -80,6 +83,7 @@ class Supervisor:
         self._closing: asyncio.Task[None] | None = None
         self._error: BaseException = RuntimeError()
         self._opened_at = self._waited_s = 0.0
+        self._was_open = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
         self._reader = Reader(service_type.quantities_of(settings), emit, wait_room, self._handle)
@@ -170,7 +174,7 @@ class Supervisor:
         if self._retry is not None:
             self._retry.cancel()
         self._opened_at = asyncio.get_running_loop().time()
-        self._instance = Instance(self._make)
+        self._instance, self._was_open = Instance(self._make), False
         self._start(self._instance.open(), Event.OPENED)
 
     def _make(self) -> DeviceService[Any]:
@@ -183,9 +187,10 @@ class Supervisor:
         assert self._instance is not None  # noqa: S101 - made before
 
         def on_end(error: BaseException | None) -> None:
-            if error is not None:
+            event = then if error is None else self._life.classify(error)
+            if error is not None and not self._life.ignores(event):  # the first of several is the one to report
                 self._error = error
-            self._handle(then if error is None else self._life.classify(error))
+            self._handle(event)
 
         self._instance.start(work, on_end)
 
@@ -206,7 +211,7 @@ class Supervisor:
     def _read(self) -> None:
         service = self._service
         assert service is not None  # noqa: S101 - it has been opened
-        self._life.problem = ""
+        self._life.problem, self._was_open = "", True
         for work in self._reader.work(service):
             self._start(work, Event.FAILURE)
 
@@ -248,7 +253,7 @@ class Supervisor:
 
     async def _close_instance(self) -> None:
         if self._instance is not None:
-            await self._instance.close()
+            await self._instance.close(finish_s=0.0 if self.state is DeviceState.FAILING else _FINISH_S)
 
     def _closed(self, closing: asyncio.Task[None]) -> None:
         if not closing.cancelled() and (error := closing.exception()) is not None:
@@ -260,9 +265,10 @@ class Supervisor:
 
     def _wait(self) -> None:
         loop, error = asyncio.get_running_loop(), self._error
-        absent = isinstance(error, DeviceError) and error.kind in _ABSENT
-        backoff = self._absence if absent else self._backoff
-        if loop.time() - self._opened_at > max(self._waited_s, _SETTLED_S):
+        is_settled = loop.time() - self._opened_at > max(self._waited_s, _SETTLED_S)
+        is_absent = isinstance(error, DeviceError) and error.kind in _ABSENT
+        backoff = self._absence if is_absent and (is_settled or not self._was_open) else self._backoff
+        if is_settled:
             backoff.reset()
         self._waited_s = backoff.next_s()
         self._retry = loop.call_later(self._waited_s, self._handle, Event.RETRY)

@@ -37,6 +37,7 @@ class Reader:
         self._earlier_violations = 0
         self.emit, self._wait_room, self._report = emit, wait_room, report
         self.staleness = Staleness()
+        self._waiting_for_room = 0
         self._stale_after_changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
         self._is_heard = False
@@ -83,7 +84,11 @@ class Reader:
 
     async def _room(self) -> None:
         began_at = asyncio.get_running_loop().time()
-        await self._wait_room()
+        self._waiting_for_room += 1
+        try:
+            await self._wait_room()
+        finally:
+            self._waiting_for_room -= 1
         self.staleness.held_back(began_at, asyncio.get_running_loop().time())
 
     async def _watch_staleness(self) -> None:
@@ -91,7 +96,10 @@ class Reader:
         while True:
             self._stale_after_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale_after_changed.wait(), self.staleness.next_check_s(loop.time()))
+                async with asyncio.timeout(self.staleness.next_check_s(loop.time())):
+                    await self._stale_after_changed.wait()
+            if self._waiting_for_room:
+                continue  # nothing is read: that is not the device's silence
             if stale := self.staleness.newly_stale(loop.time()):
                 self.emit(stale)
             if self.staleness.is_silent(loop.time()):

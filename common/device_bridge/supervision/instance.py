@@ -81,8 +81,14 @@ class Instance:
         if not task.cancelled():
             task.exception()  # who waits for it raises it, if anybody still does
 
-    async def close(self) -> None:
-        """Cancels all work, commands first, then closes the device. Takes so long and no longer, and never raises."""
+    async def close(self, *, finish_s: float = 0.0) -> None:
+        """Cancels all work, commands first, then closes the device. Takes so long and no longer, and never raises.
+
+        Parameters:
+            finish_s: seconds that commands under way are given before they are cancelled.
+        """
+        if self._executing and finish_s:
+            await asyncio.wait(self._executing, timeout=finish_s)
         tasks = [*self._executing, *self._tasks]
         self._tasks.clear()
         for task in tasks:

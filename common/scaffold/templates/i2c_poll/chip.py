@@ -1,0 +1,24 @@
+"""DEVICE: its registers and what they mean. No I/O.
+
+As in many data sheets: a register with the chip's identity, and one with 16 bits in 1/128 degrees.
+"""
+
+from __future__ import annotations
+
+from device_bridge import Quantity
+
+ADDRESS = 0x48
+IDENTITY, MEASUREMENT = 0x0F, 0x00
+MY_IDENTITY = 0x75
+TEMPERATURE = Quantity("temperature", "Cel", (-40, 125), "of the chip")
+_PER_DEGREE = 128
+
+
+def decode(data: bytes) -> float:
+    """Degrees Celsius of the two bytes of a measurement."""
+    return int.from_bytes(data, "big", signed=True) / _PER_DEGREE
+
+
+def encode(celsius: float) -> bytes:
+    """The bytes that the chip gives."""
+    return round(celsius * _PER_DEGREE).to_bytes(2, "big", signed=True)

@@ -1,0 +1,42 @@
+"""Bridges DEVICE on an I2C bus."""
+
+from __future__ import annotations
+
+from device_bridge import DeviceErrorKind, DeviceService, Interval, Sample, ServiceSettings, every, run
+from device_bridge.buses import I2cAddress, I2cBus, I2cSettings
+
+from . import chip
+
+
+class MyDeviceSettings(ServiceSettings, frozen=True, kw_only=True):
+    """Settings of this service, beside those of every service."""
+
+    bus: I2cSettings = I2cSettings()
+    address: I2cAddress = chip.ADDRESS
+    interval: Interval = 5.0
+
+
+class MyDevice(DeviceService[MyDeviceSettings]):
+    """DEVICE."""
+
+    quantities = (chip.TEMPERATURE,)
+
+    def __init__(self, settings: MyDeviceSettings) -> None:
+        super().__init__(settings)
+        self.device = self.own(I2cBus(settings.bus)).device(settings.address)
+
+    async def open(self) -> None:
+        await super().open()
+        if (identity := await self.device.read_byte(chip.IDENTITY)) != chip.MY_IDENTITY:
+            raise self.device.error(DeviceErrorKind.NOT_FOUND, f"another chip answers: its id is 0x{identity:02x}")
+
+    @every("interval")
+    async def sample(self) -> Sample:
+        """One measurement."""
+        data = await self.device.write_read(bytes([chip.MEASUREMENT]), 2)
+        return [chip.TEMPERATURE.good(chip.decode(data))]
+
+
+def main() -> None:
+    """Runs the service as this process."""
+    run(MyDevice)

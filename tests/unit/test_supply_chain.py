@@ -1,0 +1,108 @@
+"""Where everything in an image comes from: base, tools, licences."""
+
+import contextlib
+import http.server
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from deployment.images import LICENCES, RegistryError, licences, renew_base
+from deployment.images.base_image import DOCKERFILE, pinned_base
+from deployment.workspace import service_names
+
+PROJECT = Path(__file__).parents[2]
+INDEX = "application/vnd.oci.image.index.v1+json"
+DIGEST = "sha256:" + "ab" * 32
+
+
+@contextlib.contextmanager
+def registry(kind=INDEX, digest=DIGEST):
+    """One that wants a token first, as Docker Hub does."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = json.dumps({"token": "t0ken"}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_HEAD(self):
+            asked.append(self.path)
+            if self.headers["Authorization"] != "Bearer t0ken":
+                self.send_response(401)
+                realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="s",scope="repository:x:pull"'
+                self.send_header("WWW-Authenticate", realm)
+            else:
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Docker-Content-Digest", digest)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    asked = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def project(tmp_path):
+    file = tmp_path / DOCKERFILE
+    file.parent.mkdir(parents=True)
+    file.write_text((PROJECT / DOCKERFILE).read_text())
+    return tmp_path
+
+
+def test_the_base_is_renewed_in_the_dockerfile_alone(project):
+    before = (project / DOCKERFILE).read_text()
+    with registry() as (url, asked):
+        was, now = renew_base(project, url)
+    assert now == f"{was.partition('@')[0]}@{DIGEST}"
+    assert pinned_base(project) == now
+    assert (project / DOCKERFILE).read_text() == before.replace(was, now)
+    assert asked[0] == asked[2] == "/v2/library/python/manifests/3.13-slim-trixie"
+    assert asked[1] == "/token?service=s&scope=repository%3Ax%3Apull"
+
+
+@pytest.mark.parametrize("told", [{"kind": "application/vnd.oci.image.manifest.v1+json"}, {"digest": "sha256:1"}])
+def test_a_digest_of_one_architecture_or_none_is_refused(project, told):
+    with registry(**told) as (url, _), pytest.raises(RegistryError, match="no index of images"):
+        renew_base(project, url)
+    assert pinned_base(project) == pinned_base()
+
+
+def test_a_registry_that_is_not_reached_is_named(project):
+    with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:1/v2/library/python"):
+        renew_base(project, "http://127.0.0.1:1")
+
+
+def test_everything_that_a_build_downloads_has_a_hash():
+    dockerfile = (PROJECT / DOCKERFILE).read_text()
+    assert re.findall(r"pip install (?!.*--require-hashes)", dockerfile) == []
+    lines = (PROJECT / "deploy/images/tools.txt").read_text().replace("\\\n", "").splitlines()
+    assert [line for line in lines if "--hash=sha256:" not in line] == []
+    wanted = {"uv", "pyelftools", "setuptools", "setuptools-scm"}
+    assert wanted <= {line.partition("==")[0] for line in lines}
+    install = (PROJECT / "deploy/images/install.py").read_text()
+    assert install.count("--require-hashes") == 2
+    assert "--no-build-isolation" in install
+
+
+def test_the_licences_of_everything_in_images_are_listed(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    page = licences(service_names(PROJECT))
+    assert LICENCES.read_text() == page, "run: make docs"
+    assert "| msgspec | " in page
+    assert re.findall(r"\| *\| (?:all|\w+)[^|]*\|$", page, re.MULTILINE) == [], "a package names no licence"
