@@ -81,7 +81,8 @@ fuzz: $(STAMP) ## search for faults with random examples
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(ARGS)
 
 new-service: $(STAMP) ## make a service from a template
-#: NAME=name BUS=serial|i2c|gpio [SHAPE=stream|poll|command]
+#: NAME=name BUS=serial|i2c|gpio
+#: [SHAPE=stream|poll|command]
 #: [DEVICE="what it is"]
 	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
 
