@@ -358,6 +358,26 @@ def test_the_log_of_events_is_bounded(board, gps):
     assert len(board.events) == 500
 
 
+def test_a_clock_that_goes_back_stops_nothing_and_a_late_message_is_not_shown(board, gps):
+    gps.send(("a", 1.0), at=T0)
+    gps.send(Reading("a", 2.0, "", T0 - 3600))  # the sender's clock was set right
+    gps.send(Reading("a", 3.0, "", T0 - 3599))
+    quantity = the_source(board).quantities["a"]
+    assert (quantity.value, quantity.time) == (3.0, T0 - 3599)
+    gps.number += 1
+    gps.send(Reading("a", 5.0, "", T0 - 3590))
+    gps.send(Reading("a", 4.0, "", T0 - 3595), number=gps.number - 1)
+    assert (quantity.value, the_source(board).account.late) == (5.0, 1)
+    assert board.buckets.take()[1, int(T0 - 3600) // 10 * 10].count == 3
+
+
+def test_an_outage_is_no_interval(board, gps):
+    for second in (0, 1, 2, 602, 603, 604):
+        gps.send(("a", 1.0), at=T0 + second)
+    board.tick(T0 + 604 + 16)
+    assert the_source(board).silent
+
+
 def test_the_last_minutes_have_a_point_a_second_and_an_end(board, gps):
     for step in range(200):
         gps.send(("a", float(step)), at=T0 + step / 2)

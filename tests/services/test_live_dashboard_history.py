@@ -117,6 +117,16 @@ async def test_the_file_stays_within_its_bound_and_the_newest_is_kept(tmp_path):
     database.close()
 
 
+async def test_a_full_disk_is_counted_and_stops_nothing(tmp_path, caplog):
+    database = Database(tmp_path / "h.db", 16 * 4096, 31)
+    for number in range(3):
+        stretch = {BucketKey(quantity, T0_STEP + number * 10): bucket(1.0) for quantity in range(2000)}
+        database.write(stretch, [], {}, [], T0_STEP)
+    assert database.dropped == 6000
+    assert caplog.text.count("the history cannot be written: database or disk is full") == 1
+    database.close()
+
+
 async def test_old_buckets_go_and_each_resolution_has_its_age(history_of):
     database = Database(None, 64 * MIB, 31)
     now = T0_STEP

@@ -76,7 +76,7 @@ class Board:
         for source_name, readings in arrival.samples.items():
             source = self._source(arrival.message.publisher, source_name, account, now)
             if source is not None:
-                self._take_readings(source, readings, now)
+                self._take_readings(source, readings, now, is_late=verdict.is_late)
         if arrival.announcement is not None:
             source = self._source(arrival.message.publisher, arrival.announcement.source, account, now)
             if source is not None:
@@ -196,7 +196,7 @@ class Board:
             if source.heard:
                 self.add_event("heard", name, "messages come again", now)
         source.heard = True
-        source.pulse.beat(now)
+        source.pulse.beat(now, self.limits.source_timeout_s)
         return source
 
     def _add_source(self, publisher: str, name: str, account: Account) -> Source:
@@ -206,13 +206,17 @@ class Board:
         self.sources[source.id] = self._by_name[publisher, name] = source
         return source
 
-    def _take_readings(self, source: Source, readings: list[Reading], now: float) -> None:
+    def _take_readings(self, source: Source, readings: list[Reading], now: float, *, is_late: bool) -> None:
         for reading in readings:
             quantity = source.quantities.get(reading.name) or self._add_quantity(source, reading.name, now)
             if quantity is None:
                 continue
-            quantity.take(reading, now, self.revision)
             self.buckets.add(quantity.id, reading)
+            quantity.pulse.beat(now, self.limits.source_timeout_s)
+            if not (is_late and reading.time < quantity.time):
+                quantity.take(reading, self.revision)
+        if is_late:
+            return
         if source.extend_track():
             source.revision = self.revision
         if all(reading.quality is Quality.BAD for reading in readings):

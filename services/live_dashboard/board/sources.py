@@ -18,6 +18,8 @@ _TRACK_STEP_S = 2.0
 _INTERVALS = 3.0
 _UNKNOWN_INTERVALS = 4.0
 _FORGET = 0.8
+_CLOCK_BACK_S = 5.0
+"""A sender's clock that goes back by more begins its last minutes again."""
 
 
 class Pulse:
@@ -33,9 +35,11 @@ class Pulse:
     def __init__(self, last: float = 0.0, interval: float = 0.0) -> None:
         self.last, self.interval = last, interval
 
-    def beat(self, now: float) -> None:
-        """It has come: the longest of the last intervals counts."""
-        if self.last:
+    def beat(self, now: float, timeout_s: float) -> None:
+        """It has come: the longest of the last intervals counts, but an outage is no interval."""
+        if self.interval and self.is_overdue(now, timeout_s):
+            self.interval *= 2  # or a new interval, which is learned so
+        elif self.last:
             self.interval = max(now - self.last, _FORGET * self.interval)
         self.last = now
 
@@ -56,6 +60,8 @@ class Trail:
     def add(self, time: float, value: float) -> None:
         """One point; `nan` where there was no usable value."""
         numbers = self._numbers
+        if numbers and time < numbers[-2] - _CLOCK_BACK_S:
+            del numbers[:]
         if numbers and time - numbers[-2] < TRAIL_STEP_S:
             numbers[-1] = value
             return
@@ -91,16 +97,12 @@ class LiveQuantity:
         self.pulse = Pulse()
         self.trail = Trail()
 
-    def take(self, reading: Reading, now: float, revision: int) -> bool:
-        """The latest reading; false for one older than that which is shown."""
-        if reading.time < self.time and self.quality is not Quality.STALE:
-            return False
+    def take(self, reading: Reading, revision: int) -> None:
+        """The latest reading."""
         self.value, self.unit = reading.value, reading.unit or self.unit
-        self.quality, self.reason, self.time = reading.quality, reading.reason, max(reading.time, self.time)
+        self.quality, self.reason, self.time = reading.quality, reading.reason, reading.time
         self.revision = revision
-        self.pulse.beat(now)
         self._extend_trail(reading)
-        return True
 
     def mark_overdue(self, revision: int) -> None:
         """Nothing comes any more: what is shown is the last known value."""

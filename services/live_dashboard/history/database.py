@@ -90,7 +90,7 @@ class Database:
 
     def __init__(self, file: Path | None, max_bytes: int, days: int) -> None:
         self._file, self._max_bytes, self._keep_s = file, max_bytes, days * _DAY_S
-        self._shortened = 1.0
+        self._shortened, self._problem = 1.0, ""
         self.dropped = 0
         """Stretches that could not be written."""
         self._connection = self._open()
@@ -160,10 +160,20 @@ class Database:
         """Merges everything in, in one transaction; what finds no room is counted in `dropped`."""
         try:
             self._write(buckets, quantities, accounts, events)
-        except sqlite3.OperationalError as error:
-            log.warning("the history cannot be written: %s", error)
+        except sqlite3.Error as error:
+            self._report(error)
             self.dropped += len(buckets)
-        self._make_room(now)
+        else:
+            self._problem = ""
+        try:
+            self._make_room(now)
+        except sqlite3.Error as error:
+            self._report(error)
+
+    def _report(self, error: sqlite3.Error) -> None:
+        if str(error) != self._problem:
+            self._problem = str(error)
+            log.warning("the history cannot be written: %s", error)
 
     def _write(
         self,

@@ -157,7 +157,7 @@ class Api:
 
     def _check_token(self, request: web.Request) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        self._switching.check_token(token.strip() if scheme.lower() == "bearer" else "")
+        self._switching.check_token(token.strip() if scheme.lower() == "bearer" else "", request.remote or "")
 
 
 def _number(request: web.Request, name: str, kind: type[T], default: T | None = None) -> T:

@@ -34,8 +34,7 @@ class FrameStream:
     def __init__(self, board: Board, clients: int, link: Callable[[], tuple[bool, str]]) -> None:
         self._board, self._most, self.link = board, clients, link
         self._turn = asyncio.Event()
-        self._cached: tuple[int, int, bytes] = (-1, -1, b"")
-        self._accounts_due = 0.0
+        self._cached: tuple[tuple[int, int, bool], bytes] = ((-1, -1, False), b"")
         self._shown_link: tuple[bool, str] = (True, "")
         self._link_revision = 0
         self.clients = 0
@@ -43,9 +42,7 @@ class FrameStream:
         """Clients that were too slow."""
 
     async def run(self) -> None:
-        """Wakes clients when there is something new; never ends."""
-        loop = asyncio.get_running_loop()
-        shown, spoke_at = -1, 0.0
+        """Wakes clients, each of which sends what it has not sent yet; never ends."""
         while True:
             await asyncio.sleep(FRAME_S)
             if not self.clients:
@@ -54,11 +51,8 @@ class FrameStream:
                 self._shown_link = link
                 self._board.revision += 1
                 self._link_revision = self._board.revision
-            now = loop.time()
-            if self._board.revision != shown or now - spoke_at >= _KEEP_ALIVE_S:
-                shown, spoke_at = self._board.revision, now
-                self._turn.set()
-                self._turn = asyncio.Event()
+            self._turn.set()
+            self._turn = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One client, until it goes or is too slow."""
@@ -87,10 +81,15 @@ class FrameStream:
         whole = snapshot(self._board, time.time())
         whole.link = self._shown_link = self.link()
         await self._write(response, b"event: snapshot\ndata: " + msgspec.json.encode(whole) + b"\n\n")
-        shown = whole.revision
+        shown, spoke_at, counted_at = whole.revision, time.monotonic(), time.monotonic()
         while True:
             await self._turn.wait()
-            revision, frame = self._frame(shown)
+            now = time.monotonic()
+            if self._board.revision == shown and now - spoke_at < _KEEP_ALIVE_S:
+                continue
+            accounts = now - counted_at >= _ACCOUNTS_S
+            spoke_at, counted_at = now, now if accounts else counted_at
+            revision, frame = self._frame(shown, accounts=accounts)
             await self._write(response, frame)
             shown = revision
 
@@ -98,18 +97,14 @@ class FrameStream:
         async with asyncio.timeout(_WRITE_S):
             await response.write(data)
 
-    def _frame(self, since: int) -> tuple[int, bytes]:
+    def _frame(self, since: int, *, accounts: bool) -> tuple[int, bytes]:
         board = self._board
-        before, revision, data = self._cached
-        if (before, revision) == (since, board.revision):
-            return revision, data
-        now = asyncio.get_running_loop().time()
-        accounts = now >= self._accounts_due
-        if accounts:
-            self._accounts_due = now + _ACCOUNTS_S
-        frame: Frame = changes(board, since, time.time(), accounts=accounts)
-        if self._link_revision > since:
-            frame.link = self._shown_link
-        data = b"data: " + msgspec.json.encode(frame) + b"\n\n"
-        self._cached = (since, board.revision, data)
+        key = (since, board.revision, accounts)
+        known, data = self._cached
+        if key != known or since == board.revision:
+            frame: Frame = changes(board, since, time.time(), accounts=accounts)
+            if self._link_revision > since:
+                frame.link = self._shown_link
+            data = b"data: " + msgspec.json.encode(frame) + b"\n\n"
+            self._cached = (key, data)
         return board.revision, data

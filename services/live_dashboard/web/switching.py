@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +18,8 @@ from ..board import Board, CommandResult, Kind, Source
 
 _MAX_WAITING = 20
 _TRIES, _TRIES_OVER_S = 5, 60.0
+_CLIENTS = 256
+"""Whose wrong tokens are remembered."""
 
 
 class CommandFailed(Exception):  # noqa: N818 - the name says what happened
@@ -46,22 +48,31 @@ class Switching:
     def __init__(self, board: Board, token: str, timeout_s: float, send: Callable[[Forwarded], None]) -> None:
         self._board, self._token, self._timeout_s, self._send = board, token, timeout_s, send
         self._waiting: dict[str, asyncio.Future[CommandResult]] = {}
-        self._wrong: deque[float] = deque(maxlen=_TRIES)
+        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
 
     @property
     def allowed(self) -> bool:
         """Whether there is a token at all."""
         return bool(self._token)
 
-    def check_token(self, given: str) -> None:
-        """Raises CommandFailed unless it is the token; five wrong ones in a minute are all that are looked at."""
+    def check_token(self, given: str, client: str) -> None:
+        """Raises CommandFailed unless it is the token; of a client five wrong ones in a minute are looked at.
+
+        Parameters:
+            given: by the client.
+            client: its address.
+        """
         if not self._token:
             raise CommandFailed(403, "switching is off: the dashboard has no token (setting switching.token_file)")
         now = asyncio.get_running_loop().time()
-        if len(self._wrong) == _TRIES and now - self._wrong[0] < _TRIES_OVER_S:
+        wrong = self._wrong.setdefault(client, deque(maxlen=_TRIES))
+        self._wrong.move_to_end(client)
+        if len(self._wrong) > _CLIENTS:
+            self._wrong.popitem(last=False)
+        if len(wrong) == _TRIES and now - wrong[0] < _TRIES_OVER_S:
             raise CommandFailed(429, "too many wrong tokens; wait a minute")
         if not hmac.compare_digest(given.encode(), self._token.encode()):
-            self._wrong.append(now)
+            wrong.append(now)
             raise CommandFailed(401, "wrong token" if given else "switching needs the token")
 
     async def run(self, source_id: int, name: str, parameters: Mapping[str, Value], now: float) -> CommandResult:
