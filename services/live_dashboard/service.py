@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,10 +63,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
     async def open(self) -> None:
         page = self.settings.page
         where = f"http://{page.host}:{page.port}"
-        try:
-            await self.history.open()
-        except (OSError, sqlite3.Error) as error:
-            raise DeviceError(DeviceErrorKind.UNREACHABLE, "the history's file", str(error)) from None
+        await self.history.open(time.time())
         try:
             await self.server.open()
         except OSError as error:
