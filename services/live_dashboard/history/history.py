@@ -65,7 +65,7 @@ class History:
             self._database = await self._in_thread(lambda: Database(self._file, self._max_bytes, self._days))
             known = await self._in_thread(self._database.recall)
         except (OSError, sqlite3.Error) as error:
-            text = f"the history cannot be kept in {self._file}: {error}; it goes on in memory, and ends with the service"
+            text = f"the history cannot be kept in {self._file}: {error}; it goes on in memory"
             log.error("%s", text)
             self._database = await self._in_thread(lambda: Database(None, self._max_bytes, self._days))
             self._board.add_event("limit", "", text, now)
