@@ -66,7 +66,7 @@ class ExpanderSettings(CommandedSettings, frozen=True, kw_only=True):
 
     renamed: ClassVar[Mapping[str, str]] = {**CommandedSettings.renamed, "at_end": "on_stop"}
 
-    chip: Literal["mcp23017", "pcf8574"] = "mcp23017"
+    chip: Annotated[Literal["mcp23017", "pcf8574"], Meta(description="which one it is")] = "mcp23017"
     bus: I2cSettings = I2cSettings()
     address: Annotated[I2cAddress | None, Meta(description="0x20 by default; a PCF8574A begins at 0x38")] = None
     inputs: Annotated[

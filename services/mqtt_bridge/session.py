@@ -61,7 +61,8 @@ class Session:
         """Ends the connection; what is in the outbox now need not come again."""
         if self._outgoing is not None and not self.lost.done():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._outgoing.wait_written(), _CLOSE_S)
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._outgoing.wait_written()
         await self._connection.close()
 
     async def messages(

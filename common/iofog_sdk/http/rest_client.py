@@ -59,7 +59,8 @@ class RestClient:
         async with self._lock:
             try:
                 reader, writer = await self._connection()
-                return await asyncio.wait_for(self._exchange(reader, writer, method, path, body), self._timeout_s)
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._exchange(reader, writer, method, path, body)
             except TimeoutError:
                 await self.close()
                 raise ConnectionLost(f"{path}: no answer within {self._timeout_s:g} s") from None

@@ -106,7 +106,8 @@ class SocketConnection(asyncio.Protocol):
         self._pongs.append(pong)
         self._write(websocket.encode_frame(Opcode.BINARY if self._account else Opcode.PING, PING))
         try:
-            await asyncio.wait_for(pong, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await pong
         except TimeoutError:
             raise ConnectionLost(f"{self.address}: no pong within {timeout_s:g} s") from None
         finally:

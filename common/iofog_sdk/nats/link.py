@@ -108,7 +108,8 @@ class NatsLink(ReconnectingLink):
             self._consumers.clear()
             if client.is_connected or client.is_connecting:
                 with contextlib.suppress(Error, OSError, TimeoutError):
-                    await asyncio.wait_for(client.close(), _CLOSE_S)
+                    async with asyncio.timeout(_CLOSE_S):
+                        await client.close()
 
     def _send_waiting(self) -> None:
         self._wake.set()

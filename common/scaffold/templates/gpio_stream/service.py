@@ -41,7 +41,8 @@ class MyDevice(DeviceService[MyDeviceSettings]):
         while True:
             yield [reading_of(await self.lines.get())]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.lines.read(), self.settings.heartbeat)
+                async with asyncio.timeout(self.settings.heartbeat):
+                    await self.lines.read()
 
     async def close(self) -> None:
         if self.lines is not None:

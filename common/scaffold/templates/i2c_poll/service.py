@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from device_bridge import DeviceErrorKind, DeviceService, Interval, Sample, ServiceSettings, every, run
 from device_bridge.buses import I2cAddress, I2cBus, I2cSettings
 
@@ -12,7 +16,7 @@ class MyDeviceSettings(ServiceSettings, frozen=True, kw_only=True):
     """Settings of this service, beside those of every service."""
 
     bus: I2cSettings = I2cSettings()
-    address: I2cAddress = chip.ADDRESS
+    address: Annotated[I2cAddress, Meta(description="of the chip")] = chip.ADDRESS
     interval: Interval = 5.0
 
 
