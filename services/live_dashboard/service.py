@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,10 +63,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
     async def open(self) -> None:
         page = self.settings.page
         where = f"http://{page.host}:{page.port}"
-        try:
-            await self.history.open()
-        except (OSError, sqlite3.Error) as error:
-            raise DeviceError(DeviceErrorKind.UNREACHABLE, "the history's file", str(error)) from None
+        await self.history.open(time.time())
         try:
             await self.server.open()
         except OSError as error:
@@ -130,7 +126,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
     async def _keep_house(self) -> None:
         loop = asyncio.get_running_loop()
         written_at = forgotten_at = loop.time()
-        was_up = True
+        was_up, was_refused = True, ""
         while True:
             await asyncio.sleep(_TICK_S)
             now = time.time()
@@ -138,6 +134,12 @@ class LiveDashboard(DeviceService[DashboardSettings]):
             if up != was_up:
                 was_up = up
                 self.board.add_event("page", "", f"the link to the node is {'up again' if up else 'down'}", now)
+            if (refused := self.node.settings_refused) != was_refused:
+                was_refused = refused
+                text = (
+                    f"settings of this page refused: {refused}" if refused else "settings of this page are good again"
+                )
+                self.board.add_event("refused" if refused else "accepted", "", text, now)
             self.board.tick(now)
             if loop.time() - written_at >= _WRITE_S:
                 written_at = loop.time()

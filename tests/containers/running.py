@@ -71,6 +71,9 @@ def device(service):
 def _passed_in(pid, settings):
     if "broker" in settings:
         return [f"--network=ns:/proc/{pid}/ns/net"]
+    if "page" in settings:  # its token and history are on this machine; in the container it has its own folder
+        del settings["switching"], settings["history"]
+        return []
     if serial := settings.get("serial"):
         pty = Path(serial["port"]).resolve()
         pty.chmod(0o666)

@@ -38,7 +38,7 @@ def history_of(tmp_path):
 async def test_a_series_is_mean_least_greatest_and_worst_quality(history_of):
     board = Board(Limits())
     history = history_of(board, None)
-    await history.open()
+    await history.open(T0)
     gps = Sender(board)
     for second, value in enumerate((1.0, 3.0, 5.0)):
         gps.send(("a", value), at=T0_STEP + second)
@@ -60,7 +60,7 @@ async def test_a_series_is_mean_least_greatest_and_worst_quality(history_of):
 async def test_each_range_has_its_resolution(history_of, hours, step, points):
     board = Board(Limits())
     history = history_of(board, None)
-    await history.open()
+    await history.open(T0)
     end = T0_STEP + 30 * DAY
     Sender(board).send(("a", 1.0), at=end)
     board.buckets.take()
@@ -75,7 +75,7 @@ async def test_each_range_has_its_resolution(history_of, hours, step, points):
 async def test_everything_is_there_again_after_a_restart(history_of):
     board = Board(Limits())
     history = history_of(board)
-    await history.open()
+    await history.open(T0)
     gps = Sender(board)
     for number in (1, 2, 5):
         gps.send(("a", 1.5), ("b", "text"), at=T0 + number, number=number)
@@ -83,7 +83,7 @@ async def test_everything_is_there_again_after_a_restart(history_of):
 
     again = Board(Limits())
     history = history_of(again)
-    await history.open()
+    await history.open(T0)
     (source,) = again.sources.values()
     assert (source.name, source.publisher, source.silent) == ("gps", "p1", True)
     values = {one.name: (one.value, one.quality, one.time) for one in source.quantities.values()}
@@ -141,17 +141,28 @@ async def test_a_damaged_file_is_put_aside_and_begun_again(history_of, tmp_path)
     (tmp_path / "h.db").write_bytes(b"no database at all" * 1000)
     board = Board(Limits())
     history = history_of(board)
-    await history.open()
+    await history.open(T0)
     Sender(board).send(("a", 1.0))
     await history.close(T0)
     assert (tmp_path / "h.damaged").read_bytes().startswith(b"no database")
     assert sqlite3.connect(tmp_path / "h.db").execute("SELECT count(*) FROM series").fetchone() == (1,)
 
 
+async def test_without_a_folder_to_write_in_it_goes_on_in_memory(history_of):
+    board = Board(Limits())
+    history = history_of(board, "no/such/folder/h.db")
+    await history.open(T0)
+    Sender(board).send(("a", 1.0))
+    assert (await history.series(1, T0 - 60, T0 + 60, T0 + 60)).mean == [1.0]
+    event = board.events.since(-1)[0]
+    assert "goes on in memory" in event.text
+    await history.close(T0)
+
+
 async def test_a_forgotten_source_leaves_nothing(history_of, tmp_path):
     board = Board(Limits())
     history = history_of(board)
-    await history.open()
+    await history.open(T0)
     Sender(board).send(("a", 1.0))
     await history.write(T0)
     await history.forget(board.sources[1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +16,8 @@ from device_bridge import Reading
 
 from ..board import Board, Bucket, LiveQuantity, Source
 from .database import TIERS, Database, KeptQuantity, Row, Tier
+
+log = logging.getLogger("live_dashboard")
 
 T = TypeVar("T")
 _MOST_POINTS = 1500
@@ -55,10 +59,17 @@ class History:
         self._database: Database | None = None
         self._written = 0
 
-    async def open(self) -> None:
-        """Opens the file and puts into the board what was known. Raises OSError and sqlite3.Error."""
-        self._database = await self._in_thread(lambda: Database(self._file, self._max_bytes, self._days))
-        known = await self._in_thread(self._database.recall)
+    async def open(self, now: float) -> None:
+        """Opens the file and puts into the board what was known; where there can be no file, it goes on in memory."""
+        try:
+            self._database = await self._in_thread(lambda: Database(self._file, self._max_bytes, self._days))
+            known = await self._in_thread(self._database.recall)
+        except (OSError, sqlite3.Error) as error:
+            text = f"the history cannot be kept in {self._file}: {error}; it goes on in memory"
+            log.error("%s", text)
+            self._database = await self._in_thread(lambda: Database(None, self._max_bytes, self._days))
+            self._board.add_event("limit", "", text, now)
+            return
         board = self._board
         for key, kept in known.accounts.items():
             board.restore_account(key, kept)
