@@ -11,8 +11,7 @@ from device_bridge.runtime import loop_watchdog as module
 from device_bridge.runtime.loop_watchdog import LoopWatchdog
 
 
-async def test_a_loop_that_stands_still_is_reported_with_its_place_and_counted(monkeypatch, caplog):
-    monkeypatch.setattr(module, "_BEAT_S", 0.01)
+def test_a_loop_that_stands_still_is_reported_with_its_place_and_counted(monkeypatch, caplog):
     monkeypatch.setattr(module, "STALL_S", 0.05)
     reported = threading.Event()
 
@@ -21,16 +20,16 @@ async def test_a_loop_that_stands_still_is_reported_with_its_place_and_counted(m
             if "stands still" in record.getMessage():
                 reported.set()
 
+    async def stand_still():
+        watchdog.start()
+        assert reported.wait(60), "this blocks the loop until it is reported"
+
     notice = Notice()
     logging.getLogger("device_bridge").addHandler(notice)
-    watchdog = LoopWatchdog()
-    watchdog._heartbeat = Heartbeat(watchdog._beat, 0.01)
-    watchdog.start()
+    watchdog = LoopWatchdog(look_s=0.01)
     try:
-        assert reported.wait(60), "this blocks the loop until it is reported"
-        async with asyncio.timeout(60):
-            while not watchdog.stalls:
-                await asyncio.sleep(0.001)
+        with asyncio.Runner(loop_factory=watchdog.new_loop) as runner:
+            runner.run(stand_still())
     finally:
         watchdog.stop()
         logging.getLogger("device_bridge").removeHandler(notice)
@@ -42,13 +41,26 @@ async def test_a_loop_that_stands_still_is_reported_with_its_place_and_counted(m
     assert metrics["bridge_loop_stalled_seconds_total"] >= 0.05
 
 
-@pytest.mark.clock("movable")
-async def test_a_loop_that_turns_is_not_reported(caplog):
-    watchdog = LoopWatchdog(asyncio.get_running_loop().time)
-    watchdog._heartbeat.start()
-    await asyncio.sleep(100)
-    watchdog.stop()
-    assert (watchdog.stalls, caplog.text) == (0, "")
+@pytest.mark.parametrize(("worked_s", "stalls"), [(0.9, 0), (1.5, 1)])
+def test_a_loop_stands_still_while_it_works_and_not_while_it_waits(worked_s, stalls, caplog):
+    now = 1000.0
+
+    async def turn():
+        nonlocal now
+        await asyncio.sleep(0)  # the first turn has begun before the clock was looked at
+        for _ in range(3):
+            now += 100  # as by a wait for events
+            watchdog._works()
+            await asyncio.sleep(0)
+        now += worked_s
+        await asyncio.sleep(0)
+
+    watchdog = LoopWatchdog(lambda: now)
+    with asyncio.Runner(loop_factory=watchdog.new_loop) as runner:
+        runner.run(turn())
+    assert watchdog.stalls == stalls
+    assert watchdog.stalled_s == (pytest.approx(worked_s) if stalls else 0)
+    assert ("stood still for 1.5 s" in caplog.text) == bool(stalls)
 
 
 @pytest.mark.clock("movable")

@@ -15,7 +15,7 @@ import msgspec
 from iofog_sdk import NodeNotFound, __version__, connect, keep_files_private
 
 from ..errors import ContractError, SettingsError
-from ..runtime.loop_watchdog import beat
+from ..runtime.loop_watchdog import LoopWatchdog, beat
 from ..runtime.process import Runtime
 from ..secrets import without_secrets
 from ..service import DeviceService
@@ -42,7 +42,9 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
         file = _handle(service_type, given) if given else None
         sources = SettingsSources(service_type.settings_type, file=file, environment=os.environ)
         keep_files_private()
-        asyncio.run(_run(service_type, sources))
+        watchdog = LoopWatchdog()
+        with asyncio.Runner(loop_factory=watchdog.new_loop) as runner:
+            runner.run(_run(service_type, sources, watchdog))
     except (SettingsError, NodeNotFound) as error:
         log.error("%s", error)
         sys.exit(EXIT_SETTINGS)
@@ -53,8 +55,8 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
         handler.flush()
 
 
-async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources) -> None:
-    runtime = Runtime(service_type, sources, connect())
+async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources, watchdog: LoopWatchdog) -> None:
+    runtime = Runtime(service_type, sources, connect(), watchdog)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.stop)

@@ -20,7 +20,7 @@ from .pipeline import Pipeline
 class HealthServer(HttpServer):
     """Serves the state of a link and of the pipeline that uses it."""
 
-    def __init__(self, link: Link, pipeline: Pipeline, watchdog: LoopWatchdog) -> None:
+    def __init__(self, link: Link, pipeline: Pipeline, watchdog: LoopWatchdog | None) -> None:
         super().__init__(
             {
                 "/": self._home,
@@ -70,5 +70,6 @@ class HealthServer(HttpServer):
         text = "Received messages that had to make room for later ones."
         yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)
         yield from log_metrics()
-        yield from self._watchdog.metrics()
+        if self._watchdog is not None:
+            yield from self._watchdog.metrics()
         yield from self._pipeline.metrics()

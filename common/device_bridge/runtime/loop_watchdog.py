@@ -1,6 +1,7 @@
 """Notices that the event loop stands still: something waits or computes where it must not.
 
-A thread looks from inside. A container's health check looks from outside: it compares the seconds since boot that
+A selector looks from inside, which wakes nothing: the loop works from one wait for events to the next. A thread says
+where it stands meanwhile. A container's health check looks from outside: it compares the seconds since boot that
 `beat` writes to a file with `/proc/uptime`. A file in memory (`/dev/shm`) wears no flash, and a shell reads it in a
 millisecond, where an HTTP request would start an interpreter on a small board every time.
 """
@@ -9,35 +10,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..clocks import monotonic, since_boot
-from ..control.heartbeat import Heartbeat
 from ..telemetry.metrics import Metric
 
 log = logging.getLogger("device_bridge")
 
 INTERVAL_S = 10.0
-_BEAT_S = 0.5
 STALL_S = 1.0
 """Seconds without a turn of the loop that are reported."""
+_LOOK_S = 2.0
+_SECOND_LOOK_S = 0.2
 _FRAMES = 4
 
 
 class LoopWatchdog:
-    """A thread that looks whether the loop turns, and says where it stands while it does not.
+    """Counts how often the loop that it makes stands still, and says where while it does.
 
     Parameters:
         clock: seconds that never step.
+        look_s: seconds between two looks of its thread.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._heartbeat = Heartbeat(self._beat, _BEAT_S)
-        self._beat_at = clock()
+    def __init__(self, clock: Callable[[], float] = monotonic, look_s: float = _LOOK_S) -> None:
+        self._clock, self._look_s = clock, look_s
+        self._busy_since: float | None = None
         self._loop_thread = threading.get_ident()
         self._stop = threading.Event()
         self._where = ""
@@ -46,15 +48,17 @@ class LoopWatchdog:
         self.stalled_s = 0.0
         """For how long, in all."""
 
+    def new_loop(self) -> asyncio.SelectorEventLoop:
+        """The loop that is watched."""
+        return asyncio.SelectorEventLoop(_WatchedSelector(self._waits, self._works))
+
     def start(self) -> None:
         """Begins; called on the loop."""
-        self._beat_at, self._loop_thread = self._clock(), threading.get_ident()
-        self._heartbeat.start()
+        self._loop_thread = threading.get_ident()
         threading.Thread(target=self._watch, name="loop watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """Ends."""
-        self._heartbeat.stop()
         self._stop.set()
 
     def metrics(self) -> Iterator[Metric]:
@@ -63,25 +67,45 @@ class LoopWatchdog:
         yield Metric("bridge_loop_stalls_total", "counter", text, self.stalls)
         yield Metric("bridge_loop_stalled_seconds_total", "counter", "For how long, in all.", self.stalled_s)
 
-    def _beat(self) -> None:
-        before, self._beat_at = self._beat_at, self._clock()
-        stalled_s = self._beat_at - before - _BEAT_S
-        if stalled_s >= STALL_S:
-            self.stalls += 1
-            self.stalled_s += stalled_s
-            log.warning("the event loop stood still for %.1f s%s", stalled_s, self._where)
+    def _works(self) -> None:
+        self._busy_since = self._clock()
+
+    def _waits(self) -> None:
+        busy_since, self._busy_since = self._busy_since, None
+        if busy_since is None or (stalled_s := self._clock() - busy_since) < STALL_S:
+            return
+        self.stalls += 1
+        self.stalled_s += stalled_s
+        log.warning("the event loop stood still for %.1f s%s", stalled_s, self._where)
         self._where = ""
 
     def _watch(self) -> None:
-        reported = seen = 0.0
-        while not self._stop.wait(_BEAT_S):
-            beat_at = self._beat_at
-            # Seen twice, so that a process which was stopped as a whole is not taken for one whose loop stands.
-            if self._clock() - beat_at > STALL_S and beat_at == seen != reported:
-                reported = beat_at
+        seen = reported = None
+        while not self._stop.wait(self._look_s if seen is None else _SECOND_LOOK_S):
+            busy_since = self._busy_since
+            if busy_since is None or busy_since == reported or self._clock() - busy_since < STALL_S:
+                seen = None
+            elif busy_since != seen:  # seen twice, so that a process that was stopped as a whole is not reported
+                seen = busy_since
+            else:
+                seen, reported = None, busy_since
                 self._where = f", at {_place(self._loop_thread)}"
                 log.error("the event loop stands still%s", self._where)
-            seen = beat_at
+
+
+class _WatchedSelector(selectors.DefaultSelector):
+    """Says when the loop begins to wait for events, and when it goes on."""
+
+    def __init__(self, waits: Callable[[], None], works: Callable[[], None]) -> None:
+        super().__init__()
+        self._waits, self._works = waits, works
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._waits()
+        try:
+            return super().select(timeout)
+        finally:
+            self._works()
 
 
 def _place(thread: int) -> str:

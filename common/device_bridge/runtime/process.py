@@ -39,9 +39,16 @@ class Runtime:
         service_type: what to run.
         sources: where its settings come from.
         link: where its readings go.
+        watchdog: of the loop that this runs on; by default none.
     """
 
-    def __init__(self, service_type: type[DeviceService[Any]], sources: SettingsSources, link: Link) -> None:
+    def __init__(
+        self,
+        service_type: type[DeviceService[Any]],
+        sources: SettingsSources,
+        link: Link,
+        watchdog: LoopWatchdog | None = None,
+    ) -> None:
         service_type.check_contract()
         self._service_type, self._link = service_type, link
         self._follower = SettingsFollower(service_type, sources, self._report)
@@ -50,7 +57,7 @@ class Runtime:
         self._wanted_http = self._served_http = HttpSettings()
         self._http_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
-        self._watchdog = LoopWatchdog()
+        self._watchdog = watchdog
         self._summaries = Heartbeat(logs.report_repeated, _SUMMARIES_S)
         link.on_config = self._follower.take_config
 
@@ -64,7 +71,8 @@ class Runtime:
 
     async def run(self) -> None:
         """Runs until `stop`. Raises SettingsError when it cannot start with the settings it finds."""
-        self._watchdog.start()
+        if self._watchdog is not None:
+            self._watchdog.start()
         self._summaries.start()
         try:
             await self._link.start()
@@ -82,7 +90,8 @@ class Runtime:
             await self._link.close()
             if self._http is not None:
                 await self._http.close()
-            self._watchdog.stop()
+            if self._watchdog is not None:
+                self._watchdog.stop()
             self._summaries.stop()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
