@@ -29,8 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 after SIGTERM or SIGINT, 78 for a configuration that cannot be used, 1 when it cannot listen."""
     parser = argparse.ArgumentParser(
         prog="python -m local_agent",
-        description="An ioFog agent for one machine: Local API v2 with microservices, configurations and routes "
-        "from a YAML file. A changed file takes effect at once.",
+        description="An ioFog agent for one machine, described by a YAML file; a changed file takes effect at once.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file; see --example")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")

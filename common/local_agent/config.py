@@ -85,13 +85,10 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def route_table(self) -> dict[str, list[str]]:
         """Publisher UUID to the UUIDs that receive its messages."""
-        table: dict[str, list[str]] = {}
+        table: dict[str, dict[str, None]] = {}
         for route in self.routes:
-            receivers = table.setdefault(self.id_of(route.source), [])
-            receiver = self.id_of(route.to)
-            if receiver not in receivers:
-                receivers.append(receiver)
-        return table
+            table.setdefault(self.id_of(route.source), {})[self.id_of(route.to)] = None
+        return {publisher: list(receivers) for publisher, receivers in table.items()}
 
     def config_texts(self) -> dict[str, str | None]:
         """The configuration of each microservice as text, by UUID; None for one that has none."""

@@ -17,7 +17,7 @@ SHAPES = {
         "poll": "it answers questions",
         "command": "it answers questions and takes commands",
     },
-    "i2c": {"poll": "it is asked at an interval"},
+    "i2c": {"poll": "it is asked at an interval", "command": "it is asked, and takes commands"},
     "gpio": {"stream": "a line that changes by itself"},
 }
 """Shapes of devices by bus, the usual one first, with what they are."""

@@ -87,7 +87,7 @@ def test_a_pattern_finds_what_re_finds():
     assert Pattern(rb":[0-9A-F]*\n", "x").without(b"a:1F\nb:\nc:") == b"abc:"
 
 
-@pytest.mark.parametrize("text", ["T=1H=1" * 1300, "T=" + "1" * 8000, "TH=" * 2700])
+@pytest.mark.parametrize("text", ["T=1H=1" * 650, "T=" + "1" * 4000, "TH=" * 1300])
 def test_a_match_that_takes_too_long_is_given_up_and_its_pattern_rests(text):
     pattern = Pattern(r".*T=(\d+).*H=(\d+).*T=(\d+).*H=(\d+)\n", "x")
     assert pattern.fullmatch(text) is None

@@ -79,11 +79,11 @@ async def test_a_service_that_closes_the_port_loses_nothing_that_comes_after(tmp
 
 async def test_write_never_waits_when_nobody_reads(tmp_path):
     with SimulatedSerialLine(tmp_path / "tty") as line:
-        taken = 0
-        while count := line.write(b"x" * 1000):
-            taken += count
-        assert 4000 < taken < 1_000_000
-        assert line.write(b"x") == 0
+        counts = [line.write(b"x" * 1000)]
+        while counts[-1]:
+            counts.append(line.write(b"x" * 1000))
+        assert 4000 < sum(counts) < 1_000_000
+        assert counts[-1] == 0  # the next one may find room again: the kernel moves what is written on its own time
 
 
 async def test_unplugging_wakes_who_waits_and_later_use_is_refused(tmp_path):

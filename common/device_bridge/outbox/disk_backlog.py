@@ -184,6 +184,11 @@ class DiskBacklog(Backlog):
             return False
         return not self._ready or self._memory_bytes < self.settings.memory_bytes // 2
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there is something on disk that is still wanted."""
+        return bool(self._unloaded) or self._written_to > self._done_to()
+
     def next_job(self) -> Job | None:
         """What the disk is to do next."""
         if not self._is_open:
@@ -204,7 +209,7 @@ class DiskBacklog(Backlog):
         if self._needs_load():
             return Load(self._loaded_to, _PAGE, self.settings.memory_bytes // 2)
         now = asyncio.get_running_loop().time()
-        if now >= self._check_at and (self._unloaded or self._written_to > self._acknowledged):
+        if now >= self._check_at and self.has_files:
             self._check_at = now + CHECK_S
             return Check()
         return None

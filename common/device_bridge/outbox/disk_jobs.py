@@ -59,6 +59,10 @@ Job: TypeAlias = Open | Commit | Load | Check
 class Employer(Protocol):
     """Whose jobs these are."""
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there is something on disk that is still wanted."""
+
     def next_job(self) -> Job | None:
         """What is to be done next, None for nothing."""
 
@@ -75,7 +79,7 @@ class DiskTask:
     Parameters:
         store: whose calls block.
         employer: gives the jobs.
-        check_s: seconds after which it asks for a job although nothing was reported as due.
+        check_s: seconds after which it asks for a job although nothing was reported as due, while files are there.
     """
 
     def __init__(self, store: Store, employer: Employer, check_s: float) -> None:
@@ -114,7 +118,7 @@ class DiskTask:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._check_s):
+                async with asyncio.timeout(self._check_s if self._employer.has_files else None):
                     await self._due.wait()
             ok = await self._do_jobs()
             if self._is_closing:

@@ -26,7 +26,7 @@ LIMITS: Mapping[str, Limit] = {
     "repetitions": Limit(1000, "the count in a regular expression's `{n}`"),
     "pattern_steps": Limit(5000, "characters, classes and branches of a regular expression, times their counts"),
     "pattern_choices": Limit(12, "repetitions or branches that the next character does not decide, in one pattern"),
-    "matched": Limit(8192, "characters of a text that a regular expression is matched with"),
+    "matched": Limit(4096, "characters of a text that a regular expression is matched with"),
     "record": Limit(65_536, "bytes that a binary format describes"),
     "width": Limit(200, "characters that a place in a template is filled with"),
 }

@@ -1,6 +1,6 @@
 """DEVICE: its registers and what they mean. No I/O.
 
-As in many data sheets: a register with the chip's identity, and one with 16 bits in 1/128 degrees.
+Its registers begin with the chip's identity and 16 bits in 1/128 degrees: read at once, they are of one chip.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from device_bridge import Quantity
 
 ADDRESS = 0x48
-IDENTITY, MEASUREMENT = 0x0F, 0x00
+IDENTITY, MEASUREMENT, LENGTH = 0x00, 0x01, 3
 MY_IDENTITY = 0x75
 TEMPERATURE = Quantity("temperature", "Cel", (-40, 125), "of the chip")
 _PER_DEGREE = 128

@@ -29,16 +29,13 @@ class MyDevice(DeviceService[MyDeviceSettings]):
         super().__init__(settings)
         self.device = self.own(I2cBus(settings.bus)).device(settings.address)
 
-    async def open(self) -> None:
-        await super().open()
-        if (identity := await self.device.read_byte(chip.IDENTITY)) != chip.MY_IDENTITY:
-            raise self.device.error(DeviceErrorKind.NOT_FOUND, f"another chip answers: its id is 0x{identity:02x}")
-
     @every("interval")
     async def sample(self) -> Sample:
         """One measurement."""
-        data = await self.device.write_read(bytes([chip.MEASUREMENT]), 2)
-        return [chip.TEMPERATURE.good(chip.decode(data))]
+        data = await self.device.write_read(bytes([chip.IDENTITY]), chip.LENGTH)
+        if data[0] != chip.MY_IDENTITY:
+            raise self.device.error(DeviceErrorKind.NOT_FOUND, f"another chip answers: its id is 0x{data[0]:02x}")
+        return [chip.TEMPERATURE.good(chip.decode(data[1:]))]
 
 
 def main() -> None:
