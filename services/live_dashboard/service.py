@@ -22,13 +22,10 @@ from device_bridge.outbox import Delivery
 
 from .board import Board, Limits
 from .history import History
+from .housekeeping import Housekeeper
 from .receiving import Receiver
 from .settings import DashboardSettings
 from .web import PageServer, Switching
-
-_TICK_S = 1.0
-_WRITE_S = 15.0
-_FORGET_S = 3600.0
 
 SOURCES = Quantity("sources", "count", description="sources that are known")
 SILENT = Quantity("sources_silent", "count", description="of these, those that nothing comes from")
@@ -55,6 +52,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
         self.switching = Switching(self.board, token, settings.switching.timeout, self._outgoing.put_nowait)
         self.server = PageServer(settings.page, self.board, self.history, self.switching, self._link)
         self._receiver = Receiver(self.board, self.switching)
+        self._housekeeper = Housekeeper(self.board, self.history, kept.days, lambda: self.node)
 
     @classmethod
     def check_settings(cls, settings: DashboardSettings) -> None:
@@ -78,7 +76,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
 
     async def stream(self) -> AsyncIterator[Sample | Forwarded]:
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(self._keep_house())]
+        work = [loop.create_task(self._housekeeper.run())]
         if self.inbound is not None:
             delivery = Delivery(self.inbound, self._receiver, lambda entry: entry.body)
             work.append(loop.create_task(delivery.run()))
@@ -122,35 +120,6 @@ class LiveDashboard(DeviceService[DashboardSettings]):
     def _link(self) -> tuple[bool, str]:
         connected = self.node.is_connected()
         return connected, "" if connected else "the link to the node is down; nothing can arrive"
-
-    async def _keep_house(self) -> None:
-        loop = asyncio.get_running_loop()
-        written_at = forgotten_at = loop.time()
-        was_up, was_refused = True, ""
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now = time.time()
-            up = self._link()[0]
-            if up != was_up:
-                was_up = up
-                self.board.add_event("page", "", f"the link to the node is {'up again' if up else 'down'}", now)
-            if (refused := self.node.settings_refused) != was_refused:
-                was_refused = refused
-                text = (
-                    f"settings of this page refused: {refused}" if refused else "settings of this page are good again"
-                )
-                self.board.add_event("refused" if refused else "accepted", "", text, now)
-            self.board.tick(now)
-            if loop.time() - written_at >= _WRITE_S:
-                written_at = loop.time()
-                await self.history.write(now)
-            if loop.time() - forgotten_at >= _FORGET_S:
-                forgotten_at = loop.time()
-                await self._forget(now - self.settings.history.days * 86_400)
-
-    async def _forget(self, before: float) -> None:
-        for source in [one for one in self.board.sources.values() if one.silent and one.pulse.last < before]:
-            await self.history.forget(source)
 
 
 def main() -> None:
