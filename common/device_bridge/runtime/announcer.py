@@ -41,18 +41,27 @@ class Announcer:
         self._service, self._supervisor, self._settings = service, supervisor, settings
         self._put, self._link = put, link
         self._microservice = read_identity(os.environ).microservice
-        self.source, self.interval_s = "", 0.0
-        """Name of the device in messages; seconds between announcements, 0 for none."""
+        self.source, self._interval_s = "", 0.0
+        self._is_wanted = asyncio.Event()
+
+    def configure(self, source: str, interval_s: float) -> None:
+        """Sets the name of the device in messages, and the seconds between announcements: 0 for none."""
+        self.source, self._interval_s = source, interval_s
+        if interval_s:
+            self._is_wanted.set()
+        else:
+            self._is_wanted.clear()
 
     async def run(self) -> None:
         """Announces until cancelled."""
         loop = asyncio.get_running_loop()
         last, due_at = None, 0.0
         while True:
-            if self.interval_s and self._link.connected:
+            await self._is_wanted.wait()
+            if self._link.connected:
                 current = self.announcement()
                 if current != last or loop.time() >= due_at:
-                    last, due_at = current, loop.time() + self.interval_s
+                    last, due_at = current, loop.time() + self._interval_s
                     content = msgspec.json.encode(current)
                     self._put(Forwarded(content=content, infotype=ANNOUNCEMENT_TYPE, infoformat="utf-8"))
             await asyncio.sleep(_LOOK_S)
@@ -69,6 +78,6 @@ class Announcer:
             state="failed" if failure else supervisor.state.value,
             reason=failure,
             refused=self._settings.refused,
-            interval=self.interval_s,
+            interval=self._interval_s,
             commands=supervisor.commands,
         )

@@ -216,7 +216,7 @@ class Pipeline:
         source = settings.source or self.name
         self._maker.use(source, self._filters)
         self.latest.is_wanted = settings.http.port is not None
-        self._announcer.source, self._announcer.interval_s = source.rstrip(":/."), settings.announce
+        self._announcer.configure(source.rstrip(":/."), settings.announce)
 
     async def _keep_house(self) -> None:
         while True:
