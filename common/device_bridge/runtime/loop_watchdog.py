@@ -24,7 +24,7 @@ log = logging.getLogger("device_bridge")
 INTERVAL_S = 10.0
 STALL_S = 1.0
 """Seconds without a turn of the loop that are reported."""
-_LOOK_S = 5.0
+_LOOK_S = 10.0
 _SECOND_LOOK_S = 0.2
 _FRAMES = 4
 
