@@ -159,7 +159,10 @@ class InProcess:
         return settings_of(DigitalOutputs, **path, **members)
 
     def reload(self, members):
-        self._bridged.bridge.apply(self._settings(members))
+        async def reloading():  # a supervisor is told on its loop
+            self._bridged.bridge.apply(self._settings(members))
+
+        self._do(reloading())
 
     def command(self, name, parameters, waits):
         async def telling(bridge):
