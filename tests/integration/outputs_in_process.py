@@ -159,7 +159,7 @@ class InProcess:
         return settings_of(DigitalOutputs, **path, **members)
 
     def reload(self, members):
-        async def reloading():
+        async def reloading():  # a supervisor is told on its loop
             self._bridged.bridge.apply(self._settings(members))
 
         self._do(reloading())

@@ -20,7 +20,7 @@ from .conftest import ServiceHere, agent_config, environment, free_port, opened,
 from .nodes import NODES, is_here
 from .test_mqtt_link import MOSQUITTO
 
-SENTENCES = 400
+SENTENCES = budget(200, 400)
 FAULT_S = float(os.environ.get("FAULT_S", "1.2"))
 """Longer than the time limits of the link."""
 
@@ -129,7 +129,7 @@ async def test_sigkill_of_the_whole_service_leaves_no_hole(agent, start, line, t
     outbox = {"durability": "always", "directory": str(tmp_path)}
     agent.set_config("device", {"serial": {"port": str(line.path)}, "outbox": outbox})
     async with receiving(agent) as receiver:
-        for life in range(8):
+        for life in range(budget(4, 12)):
             service = await start("gps_receiver", **environment(agent))
             await until(lambda service=service: opened(service, line))
             before = len(receiver.samples)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from ..campaign import budget
 from .outputs_in_process import InProcess
 from .outputs_model import OutputsModel
 from .outputs_processes import Processes
@@ -14,9 +15,7 @@ class InProcessModel(OutputsModel):
 
 
 def test_whatever_happens_no_output_is_on_that_may_not_be():
-    run_state_machine_as_test(
-        InProcessModel, settings=settings(max_examples=settings.default.max_examples // 8, stateful_step_count=20)
-    )
+    run_state_machine_as_test(InProcessModel, settings=settings(max_examples=budget(6, 125), stateful_step_count=20))
 
 
 class ProcessesModel(OutputsModel):
@@ -26,6 +25,4 @@ class ProcessesModel(OutputsModel):
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_whatever_happens_to_processes_no_output_is_on_that_may_not_be():
-    run_state_machine_as_test(
-        ProcessesModel, settings=settings(max_examples=settings.default.max_examples // 50, stateful_step_count=10)
-    )
+    run_state_machine_as_test(ProcessesModel, settings=settings(max_examples=budget(2, 20), stateful_step_count=10))
