@@ -116,8 +116,9 @@ async def test_a_missing_device_is_waited_for_and_its_coming_and_going_is_told_o
     agent.set_config("device", {"serial": {"port": str(line.path)}, "http": {"port": port}})
     async with receiving(agent) as receiver:
         service = await start("gps_receiver", **environment(agent))
-        text = await until_page(port, "/readyz", lambda status, text: status == 503 and "not found" in text)
+        text = await until_page(port, "/readyz", lambda status, text: status == 503 and '"failed"' in text)
         assert json.loads(text)["device"]["state"] == "failed"
+        assert "not found" in text
         assert (await page(port, "/healthz"))[0] == 200
         await until(lambda: receiver.samples)
         assert {(r.value, r.quality.value) for r in receiver.samples[0]} == {(None, "bad")}
@@ -126,11 +127,13 @@ async def test_a_missing_device_is_waited_for_and_its_coming_and_going_is_told_o
         await until(lambda: opened(service, line))
         await line.send(b"".join(GpsEmulator().epoch(0, 1.7e9)))
         await until_page(port, "/readyz", lambda status, _: status == 200)
+        await until(lambda: service.logged("readings come again"))
         line.unplug()
         await until_page(port, "/readyz", lambda status, _: status == 503)
         line.replug()
         await until(lambda: opened(service, line))
         await line.send(b"".join(GpsEmulator().epoch(0, 1.7e9)))
+        await until(lambda: len(service.logged("readings come again")) == 2)
         await until_page(port, "/readyz", lambda status, _: status == 200)
         metrics = await until_page(port, "/metrics", lambda _, text: everything_is_delivered(text))
         assert metric(metrics, "bridge_device_sentences_total") > 0
