@@ -105,13 +105,21 @@ class _Guard:
         return await self._life.socket.answers.get()
 
     async def stand_in(self):
-        await self.act()
-        self.over(0)
+        if not self.ended.done():
+            await self.act()
+            self.over(0)
 
 
 class _Life:
     def __init__(self, socket):
         self.socket, self.guards = socket, []
+
+
+async def _release(life):
+    """What a killed service had open is closed once its guards have done their work."""
+    for guard in life.guards:
+        await guard.stand_in()
+    life.socket.disconnect()
 
 
 class InProcess:
@@ -213,9 +221,7 @@ class InProcess:
         life.socket.is_cut = True
         self._commands.clear()
         self._running.cancel()
-        for guard in life.guards:
-            if not guard.ended.done():
-                self._in_background(guard.stand_in())
+        self._in_background(_release(life))
 
     def kill_guard(self):
         for guard in self._lives[-1].guards:

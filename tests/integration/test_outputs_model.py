@@ -15,7 +15,7 @@ class InProcessModel(OutputsModel):
 
 
 def test_whatever_happens_no_output_is_on_that_may_not_be():
-    run_state_machine_as_test(InProcessModel, settings=settings(max_examples=budget(6, 125), stateful_step_count=20))
+    run_state_machine_as_test(InProcessModel, settings=settings(max_examples=budget(12, 125), stateful_step_count=20))
 
 
 class ProcessesModel(OutputsModel):
