@@ -1,7 +1,7 @@
 """Simulated hardware with faults on demand, behind the interface of the real hardware."""
 
 from .command import (
-    Obedient,
+    Controllable,
     add_line_options,
     add_socket_option,
     emulator_parser,
@@ -26,7 +26,7 @@ __all__ = [
     "I2cChip",
     "InProcessSerialLine",
     "NoAcknowledge",
-    "Obedient",
+    "Controllable",
     "PlayedDevice",
     "RegisterChip",
     "SerialDevice",

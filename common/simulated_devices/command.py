@@ -21,19 +21,19 @@ from .faults import SerialFaults
 from .serial_line import SimulatedSerialLine
 
 
-class Obedient(Protocol):
+class Controllable(Protocol):
     """A device whose faults can be controlled while it runs."""
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """Executes one line and returns the result."""
 
 
-def emulator_parser(module: str, description: str | None, obeys: type[Obedient]) -> argparse.ArgumentParser:
+def emulator_parser(module: str, description: str | None, kind: type[Controllable]) -> argparse.ArgumentParser:
     """The command line of an emulator, without its options."""
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=(description or "").strip(),
-        epilog=f"Commands are read from standard input, one a line. {obeys.obey.__doc__}",
+        epilog=f"Commands are read from standard input, one a line. {kind.execute.__doc__}",
     )
 
 
@@ -68,7 +68,7 @@ def socket_of(options: argparse.Namespace) -> Iterator[Path]:
 
 
 async def play_until_stopped(
-    settings: Mapping[str, object], play: Coroutine[Any, Any, None], obedient: Obedient, *, note: str = ""
+    settings: Mapping[str, object], play: Coroutine[Any, Any, None], controllable: Controllable, *, note: str = ""
 ) -> None:
     """Prints how to reach the device, runs it, then waits until SIGTERM or SIGINT.
 
@@ -76,8 +76,8 @@ async def play_until_stopped(
         settings: what a service needs to reach the device; printed as the first line of standard output, as JSON:
             `{"settings": {...}}`.
         play: the device; an exception ends the wait, a signal cancels it.
-        obedient: executes commands from standard input meanwhile, one a line, each answered by one line of JSON on
-            standard output; only when standard input is a pipe or a terminal.
+        controllable: executes commands from standard input meanwhile, one a line, each answered by one line of JSON
+            on standard output; only when standard input is a pipe or a terminal.
         note: for people who see a demo; printed with the settings, as `note`.
     """
     stop = asyncio.Event()
@@ -86,7 +86,7 @@ async def play_until_stopped(
     sys.stdout.write(json.dumps({"settings": settings} | ({"note": note} if note else {})) + "\n")
     sys.stdout.flush()
     playing, stopping = asyncio.ensure_future(play), asyncio.ensure_future(stop.wait())
-    control = asyncio.ensure_future(_obey_standard_input(obedient))
+    control = asyncio.ensure_future(_execute_standard_input(controllable))
     await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
         playing.result()
@@ -98,7 +98,7 @@ async def play_until_stopped(
     await asyncio.wait((playing, control))
 
 
-async def _obey_standard_input(obedient: Obedient) -> None:
+async def _execute_standard_input(controllable: Controllable) -> None:
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
         return
@@ -106,7 +106,7 @@ async def _obey_standard_input(obedient: Obedient) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while text := (await reader.readline()).decode(errors="replace").strip():
-        sys.stdout.write(json.dumps({"control": text, "result": obedient.obey(text)}) + "\n")
+        sys.stdout.write(json.dumps({"control": text, "result": controllable.execute(text)}) + "\n")
         sys.stdout.flush()
 
 
@@ -129,7 +129,9 @@ def is_on(word: str) -> bool:
     return word == "on"
 
 
-def obeyed(text: str, commands: Mapping[str, tuple[int, Callable[..., object]]], also: Iterable[str] = ()) -> str:
+def execute_command(
+    text: str, commands: Mapping[str, tuple[int, Callable[..., object]]], also: Iterable[str] = ()
+) -> str:
     """Executes one line of the control input and returns the result.
 
     Parameters:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .command import obeyed
+from .command import execute_command
 from .gpio_chip import SimulatedGpioChip, SimulatedRequest
 from .message_server import MessageServer, read_message, write_message
 
@@ -95,12 +95,12 @@ class SimulatedGpio:
         self._chip_of(line)
         self.pulses(line, rate_hz, number)
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """Executes one line of the control input and returns the result.
 
         `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
         """
-        return obeyed(text, self._commands)
+        return execute_command(text, self._commands)
 
     def disconnect(self) -> None:
         """Drops all connections, as when the chip is unplugged; its lines become free."""

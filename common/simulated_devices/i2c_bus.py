@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .command import is_on, obeyed
+from .command import execute_command, is_on
 from .i2c_chip import I2cChip, Multiplexer, NoAcknowledge, RegisterChip, Stranger
 from .message_server import MessageServer, read_message, write_message
 
@@ -141,13 +141,13 @@ class SimulatedI2cBus:
         """Waits until cancelled: chips only answer."""
         await asyncio.Event().wait()
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """Executes one line of the control input and returns the result.
 
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
         `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.
         """
-        return obeyed(text, self._commands, also=self.places)
+        return execute_command(text, self._commands, also=self.places)
 
     def _set(self, quantity: str, value: str) -> None:
         name, _, quantity = quantity.rpartition("/")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from .command import is_on, obeyed
+from .command import execute_command, is_on
 from .faults import SerialFaults, baud_mismatch
 from .serial_line import SimulatedSerialLine
 
@@ -68,13 +68,13 @@ class PlayedDevice:
         """Plays until cancelled."""
         await asyncio.gather(self._tick(), self._answer())
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """Executes one line of the control input and returns the result.
 
         `set QUANTITY VALUE`, `corrupt|drop|duplicate SHARE`, `split|silent on|off`, `pause SECONDS`, `baud RATE`,
         `unplug`, `replug`, `rename PATH`.
         """
-        return obeyed(text, self._commands)
+        return execute_command(text, self._commands)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -30,11 +30,11 @@ class World:
         """Periods of the encoder in a second; negative: backwards."""
         self._random = random.Random(seed)
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """Does what one line of the control input says, and returns the result.
 
         `set flow HZ` (pulses of the water meter), `set turns HZ` (of the encoder, negative: backwards); and what
-        SimulatedGpio obeys: `drive LINE 1|0|-`, `pulses LINE RATE COUNT`, `disconnect`.
+        SimulatedGpio executes: `drive LINE 1|0|-`, `pulses LINE RATE COUNT`, `disconnect`.
         """
         match text.split():
             case ["set", "flow" | "turns" as what, value]:
@@ -46,7 +46,7 @@ class World:
                     return f"{what} {value}: up to {_FASTEST_HZ:g} Hz; a flow is more than 0"
                 setattr(self, f"{what}_hz", rate)
                 return "ok"
-        return self.gpio.obey(text)
+        return self.gpio.execute(text)
 
     async def run(self) -> None:
         """Runs until cancelled."""

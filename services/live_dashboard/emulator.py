@@ -22,7 +22,7 @@ from device_bridge.messages import ANNOUNCEMENT_TYPE, Announcement, senml
 from iofog_sdk import IoMessage, Link, connect
 from iofog_sdk.links import read_identity
 from simulated_devices import emulator_parser, number, play_until_stopped
-from simulated_devices.command import is_on, obeyed
+from simulated_devices.command import execute_command, is_on
 
 RELAY = CommandSpec("relay", (Parameter("value", "boolean"),), "switches it")
 _QUANTITIES = (("temperature", "Cel", 21.0, 4.0), ("humidity", "%RH", 48.0, 12.0), ("pressure", "hPa", 1009.0, 6.0))
@@ -85,11 +85,11 @@ class EmulatedSources:
                 commands.cancel()
                 await asyncio.gather(commands, return_exceptions=True)
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """`set SOURCE QUANTITY VALUE`, `bad SOURCE REASON`, `good SOURCE`, `silent SOURCE on|off`, `skip N`,
         `repeat`, `restart`.
         """
-        return obeyed(
+        return execute_command(
             text,
             {
                 "set": (3, self._set),

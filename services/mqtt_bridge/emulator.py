@@ -13,7 +13,7 @@ from iofog_sdk import LinkError
 from iofog_sdk.mqtt import MqttConnection, MqttOptions, Publication, ReceivedMessage
 from local_agent.nats_server import NatsServer
 from simulated_devices import emulator_parser, number, play_until_stopped
-from simulated_devices.command import is_on, obeyed
+from simulated_devices.command import execute_command, is_on
 
 _KWH_PER_S = 1 / 3_600_000
 
@@ -69,9 +69,9 @@ class MqttPlug:
         self.relay = on
         self._tell_state()
 
-    def obey(self, text: str) -> str:
+    def execute(self, text: str) -> str:
         """`set QUANTITY VALUE`, `button on|off`, `silent on|off`, `say TOPIC PAYLOAD`."""
-        return obeyed(
+        return execute_command(
             text,
             {
                 "set": (2, self.set),

@@ -69,7 +69,7 @@ async def bed_of(subject, folder, count=1, at_first=None, **bus_settings):
         for n in range(count):
             bus.add(f"chip{n}", subject.address + n, subject.chip(subject.address + n))
             if at_first:
-                assert bus.obey(at_first) == "ok"
+                assert bus.execute(at_first) == "ok"
             members = subject.settings(subject.address + n) | {"bus": path, "interval": 0.05}
             running.append(
                 await stack.enter_async_context(
@@ -138,11 +138,11 @@ async def test_a_sentinel_is_no_value(subject, tmp_path):
 async def test_a_fault_is_told_and_then_it_goes_on_without_restart(subject, tmp_path, fault):
     async with bed_of(subject, tmp_path) as bed:
         await bed.good()
-        assert bed.bus.obey(fault.format("on")) == "ok"
+        assert bed.bus.execute(fault.format("on")) == "ok"
         found = await bed.bad()
         assert {reading.value for reading in found.values()} == {None}
         assert all(reading.reason for reading in found.values())
-        assert bed.bus.obey(fault.format("off")) == "ok"
+        assert bed.bus.execute(fault.format("off")) == "ok"
         await bed.good()
 
 
@@ -152,7 +152,7 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
         found = await bed.running[0].sample()
         assert {reading.value for reading in found.values()} == {None}
         assert all(reading.reason for reading in found.values())
-        bed.bus.obey("swap chip0 off")
+        bed.bus.execute("swap chip0 off")
         await bed.good()
 
 
@@ -160,9 +160,9 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
 async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subject, tmp_path):
     async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         await bed.good()
-        bed.bus.obey("stretch chip0 0.1")
+        bed.bus.execute("stretch chip0 0.1")
         await bed.bad()
-        bed.bus.obey("stretch chip0 0")
+        bed.bus.execute("stretch chip0 0")
         await bed.good()
 
 
@@ -172,7 +172,7 @@ async def test_after_an_interrupted_supply_it_is_set_up_again_and_nothing_wrong_
         bed.set_all(0.4)
         await bed.matching(0.4)
         for _ in range(3):
-            bed.bus.obey("reset chip0")
+            bed.bus.execute("reset chip0")
             for _ in range(3):
                 found = await bed.good()
                 assert matches(subject, found, 0.4)
@@ -183,7 +183,7 @@ async def test_damage_costs_readings_not_the_truth(subject, tmp_path):
     async with bed_of(subject, tmp_path) as bed:
         bed.set_all(0.4)
         await bed.matching(0.4)
-        bed.bus.obey("corrupt chip0 0.3")
+        bed.bus.execute("corrupt chip0 0.3")
         for _ in range(8):
             assert matches(subject, await bed.good(), 0.4)
         assert bed.bus.corrupted
@@ -204,10 +204,10 @@ async def test_whatever_goes_wrong_a_wrong_value_is_never_sent_as_good(subject, 
         for _ in range(budget(8, 15)):
             fault = chance.choice(faults)
             on, off = ("0.3", "0") if fault.startswith(("stretch", "corrupt")) else ("on", "off")
-            assert bed.bus.obey(fault.format(on)) == "ok"
+            assert bed.bus.execute(fault.format(on)) == "ok"
             await asyncio.sleep(chance.uniform(0, 2) * pace)
             if "{}" in fault:
-                assert bed.bus.obey(fault.format(off)) == "ok"
+                assert bed.bus.execute(fault.format(off)) == "ok"
             await asyncio.sleep(chance.uniform(0, 1) * pace)
         sent = []
         while not bed.running[0].samples.empty():
@@ -227,7 +227,7 @@ async def test_two_on_one_bus_do_not_disturb_each_other(subject, tmp_path):
         for _ in range(3):
             await bed.matching(0.3, 0)
             await bed.matching(0.6, 1)
-        bed.bus.obey("absent chip0 on")
+        bed.bus.execute("absent chip0 on")
         await bed.bad(0)
         for _ in range(3):
             assert matches(subject, await bed.running[1].sample(), 0.6)
@@ -237,7 +237,7 @@ async def test_two_on_one_bus_do_not_disturb_each_other(subject, tmp_path):
 async def test_stopping_in_the_middle_of_a_read_is_clean(subject, tmp_path):
     async with bed_of(subject, tmp_path) as bed:
         await bed.good()
-        bed.bus.obey("stretch chip0 0.1")
+        bed.bus.execute("stretch chip0 0.1")
         async with asyncio.timeout(60):
             while not bed.bus._busy.locked():
                 await asyncio.sleep(0.001)

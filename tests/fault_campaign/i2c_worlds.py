@@ -34,8 +34,8 @@ class I2cWorld(World):
             "return": lambda _: self._tell("absent off"),
             "delay": lambda chance: self._tell(f"stretch {chance.choice((0.01, 0.5, 5))}"),
             "reset": lambda _: self._tell("reset"),
-            "stuck": lambda _: bus.obey("stuck on"),
-            "disconnect": lambda _: bus.obey("disconnect"),
+            "stuck": lambda _: bus.execute("stuck on"),
+            "disconnect": lambda _: bus.execute("disconnect"),
         }
         if checked:
             self.faults["corrupt"] = lambda chance: self._tell(f"corrupt {chance.uniform(0.05, 1)}")
@@ -44,13 +44,13 @@ class I2cWorld(World):
 
     def _tell(self, text):
         verb, *words = text.split()
-        result = self._bus.obey(" ".join([verb, self._name, *words]))
+        result = self._bus.execute(" ".join([verb, self._name, *words]))
         assert result == "ok", result
 
     def heal(self):
         for text in ("absent off", "stretch 0", "corrupt 0", "swap off"):
             self._tell(text)
-        self._bus.obey("stuck off")
+        self._bus.execute("stuck off")
 
 
 def _sensor(subject):

@@ -130,7 +130,7 @@ def main():
         chip = chip_of(profile)
         bus.add(profile, chip.address, ProfileChip(chip))
     for setting in ("climate/temperature -12.5", "sht31/temperature 30", "tmp102/temperature 40"):
-        assert bus.obey(f"set {setting}") == "ok"
+        assert bus.execute(f"set {setting}") == "ok"
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:

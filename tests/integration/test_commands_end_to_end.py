@@ -76,11 +76,11 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
         assert "known are tare, zero, show" in unknown["detail"]
         assert "not JSON" in (await operator.tell_raw(b"tare"))["detail"]
 
-        played.obey("silent on")
+        played.execute("silent on")
         dead = await operator.tell({"command": "tare"})
         assert (dead["ok"], "no answer within 0.2 s" in dead["detail"]) == (False, True)
         await until(lambda: operator.readings[-1][0].get("quality") == "stale")
-        played.obey("silent off")
+        played.execute("silent off")
         assert (await operator.tell({"command": "tare"}))["ok"]
         await until(lambda: "quality" not in operator.readings[-1][0])
 

@@ -145,7 +145,7 @@ async def test_modes_oversampling_and_filter(tmp_path, mode, arithmetic):
         assert memory[chip.CONTROL_HUMIDITY] == 2
         assert memory[chip.CONTROL_MEASUREMENT] & ~3 == 0b010_010_00
         for quantity, value in (("temperature", -12.5), ("humidity", 33.0), ("pressure", 98_765.0)):
-            bus.obey(f"set climate/{quantity} {value}")
+            bus.execute(f"set climate/{quantity} {value}")
         await bridged.sample(
             lambda found: (
                 abs(found["temperature"].value + 12.5) <= 0.01
@@ -245,7 +245,7 @@ async def test_a_wrong_bit_in_the_calibration_is_noticed(tmp_path):
 async def test_a_lost_setting_is_noticed_and_made_good(tmp_path):
     async with climate(tmp_path, oversampling_temperature=4) as (bus, bridged):
         await bridged.sample()
-        bus.obey("flip climate 0xF2 1")
+        bus.execute("flip climate 0xF2 1")
         found = await bridged.sample(lambda found: found["temperature"].value is None)
         assert "lost its settings" in found["temperature"].reason
         await bridged.sample(lambda found: found["temperature"].value is not None)

@@ -58,11 +58,11 @@ async def test_all_is_told_first_and_then_what_changes(chip, tmp_path):
     async with expander(tmp_path, chip) as (bus, bridged, _emulated):
         assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
         first, second = EXPANDERS[chip].lines[:2]
-        bus.obey(f"set {first} 0")
+        bus.execute(f"set {first} 0")
         assert values(await bridged.sample()) == {"door": True}
-        bus.obey(f"set {second} 0")
+        bus.execute(f"set {second} 0")
         assert values(await bridged.sample()) == {"level": False}
-        bus.obey(f"set {first} -1")
+        bus.execute(f"set {first} -1")
         assert values(await bridged.sample()) == {"door": False}
 
 
@@ -77,12 +77,12 @@ async def test_a_bounce_is_not_told(tmp_path):
         await bridged.sample()
         reads = bridged.bridge.counters()["i2c_transfers"]
         for level in (0, -1, 0, -1) * 3:
-            bus.obey(f"set A0 {level}")
+            bus.execute(f"set A0 {level}")
             while bridged.bridge.counters()["i2c_transfers"] < reads + 2:
                 await asyncio.sleep(0.001)
             reads = bridged.bridge.counters()["i2c_transfers"]
         assert bridged.samples.empty()
-        bus.obey("set A0 0")
+        bus.execute("set A0 0")
         assert values(await bridged.sample()) == {"door": True}
 
 
@@ -97,10 +97,10 @@ async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chi
         await bridged.sample()
         first = EXPANDERS[chip].lines[0]
         for value in (True, False, True):
-            bus.obey(f"set {first} {0 if value else -1}")
+            bus.execute(f"set {first} {0 if value else -1}")
             assert values(await bridged.sample()) == {"door": value}
         emulated.on_interrupt = lambda level: None
-        bus.obey(f"set {first} -1")
+        bus.execute(f"set {first} -1")
         assert values(await bridged.sample()) == {"door": False}
 
 
@@ -232,7 +232,7 @@ async def test_an_interrupt_line_that_stays_low_is_read_at_the_interval(tmp_path
             await asyncio.sleep(0.01)
         lasted_s = asyncio.get_running_loop().time() - began
         assert lasted_s > 0.8, "40 reads, 20 a second (one in a second is a check)"
-        bus.obey("set A0 0")
+        bus.execute("set A0 0")
         assert values(await bridged.sample()) == {"door": True}
     assert caplog.text.count("stays low") == 1
 
@@ -246,7 +246,7 @@ async def test_without_its_interrupt_line_a_chip_is_read_at_the_interval(tmp_pat
     wired = {"interrupt": {"line": "INT"}, "gpio": {"path": f"sim:{gpio.path}"}, "interval": 0.02}
     async with gpio.serving(), expander(tmp_path, emulated=emulated, **wired) as (bus, bridged, _):
         await bridged.sample()
-        bus.obey("set A0 0")
+        bus.execute("set A0 0")
         assert values(await bridged.sample()) == {"door": True}
         assert "in use by w1-gpio" in caplog.text
         taken.release()
@@ -260,12 +260,12 @@ async def test_a_short_circuit_is_told(chip, tmp_path):
     async with expander(tmp_path, chip) as (bus, bridged, _):
         await bridged.sample()
         out = EXPANDERS[chip].lines[-1]
-        bus.obey(f"set {out} 0")
+        bus.execute(f"set {out} 0")
         result = await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
         assert (result.ok, "driven high, yet it is low" in result.detail) == (False, True)
         found = (await bridged.sample())["pump"]
         assert (found.value, found.quality) == (False, Quality.UNCERTAIN)
-        bus.obey(f"set {out} -1")
+        bus.execute(f"set {out} -1")
         found = (await bridged.sample())["pump"]
         assert (found.value, found.quality) == (True, Quality.GOOD)
 
@@ -302,7 +302,7 @@ async def test_a_reset_is_noticed_and_outputs_are_safe_then(tmp_path):
     async with expander(tmp_path) as (bus, bridged, emulated):
         await bridged.sample()
         await bridged.bridge.execute(Command(name="pump", parameters={"value": True}))
-        bus.obey("reset x")
+        bus.execute("reset x")
         found = await bridged.sample(lambda found: found.get("door") and found["door"].value is None)
         assert "it was reset" in found["door"].reason
         found = await bridged.sample(lambda found: found["pump"].value is not None)
@@ -313,7 +313,7 @@ async def test_a_reset_is_noticed_and_outputs_are_safe_then(tmp_path):
 async def test_a_reset_of_a_chip_that_cannot_tell_is_made_good(tmp_path):
     async with expander(tmp_path, "pcf8574") as (bus, bridged, emulated):
         await bridged.sample()
-        bus.obey("reset x")
+        bus.execute("reset x")
         assert emulated.levels >> 7
         while emulated.levels >> 7:
             await asyncio.sleep(0.01)
@@ -323,10 +323,10 @@ async def test_a_reset_of_a_chip_that_cannot_tell_is_made_good(tmp_path):
 async def test_a_chip_that_goes_and_comes_again(chip, tmp_path):
     async with expander(tmp_path, chip) as (bus, bridged, _):
         await bridged.sample()
-        bus.obey("absent x on")
+        bus.execute("absent x on")
         found = await bridged.sample(lambda found: found["door"].value is None)
         assert "nothing answers" in found["door"].reason
-        bus.obey("absent x off")
+        bus.execute("absent x off")
         await bridged.sample(lambda found: found["door"].value is not None)
 
 
@@ -340,7 +340,7 @@ async def test_another_chip_is_told(tmp_path):
 async def test_ending_without_the_chip_is_logged(tmp_path, caplog):
     async with expander(tmp_path) as (bus, bridged, _):
         await bridged.sample()
-        bus.obey("absent x on")
+        bus.execute("absent x on")
     assert "could not be brought into their safe state" in caplog.text
 
 
@@ -395,7 +395,7 @@ async def test_levels_of_a_chip_that_was_reset_are_never_reported(tmp_path):
     """Its pull-ups are off then, and its inputs read low until somebody notices."""
     async with expander(tmp_path, "mcp23017") as (bus, bridged, _):
         assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
-        bus.obey("reset x")
+        bus.execute("reset x")
         lost = await bridged.sample()
         assert {(reading.value, reading.quality) for reading in lost.values()} == {(None, Quality.BAD)}
         assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
@@ -404,6 +404,6 @@ async def test_levels_of_a_chip_that_was_reset_are_never_reported(tmp_path):
 async def test_a_command_to_a_chip_that_was_reset_has_failed(tmp_path):
     async with expander(tmp_path, "mcp23017", interval=10, report_interval=100) as (bus, bridged, _):
         await bridged.sample()
-        bus.obey("reset x")
+        bus.execute("reset x")
         result = await bridged.bridge.execute(Command(name="pump", parameters={"value": False}))
         assert (result.ok, "it was reset" in result.detail) == (False, True)

@@ -292,10 +292,10 @@ async def test_damage_costs_answers_not_the_truth(tmp_path):
 async def test_unplugging_the_line_is_noticed_and_it_is_read_again(tmp_path):
     async with meters(tmp_path, interval=60) as bed:
         await bed.sample("m2", good)
-        bed.played.obey("unplug")
+        bed.played.execute("unplug")
         lost = await bed.sample("m1", lambda readings: not good(readings))
         assert "unplugged" in lost["m1/voltage"].reason
-        bed.played.obey("replug")
+        bed.played.execute("replug")
         await bed.sample("m1", good)
 
 

@@ -450,7 +450,7 @@ async def sensing(folder, *sensors, **members):
 async def test_a_sensor_that_is_missing_costs_the_others_nothing_and_is_told_once(tmp_path):
     sensors = [{"profile": "tmp102", "name": f"t{n}", "address": 0x48 + n} for n in range(4)]
     async with sensing(tmp_path, *sensors) as (bus, bridged):
-        bus.obey("absent t2 on")
+        bus.execute("absent t2 on")
         bad = await bridged.sample(lambda found: "t2/temperature" in found and not found["t2/temperature"].value)
         assert "nothing answers" in bad["t2/temperature"].reason
         for _ in range(5):
@@ -459,7 +459,7 @@ async def test_a_sensor_that_is_missing_costs_the_others_nothing_and_is_told_onc
                 assert found[f"{name}/temperature"].quality is Quality.GOOD
         assert not [s for s in list(bridged.samples._queue) if s[0].name.startswith("t2/")]
         assert bridged.bridge._service.members[2].failures >= 1
-        bus.obey("absent t2 off")
+        bus.execute("absent t2 off")
         await bridged.sample(lambda found: "t2/temperature" in found and found["t2/temperature"].value is not None)
 
 
@@ -480,7 +480,7 @@ async def test_sensors_of_one_address_behind_a_multiplexer(tmp_path):
     ]
     async with sensing(tmp_path, *sensors) as (bus, bridged):
         for n in range(6):
-            bus.obey(f"set s{n}/temperature {10 + n}")
+            bus.execute(f"set s{n}/temperature {10 + n}")
         for n in range(6):
             wanted = f"s{n}/temperature"
             found = await bridged.sample(
@@ -492,7 +492,7 @@ async def test_sensors_of_one_address_behind_a_multiplexer(tmp_path):
 async def test_a_reset_is_logged_and_counted(tmp_path, caplog):
     async with sensing(tmp_path, {"profile": "ina226", "name": "supply"}) as (bus, bridged):
         await bridged.sample()
-        bus.obey("reset supply")
+        bus.execute("reset supply")
         while not bridged.bridge._service.members[0].counters["resets"]:
             found = await bridged.sample()
             assert found["supply/current"].value != 0
@@ -502,7 +502,7 @@ async def test_a_reset_is_logged_and_counted(tmp_path, caplog):
 async def test_losing_the_bus_is_noticed_and_it_is_read_again(tmp_path):
     async with sensing(tmp_path, {"profile": "tmp102", "name": "t"}) as (bus, bridged):
         await bridged.sample()
-        bus.obey("disconnect")
+        bus.execute("disconnect")
         lost = await bridged.sample(lambda found: found["t/temperature"].value is None)
         assert "gone" in lost["t/temperature"].reason
         await bridged.sample(lambda found: found["t/temperature"].value is not None)
@@ -511,7 +511,7 @@ async def test_losing_the_bus_is_noticed_and_it_is_read_again(tmp_path):
 async def test_a_flag_makes_what_it_covers_bad(tmp_path):
     async with sensing(tmp_path, {"profile": "ina219", "name": "u"}) as (bus, bridged):
         await bridged.sample()
-        bus.obey("set u/overflow 1")
+        bus.execute("set u/overflow 1")
         found = await bridged.sample(lambda found: found["u/current"].value is None)
         assert found["u/current"].reason == "out of range (OVF)"
         assert found["u/voltage"].quality is Quality.GOOD
@@ -535,7 +535,7 @@ async def test_a_chip_is_added_as_the_readme_says(tmp_path):
     bus.add(name, number_of(chip.address), ProfileChip(checked(chip, name), now))
     settings |= {"chips": {name: msgspec.to_builtins(chip)}, "bus": {"path": f"sim:{bus.path}"}, "interval": 0.05}
     async with reachable(bus), bridging(RegisterSensor, settings_of(RegisterSensor, **settings)) as bridged:
-        assert bus.obey(f"set {command[0]} {command[1]}") == "ok"
+        assert bus.execute(f"set {command[0]} {command[1]}") == "ok"
         quantity, value, unit = wanted
         found = await bridged.sample(lambda found: abs(found[quantity].value - float(value)) < 0.01)
         assert found[quantity].unit == unit

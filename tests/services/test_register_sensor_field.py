@@ -453,8 +453,8 @@ async def test_two_sensors_of_a_profile_have_shunts_of_their_own(tmp_path):
         {"profile": "ina226", "name": "large", "address": 0x41, "parameters": {"shunt": 0.001}},
     ]
     async with sensing(tmp_path, *sensors) as (bus, bridged):
-        bus.obey("set small/current 0.5")
-        bus.obey("set large/current 0.5")  # the emulated chip has the shunt of the profile
+        bus.execute("set small/current 0.5")
+        bus.execute("set large/current 0.5")  # the emulated chip has the shunt of the profile
         small = await bridged.sample(lambda found: "small/current" in found)
         large = await bridged.sample(lambda found: "large/current" in found)
         assert (small["small/current"].value, large["large/current"].value) == (0.5, 50.0)
@@ -464,7 +464,7 @@ async def test_another_chip_in_its_place_is_noticed_though_it_never_failed_to_an
     """A MAX17048 has no settings that could be lost; its version tells it."""
     async with sensing(tmp_path, {"profile": "max17048", "name": "cell"}) as (bus, bridged):
         assert (await bridged.sample())["cell/charge"].quality is Quality.GOOD
-        bus.obey("swap cell on")
+        bus.execute("swap cell on")
         lost = await bridged.sample()
         assert {reading.quality for reading in lost.values()} == {Quality.BAD}
 

@@ -96,12 +96,12 @@ async def test_readings_come_and_survive_damage_garbage_and_unplugging(name, tmp
         async with bridging(SerialInstrument, settings) as bridged:
             for _ in range(20):
                 await bridged.sample(lambda found: any(r.quality is Quality.GOOD for r in found.values()))
-            assert played.obey("unplug") == "ok"
+            assert played.execute("unplug") == "ok"
             bad = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.FAILED)
             while any(r.value is not None for r in bad.values()):
                 bad = await bridged.sample()
             assert {r.name for r in bad.values()} <= {q.name for q in SerialInstrument.quantities_of(settings)}
-            assert played.obey("replug") == "ok"
+            assert played.execute("replug") == "ok"
             await bridged.sample(lambda found: any(r.quality is Quality.GOOD for r in found.values()))
             assert bridged.bridge.state is DeviceState.READING
 
@@ -112,14 +112,14 @@ async def test_a_silent_device_is_stale_and_a_lost_one_bad(tmp_path):
     async with playing(device, tmp_path / "tty") as played:
         async with bridging(SerialInstrument, profile("arduino_json", tmp_path / "tty", stale_after=0.2)) as bridged:
             await bridged.sample()
-            played.obey("silent on")
+            played.execute("silent on")
             stale = await bridged.sample(lambda found: bridged.bridge.state is DeviceState.STALE)
             while stale["temperature"].quality is not Quality.STALE:
                 stale = await bridged.sample()
             assert stale["temperature"].value is not None
-            played.obey("silent off")
+            played.execute("silent off")
             await bridged.sample(lambda found: found["temperature"].quality is Quality.GOOD)
-            played.obey("unplug")
+            played.execute("unplug")
             lost = await bridged.sample(lambda found: found["temperature"].quality is Quality.BAD)
             assert "unplugged" in lost["temperature"].reason
 
@@ -130,9 +130,9 @@ async def test_a_wrong_rate_is_garbage_and_the_right_one_is_read_again(tmp_path)
     async with playing(device, tmp_path / "tty") as played:
         async with bridging(SerialInstrument, profile("pms5003", tmp_path / "tty", stale_after=0.2)) as bridged:
             await bridged.sample()
-            played.obey("baud 4800")
+            played.execute("baud 4800")
             await bridged.sample(lambda found: found["pm1"].quality is Quality.STALE)
-            played.obey("baud 9600")
+            played.execute("baud 9600")
             await bridged.sample(lambda found: found["pm1"].quality is Quality.GOOD)
 
 
@@ -173,19 +173,19 @@ async def test_overload_is_no_weight(tmp_path):
 
 async def test_a_command_without_an_answer_fails_in_time_and_the_next_one_works(tmp_path):
     async with scale(tmp_path, commands={"tare": {"timeout": 0.1}}) as (_, played, bridged):
-        played.obey("silent on")
+        played.execute("silent on")
         result = await bridged.bridge.execute(Command(name="tare"))
         assert (result.ok, "no answer within 0.1 s" in result.detail) == (False, True)
-        played.obey("silent off")
+        played.execute("silent off")
         assert (await bridged.bridge.execute(Command(name="tare"))).ok
 
 
 async def test_a_poll_without_an_answer_is_reported_once(tmp_path):
     async with scale(tmp_path, stale_after=0) as (_, played, bridged):
-        played.obey("silent on")
+        played.execute("silent on")
         bad = await bridged.sample(lambda found: found["weight"].value is None)
         assert bad["weight"].reason == "no answer within 0.1 s"
-        played.obey("silent off")
+        played.execute("silent off")
         following = await bridged.sample()
         assert following["weight"].quality is Quality.GOOD, "no second report in between"
 
@@ -379,10 +379,10 @@ async def test_a_device_that_comes_back_under_another_name_is_found_by_what_it_i
     async with playing(device, tmp_path / "ttyUSB0") as played:
         async with bridging(SerialInstrument, profile("arduino_json", "usb:1a86:7523")) as bridged:
             await bridged.sample()
-            played.obey("unplug")
+            played.execute("unplug")
             lost = await bridged.sample(lambda found: found["temperature"].value is None)
             assert "unplugged" in lost["temperature"].reason
             present[:] = [tmp_path / "ttyUSB7"]
-            assert played.obey(f"rename {tmp_path / 'ttyUSB7'}") == "ok"
-            played.obey("replug")
+            assert played.execute(f"rename {tmp_path / 'ttyUSB7'}") == "ok"
+            played.execute("replug")
             await bridged.sample(lambda found: found["temperature"].quality is Quality.GOOD)

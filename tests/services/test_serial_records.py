@@ -389,11 +389,11 @@ async def test_a_start_without_its_answer_fails_and_is_tried_again(tmp_path):
         start=[{"send": "SIR\\r\\n", "answer": "^S [SD]", "timeout": 0.1}],
     )
     async with playing(device, tmp_path / "tty") as played:
-        played.obey("silent on")
+        played.execute("silent on")
         async with bridging(SerialInstrument, settings) as bridged:
             lost = await bridged.sample()
             assert "no answer" in lost["weight"].reason
-            played.obey("silent off")
+            played.execute("silent off")
             await bridged.sample(lambda found: found["weight"].quality is Quality.GOOD)
 
 

@@ -167,7 +167,7 @@ async def test_losing_the_chip_is_noticed(tmp_path):
     async with lines_of(tmp_path, "GPIO17") as (world, _, lines):
         waiting = asyncio.ensure_future(lines.read())
         await asyncio.sleep(0)
-        assert world.obey("disconnect") == "ok"
+        assert world.execute("disconnect") == "ok"
         with pytest.raises(DeviceError) as caught:
             await waiting
         assert caught.value.kind is DeviceErrorKind.GONE

@@ -121,24 +121,24 @@ async def test_a_chip_that_was_busy_is_asked_again(tmp_path):
 @IN_PROCESS_TOO
 async def test_a_stuck_bus_is_a_timeout_and_recovers(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (simulated, bus):
-        simulated.obey("stuck on")
+        simulated.execute("stuck on")
         with pytest.raises(DeviceError, match="held low") as caught:
             await bus.device(0x40).read_byte(0)
         assert caught.value.kind is DeviceErrorKind.TIMEOUT
-        simulated.obey("stuck off")
+        simulated.execute("stuck off")
         assert await bus.device(0x40).read_byte(0) == 0x12
 
 
 @IN_PROCESS_TOO
 async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_most(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder()), (0x41, Recorder()), timeout=0.5) as (simulated, bus):
-        simulated.obey("stretch chip0 30")
+        simulated.execute("stretch chip0 30")
         slow = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         with pytest.raises(DeviceError) as caught:
             await slow
         assert caught.value.kind is DeviceErrorKind.TIMEOUT
         assert await bus.device(0x41).read_byte(0) == 0x12, "while the other still stretches"
-        simulated.obey("stretch chip0 0")
+        simulated.execute("stretch chip0 0")
         assert await bus.device(0x40).read_byte(0) == 0x12, "and not a late answer to somebody else"
 
 
@@ -146,7 +146,7 @@ async def test_a_chip_that_stretches_the_clock_costs_the_others_its_timeout_at_m
 async def test_the_emulator_going_away_is_gone_and_its_absence_not_found(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder())) as (simulated, bus):
         assert await bus.device(0x40).read_byte(0) == 0x12
-        simulated.obey("disconnect")
+        simulated.execute("disconnect")
         with pytest.raises(DeviceError) as caught:
             await bus.device(0x40).read_byte(0)
         assert caught.value.kind is DeviceErrorKind.GONE
@@ -247,7 +247,7 @@ async def test_a_wait_that_is_too_long_is_an_error_and_nothing_stays_locked(tmp_
 async def test_giving_up_in_the_middle_leaves_the_device_to_the_next_only_when_it_is_free(tmp_path):
     chip = Recorder()
     async with bus_with(tmp_path, (0x40, chip), timeout=1) as (simulated, bus):
-        simulated.obey("stretch chip0 0.2")
+        simulated.execute("stretch chip0 0.2")
         abandoned = asyncio.ensure_future(bus.device(0x40).write(b"\x01"))
         while not simulated._busy.locked():
             await asyncio.sleep(0.001)
@@ -298,7 +298,7 @@ async def test_a_scan_finds_every_device_and_writes_nothing(tmp_path):
 
 async def test_the_loop_goes_on_while_a_transfer_lasts(tmp_path):
     async with bus_with(tmp_path, (0x40, Recorder()), timeout=2) as (simulated, bus):
-        simulated.obey("stretch chip0 0.1")
+        simulated.execute("stretch chip0 0.1")
         reading = asyncio.ensure_future(bus.device(0x40).read_byte(0))
         turns = 0
         while not reading.done():

@@ -26,7 +26,7 @@ async def test_it_is_read_commanded_and_told_when_it_is_silent(tmp_path):
     async with playing(device, tmp_path / "tty") as played, bridging(MyDevice, settings) as bridged:
         assert (await bridged.sample())["level"].value == 2.5
         assert (await bridged.bridge.execute(Command(name="zero"))).readings[0].value == 0
-        played.obey("silent on")
+        played.execute("silent on")
         await bridged.sample(lambda found: found["level"].quality is Quality.BAD)
-        played.obey("silent off")
+        played.execute("silent off")
         await bridged.sample(lambda found: found["level"].quality is Quality.GOOD)

@@ -25,7 +25,7 @@ async def test_it_is_read_and_told_when_it_is_silent(tmp_path):
     settings = settings_of(MyDevice, serial={"port": port_of(tmp_path / "tty")}, interval=0.05)
     async with playing(device, tmp_path / "tty") as played, bridging(MyDevice, settings) as bridged:
         assert (await bridged.sample())["level"].value == 2.5
-        played.obey("silent on")
+        played.execute("silent on")
         await bridged.sample(lambda found: found["level"].quality is Quality.BAD)
-        played.obey("silent off")
+        played.execute("silent off")
         await bridged.sample(lambda found: found["level"].quality is Quality.GOOD)

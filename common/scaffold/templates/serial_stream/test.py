@@ -28,7 +28,7 @@ async def test_readings_come_and_an_unplugged_device_is_told(tmp_path):
     settings = settings_of(MyDevice, serial={"port": port_of(tmp_path / "tty")})
     async with playing(device, tmp_path / "tty") as played, bridging(MyDevice, settings) as bridged:
         assert (await bridged.sample())["level"].value == 2.5
-        played.obey("unplug")
+        played.execute("unplug")
         await bridged.sample(lambda found: found["level"].quality is Quality.BAD)
-        played.obey("replug")
+        played.execute("replug")
         await bridged.sample(lambda found: found["level"].quality is Quality.GOOD)
