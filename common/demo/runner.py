@@ -156,8 +156,8 @@ async def _first_line(emulator: asyncio.subprocess.Process, service: str, folder
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
-        told = msgspec.json.decode(line)
-        settings, note = told["settings"], told.get("note", "")
+        printed = msgspec.json.decode(line)
+        settings, note = printed["settings"], printed.get("note", "")
     except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
         _show(folder / f"{service}.emulator.log")
         raise DemoFailed(f"the emulator of {service} did not start") from None

@@ -47,7 +47,7 @@ class DeclaredQuantities:
         return [self._checked(reading) for reading in sample]
 
     def heard(self, forwarded: Sample) -> None:
-        """Takes note of readings that are forwarded, and declared by nobody."""
+        """Takes note of readings that are forwarded, and not declared."""
         for reading in forwarded:
             self._forwarded.pop(reading.name, None)
             self._forwarded[reading.name] = reading.unit

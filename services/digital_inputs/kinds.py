@@ -37,7 +37,7 @@ class InputSettings(GpioLine, frozen=True, kw_only=True, tag_field="kind"):
     debounce: Annotated[float, Meta(ge=0, le=3600, description="seconds it has to stay as it is to count")] = 0.0
 
     def commands(self) -> tuple[CommandSpec, ...]:
-        """What it can be told."""
+        """Its commands."""
         return ()
 
     @property
@@ -80,7 +80,7 @@ class CountedSettings(InputSettings, frozen=True, kw_only=True):
 
     @property
     def missed(self) -> str:
-        """The name of the total of steps whose direction nobody knows."""
+        """The name of the total of steps of unknown direction."""
         return f"{self.name}/missed"
 
     def total(self, totals: Totals) -> Reading:

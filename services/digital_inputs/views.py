@@ -26,7 +26,7 @@ class Start(NamedTuple):
         now_ns: the time.
         totals: of counters.
         first_offset: of the first line.
-        tells_both: whether rising and falling edges are told.
+        tells_both: whether rising and falling edges are reported.
         settle_s: how long a level has to last, where the kernel does not see to that.
     """
 
@@ -43,7 +43,7 @@ class View(Protocol):
 
     @property
     def resyncs(self) -> int:
-        """How often a look found another state than edges had told, or one that they could not have led to."""
+        """How often a look found another state than edges had reported, or one that they could not have led to."""
 
     @property
     def due_ns(self) -> float:
@@ -227,7 +227,7 @@ class EncoderView:
 
     def _count(self, steps: int, missed: int = 0) -> None:
         self._totals.add(self._settings.name, steps)
-        if missed:  # each is a step, and nobody knows in which direction
+        if missed:  # each is a step, in an unknown direction
             self._totals.add(self._settings.missed, missed)
 
     def report(self, now_ns: int) -> Sample:

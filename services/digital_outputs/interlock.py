@@ -109,7 +109,7 @@ class Interlock:
         output.on, output.state = on, OutputState.READY
 
     def mark_uncertain(self, name: str) -> None:
-        """An output is told something, or is broken off in what it does: it may be on, until it is switched."""
+        """An output is commanded, or interrupted: it may be on, until it is switched."""
         output = self._outputs[name]
         if output.state is OutputState.READY:
             output.state = OutputState.UNCERTAIN

@@ -4,7 +4,7 @@
     each output   CLOSED ──▶ UNCERTAIN ◀──▶ READY      and from both back to CLOSED, when its line is given back
 
 A command or a rule is admitted while all outputs are OPEN and its own is READY, in no other state. An output is
-UNCERTAIN from when it is told something until the chip has confirmed it; one that stays so is brought to its safe
+UNCERTAIN from a command until the chip has confirmed it; one that stays so is brought to its safe
 state, again and again until that is confirmed. Unless it is READY and off, it counts as on within its group.
 """
 
@@ -27,4 +27,4 @@ class OutputState(enum.Enum):
 
     CLOSED = "its line is not in use"
     UNCERTAIN = "it is not known how it was switched last; its safe state is tried"
-    READY = "it is as it was told"
+    READY = "it is as commanded"

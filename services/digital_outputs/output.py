@@ -154,9 +154,9 @@ class Output:
         elif 0.0 < self.duty < 1.0 or on == bool(self.duty):
             reading = quantity.good(value)
         else:
-            told = "on" if self.duty else "off"
+            commanded = "on" if self.duty else "off"
             reading = quantity.uncertain(
-                value, f"switched {told}, yet its line says otherwise: overload or short circuit"
+                value, f"switched {commanded}, yet its line says otherwise: overload or short circuit"
             )
         self.reading = reading
         return reading

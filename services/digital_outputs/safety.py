@@ -17,7 +17,7 @@ _LOOK_S = 0.1
 
 
 class Safety:
-    """Brings outputs into their safe state when nobody answers for them.
+    """Brings outputs into their safe state when service or node is gone.
 
     Parameters:
         node: gives the state of the link to the node.

@@ -1,4 +1,4 @@
-"""Bridges GPIO outputs: relays, lamps, valves, PWM; in their safe state whenever nobody answers for them."""
+"""Bridges GPIO outputs: relays, lamps, valves, PWM; in their safe state whenever service or node is gone."""
 
 from __future__ import annotations
 

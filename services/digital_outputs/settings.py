@@ -48,7 +48,7 @@ class OutputSettings(GpioLine, frozen=True, kw_only=True):
 
     @property
     def command(self) -> CommandSpec:
-        """What it can be told: a value, for a time or for good; or a pattern."""
+        """Its commands: a value, for a time or for good; or a pattern."""
         seconds = (0.01, LONGEST_S)
         value = (
             Parameter("value", "level", (0, 1), required=False, description="duty")

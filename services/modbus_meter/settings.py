@@ -1,4 +1,4 @@
-"""What modbus_meter can be told."""
+"""Settings of modbus_meter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this service can be told."""
+"""Settings of this service."""
 
 from __future__ import annotations
 

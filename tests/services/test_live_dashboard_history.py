@@ -1,5 +1,6 @@
 """The history of live_dashboard: three resolutions, bounded in bytes, there again after a restart."""
 
+import contextlib
 import sqlite3
 
 import pytest
@@ -145,7 +146,8 @@ async def test_a_damaged_file_is_put_aside_and_begun_again(history_of, tmp_path)
     Sender(board).send(("a", 1.0))
     await history.close(T0)
     assert (tmp_path / "h.damaged").read_bytes().startswith(b"no database")
-    assert sqlite3.connect(tmp_path / "h.db").execute("SELECT count(*) FROM series").fetchone() == (1,)
+    with contextlib.closing(sqlite3.connect(tmp_path / "h.db")) as database:
+        assert database.execute("SELECT count(*) FROM series").fetchone() == (1,)
 
 
 async def test_without_a_folder_to_write_in_it_goes_on_in_memory(history_of):

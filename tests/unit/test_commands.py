@@ -196,7 +196,7 @@ async def test_a_command_with_one_wrong_member_is_answered_by_its_name_and_id():
 async def test_a_command_that_nobody_can_date_is_refused():
     undated = IoMessage(id="m1", timestamp=0, contentdata=b'{"command":"tare"}')
     ((_, ok, detail),) = await Bench().through(undated)
-    assert (ok, detail.split(":")[0]) == (False, "nobody knows when it was given")
+    assert (ok, detail.split(":")[0]) == (False, "its age is unknown")
 
 
 async def test_a_timeout_of_the_device_is_not_that_of_the_command():

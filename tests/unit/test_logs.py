@@ -51,7 +51,7 @@ def test_a_reader_that_stops_reading_holds_up_nobody_and_what_it_missed_is_count
     handler.handle(line("after", level=logging.DEBUG))
     reading.join(60)
     lines = [json.loads(text)["message"] for text in texts[0].splitlines()]
-    assert lines[-2] == f"{missed} log lines were given up, since nobody read them"
+    assert lines[-2] == f"{missed} log lines were given up unread"
     assert lines[:3] == [f"line {'x' * 1000}{number}" for number in range(3)]
     assert len(lines) - 2 + missed == 2001, "each is written or counted"
 

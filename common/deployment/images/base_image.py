@@ -76,7 +76,7 @@ def _head(url: str, token: str) -> dict[str, str]:
 
 
 def _token(challenge: str) -> str:
-    told = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-    query = urllib.parse.urlencode({name: told[name] for name in ("service", "scope") if name in told})
-    with urllib.request.urlopen(f"{told['realm']}?{query}", timeout=_TIMEOUT_S) as reply:  # noqa: S310
+    given = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    query = urllib.parse.urlencode({name: given[name] for name in ("service", "scope") if name in given})
+    with urllib.request.urlopen(f"{given['realm']}?{query}", timeout=_TIMEOUT_S) as reply:  # noqa: S310
         return str(json.load(reply)["token"])

@@ -58,11 +58,13 @@ def bill_of_materials(service: str) -> dict[str, Any]:
 def licence_of(package: str) -> str:
     """The licence that an installed package names; "" for none."""
     try:
-        told = metadata.metadata(package)
+        declared = metadata.metadata(package)
     except metadata.PackageNotFoundError:
         return ""
-    classified = [text.rpartition(" :: ")[2] for text in told.get_all("Classifier", []) if text.startswith("License")]
-    named = (*told.get_all("License-Expression", []), *classified, *told.get_all("License", []))
+    classified = [
+        text.rpartition(" :: ")[2] for text in declared.get_all("Classifier", []) if text.startswith("License")
+    ]
+    named = (*declared.get_all("License-Expression", []), *classified, *declared.get_all("License", []))
     first = next(iter(named), "").strip().partition("\n")[0]
     return _NAMES.get(first, first)
 

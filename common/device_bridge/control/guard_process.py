@@ -145,7 +145,7 @@ def _say(text: str) -> None:
 
 def _wait(timeout_s: float) -> bytes:
     """What the parent said last: BYE, nothing when it was killed, BEAT when it has been silent for so long."""
-    told, silent = b"", 0
+    received, silent = b"", 0
     while silent < SLICES or not timeout_s:
         if not select.select([0], [], [], timeout_s / SLICES if timeout_s else None)[0]:
             silent += 1
@@ -153,8 +153,8 @@ def _wait(timeout_s: float) -> bytes:
         silent = 0
         piece = os.read(0, 4096)
         if not piece:
-            return BYE if told.endswith(BYE) else b""
-        told = (told + piece)[-len(BYE) :]
+            return BYE if received.endswith(BYE) else b""
+        received = (received + piece)[-len(BYE) :]
         with contextlib.suppress(OSError):  # it may read nothing any more
             os.write(1, BEAT)
     return BEAT

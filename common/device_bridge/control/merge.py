@@ -10,7 +10,7 @@ from typing import Any
 from ..reading import Sample, aged
 
 Put = Callable[[Sample], Awaitable[None]]
-"""Hands a sample over; waits until there is room for it, unless `merged` has been told otherwise."""
+"""Hands a sample over; waits until there is room for it, unless `merged` was asked not to."""
 Source = Callable[[Put], Coroutine[Any, Any, None]]
 
 

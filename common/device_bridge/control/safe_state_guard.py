@@ -120,7 +120,7 @@ class _Process:
 
     Parameters:
         process: it.
-        to_fd, from_fd: where it is told and answers.
+        to_fd, from_fd: its input and its answers.
         interval_s: from beat to beat.
     """
 
@@ -143,9 +143,9 @@ class _Process:
         try:
             for fd in (to_fd, from_fd):
                 os.set_blocking(fd, False)
-            told = (guard_process.pack(acts), str(timeout_s), str(os.getpid()), str(score))
+            arguments = (guard_process.pack(acts), str(timeout_s), str(os.getpid()), str(score))
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", guard_process.__file__, *told),
+                *(sys.executable, "-I", "-S", guard_process.__file__, *arguments),
                 stdin=its_in,
                 stdout=its_out,
                 pass_fds=[act.fd for act in acts],

@@ -27,7 +27,7 @@ DRIFT_S, DRIFT_RATE = 1.0, 200e-6
 SETTLING_S = 60.0
 _DAY_S = 86_400.0
 _SLEWED_S = 0.1
-"""More is a step, from which on the drift counts anew."""
+"""More is a step, from which on the drift counts from zero."""
 _TIME_ERROR = 5
 """What adjtimex(2) returns while no time server disciplines the clock."""
 _BOOT_CHARACTERS = 12

@@ -85,7 +85,7 @@ class DiskTask:
     def __init__(self, store: Store, employer: Employer, check_s: float) -> None:
         self.store, self._employer, self._check_s = store, employer, check_s
         self.unexpected = 0
-        """Errors that nobody had thought of."""
+        """Unexpected errors."""
         self._due = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "outbox")
         self._task: asyncio.Task[None] | None = None

@@ -1,6 +1,6 @@
 """Regular expressions that users give in settings: judged at the start, bounded in time when they are matched.
 
-Python's `re` tries again in every other way when a text does not match, which can take for ever. A linear engine has
+Python's `re` tries again in every other way when a text does not match, which can take years. A linear engine has
 no wheels for 32-bit ARM, so that two bounds are set instead:
 
 1. Patterns are judged before they are used. What takes exponential time is refused: a repetition whose end cannot be

@@ -2,7 +2,7 @@
 
 ioFog delivers at least once. The file is a line of JSON for each id, appended before the first command of a message
 is executed; it reaches the disk when the kernel writes it, so that a kill loses nothing and a power cut some seconds.
-It is written anew, as a whole, each time it has grown to twice its size.
+It is rewritten as a whole each time it has grown to twice its size.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ class CommandRunner:
     async def _result(self, waiting: _Waiting) -> Result:
         command, limit_s = waiting.command, self.settings.max_command_age
         if not command.time:
-            detail = "nobody knows when it was given: it may have waited on its way. Send it with its `time`"
+            detail = "its age is unknown: it may have waited on its way. Send it with its `time`"
             return Result(ok=False, detail=detail)
         age_s = waiting.age_s + self._steady() - waiting.came_at
         if age_s > limit_s or waiting.age_s < -limit_s:

@@ -49,7 +49,7 @@ class Event(enum.Enum):
     SAMPLE = "sample"
     SILENCE = "silence"
     FAILURE = "failure"
-    """An error of the device, or one that nobody expected."""
+    """An error of the device, or an unexpected one."""
     REFUSAL = "refusal"
     """A device cannot be opened with its settings, while others are in force."""
     FATAL = "fatal error"

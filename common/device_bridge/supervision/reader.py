@@ -23,7 +23,7 @@ class Reader:
         quantities: what samples are held against.
         emit: takes each sample.
         wait_room: returns when another sample may be read.
-        report: is told of the first sample, of silence, and of the first sample after it.
+        report: called with the first sample, of silence, and of the first sample after it.
     """
 
     def __init__(

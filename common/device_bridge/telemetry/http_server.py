@@ -36,7 +36,7 @@ class HttpServer:
     """Serves pages made on request.
 
     A client beyond the most that are served takes the place of the one that has been idle for longest, so that
-    clients which say nothing shut nobody out.
+    clients which say nothing shut no other out.
 
     Parameters:
         pages: path to a function that makes its page.

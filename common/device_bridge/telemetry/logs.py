@@ -1,7 +1,7 @@
 """Log lines: JSON objects in containers, plain text on a terminal. Both go to standard error.
 
 What is passed as `extra={"data": {...}}` becomes members of the JSON object. A reader that stops reading never stops
-the service: what nobody reads is given up and counted. Lines that repeat are summed up.
+the service: unread lines are given up and counted. Lines that repeat are summed up.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LogHandler(logging.Handler):
         self._writer = BackgroundWriter(fd, "log")
         self._repeated = RepeatedLines()
         self.unread = 0
-        """Lines given up since nobody read them."""
+        """Lines given up unread."""
         self._unreported = 0
         self._is_stuck = False
         self.setFormatter(_HumanFormatter() if os.isatty(fd) else _JsonFormatter())
@@ -85,7 +85,7 @@ class LogHandler(logging.Handler):
             return
         if self._unreported:
             count, self._unreported = self._unreported, 0
-            text = "%d log lines were given up, since nobody read them"
+            text = "%d log lines were given up unread"
             self._write(logging.LogRecord("device_bridge", logging.WARNING, "", 0, text, (count,), None))
         self._writer.write(line)
 

@@ -52,7 +52,7 @@ class Control(abc.ABC):
     A signal sent while the socket is down is lost, on every generation of ioFog. A failed fetch is repeated with
     back-off while the socket is up: a service may have no other settings to start with. A node can also stop sending
     signals on a socket that is up: Edgelet forgets it when an older one of the same microservice dies. A change that
-    no signal tells of is found by the fetch in between, and the socket is then opened anew.
+    came without a signal is found by the fetch in between, and the socket is then opened again.
     """
 
     description = ""
@@ -139,7 +139,7 @@ class Control(abc.ABC):
                 await self._wait_for_refresh(_SIGNAL_DELAY_S)
                 if self._fetch_again.is_set():
                     continue
-                log.warning("the configuration changed and no signal came; the control socket is opened anew")
+                log.warning("the configuration changed and no signal came; the control socket is opened again")
                 self.socket.reconnect("signals are missing")
             return
 

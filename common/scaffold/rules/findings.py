@@ -22,7 +22,7 @@ def lint(target: Target) -> list[Finding]:
         try:
             found += [Finding(rule, text) for text in rule.check(target)]
         except Exception as error:  # a service that cannot be looked at is a finding, not the end
-            found.append(Finding(rule, f"cannot be told: {type(error).__name__}: {error}"))
+            found.append(Finding(rule, f"cannot be checked: {type(error).__name__}: {error}"))
     return found
 
 

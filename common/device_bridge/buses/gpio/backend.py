@@ -109,7 +109,7 @@ class KernelChips:
         return KernelLines(uapi.unpack_request(request), len(offsets))
 
     async def user_of(self, chip: Chip, offset: int) -> str:
-        """Who uses a line, "" for nobody known."""
+        """Who uses a line, "" if unknown."""
         fd = os.open(chip.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             info = uapi.pack_line(offset)
@@ -195,8 +195,8 @@ class SimulatedChips:
         """All of them. Raises OSError when nothing listens there."""
         connection = await _Connection.to(self._path)
         try:
-            told = await connection.ask("chips")
-            return [Chip(f"{SIMULATED}{self._path}", name, label, tuple(lines)) for name, label, lines in told]
+            chips = await connection.ask("chips")
+            return [Chip(f"{SIMULATED}{self._path}", name, label, tuple(lines)) for name, label, lines in chips]
         finally:
             await connection.close()
 
@@ -217,7 +217,7 @@ class SimulatedChips:
         return SimulatedLines(connection, event_socket)
 
     async def user_of(self, chip: Chip, offset: int) -> str:
-        """Who uses a line, "" for nobody."""
+        """Who uses a line, "" if it is free."""
         connection = await _Connection.to(self._path)
         try:
             user: str = await connection.ask("user", chip.name, offset)

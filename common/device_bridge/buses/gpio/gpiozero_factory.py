@@ -133,7 +133,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             self._factory.run(lines.close())
 
     def _request(self, config: LineConfig) -> GpioLines:
-        """Takes the line into use anew. Raises DeviceError, and has it as it was before then."""
+        """Requests the line again. Raises DeviceError, and has it as it was before then."""
         self._release()
         before, self._config = self._config, config
         try:

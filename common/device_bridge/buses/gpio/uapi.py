@@ -46,8 +46,8 @@ class LineConfig(NamedTuple):
         active_low: whether low is on; values and edges are then those of on and off.
         bias: the chip's own resistor.
         drive: of outputs.
-        rising: whether edges to on are told.
-        falling: whether edges to off are told.
+        rising: whether edges to on are reported.
+        falling: whether edges to off are reported.
         debounce_us: how long an input has to be stable, 0 for no matter how long.
         values: of outputs, a bit each, the first line's is the least.
     """
@@ -89,7 +89,7 @@ class LineInfo(NamedTuple):
 
     Parameters:
         name: given by the board's device tree, "" without one.
-        consumer: who uses it, "" for nobody.
+        consumer: who uses it, "" if it is free.
         used: whether it is in use, by a process or a driver.
     """
 

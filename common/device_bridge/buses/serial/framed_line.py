@@ -30,7 +30,7 @@ class FramedLine:
     Parameters:
         port: which port, and how it is set.
         framing: how frames are found, or what finds them. Raises SettingsError for an unknown checksum.
-        keep: whether frames nobody asked for are kept for `frames`, else they are counted and dropped; an attribute.
+        keep: whether unsolicited frames are kept for `frames`, else they are counted and dropped; an attribute.
         strict: whether devices speak only when they are asked, one frame for each question.
         gap_s: seconds of silence between frames of a strict line.
         pause_s: seconds of silence that the line wants before each question.
@@ -93,7 +93,7 @@ class FramedLine:
         await self._bus.close()
 
     async def frames(self) -> list[bytes]:
-        """The next frames nobody asked for, at least one. Raises DeviceError when the device is gone."""
+        """The next unsolicited frames, at least one. Raises DeviceError when the device is gone."""
         while not self._unread:
             if self._lost:
                 raise self._lost

@@ -135,7 +135,7 @@ class Store:
         return page
 
     def check(self) -> None:
-        """Writes anew what was removed behind our back: what is open can still be read."""
+        """Writes again what another program has removed: what is open can still be read."""
         try:
             if self._lock is None or all(each.file.is_in_place() for each in self._segments):
                 return
@@ -283,7 +283,7 @@ class Store:
             raise
         segment.file.close()
         segment.file = copy
-        log.error("%s was removed by another program; it is written anew", path)
+        log.error("%s was removed by another program; it is written again", path)
 
 
 def _normalise(acknowledged: int, done: Iterable[tuple[int, int]]) -> tuple[int, Ranges]:

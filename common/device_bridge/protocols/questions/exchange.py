@@ -125,7 +125,7 @@ class Exchange:
         return held
 
     def take(self, frame: bytes, now: float) -> bool:
-        """Whether this frame is an answer to the present question, or to one before; else nobody asked for it."""
+        """Whether this frame is an answer to the present question, or to one before; else it is unsolicited."""
         question = self._question
         if question is not None and (frame != question.data or question.echoes) and question.accepts(frame):
             if self._answer is None:
