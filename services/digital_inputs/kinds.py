@@ -84,8 +84,10 @@ class CountedSettings(InputSettings, frozen=True, kw_only=True):
         return f"{self.name}/missed"
 
     def total(self, totals: Totals) -> Reading:
-        """Its total; uncertain once steps were missed, until it is set."""
+        """Its total; uncertain once steps were missed, until it is set, and while earlier ones cannot be read."""
         total, value = self.quantities()[0], totals.get(self.name) * self.step
+        if not totals.is_complete:
+            return total.uncertain(value, "what was counted before this start cannot be read now")
         missed = totals.get(self.missed)
         return total.uncertain(value, f"{missed} edges were missed since it was set") if missed else total.good(value)
 

@@ -169,6 +169,23 @@ async def test_units_of_a_counter_and_its_total_after_a_restart(tmp_path):
             totals.save()
 
 
+async def test_a_total_is_uncertain_while_what_was_counted_before_cannot_be_read(tmp_path):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.05}
+    file = tmp_path / "totals.json"
+    file.mkdir()  # as good as EIO: it is there, and cannot be read
+    totals = Totals(file)
+    async with world_of(tmp_path) as gpio, watching(gpio, counter, totals=totals) as bridged:
+        found = await bridged.sample()
+        assert (found["water"].value, found["water"].quality) == (0, Quality.UNCERTAIN)
+        gpio.pulses("GPIO22", 200, 10)
+        await bridged.sample(lambda found: found["water"].value == 10)
+        file.rmdir()
+        file.write_text('{"water": 90}')
+        totals.save()
+        found = await bridged.sample(lambda found: found["water"].quality is Quality.GOOD)
+        assert found["water"].value == 100
+
+
 async def test_pulses_that_came_before_the_end_are_counted(tmp_path):
     counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 60}
     async with world_of(tmp_path) as gpio:
