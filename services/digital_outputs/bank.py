@@ -171,7 +171,7 @@ class OutputBank:
             elif output.is_open and loop.time() >= read_at:
                 read_at = loop.time() + _READ_BACK_S
                 reason = output.reading.reason
-                await self._attempt(output, output.read_back)
+                await self._attempt(output, partial(_read_back, output))
                 if output.reading.reason != reason:
                     self.note_change(output.name)
 
@@ -219,6 +219,13 @@ class OutputBank:
             self._interlock.life = Life.CLOSING
             await self.make_safe(self.outputs)
             raise
+
+
+async def _read_back(output: Output) -> None:
+    """Raises DeviceError, also when its line was lost meanwhile."""
+    if not output.is_open:
+        raise DeviceError(DeviceErrorKind.GONE, output.name, "its line is lost")
+    await output.read_back()
 
 
 def _was_kept(output: Output, totals: Totals) -> bool:

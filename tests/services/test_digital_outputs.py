@@ -409,6 +409,17 @@ async def test_a_chip_that_goes_and_comes_again_is_safe_then(tmp_path):
         assert (await tell(bridged, "lamp", value=True)).ok
 
 
+async def test_a_chip_that_is_lost_while_an_output_is_read_back_costs_no_more_than_that(tmp_path, caplog):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        await tell(bridged, "lamp", value=True)
+        for _ in range(3):
+            gpio.disconnect()
+            await until(lambda: gpio.level("GPIO22") == 0)
+            await asyncio.sleep(10)
+            assert (await tell(bridged, "lamp", value=True)).ok
+    assert "unexpected error" not in caplog.text
+
+
 @contextlib.asynccontextmanager
 async def service_process(gpio, **members):
     """The service as a process, whose lamp is on because a contact is."""
