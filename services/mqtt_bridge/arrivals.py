@@ -25,7 +25,6 @@ class Arrivals:
     def __init__(self) -> None:
         self._waiting: deque[ReceivedMessage] = deque()
         self._bytes = 0
-        self._refuses_guaranteed = False
         self.is_overflown = False
         """Whether guaranteed messages had to be left to the broker."""
         self.dropped = 0
@@ -35,10 +34,9 @@ class Arrivals:
         """Takes a message, drops it, or leaves it to the broker."""
         has_room = self._bytes < _MOST_BYTES
         if received.guaranteed:
-            if self._refuses_guaranteed:
-                return
-            if not has_room:
-                self.is_overflown = self._refuses_guaranteed = True
+            self.is_overflown = self.is_overflown or not has_room
+            if self.is_overflown:
+                received.leave()
                 return
         elif not has_room or len(self._waiting) >= _MOST:
             self.dropped += 1
@@ -55,10 +53,9 @@ class Arrivals:
         return received
 
     def leave(self) -> None:
-        """The connection has ended: guaranteed messages come again on the next one, and would be passed on twice."""
-        self._waiting = deque(each for each in self._waiting if not each.guaranteed)
-        self._bytes = sum(map(_size, self._waiting))
-        self._refuses_guaranteed = True
+        """What has not been taken is left to the broker."""
+        while (received := self.take()) is not None:
+            received.leave()
 
 
 def _size(received: ReceivedMessage) -> int:

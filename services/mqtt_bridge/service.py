@@ -23,7 +23,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
     """Maps ioFog messages to MQTT topics and topics to ioFog messages, both ways."""
 
     forwards_messages = True
-    _duplicates = DuplicateFilter()
+    _duplicates = DuplicateFilter(keeps_unprocessed=True)
     """Of this process: it has one broker, however often it connects."""
     _log_once = LogOnce()
 

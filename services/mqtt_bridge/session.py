@@ -39,7 +39,7 @@ class Session:
         self._options, self._is_ours = options, is_ours
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[LinkError] = loop.create_future()
-        self.lost.add_done_callback(self._leave)
+        self.lost.add_done_callback(lambda _: self._any.set())
         self._connection = MqttConnection(options, self.lost, self._take, duplicates)
         self._came = Arrivals()
         self._any = asyncio.Event()
@@ -70,7 +70,8 @@ class Session:
     ) -> AsyncGenerator[ReceivedMessage, None]:
         """Yields what comes, and publishes what waits in `inbound` meanwhile. Raises DeviceError when it is lost.
 
-        When the next one is asked for, a message is acknowledged as soon as what it became is written.
+        When the next one is asked for, a message is acknowledged as soon as what it became is written. What has come
+        by a connection that is lost is yielded first: a broker may have forgotten it.
         """
         loop = asyncio.get_running_loop()
         work = [loop.create_task(self._tick())]
@@ -84,7 +85,11 @@ class Session:
         try:
             while True:
                 while (received := self._came.take()) is not None:
-                    yield received
+                    try:
+                        yield received
+                    except GeneratorExit:
+                        received.leave()
+                        raise
                     self._taken += 1
                     self._when_written(received)
                 for task in work:
@@ -103,6 +108,7 @@ class Session:
             await asyncio.gather(*work, return_exceptions=True)
             if self._publisher is not None:
                 self._publisher.give_up()
+            self._came.leave()
 
     async def publish(self, publication: Publication) -> Result:
         """Publishes, and returns what the broker says to it; when cancelled, what it says within a second.
@@ -148,10 +154,6 @@ class Session:
             await asyncio.wait((waiting, self.lost), return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
         self._connection.abort(ConnectionLost("more messages than can be held at once; the rest comes again"))
-
-    def _leave(self, _: object) -> None:
-        self._came.leave()
-        self._any.set()
 
     async def _tick(self) -> None:
         while True:

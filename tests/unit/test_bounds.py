@@ -158,10 +158,10 @@ async def gaps():
 
 async def acknowledged_ids():
     duplicates = DuplicateFilter()
-    for number in range(3000):
+    for number in range(5000):
         finish = duplicates.begin(SimpleNamespace(mid=number, topic="t", payload=b"", dup=False), lambda: 1.0)
         finish()
-    return len(duplicates._acknowledged), 512
+    return len(duplicates._acknowledged), 4096
 
 
 SHOWN = {

@@ -16,7 +16,8 @@ MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES
 """Largest packet received: what is larger an MQTT 5 broker does not send, and says so to nobody."""
 RECEIVE_MAXIMUM = 256
 """Unacknowledged messages that an MQTT 5 broker may send."""
-_REMEMBERED = 2 * RECEIVE_MAXIMUM
+_REMEMBERED = 4096
+"""Messages that may be repeated: brokers of MQTT 3.1.1 know no RECEIVE_MAXIMUM, NATS sends 1024 at once."""
 
 
 def _nothing() -> None:
