@@ -24,8 +24,11 @@ def line(text, *arguments, level=logging.WARNING):
 def pipe():
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    with open(read, "rb", buffering=0) as reader, open(write, "wb", buffering=0) as writer:
-        yield reader, writer.fileno()
+    with open(read, "rb", buffering=0) as reader:
+        yield (
+            reader,
+            write,
+        )  # not closed: a writer's thread may be in it, and would write to whatever has its number next
 
 
 def everything(reader, until):
