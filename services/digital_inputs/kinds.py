@@ -63,14 +63,10 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
 class CountedSettings(InputSettings, frozen=True, kw_only=True):
     """What kinds with a total have in common; it belongs to the process, and can be set."""
 
-    def quantities(self) -> tuple[Quantity, ...]:
-        """The total, and how fast it changes."""
-        raise NotImplementedError
-
     @property
     def step(self) -> float:
         """What one count stands for."""
-        raise NotImplementedError
+        return 1.0
 
     def commands(self) -> tuple[CommandSpec, ...]:
         """The total can be set to what is right."""
