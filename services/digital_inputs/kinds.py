@@ -36,6 +36,10 @@ class InputSettings(GpioLine, frozen=True, kw_only=True, tag_field="kind"):
     bias: Annotated[Bias, Meta(description="the chip's own resistor")] = "as_is"
     debounce: Annotated[float, Meta(ge=0, le=3600, description="seconds it has to stay as it is to count")] = 0.0
 
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What it measures, the value itself first."""
+        return (Quantity(self.name),)
+
     def commands(self) -> tuple[CommandSpec, ...]:
         """Its commands."""
         return ()
@@ -50,10 +54,6 @@ class Contact(InputSettings, frozen=True, kw_only=True, tag="contact"):
     """A contact, a button, a motion detector: its state, at each change."""
 
     heartbeat: Annotated[Interval, Meta(description="seconds after which the state is reported again")] = 60.0
-
-    def quantities(self) -> tuple[Quantity, ...]:
-        """Its state."""
-        return (Quantity(self.name),)
 
     def view(self, start: Start) -> View:
         """How it is watched."""
