@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
 from device_bridge import Command, CommandError, CommandSpec, DeviceService, Quantity, Result, Sample, run
 from device_bridge.buses import GpioBus
-from device_bridge.control import ChangeReporter, Put, Rules, Source, leave_first_place, merged
+from device_bridge.control import ChangeReporter, Put, Rules, Source, leave_first_place, merged, without_samples
 from digital_inputs.input_lines import InputLine, input_lines
 from digital_inputs.kinds import Counter
 
@@ -64,7 +64,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
     def stream(self) -> AsyncIterator[Sample]:
         unending = [self.safety.watch, self.bank.keep_guarded]
         unending += [partial(self.bank.look_after, output) for output in self.bank.outputs.values()]
-        sources: list[Source] = [self._report, *(partial(_silently, work) for work in unending)]
+        sources: list[Source] = [self._report, *map(without_samples, unending)]
         sources += [partial(self._follow, line) for line in self.lines]
         # What rules decide by is not to wait for the outbox.
         return merged(sources, most=_MOST_UNSENT, dropped=self._count_unsent)
@@ -79,7 +79,7 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
             now = asyncio.get_running_loop().time()
             if changes := self.reporter.select(self.bank.readings(), now):
                 await put(changes)
-            with contextlib.suppress(TimeoutError):  # asyncio.wait_for of Python 3.11 can swallow a cancellation
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.reporter.seconds_left(now)):
                     await self.bank.changed.wait()
 
@@ -114,11 +114,6 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         return {"safety_trips": self.bank.trips, "watchdog_restarts": self.bank.guard.restarts} | {
             "unsent_readings": self.unsent
         }
-
-
-async def _silently(work: Callable[[], Awaitable[None]], put: Put) -> None:
-    """What reports nothing, as a source of samples."""
-    await work()
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .guard_process import SafeAct, offs_first
     from .heartbeat import Heartbeat
     from .members import Member
-    from .merge import Put, Source, merged
+    from .merge import Put, Source, merged, without_samples
     from .rules import Rules, RuleSettings
     from .safe_state_guard import SafeStateGuard, leave_first_place
     from .ticker import Ticker
@@ -26,7 +26,7 @@ else:
             "guard_process": ("SafeAct", "offs_first"),
             "heartbeat": ("Heartbeat",),
             "members": ("Member",),
-            "merge": ("Put", "Source", "merged"),
+            "merge": ("Put", "Source", "merged", "without_samples"),
             "rules": ("RuleSettings", "Rules"),
             "safe_state_guard": ("SafeStateGuard", "leave_first_place"),
             "ticker": ("Ticker",),
@@ -50,4 +50,5 @@ __all__ = [
     "leave_first_place",
     "merged",
     "offs_first",
+    "without_samples",
 ]

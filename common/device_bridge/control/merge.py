@@ -14,6 +14,15 @@ Put = Callable[[Sample], Awaitable[None]]
 Source = Callable[[Put], Coroutine[Any, Any, None]]
 
 
+def without_samples(work: Callable[[], Awaitable[None]]) -> Source:
+    """Work that runs beside the sources of a stream, and has no samples itself."""
+
+    async def run(_: Put) -> None:
+        await work()
+
+    return run
+
+
 async def merged(
     sources: Iterable[Source], *, most: int = 0, dropped: Callable[[Sample], None] = lambda _: None
 ) -> AsyncIterator[Sample]:
