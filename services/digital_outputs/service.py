@@ -18,8 +18,7 @@ from .following import RuleFollower
 from .safety import Safety
 from .settings import ALL_SAFE, OutputsSettings, check
 
-_MOST_UNSENT = 1000
-"""Samples that wait while a full outbox pauses reading."""
+_MOST_UNSENT = 1000  # samples that wait while a full outbox pauses reading
 
 
 class DigitalOutputs(DeviceService[OutputsSettings]):
@@ -111,9 +110,8 @@ class DigitalOutputs(DeviceService[OutputsSettings]):
         return Result(ok=not reason, detail=reason or "done and read back", readings=readings)
 
     def counters(self) -> dict[str, int]:
-        return {"safety_trips": self.bank.trips, "watchdog_restarts": self.bank.guard.restarts} | {
-            "unsent_readings": self.unsent
-        }
+        trips, restarts = self.bank.trips, self.bank.guard.restarts
+        return {"safety_trips": trips, "watchdog_restarts": restarts, "unsent_readings": self.unsent}
 
 
 def main() -> None:

@@ -162,10 +162,11 @@ class DrivenExpander:
                 raise device.error(DeviceErrorKind.GARBLED, WAS_RESET)
             return levels
 
-    async def check(self) -> bool:
-        """Whether it still is as it was set up. Undoes what a failed command may have changed. Raises DeviceError."""
+    async def check(self) -> None:
+        """Undoes what a failed command may have changed. Raises DeviceError, also when it is not as it was set up."""
         async with self.device.transaction() as device:
             if not self.is_certain:
                 await self._expander.drive(device, self.driven)
                 self.is_certain = True
-            return await self._expander.kept(device)
+            if not await self._expander.kept(device):
+                raise device.error(DeviceErrorKind.GARBLED, WAS_RESET)

@@ -9,7 +9,6 @@ from device_bridge import (
     Command,
     CommandSpec,
     DeviceError,
-    DeviceErrorKind,
     DeviceService,
     Parameter,
     Quantity,
@@ -21,7 +20,7 @@ from device_bridge import (
 from device_bridge.buses import GpioBus, I2cBus
 from device_bridge.control import ChangeReporter, Debounce, Ticker
 
-from .chip import EXPANDERS, WAS_RESET, DrivenExpander
+from .chip import EXPANDERS, DrivenExpander
 from .interrupt import Interrupt
 from .settings import ExpanderSettings, LineSettings, OutputSettings, check
 
@@ -88,16 +87,12 @@ class IoExpander(DeviceService[ExpanderSettings]):
             else:
                 await ticker.wait()
             if not self.chip.is_certain:
-                await self._check()
+                await self.chip.check()
             levels = await self.chip.levels()
             if levels != debounce.seen or loop.time() >= check_at:  # a chip that was reset reads otherwise
                 check_at = loop.time() + _CHECK_S
-                await self._check()
+                await self.chip.check()
             debounce.update(levels, loop.time())
-
-    async def _check(self) -> None:
-        if not await self.chip.check():
-            raise self.chip.device.error(DeviceErrorKind.GARBLED, WAS_RESET)
 
     def _readings(self, settled: int, seen: int) -> list[Reading]:
         """Inputs as they have settled, outputs as they are."""
