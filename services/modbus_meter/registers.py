@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import CommandError, CommandSpec, Parameter, Reading, SettingsError, Value
-from device_bridge.protocols import FieldSettings
+from device_bridge.protocols import FieldSettings, short_float32
 
 from .rtu import MAX_REGISTERS, Table
 
@@ -146,7 +146,8 @@ class RegisterSettings(FieldSettings, frozen=True, kw_only=True):
                 raise ValueError(f"not BCD ({data.hex()})")
             return int(data.hex())
         if self.type in ("f32", "f64"):
-            return float(struct.unpack(_FORMATS[self.type], data)[0])
+            (number,) = struct.unpack(_FORMATS[self.type], data)
+            return short_float32(number) if self.type == "f32" else float(number)
         value = int.from_bytes(data, "big", signed=self.type[0] == "i")
         return value if self.bits is None else value >> self.bits[0] & (1 << self.bits[1]) - 1
 

@@ -1,6 +1,7 @@
 """Records as devices of the field send them: every value is right, or there is none, and it is counted."""
 
 import asyncio
+import struct
 
 import pytest
 from hypothesis import given
@@ -339,6 +340,20 @@ def test_nuls_that_fill_up_a_text_are_no_part_of_it():
     ) == {"a": "AB ", "b": 7}
 
 
+def test_binary_floats_have_the_digits_that_they_resolve():
+    fields = [{"name": name, "key": at} for at, name in enumerate("abcd", 1)]
+    frame = struct.pack("<2B2xff3sd", 1, 2, 36.97, 83380528.0, b"AB", 0.1)
+    fields[3:] = [{"name": "d", "key": 4}, {"name": "t", "key": 5, "kind": "text"}, {"name": "e", "key": 6}]
+    assert read(frame, fields, type="struct", format="<2B2xff3sd") == {
+        "a": 1,
+        "b": 2,
+        "c": 36.97,
+        "d": 83380528,
+        "t": "AB",
+        "e": 0.1,
+    }
+
+
 @pytest.mark.parametrize(
     ("encoding", "data", "text"), [("", b"\xc2\xb5", "µ"), ("latin-1", b"\xc2\xb5", "Âµ"), ("cp437", b"\x9c", "£")]
 )
@@ -377,7 +392,8 @@ def test_one_odd_member_costs_that_field_only(text, reason):
 def test_one_odd_field_of_an_inverter_costs_that_field_only():
     device = described(profile="qpigs_inverter")
     status, mode, rating = device.questions
-    line = b"(230.0 50.0 230.1 49.9 0161 0119 003 460 ----- 012 --- -05 0014 103.8 57.45 00000 00110110 00 00 00856 010\r"
+    line = b"(230.0 50.0 230.1 49.9 0161 0119 003 460 ----- 012 --- -05 0014 103.8 57.45 00000 00110110 "
+    line += b"00 00 00856 010\r"
     sample = values(device.sample(line, status.kinds))
     odd = {name: sample.pop(name)[0] for name in ("battery_voltage", "battery_charge")}
     assert odd == {"battery_voltage": None, "battery_charge": None}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SlipFraming,
     )
     from .layouts import layout_of
+    from .numerals import short_float32
     from .patterns import Pattern
     from .questions.exchange import Exchange
     from .questions.question import Question, Verdict
@@ -48,6 +49,7 @@ else:
                 "SlipFraming",
             ),
             "layouts": ("layout_of",),
+            "numerals": ("short_float32",),
             "patterns": ("Pattern",),
             "questions.exchange": ("Exchange",),
             "questions.question": ("Question", "Verdict"),
@@ -79,5 +81,6 @@ __all__ = [
     "framer_for",
     "layout_of",
     "scaled",
+    "short_float32",
     "unescaped",
 ]
