@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SlipFraming,
     )
     from .layouts import layout_of
+    from .loose_json import decoded_json
     from .numerals import short_float32
     from .patterns import Pattern
     from .questions.exchange import Exchange
@@ -49,6 +50,7 @@ else:
                 "SlipFraming",
             ),
             "layouts": ("layout_of",),
+            "loose_json": ("decoded_json",),
             "numerals": ("short_float32",),
             "patterns": ("Pattern",),
             "questions.exchange": ("Exchange",),
@@ -78,6 +80,7 @@ __all__ = [
     "SlipFraming",
     "Verdict",
     "at_path",
+    "decoded_json",
     "framer_for",
     "layout_of",
     "scaled",
