@@ -47,7 +47,7 @@ def client_of(api, name="device"):
 async def linked(api, nats, **more):
     """A link as a container there makes it, and the configurations it gets."""
     link = connect(api.variables("device") | {"NATS_SERVER_URL": nats.url} | more)
-    for backoff in (link._control._backoff, link._control._socket._backoff):
+    for backoff in (link.control._backoff, link.control._socket._backoff):
         backoff._initial_s = backoff._max_s = 0.05
     configs = []
     link.on_config = configs.append
@@ -170,7 +170,7 @@ async def test_a_change_whose_signal_is_lost_arrives_and_the_socket_is_opened_an
     agent.set_config("device", {"n": 1})
     headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
     async with client_session(api) as session, linked(api, nats) as (link, configs):
-        await until(lambda: configs and link._control.socket.connected)
+        await until(lambda: configs and link.control.socket.connected)
         async with session.ws_connect(CONTROL, headers=headers):
             pass  # when it ends, Edgelet forgets the newer one as well
         await until(lambda: api.id_of("device") not in api._sessions)
@@ -178,7 +178,7 @@ async def test_a_change_whose_signal_is_lost_arrives_and_the_socket_is_opened_an
         await until(lambda: configs[-1] == '{"n":2}')
         await until(lambda: "changed and no signal came" in caplog.text)
         monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 3600)
-        await until(lambda: "signals are missing" in caplog.text and link._control.socket.connected)
+        await until(lambda: "signals are missing" in caplog.text and link.control.socket.connected)
         agent.set_config("device", {"n": 3})
         await until(lambda: configs[-1] == '{"n":3}')
 
@@ -331,7 +331,7 @@ async def test_an_unexpected_error_ends_an_attempt_and_not_the_socket(agent, api
 async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, token, words):
     (api.accounts.folder_of(agent.id_of("device")) / "token").write_text(token(api.accounts))
     async with linked(api, nats) as (link, _):
-        backoff = link._control._socket._backoff
+        backoff = link.control._socket._backoff
         waits, next_s = [], backoff.next_s
         monkeypatch.setattr(backoff, "next_s", lambda: waits.append(1) or next_s())
         await until(lambda: words in caplog.text and len(waits) > 3)

@@ -60,6 +60,8 @@ class Control(abc.ABC):
 
     def __init__(self) -> None:
         self.on_config: Callable[[str | None], None] | None = None
+        self.on_edge_resources: Callable[[], None] | None = None
+        """Called when the node's edge resources have changed; Java agents from 3.0 on have some."""
         self._fetching: asyncio.Task[None] | None = None
         self._fetch_again = asyncio.Event()
         self._refetching: asyncio.Task[None] | None = None
