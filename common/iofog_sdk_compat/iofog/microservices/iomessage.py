@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import iofog_sdk
+from iofog_sdk import MessageError
 
 from .exception import as_iofog_exceptions
 
@@ -70,10 +71,12 @@ class IoMessage:
 
 
 def to_sdk(message: IoMessage) -> iofog_sdk.IoMessage:
-    """The same message for `iofog_sdk`."""
+    """The same message for `iofog_sdk`. Raises MessageError."""
     members = dict(vars(message))
     for name in _DATA:
         value = members[name]
+        if not isinstance(value, bytearray | bytes | str):
+            raise MessageError(name, "must be bytes or text", value)
         members[name] = value.encode() if isinstance(value, str) else bytes(value)
     names = iofog_sdk.IoMessage.__struct_fields__
     return iofog_sdk.IoMessage(**{name: value for name, value in members.items() if name in names})
