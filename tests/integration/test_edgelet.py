@@ -1,5 +1,6 @@
 """EdgeletAPI v1 and the nodes between: settings by one way, messages over NATS."""
 
+import asyncio
 import contextlib
 import logging
 import ssl
@@ -18,6 +19,7 @@ from iofog_sdk.links.backoff import Backoff
 from local_agent import LocalAgent
 from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
+from local_agent.server import never
 from local_agent.service_accounts import Authority, ServiceAccounts
 
 from .conftest import agent_config, opened, until
@@ -78,6 +80,7 @@ async def client_session(api):
 
 
 CONFIG, CONTROL = "/v1/microservices/config", "/v1/microservices/control"
+GPS = "/v1/system/gps"
 GOOD = "Bearer {good}"
 NOT_ALLOWED = ["auth/whoami"]
 
@@ -88,6 +91,12 @@ NOT_ALLOWED = ["auth/whoami"]
         ("GET", CONFIG, None, 401, "UNAUTHORIZED: missing bearer token"),
         ("GET", CONFIG, "bearer {good}", 401, "UNAUTHORIZED: missing bearer token"),
         ("GET", CONFIG, "Bearer  ", 401, "UNAUTHORIZED: missing bearer token"),  # servers cut blanks at the end off
+        ("GET", CONFIG, "Bearer \u00a0", 401, "UNAUTHORIZED: missing JWT token"),
+        ("GET", CONTROL, "Bearer \u00a0", 401, "Missing JWT token\n"),
+        ("GET", GPS, None, 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", GPS, GOOD, 200, None),
+        ("POST", GPS, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("DELETE", GPS, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
         ("GET", CONFIG, "Bearer {good}x", 401, "UNAUTHORIZED: invalid JWT token"),
         ("POST", CONFIG, "Bearer x", 401, "UNAUTHORIZED: invalid JWT token"),
         ("POST", CONFIG, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
@@ -119,7 +128,50 @@ async def test_order_and_texts_of_refusals(api, method, path, authorization, sta
             assert (error and f"{error['code']}: {error['message']}") == text
         else:
             assert await response.text() == text
-        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL))
+        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL, GPS))
+
+
+POSITION = {"lat": "53.544947", "lon": "9.967085"}
+
+
+async def test_the_position_of_a_node_is_taken_from_those_whose_role_allows_it(agent, api, nats):
+    with pytest.raises(RequestRefused, match=r"/v1/system/gps answered 403: .*; its role lacks system/gps with cr"):
+        async with linked(api, nats) as (link, _):
+            await link.set_position(53.5449466, 9.967085)
+    allowed = {"device": msgspec.structs.replace(agent.config.microservices["device"], sets_position=True)}
+    agent.apply(msgspec.structs.replace(agent.config, microservices=agent.config.microservices | allowed))
+    api.rotate()
+    async with linked(api, nats) as (link, _):
+        await link.set_position(53.5449466, 9.967085)
+    assert agent.position == POSITION
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    async with client_session(api) as session:
+        async with session.get(GPS, headers=headers) as response:
+            assert (await response.json())["data"].items() > POSITION.items()
+        for body, text in (("[]", "invalid JSON body"), ('{"lat": 1}', "lon is required")):
+            async with session.post(GPS, headers=headers, data=body) as response:
+                assert (response.status, (await response.json())["error"]["message"]) == (400, text)
+    assert agent.position == POSITION
+
+
+async def test_a_request_that_does_not_end_and_a_response_that_does_not_begin_are_given_up(api, monkeypatch):
+    monkeypatch.setattr(api, "request_timeout_s", 0.2)
+    monkeypatch.setattr(api, "_config", lambda request: never())
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    context = ssl.create_default_context(cafile=api.accounts.authority.certificate)
+    for begun in (b"", b"GET /v1/microservices/config HTTP/1.1\r\nHost:"):
+        reader, writer = await asyncio.open_connection("localhost", api.port, ssl=context)
+        writer.write(begun)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+    async with client_session(api) as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(CONFIG, headers=headers)
+        async with session.ws_connect(CONTROL, headers=headers) as socket:
+            await asyncio.sleep(0.5)  # longer than the limit, which is over for it
+            await socket.send_bytes(b"\x09")
+            assert (await socket.receive_bytes(timeout=5)) == b"\x0a"
 
 
 async def test_an_old_control_socket_that_dies_takes_the_registration_of_the_new_one_with_it(api):
@@ -263,7 +315,7 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
 async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api, nats, caplog, monkeypatch, status):
     asked = []
 
-    def refuse(api, request):
+    async def refuse(api, request):
         asked.append(request.method)
         return refusal(status, "WAIT", "not yet")
 

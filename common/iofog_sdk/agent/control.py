@@ -33,6 +33,9 @@ class LocalApiControl(Control):
     async def get_config(self) -> str | None:
         return await self.client.get_config()
 
+    async def set_position(self, lat: float, lon: float) -> None:
+        await self.client.set_position(lat, lon)
+
     async def log(self, message: str, *, warning: bool = False) -> None:
         await self.client.log(message, warning=warning)
 

@@ -89,6 +89,9 @@ class SplitLink(Link):
     async def log(self, message: str, *, warning: bool = False) -> None:
         await self.control.log(message, warning=warning)
 
+    async def set_position(self, lat: float, lon: float) -> None:
+        await self.control.set_position(lat, lon)
+
     async def _wait_chosen(self) -> Link:
         await self._chosen.wait()
         assert self._messages is not None  # noqa: S101 - set before the event

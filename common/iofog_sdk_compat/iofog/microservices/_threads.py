@@ -53,6 +53,7 @@ async def _cancel_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0)  # lets transports report their end
 
 
 class _LateThreads(concurrent.futures.ThreadPoolExecutor):
