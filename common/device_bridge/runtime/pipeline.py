@@ -20,7 +20,7 @@ from ..filters import FilterChain
 from ..messages.clock import Clock
 from ..messages.maker import MessageMaker
 from ..messages.time_correction import TimeCorrection
-from ..node_state import NodeState
+from ..node_state import NodePosition, NodeState
 from ..outbox.box_metrics import inbound_metrics, outbox_metrics
 from ..outbox.delivery import Delivery
 from ..outbox.durable import Outbox
@@ -87,12 +87,13 @@ class Pipeline:
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
         self.latest = LatestReadings(self._maker.put, self.clock.now)
+        self._position = NodePosition(link.set_position)
         self.supervisor = Supervisor(
             service_type,
             settings,
             self.latest.put,
             self.outbox.wait_room,
-            node=NodeState(lambda: link.connected, follower.status),
+            node=NodeState(lambda: link.connected, follower.status, self._position),
             totals=self._totals,
             inbound=self._inbound,
             on_adopted=self._adopt,
@@ -180,6 +181,7 @@ class Pipeline:
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        self._position.close()
         if self._commands:
             await _within(_SAVE_S, self._commands.wait_idle())
         await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
@@ -243,6 +245,7 @@ class Pipeline:
         yield from outbox_metrics(self.outbox)
         yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
         yield from collect_device_metrics(self.supervisor)
+        yield from self._position.metrics()
         refusals = self._follower.status.refusals
         yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
         if self._commands:
