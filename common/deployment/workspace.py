@@ -55,8 +55,9 @@ def problems(root: Path, *, locked: bool = True) -> Iterator[str]:
             yield f'{path}: name = "{name}" is already the name of {names[name]}. Write another'
         names.setdefault(name, path)
     if locked:
-        if name := _load(root / "pyproject.toml").get("project", {}).get("name"):
-            names[name] = Path("pyproject.toml")
+        top = root / "pyproject.toml"
+        if name := top.exists() and _load(top).get("project", {}).get("name"):
+            names[name] = Path(top.name)
         members = set(_load(root / "uv.lock").get("manifest", {}).get("members", ()))
         if wrong := sorted(set(names) ^ members):
             verb = "does not have" if wrong[0] in names else "still has"

@@ -5,6 +5,7 @@ only what the shared layer, `device_bridge`, has not. A project with services al
 wheels, from an index or from a folder, which is then OUT/wheels.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,15 @@ def locked(workspace: Path, package: str) -> tuple[list[str], list[str]]:
     ).stdout
     lines = text.replace("\\\n", "").splitlines()
     folders = [line.removeprefix("-e").strip() for line in lines if line.startswith(("-e ", "./"))]
-    return [line for line in lines if line and not line.startswith(("-e ", "./", "#"))], folders
+    return [hashed(line, workspace) for line in lines if line and not line.startswith(("-e ", "./", "#"))], folders
+
+
+def hashed(line: str, workspace: Path) -> str:
+    """A requirement with its hash, which uv.lock does not hold for wheels that come with the project."""
+    name, _, version = line.split(";", maxsplit=1)[0].strip().partition("==")
+    wheels = workspace.glob(f"{WHEELS}/{name.replace('-', '_')}-{version}-*.whl")
+    hashes = [f" --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels]
+    return line + "".join(hashes) if "--hash=" not in line else line
 
 
 def indexes(workspace: Path, out: Path) -> list[str]:
