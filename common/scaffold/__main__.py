@@ -10,9 +10,10 @@ from pathlib import Path
 from deployment.workspace import service_names
 
 from .answers import SHAPES, AnswerError, Answers
-from .checks import check_project, check_service
-from .generate import generate
+from .checks import check_project, check_service, check_update
+from .merging import update
 from .project import new_project
+from .rendering import generate
 from .rules import level_of, lint, page, target_of
 
 
@@ -32,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         verb.add_argument("--shape", default="", help="how it talks; by default the usual way of its bus")
         verb.add_argument("--device", default="", help="what it is, as in: a tide gauge")
         verb.add_argument("--unchecked", action="store_true", help="write the files and no more")
+    updating = verbs.add_parser("update-service", help="bring what is new in its template into a service")
+    updating.add_argument("--name", default="", help="of the service")
+    updating.add_argument("--unchecked", action="store_true", help="merge and no more")
     linting = verbs.add_parser("lint-services", help="hold services against the quality scale")
     linting.add_argument("--service", default="", help="by default all")
     verbs.add_parser("quality", help="write QUALITY.md, the scale as a page")
@@ -43,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "lint-services":
         return _lint(root, options.service)
     try:
+        if options.verb == "update-service":
+            return _update(root, options.name, unchecked=options.unchecked)
         answers = _complete(Answers(options.name, options.bus, options.shape, options.device))
         if options.verb == "new-service":
             files, check = generate(answers, root), check_service
@@ -57,6 +63,21 @@ def main(arguments: list[str] | None = None) -> int:
     for file in files:
         sys.stdout.write(f"  {file.relative_to(root)}\n")
     return 0 if options.unchecked else check(answers, root)
+
+
+def _update(root: Path, name: str, *, unchecked: bool) -> int:
+    """Says what was changed; 1 when something is to be decided on."""
+    changes = update(root, name)
+    for change in changes:
+        sys.stdout.write(f"  {change.path} {change.what}\n")
+    if any(change.conflicts for change in changes):
+        sys.stdout.write(
+            f"Decide on what is marked, then: make docs && make lint-services SERVICE={name} && make check\n"
+        )
+        return 1
+    if not changes:
+        sys.stdout.write(f"{name} has what is in its template\n")
+    return 0 if unchecked or not changes else check_update(name, root)
 
 
 def _lint(root: Path, service: str) -> int:

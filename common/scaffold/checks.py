@@ -32,6 +32,17 @@ def check_service(answers: Answers, root: Path) -> int:
     return _run(steps, root) or _say_next(answers, root, "")
 
 
+def check_update(name: str, root: Path) -> int:
+    """Writes an updated service's tables and runs its checks; the exit status."""
+    tool = str(Path(sys.executable).with_name("ruff"))
+    files = (f"services/{name}", f"tests/services/test_{name}.py")
+    steps: dict[str, Sequence[str]] = {
+        "writing its tables": (*_MAKE, "lock", "setup"),
+        "checking its form": (tool, "check", "--quiet", "--fix", *files),
+    }
+    return _run(steps | _checks_of(name, root), root)
+
+
 def check_project(answers: Answers, root: Path) -> int:
     """The same in a new project, with an environment of its own."""
     steps = {

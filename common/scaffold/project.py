@@ -14,7 +14,7 @@ from deployment.images import DOCKERFILE
 from iofog_sdk import __version__
 
 from .answers import TEMPLATES, AnswerError, Answers
-from .generate import generate, write
+from .rendering import generate, write
 
 WHEELS = "wheels"
 _NOT_THEIRS = frozenset(
