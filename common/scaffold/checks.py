@@ -15,13 +15,8 @@ _NEXT = """
   1. {heart}: put your device's bytes there, and in emulator.py what it does with them; then
      make demo SERVICE={name}
   2. services/{name}/README.md: say how it is wired, and run: make check
-  3. plug it in: IOFOG_LINK=console: {variable} make run SERVICE={name}
+  3. plug it in: {command}
 """
-_FIRST = {
-    "serial": "SETTING_SERIAL__PORT=/dev/ttyUSB0",
-    "i2c": "SETTING_BUS__PATH=/dev/i2c-1",
-    "gpio": "SETTING_INPUT__LINE=GPIO17",
-}
 _MAKE = ("make", "--no-print-directory")
 
 
@@ -78,5 +73,7 @@ def _run(steps: Mapping[str, Sequence[str]], root: Path) -> int:
 def _say_next(answers: Answers, root: Path, where: str) -> int:
     folder = f"services/{answers.name}"
     heart = next(f"{folder}/{name}" for name in ("protocol.py", "chip.py") if (root / folder / name).exists())
-    sys.stdout.write(_NEXT.format(name=answers.name, heart=heart, variable=_FIRST[answers.bus], where=where))
+    readme = (root / folder / "README.md").read_text().splitlines()
+    command = next(line.removeprefix("$ ") for line in readme if "IOFOG_LINK=console:" in line)
+    sys.stdout.write(_NEXT.format(name=answers.name, heart=heart, command=command, where=where))
     return 0
