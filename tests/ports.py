@@ -1,20 +1,5 @@
-"""TCP ports for servers that have to be told theirs: below those that the kernel gives to clients."""
+"""TCP ports for servers that have to be told theirs."""
 
-import random
-import socket
+from local_agent.ports import free_port
 
-_ports = iter(
-    random.sample(range(10_000, 32_000), 22_000)
-)  # tests run in several processes, and so may other checkouts
-
-
-def free_port() -> int:
-    """A port that nobody listens on, another one each time."""
-    for port in _ports:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no port is free")
+__all__ = ["free_port"]

@@ -24,9 +24,9 @@ from pathlib import Path
 
 from device_bridge.messages import senml
 from iofog_sdk import connect
+from pytest_simulated_devices import Relay
 
 from .integration.conftest import ServiceProcess, until_page
-from .integration.relay import Relay
 from .ports import free_port
 from .services.serving import emulated
 

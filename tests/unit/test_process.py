@@ -12,7 +12,8 @@ from device_bridge.runtime import Runtime
 from device_bridge.runtime.pipeline import Pipeline
 from device_bridge.runtime.settings_follower import SettingsFollower
 from device_bridge.settings import SettingsSources
-from iofog_sdk import IoMessage, Link, Receipt, __version__
+from iofog_sdk import IoMessage, __version__
+from pytest_simulated_devices import MemoryLink
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -39,38 +40,8 @@ class Bench(DeviceService[BenchSettings]):
 opened, executed = [], []
 
 
-class MemoryLink(Link):
-    """Takes every message at once."""
-
-    description = microservice_id = "memory"
-    connected = True
-
-    def __init__(self):
-        super().__init__()
-        self.sent, self.lines, self.inbox = [], [], asyncio.Queue()
-
-    async def start(self):
-        self.on_config(None)
-
-    async def close(self):
-        pass
-
-    async def wait_connected(self):
-        pass
-
-    async def get_config(self):
-        return None
-
-    def post(self, body, done):
-        self.sent.append(IoMessage.from_bytes(body))
-        done(Receipt("1", 0))
-
-    async def messages(self):
-        while True:
-            yield await self.inbox.get()
-
-    async def log(self, message, *, warning=False):
-        self.lines.append(message)
+class Node(MemoryLink):
+    """Takes every message at once, and sends commands."""
 
     @property
     def results(self):
@@ -84,7 +55,7 @@ class MemoryLink(Link):
 async def running(file=None, **environment):
     opened.clear()
     executed.clear()
-    link = MemoryLink()
+    link = Node()
     environment = {f"SETTING_{name}": value for name, value in environment.items()} | {
         "SETTING_MAX_COMMAND_AGE": "1e12"
     }
@@ -183,14 +154,14 @@ async def test_a_busy_port_at_the_start_is_a_wrong_setting():
         runtime = Runtime(
             Bench,
             SettingsSources(BenchSettings, file=None, environment={"SETTING_HTTP__PORT": str(busy.getsockname()[1])}),
-            MemoryLink(),
+            Node(),
         )
         with pytest.raises(SettingsError, match=r"http.port = .*in use"):
             await asyncio.wait_for(runtime.run(), 20)
 
 
 async def test_several_pipelines_share_a_link():
-    link = MemoryLink()
+    link = Node()
     pipelines = []
     for source in ("north", "south"):
         sources = SettingsSources(BenchSettings, file=None, environment={"SETTING_SOURCE": source})
