@@ -9,8 +9,9 @@ import pytest
 from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.messages import ANNOUNCEMENT_TYPE, Announcement
 from iofog_sdk import Address, IoMessage
+from pytest_simulated_devices import MemoryLink
 
-from .test_process import Bench, Node, executed, opened, running, until
+from .test_process import Bench, executed, opened, running, until
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ async def test_refused_settings_are_announced_with_the_reason():
     ("recipient", "is_executed"), [(OWN, True), (OWN.upper(), True), (OTHER, False), ("relays", True), ("", True)]
 )
 async def test_a_command_for_another_microservice_is_left_alone(monkeypatch, recipient, is_executed):
-    monkeypatch.setattr(Node, "microservice_id", OWN)
+    monkeypatch.setattr(MemoryLink, "microservice_id", OWN)
     async with running() as (_, link):
         await until(lambda: link.sent)
         content = json.dumps({"command": "set", "value": 1, "time": 2**31}).encode()

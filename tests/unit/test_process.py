@@ -12,7 +12,7 @@ from device_bridge.runtime import Runtime
 from device_bridge.runtime.pipeline import Pipeline
 from device_bridge.runtime.settings_follower import SettingsFollower
 from device_bridge.settings import SettingsSources
-from iofog_sdk import IoMessage, __version__
+from iofog_sdk import __version__
 from pytest_simulated_devices import MemoryLink
 
 
@@ -40,22 +40,11 @@ class Bench(DeviceService[BenchSettings]):
 opened, executed = [], []
 
 
-class Node(MemoryLink):
-    """Takes every message at once, and sends commands."""
-
-    @property
-    def results(self):
-        return [json.loads(m.contentdata) for m in self.sent if m.infotype == "application/json"]
-
-    def command(self, **members):
-        self.inbox.put_nowait(IoMessage(id=str(members), contentdata=json.dumps({"time": 2**31, **members}).encode()))
-
-
 @contextlib.asynccontextmanager
 async def running(file=None, **environment):
     opened.clear()
     executed.clear()
-    link = Node()
+    link = MemoryLink()
     environment = {f"SETTING_{name}": value for name, value in environment.items()} | {
         "SETTING_MAX_COMMAND_AGE": "1e12"
     }
@@ -154,14 +143,14 @@ async def test_a_busy_port_at_the_start_is_a_wrong_setting():
         runtime = Runtime(
             Bench,
             SettingsSources(BenchSettings, file=None, environment={"SETTING_HTTP__PORT": str(busy.getsockname()[1])}),
-            Node(),
+            MemoryLink(),
         )
         with pytest.raises(SettingsError, match=r"http.port = .*in use"):
             await asyncio.wait_for(runtime.run(), 20)
 
 
 async def test_several_pipelines_share_a_link():
-    link = Node()
+    link = MemoryLink()
     pipelines = []
     for source in ("north", "south"):
         sources = SettingsSources(BenchSettings, file=None, environment={"SETTING_SOURCE": source})

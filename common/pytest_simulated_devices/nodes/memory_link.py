@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from iofog_sdk import IoMessage, Link, Outcome, Receipt
 
@@ -56,6 +58,18 @@ class MemoryLink(Link):
     async def messages(self) -> AsyncIterator[IoMessage]:
         while True:
             yield await self.inbox.get()
+
+    @property
+    def results(self) -> list[Any]:
+        """Of commands, as far as the service has sent them."""
+        return [json.loads(message.contentdata) for message in self.sent if message.infotype == "application/json"]
+
+    def command(self, **members: Any) -> None:
+        """Gives the service a command, as `command="tare", id="1"`."""
+        content = json.dumps(members).encode()
+        message = IoMessage(id=content.decode(), infotype="application/json", contentdata=content)
+        message.timestamp = time.time_ns() // 1_000_000
+        self.inbox.put_nowait(message)
 
     async def log(self, message: str, *, warning: bool = False) -> None:
         self.lines.append(message)
