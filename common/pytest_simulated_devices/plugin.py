@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +74,12 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return MovableClockLoop
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test whose bus is not there."""
-    for bus in _buses_of(item):
-        if reason := _devices(item.config).find(bus).missing:
-            pytest.skip(reason)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips tests whose bus is not there."""
+    for item in items:
+        for bus in _buses_of(item):
+            if reason := _devices(config).find(bus).missing:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -133,9 +135,10 @@ def device_transcript(request: pytest.FixtureRequest) -> Transcript:
 
 
 @pytest.fixture
-def device_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short path: those of sockets have 107 characters at most."""
-    return tmp_path_factory.mktemp("dev")
+def device_folder() -> Iterator[Path]:
+    """A folder with a short path, whatever that of `tmp_path`: those of sockets have 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="devices-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -193,7 +196,6 @@ async def received(device_transcript: Transcript) -> Received:
     """What services have sent."""
     from .received import Received  # noqa: PLC0415
 
-    device_transcript.clock = asyncio.get_running_loop().time
     return Received(device_transcript)
 
 

@@ -18,7 +18,7 @@ from .movable_clock import is_movable
 from .transcript import Transcript
 
 MAX_READINGS = 100_000
-_WAIT_S, _WAIT_MOVABLE_S = 30.0, 3600.0
+_WAIT_S, _WAIT_MOVABLE_S = 30.0, 600.0
 _ANY = object()
 _SHOWN = 5
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Received:
             value: compared by `==`, so that `pytest.approx` fits; by default any.
             quality: `good`, `uncertain`, `stale` or `bad`; by default `good` where a value is given, else any.
             where: what else must hold.
-            timeout_s: seconds on the test's clock; by default 30, or 3600 on a movable one.
+            timeout_s: seconds on the test's clock; by default 30, or 600 on a movable one.
 
         Raises AssertionError when none came in time, with the latest that did, and what the service ended by.
         """

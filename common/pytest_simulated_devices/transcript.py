@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 
 MAX_LINES = 200
 _MAX_BYTES = 40
 
 
 class Transcript:
-    """The latest lines of a test, each with its time in seconds since the test began.
+    """The latest lines of a test, each with its time in seconds since the first, on the test's clock."""
 
-    Parameters:
-        clock: seconds; the event loop's, once there is one.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self._lines: deque[tuple[float, str, str]] = deque(maxlen=MAX_LINES)
         self._began_at: float | None = None
         self._left_out = 0
@@ -30,7 +25,7 @@ class Transcript:
             who: the fixture that it is about.
             what: happened.
         """
-        now = self.clock()
+        now = _now()
         if self._began_at is None:
             self._began_at = now
         self._left_out += len(self._lines) == MAX_LINES
@@ -44,4 +39,11 @@ class Transcript:
     def text(self) -> str:
         """All lines; empty when nothing was noted."""
         first = [f"({self._left_out} earlier lines are left out)"] if self._left_out else []
-        return "\n".join([*first, *(f"{at:10.3f}  {who:14}  {what}" for at, who, what in self._lines)])
+        return "\n".join([*first, *(f"{at:10.3f}  {who:15}  {what}" for at, who, what in self._lines)])
+
+
+def _now() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
