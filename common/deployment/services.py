@@ -77,10 +77,9 @@ class Needs(Model, frozen=True, kw_only=True):
     example: Example
 
 
-@cache
 def known_services() -> list[str]:
-    """Names of this project's services."""
-    return service_names(Path(__file__).parents[2])
+    """Names of the services of the project in whose top folder this runs."""
+    return service_names(Path())
 
 
 @cache

@@ -7,6 +7,6 @@ from device_bridge import Quantity, Reading
 CLOSED = Quantity("closed", description="whether the contact is closed")
 
 
-def reading_of(level: int) -> Reading:
-    """The state that a level of the line tells, 1 for on."""
-    return CLOSED.good(bool(level))
+def reading_of(is_on: bool) -> Reading:
+    """The state that the line tells."""
+    return CLOSED.good(is_on)
