@@ -22,8 +22,8 @@ from iofog_sdk import (
 )
 from iofog_sdk.http import frames
 from local_agent import LocalAgent
+from local_agent.ports import free_port
 
-from ..ports import free_port
 from .conftest import Steps, agent_config, environment, until
 
 QUICK = {"backoff": Backoff(0.05, 0.1), "ping_interval_s": 0.2, "answer_timeout_s": 1.0}

@@ -1,11 +1,11 @@
 """TCP ports for servers that have to be told theirs: below those that the kernel gives to clients."""
 
+from __future__ import annotations
+
 import random
 import socket
 
-_ports = iter(
-    random.sample(range(10_000, 32_000), 22_000)
-)  # tests run in several processes, and so may other checkouts
+_ports = iter(random.sample(range(10_000, 32_000), 22_000))
 
 
 def free_port() -> int:
