@@ -252,6 +252,8 @@ class Pipeline:
             yield from self._commands.metrics()
         if self._inbound is not None:
             yield from inbound_metrics(self._inbound)
+        if self._settings.http.readings_as_metrics:
+            yield from self.latest.metrics(self.name, self.source)
 
 
 def _state_folder(settings: ServiceSettings) -> Path | None:
