@@ -37,7 +37,7 @@ class HealthServer(HttpServer):
 
     def _readyz(self) -> Page:
         link, error = self._link, self._link.last_error
-        ready = self._pipeline.supervisor.is_up and link.connected
+        ready = self._pipeline.is_up and link.connected
         state = {
             "ready": ready,
             "link": {"up": link.connected, "to": link.description, "reason": str(error or "")},
@@ -58,7 +58,7 @@ class HealthServer(HttpServer):
         state = f"device {device.state.value}{f': {device.reason}' if device.reason else ''}; {node}"
         name = pipeline.name if pipeline.source in ("", pipeline.name) else f"{pipeline.source} ({pipeline.name})"
         return pipeline.latest.as_html(
-            name, without_secrets({"state": state})["state"], is_ready=device.is_up and link.connected
+            name, without_secrets({"state": state})["state"], is_ready=pipeline.is_up and link.connected
         )
 
     def _metrics(self) -> Page:
