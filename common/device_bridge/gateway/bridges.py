@@ -85,14 +85,16 @@ class ServiceBridges:
     async def take(self, message: IoMessage) -> None:
         """A message for this microservice: commands for one bridge, or what some forward to their devices."""
         running = {name: each.pipeline for name, each in self._bridges.items() if each.pipeline is not None}
-        if not is_command(message):
-            for pipeline in running.values():
-                if pipeline.forwards_messages:
-                    await pipeline.take(message)
-            return
+        forwarding = [pipeline for pipeline in running.values() if pipeline.forwards_messages]
         try:
             name, addressed = address(message, {pipeline.base_name: name for name, pipeline in running.items()})
         except Misaddressed as error:
+            if not is_command(message):
+                for pipeline in forwarding:
+                    await pipeline.take(message)
+                if not forwarding:
+                    log.warning("message %s ignored: it is for no bridge", message.id)
+                return
             log.warning("command %s refused: %s", error.command.name, error)
             self._host.answer(error.command, Result(ok=False, detail=str(error)))
             return
