@@ -1,6 +1,7 @@
 """One bridge that crashes, hangs or floods beside others: these do not notice."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.clock("threadless")
 
 def intervals(records):
     times = [record["at"] for record in records]
-    return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
 TROUBLES = {

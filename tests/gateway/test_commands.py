@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from bench_lamps.service import Lamps
 
 from iofog_sdk import IoMessage
 
@@ -19,9 +20,7 @@ BRIDGES = {
 
 
 @pytest.fixture
-def lamps(gateway):
-    from bench_lamps.service import Lamps
-
+def lamps():
     Lamps.done.clear()
     Lamps.refuses = False
     return Lamps

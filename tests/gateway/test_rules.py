@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from bench_lamps.service import Lamps
+from bench_steady.service import Steady
 
 from .conftest import steady, until
 
@@ -15,9 +17,6 @@ SIGN = LAMP | {"output": "lamps/sign"}
 @pytest.fixture
 def site(gateway):
     """A gateway with a gauge, lamps and rules; the gauge's levels, and the lamps' class."""
-    from bench_lamps.service import Lamps
-    from bench_steady.service import Steady
-
     Steady.levels.clear()
     Lamps.state.clear()
     Lamps.done.clear()

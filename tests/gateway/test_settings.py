@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from bench_steady.service import Steady
 
 from device_bridge import SettingsError
 from edge_gateway.service import EdgeGateway, EdgeGatewaySettings
@@ -14,9 +15,8 @@ pytestmark = pytest.mark.clock("threadless")
 
 
 @pytest.fixture
-def gauge(gateway):
-    from bench_steady.service import Steady
-
+def gauge():
+    Steady.levels.clear()
     Steady.opened.clear()
     Steady.closed.clear()
     return Steady
