@@ -14,7 +14,6 @@ from ..command import Command, CommandSpec, Result
 from ..outbox.inbound import is_command
 from ..runtime.pipeline import Pipeline
 from ..runtime.readings_page import LatestReadings
-from ..telemetry.build_info import build_info
 from ..telemetry.metrics import Metric
 from .addressing import Misaddressed, address
 from .bridge import Bridge
@@ -127,8 +126,6 @@ class ServiceBridges:
             yield from family
 
     def _metrics_of(self, bridge: Bridge) -> Iterator[Metric]:
-        if bridge.service:
-            yield build_info(bridge.service)
         if bridge.pipeline is None:
             yield Metric("bridge_device_up", "gauge", "1 while the device can be read.", 0)
         else:

@@ -9,7 +9,6 @@ import msgspec
 from iofog_sdk import Link
 
 from ..secrets import without_secrets
-from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.logs import log_metrics
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
@@ -65,7 +64,6 @@ class HealthServer(HttpServer):
         return Page(200, CONTENT_TYPE, render(self._all_metrics()))
 
     def _all_metrics(self) -> Iterator[Metric]:
-        yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
         text = "Received messages that had to make room for later ones."
         yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)

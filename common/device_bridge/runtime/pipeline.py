@@ -25,6 +25,7 @@ from ..service import DeviceService
 from ..service_settings import CommandedSettings, ServiceSettings
 from ..supervision.device_metrics import collect_device_metrics
 from ..supervision.supervisor import Supervisor
+from ..telemetry.build_info import build_info
 from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
@@ -303,6 +304,7 @@ class Pipeline:
         return self.bridges.metrics(self._own_metrics()) if self.bridges else self._own_metrics()
 
     def _own_metrics(self) -> Iterator[Metric]:
+        yield build_info(self._service_type.name())
         yield from outbox_metrics(self.outbox)
         yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
         yield from collect_device_metrics(self.supervisor)
