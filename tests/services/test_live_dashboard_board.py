@@ -240,7 +240,8 @@ def test_two_publishers_with_one_name_are_two_sources(board):
     assert [one.quantities["a"].value for one in board.sources.values()] == [1.0, 2.0]
 
 
-def test_one_publisher_with_many_streams_has_an_account_for_each(board):
+def test_one_publisher_with_many_streams_has_an_account_for_each():
+    board = Board(Limits(20, 20, 15.0))
     streams = [Sender(board, f"bridge{number}", "gateway") for number in range(8)]
     for number, stream in enumerate(streams):
         stream.group = f"run-{number}"

@@ -169,7 +169,7 @@ class Board:
         return account
 
     def _new_key(self, publisher: str, name: str) -> str:
-        """Whose account the messages of a run that was not heard before are: one publisher may have several streams."""
+        """The account of messages of a run that was not heard before: one publisher may have several streams."""
         if (source := self._by_name.get((publisher, name))) and (known := self._key_of(source.account)):
             return known
         return publisher if publisher and publisher not in self.accounts else _key(publisher, name)
