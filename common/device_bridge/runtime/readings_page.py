@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -56,6 +56,8 @@ class LatestReadings:
     def __init__(self, put: Callable[[Sample | Forwarded], None], now: Callable[[], float]) -> None:
         self._put, self._now = put, now
         self._latest: dict[str, Reading] = {}
+        self.beside: Callable[[], Mapping[str, LatestReadings]] = dict
+        """Of other services of this process, by their names."""
         self.is_wanted = False
         """Whether anybody can ask for them."""
 
@@ -67,10 +69,14 @@ class LatestReadings:
 
     def readings(self) -> list[_Latest]:
         """The latest of each quantity, in the order of their names."""
+        own = self._own_readings("")
+        return own + [one for name, each in self.beside().items() for one in each._own_readings(f"{name}/")]
+
+    def _own_readings(self, prefix: str) -> list[_Latest]:
         now = self._now()
         return [
             _Latest(
-                name=one.name,
+                name=prefix + one.name,
                 value=one.value[:_MAX_TEXT] if isinstance(one.value, str) else one.value,
                 unit=one.unit,
                 quality=one.quality.value,
