@@ -156,7 +156,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
-    container: dict[str, Any] = {"volumes": [volume]}
+    container: dict[str, Any] = {"volumes": [*_folders(placed), volume]}
     if placed.published:
         container["ports"] = [
             {"internal": internal, "external": external, "protocol": "tcp"}
@@ -186,6 +186,12 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
     env = list(_variables(placed, generation))
     return container | ({"env": env} if env else {})
+
+
+def _folders(placed: Placed) -> Iterator[dict[str, Any]]:
+    """What of the node it reads."""
+    if folder := needs_of(placed.service.service).folder:
+        yield {"hostDestination": folder, "containerDestination": folder, "accessMode": "ro", "type": "bind"}
 
 
 def _variables(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
