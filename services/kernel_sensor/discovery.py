@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 from device_bridge import Quantity
@@ -18,6 +19,7 @@ log = logging.getLogger("kernel_sensor")
 
 DISCOVERED = Quantity("discovered", description="devices that the kernel has, as JSON with the members of `sensors`")
 _MOST_CHARACTERS = 8000
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 async def report(sysfs: Sysfs, interval_s: float, put: Put) -> None:
@@ -25,6 +27,10 @@ async def report(sysfs: Sysfs, interval_s: float, put: Put) -> None:
     ticker, before = Ticker(interval_s), None
     while True:
         found = [await entry(sysfs, kind, one) for kind in CLASSES.values() for one in await _devices(sysfs, kind)]
+        drivers = [str(one.get("id", one["driver"])) for one in found]
+        for number, one in enumerate(found):
+            earlier = drivers[:number].count(drivers[number])
+            one["name"] = _NOT_IN_NAMES.sub("_", drivers[number]) + (f"_{earlier + 1}" if earlier else "")
         if found != before:
             before = found
             log.info("the kernel has %d devices", len(found))
@@ -44,12 +50,15 @@ async def entry(sysfs: Sysfs, kind: DeviceClass, device: Device) -> dict[str, An
     labels = await lane.read(device.path, kind.labels(device.files))
     named = labelled(kind, device, {file: text for file, text in labels.items() if isinstance(text, str)})
     by_channel = {channel: name for name, channel in named.items()}
-    found: dict[str, Any] = {"kind": kind.name, "driver": device.name, "device": device.path}
+    found: dict[str, Any] = {"kind": kind.name, "driver": device.name.split("@")[0]}
     if kind.name == "w1":
         found["id"] = device.entry
+    elif place := device.place:
+        found["device"] = place
     if device.label:
         found["label"] = device.label
-    found["channels"] = [by_channel.get(channel, channel) for channel in kind.channels(device.files)]
+    channels = [by_channel.get(channel, channel) for channel in kind.channels(device.files)]
+    found["channels"] = [{"name": _NOT_IN_NAMES.sub("_", one), "channel": one} for one in channels]
     return found
 
 

@@ -43,7 +43,7 @@ def scaled_device(
     files: dict[str, File] = {path: file(quantity, factor) for quantity, (path, factor, _) in values.items()}
     name_file = {"thermal": "type", "power_supply": ""}.get(kind, "name")
     files |= ({name_file: f"{name}\n"} if name_file else {}) | dict(extra or {})
-    return EmulatedDevice(kind, parent, name, files, measured=surroundings.set)
+    return EmulatedDevice(kind, parent, name, files, measured=surroundings.set, fix=surroundings.fix)
 
 
 class Wire:
@@ -107,7 +107,8 @@ class Thermometer:
         self.resolution = 12
         self.fresh = False
         """Whether it has converted with the others, and was not read since."""
-        self.noisy = False
+        self.states = dict.fromkeys(("noisy", "shorted", "undersupplied"), False)
+        """What is wrong with it: damaged bits, a wire that is held low, a supply that breaks down in a conversion."""
         self._raw, self._counted = POWER_ON_RAW, 0x0C
         files: dict[str, File] = {
             "w1_slave": self._read,
@@ -120,26 +121,22 @@ class Thermometer:
             "w1", wire.path, id_, files, {"resolution": self._set_resolution}, measured=self._set
         )
 
-    def power_on(self) -> None:
-        """Its supply was interrupted: what it has converted is lost."""
-        self._raw, self._counted, self.resolution = POWER_ON_RAW, 0x0C, 12
-
     def convert(self) -> None:
-        """Measures."""
+        """Measures, unless its supply breaks down: it then starts again."""
+        if self.states["undersupplied"]:
+            self._raw, self._counted, self.resolution = POWER_ON_RAW, 0x0C, 12
+            return
         step = 1 << 12 - self.resolution
         self._raw = round(self.celsius * 16) // step * step
         self._counted = 0x10 - (self._raw & 0x0F)
 
     def _set(self, quantity: str, value: float) -> None:
-        match quantity:
-            case "temperature":
-                self.celsius = value
-            case "noisy":
-                self.noisy = bool(value)
-            case "power_on":
-                self.power_on()
-            case _:
-                raise KeyError(f"{quantity} (known are temperature, noisy, power_on)")
+        if quantity == "temperature":
+            self.celsius = value
+        elif quantity in self.states:
+            self.states[quantity] = bool(value)
+        else:
+            raise KeyError(f"{quantity} (known are temperature, {', '.join(self.states)})")
 
     def _set_resolution(self, text: str) -> None:
         if int(text) not in CONVERSION_S:
@@ -163,8 +160,11 @@ class Thermometer:
             bytes((raw & 0xFF, raw >> 8, 0x4B, 0x46, config, 0xFF, self._counted & 0xFF, 0x10))
         )
         verdict, crc = "YES", scratchpad[8]
-        if self.noisy:
+        if self.states["shorted"]:
+            scratchpad, crc = bytes(9), 0
+        elif self.states["noisy"]:
             scratchpad, verdict = bytes((scratchpad[0] ^ 0x40, *scratchpad[1:])), "NO"
-        value = self._raw * 1000 // 16 if self._raw >= 0 else -(-self._raw * 1000 // 16)
+        raw = 0 if self.states["shorted"] else self._raw
+        value = raw * 1000 // 16 if raw >= 0 else -(-raw * 1000 // 16)
         octets = scratchpad.hex(" ")
         return f"{octets} : crc={crc:02x} {verdict}\n{octets} t={value}\n"

@@ -59,6 +59,8 @@ class EmulatedDevice:
     """That each read takes, beside what the driver takes."""
     measured: Callable[[str, float], None] | None = None
     """Sets a quantity."""
+    fix: Callable[[], None] = lambda: None
+    """Keeps all quantities where they are."""
 
     #: Files that say what the device is; they do not fail with its measurements.
     STEADY: ClassVar[tuple[str, ...]] = ("name", "type", "label", "present")

@@ -13,6 +13,8 @@ from .protocol import CLASSES, DeviceClass, describe
 from .protocol.one_wire import FAMILIES
 from .sysfs import Files, Lane
 
+COUNTED = re.compile(r"(hwmon|iio:device|thermal_zone)\d+")
+"""Names with a number that may be another at the next boot."""
 _MOST_SHOWN = 8
 _MOST_DEVICES = 500
 
@@ -33,6 +35,14 @@ class Device(NamedTuple):
     name: str
     label: str
     files: frozenset[str]
+
+    @property
+    def place(self) -> str:
+        """What of its path is the same at the next boot: without numbers that the kernel gives as devices come."""
+        parts = self.path.split("/")
+        while parts and (COUNTED.fullmatch(parts[-1]) or parts[-1] in (self.entry, "hwmon", "power_supply")):
+            parts.pop()
+        return "" if parts[:2] == ["devices", "virtual"] else "/".join(parts)
 
 
 class Wanted(NamedTuple):

@@ -11,7 +11,7 @@ from msgspec import Meta
 from device_bridge import Interval, Name, OptionalName, Quantity, Settings, SettingsError, require_unique
 from device_bridge.settings import read_profile
 
-from .finder import Wanted
+from .finder import COUNTED, Wanted
 from .protocol import CLASSES, DeviceClass
 
 PACKAGE = "kernel_sensor"
@@ -119,6 +119,10 @@ def sensor_of(settings: SensorSettings, place: str) -> Sensor:
     if kind_name is None:
         raise SettingsError(f"{place}.kind", None, "is missing", f"Write a profile, or one of {', '.join(CLASSES)}.")
     kind = CLASSES[kind_name]
+    for part in settings.device.split("/"):
+        if COUNTED.fullmatch(part):
+            remedy = "Write a part of the path before it, as 1-0048; `discover = true` shows it."
+            raise SettingsError(f"{place}.device", settings.device, f"{part} is another one at the next boot", remedy)
     wanted = Wanted(kind_name, tuple(filter(None, drivers)), settings.label, settings.device, settings.id.lower())
     if not any(wanted[1:]):
         remedy = (
