@@ -62,7 +62,7 @@ class Needs(Model, frozen=True, kw_only=True):
 
     Parameters:
         bus: kind of its device; None for a service without one.
-        folder: of the node that it reads, the same in the container; bound read-only. "" for none.
+        folder: of the node that it reads, bound read-only where agents do that; "" for none.
         device_setting: where its settings name the device, "" where they do not.
         receives: whether it wants the readings of its application, where no routes bring them.
         page_setting: member of its settings with `host` and `port` of a page for people, "" without one.

@@ -51,7 +51,10 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
 
 def _head(placed: Placed, generation: Generation) -> str:
     service = placed.service.service
-    if folder := needs_of(service).folder:
+    folder = needs_of(service).folder
+    if folder and generation.is_java:
+        way = f"It needs no device. Nothing is bound, for `ro` is ignored: a container has {folder} by itself."
+    elif folder:
         way = f"It reads {folder} of the node, bound read-only, and is given no device."
     elif placed.bus is None:
         way = "It needs no device and is given none."

@@ -105,6 +105,7 @@ def check_microservice(microservice: Microservice, generation: Generation) -> It
 _ALL = tuple(GENERATIONS)
 _CONTROLLERS = ("3.0", "3.6", "3.7", "3.8", "3.9")
 _BY_CDI = ("3.6", "3.7", "3.8", "3.9", "edgelet-1.0", "edgelet-1.1")
+_READ_ONLY = ("3.8", "3.9", "edgelet-1.0", "edgelet-1.1")
 _NEWEST = ("3.9", "edgelet-1.1")
 
 
@@ -190,7 +191,7 @@ def kind_of_device(one: Microservice, _: Generation) -> Iterator[Problem]:
             yield Problem(one.at(*(("container", key) if key == "devices" else (key,))), problem, "Name another.")
 
 
-@rule(*_ALL)
+@rule(*_READ_ONLY)
 def folder_read_only(one: Microservice, _: Generation) -> Iterator[Problem]:
     """A service that reads a folder of the node needs it, and needs not change it."""
     folder = needs_of(one.service).folder if one.service else ""
