@@ -1,174 +1,25 @@
-"""kernel_sensor on an emulated tree: what is found and read, what goes wrong, what it costs the others."""
+"""kernel_sensor on an emulated tree: what is found and read, what goes wrong, which settings are refused."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
 
 from device_bridge import Quality, SettingsError
-from device_bridge.buses import attached
-from kernel_sensor.emulated_devices import Wire, scaled_device
+from kernel_sensor.emulated_devices import scaled_device
 from kernel_sensor.emulated_tree import SimulatedSysfs
 from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.service import KernelSensor
 
-from ..movable_clock import now
+from .kernel_files import BOARD, ID, a_round, channels, chip, served, values, wire_of
 from .serving import bridging, emulated, settings_of
 
 pytestmark = pytest.mark.clock("movable")
-
-ID = "28-{:012x}"
-
-
-@contextlib.asynccontextmanager
-async def served(tree, *sensors, **members):
-    told = {"path": f"sim:{tree.path}", "interval": 10, "sensors": sensors} | members
-    with attached(str(tree.path), tree):
-        async with bridging(KernelSensor, settings_of(KernelSensor, **told)) as bridged:
-            yield bridged
 
 
 @pytest.fixture
 def tree(tmp_path):
     return SimulatedSysfs(tmp_path / "sys")
-
-
-def chip(tree, name="board", driver="nct6775", parent="devices/platform/board.0", celsius=41.0, **extra):
-    values = {"temp": ("temp1_input", 1e3, celsius), "fan": ("fan1_input", 1, 1180), "in": ("in0_input", 1e3, 1.1)}
-    device = tree.add(name, scaled_device("hwmon", parent, driver, values, extra))
-    for quantity, (_, _, typical) in values.items():
-        device.measured(quantity, typical)
-    return device
-
-
-def channels(**named):
-    return [{"name": name, "channel": channel} for name, channel in named.items()]
-
-
-BOARD = {"kind": "hwmon", "driver": "nct6775", "name": "board", "channels": channels(cpu="temp1", fan="fan1")}
-
-
-def values(found):
-    return {name: reading.value for name, reading in found.items()}
-
-
-def wire_of(tree, count, **members):
-    wire = Wire(tree, **members)
-    for n in range(count):
-        wire.add(f"t{n}", ID.format(n + 1), 20 + n / 2)
-    return wire
-
-
-def thermometers(count):
-    return [{"profile": "ds18b20", "name": f"t{n}", "id": ID.format(n + 1)} for n in range(count)]
-
-
-async def a_round(bridged, count):
-    found = {}
-    while len(found) < count:
-        found |= await bridged.sample()
-    return found
-
-
-async def test_twenty_thermometers_on_a_wire_convert_at_once(tree):
-    wire = wire_of(tree, 20)
-    async with served(tree, *thermometers(20)) as bridged:
-        start = now()
-        found = await a_round(bridged, 20)
-        assert values(found) == {f"t{n}/temperature": 20 + n / 2 for n in range(20)}
-        assert now() - start < 1, "one conversion takes 0.75 s"
-        assert (wire.bulk_conversions, wire.conversions) == (1, 0)
-
-
-async def test_one_that_fails_costs_the_others_on_its_wire_nothing(tree):
-    wire = wire_of(tree, 20)
-    async with served(tree, *thermometers(20)) as bridged:
-        await a_round(bridged, 20)
-        tree.execute("fail t3 EIO")
-        for n in range(20):
-            tree.execute(f"set t{n}/temperature {30 + n / 2}")
-        others, before = {}, wire.conversions
-        while len(others) < 19:
-            found = await bridged.sample()
-            assert {one.quality for one in found.values()} == {Quality.GOOD}, "the others come first"
-            others |= found
-        assert (await bridged.sample())["t3/temperature"].quality is Quality.BAD
-        assert values(others)["t19/temperature"] == 39.5
-        for _ in range(3):
-            start = now()
-            assert len(await a_round(bridged, 19)) == 19
-            assert now() - start < 11
-        assert wire.conversions == before, "nothing of the wire's time went to it"
-        tree.execute("fail t3 0")
-        found = await bridged.sample(lambda found: "t3/temperature" in found)
-        assert values(found) == {"t3/temperature": 31.5}
-
-
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [("noisy", "CRC"), ("shorted", "held low"), ("undersupplied", "power-on")],
-)
-async def test_what_a_thermometer_gives_for_a_temperature_and_is_none(tree, fault, reason):
-    wire_of(tree, 2)
-    async with served(tree, *thermometers(2)) as bridged:
-        await a_round(bridged, 2)
-        tree.execute(f"set t0/{fault} 1")
-        found = (await bridged.sample(lambda found: "t0/temperature" in found))["t0/temperature"]
-        assert (found.value, found.quality) == (None, Quality.BAD)
-        assert reason in found.reason
-        tree.execute(f"set t0/{fault} 0")
-        assert values(await bridged.sample(lambda found: "t0/temperature" in found)) == {"t0/temperature": 20}
-
-
-async def test_85_degrees_that_were_measured_are_good(tree):
-    wire_of(tree, 1)
-    tree.execute("set t0/temperature 85")
-    async with served(tree, *thermometers(1)) as bridged:
-        assert values(await bridged.sample()) == {"t0/temperature": 85}
-
-
-async def test_a_wire_without_bulk_conversion_is_read_in_turn(tree):
-    wire = wire_of(tree, 3, bulk=False)
-    async with served(tree, *thermometers(3)) as bridged:
-        start = now()
-        assert len(await a_round(bridged, 3)) == 3
-        assert (wire.bulk_conversions, wire.conversions) == (0, 3)
-        assert now() - start == pytest.approx(3 * 0.75, abs=0.1)
-
-
-async def test_a_slow_wire_keeps_neither_another_wire_nor_a_chip_waiting(tree):
-    wire_of(tree, 1)
-    other = Wire(tree, 2)
-    other.add("far", ID.format(99))
-    chip(tree)
-    tree.execute("delay far 60")
-    told = {"profile": "ds18b20", "name": "far", "id": ID.format(99)}
-    async with served(tree, *thermometers(1), told, BOARD) as bridged:
-        for _ in range(4):
-            start = now()
-            await bridged.sample(lambda found: "t0/temperature" in found)
-            await bridged.sample(lambda found: "board/cpu" in found)
-            assert now() - start < 11
-
-
-async def test_the_resolution_is_set_and_its_time_is_kept(tree):
-    wire = wire_of(tree, 2)
-    tree.execute("set t0/temperature 20.3125")
-    told = [one | {"resolution": 9} for one in thermometers(2)]
-    async with served(tree, *told) as bridged:
-        start = now()
-        assert values(await a_round(bridged, 2)) == {"t0/temperature": 20, "t1/temperature": 20.5}
-        assert now() - start == pytest.approx(0.094, abs=0.01)
-        assert {one.resolution for one in wire.thermometers.values()} == {9}
-
-
-async def test_a_setting_that_cannot_be_set_is_counted_and_the_sensor_read(tree, caplog):
-    device = wire_of(tree, 1).thermometers["t0"].device
-    device.stores.clear()
-    async with served(tree, {"profile": "ds18b20", "name": "t0", "id": ID.format(1), "resolution": 9}) as bridged:
-        assert values(await bridged.sample()) == {"t0/temperature": 20}
-        assert "resolution = 9 is not set: access denied" in caplog.text
 
 
 async def test_a_chip_by_driver_with_units_of_each_kind(tree):
@@ -348,3 +199,21 @@ async def test_a_tree_in_another_process_is_read_and_its_faults_come_by_command(
                 assert await emulator.tell("delay battery 0.3") == "ok"
                 while ticks < 3:
                     ticks += "tank1/temperature" in await bridged.sample()
+
+
+async def test_a_sampling_frequency_is_set(tree):
+    device = add_profile(tree, "adc", "ads1015")
+    device.files["sampling_frequency"] = "250\n"
+    device.stores["sampling_frequency"] = lambda text: device.files.update(sampling_frequency=text)
+    async with served(tree, {"profile": "ads1015", "sampling_frequency": 860}) as bridged:
+        await bridged.sample()
+        assert device.files["sampling_frequency"] == "860\n"
+
+
+async def test_two_sensors_of_a_driver_by_their_nodes_in_the_device_tree(tree):
+    for name, celsius in (("a", 10), ("b", 30)):
+        add_profile(tree, name, "dht22").measured("temperature", celsius)
+    told = [{"profile": "dht22", "name": n, "device": f"dht11@{at}"} for n, at in (("x", "41"), ("y", "40"))]
+    async with served(tree, *told) as bridged:
+        found = await a_round(bridged, 4)
+        assert (found["x/temperature"].value, found["y/temperature"].value) == (30, 10)
