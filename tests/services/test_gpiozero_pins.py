@@ -9,7 +9,7 @@ import gpiozero
 import pytest
 
 from device_bridge import DeviceError
-from device_bridge.buses.gpio.gpiozero_factory import GpioChipFactory
+from gpiozero_device.pins import GpioChipFactory
 from simulated_devices import SimulatedGpio
 
 
