@@ -103,7 +103,7 @@ class GpioDevice:
     async def close(self) -> None:
         """Closes it; its lines are given back, outputs in their safe state."""
         self.deadline = math.inf
-        await self._thread.call(self._unmake)
+        await self._thread.call(self._unmake, always=True)
         self._changed()
 
     def end(self) -> None:
@@ -182,6 +182,8 @@ class GpioDevice:
         if isinstance(settings, OutputSettings) and settings.max_on:
             self.deadline = asyncio.get_running_loop().time() + settings.max_on
         seen = await self._thread.call(lambda: self._execute(method, parameters))
+        if problem := _contradiction(method, parameters, seen.readings):
+            seen.readings[0] = self.quantities[0].uncertain(seen.readings[0].value or False, problem)
         self._seen(self.name, seen.value)
         if not seen.value and not method.goes_on:
             self.deadline = math.inf
@@ -279,6 +281,15 @@ class GpioDevice:
             return DeviceError.from_os(error, self.name, {})
         kind = DeviceErrorKind.NOT_FOUND if type(error).__name__ == "PinInvalidPin" else DeviceErrorKind.BUS_FAULT
         return DeviceError(kind, self.name, str(error) or type(error).__name__)
+
+
+def _contradiction(method: Method, parameters: Mapping[str, Value], readings: list[Reading]) -> str:
+    """What a line says against a command that has switched it; "" where it does not, or cannot be known."""
+    wanted = parameters.get("value", {"on": True, "off": False}.get(method.name))
+    found = readings[0].value if readings else None
+    if isinstance(wanted, bool) and isinstance(found, bool) and wanted is not found:
+        return f"switched {'on' if wanted else 'off'}, yet its line says otherwise: overload or short circuit"
+    return ""
 
 
 def _has_measured(device: Any) -> bool:

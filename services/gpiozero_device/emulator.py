@@ -15,6 +15,7 @@ SPEED_OF_SOUND = 343.26
 _ECHO_AFTER_NS = 450_000
 _LEAST_M, _MOST_M = 0.02, 4.0
 _NS = 1_000_000_000
+_CONTACT_S = 0.002
 
 
 class Converter:
@@ -24,10 +25,11 @@ class Converter:
         bits: of a conversion.
         chosen: bits after the start bit that say what is converted: 4 for MCP3004 and up, 3 for MCP3002 and MCP3202,
             0 for chips with one input, which have no start bit.
+        signed: whether a sign bit comes before the others, as MCP33xx have it.
     """
 
-    def __init__(self, bits: int = 10, chosen: int = 4) -> None:
-        self.bits, self.chosen = bits, chosen
+    def __init__(self, bits: int = 10, chosen: int = 4, *, signed: bool = False) -> None:
+        self.bits, self.chosen, self.signed = bits, chosen, signed
         self.ratios = [0.0] * 8
         """Of each input to the reference voltage."""
         self._said: list[int] | None = None
@@ -60,7 +62,7 @@ class Converter:
 
     def _conversion(self, channel: int) -> list[int]:
         value = min(2**self.bits - 1, int(self.ratios[channel] * 2**self.bits))
-        return [value >> bit & 1 for bit in range(self.bits - 1, -1, -1)]
+        return [0] * self.signed + [value >> bit & 1 for bit in range(self.bits - 1, -1, -1)]
 
 
 class World:
@@ -77,7 +79,8 @@ class World:
         self.light = 0.5
         """At the photoresistor: 1 charges its capacitor at once, 0 in 10 ms."""
         self.converter = Converter()
-        self._mosi = self._clock = 0
+        self._mosi = 0
+        self._turning: asyncio.Future[None] | None = None
         chip = next(iter(gpio.chips.values()))
         chip.on_level = self._level
         chip.on_request = self._requested
@@ -97,14 +100,14 @@ class World:
                 case ["set", "input", channel, value]:
                     self.converter.ratios[int(_number(channel, 0, 7))] = _number(value, 0, 1)
                 case ["turn", steps]:
-                    self.turn(int(_number(steps, -1000, 1000)))
+                    self._turning = asyncio.ensure_future(self.turn(int(_number(steps, -1000, 1000))))
                 case _:
                     return self.gpio.execute(text)
         except ValueError as error:
             return str(error)
         return "ok"
 
-    def turn(self, steps: int) -> None:
+    async def turn(self, steps: int) -> None:
         """Turns the encoder by whole steps, clockwise where positive."""
         order = ((ENCODER_A, 0), (ENCODER_B, 0), (ENCODER_A, 1), (ENCODER_B, 1))
         if steps < 0:
@@ -112,6 +115,7 @@ class World:
         for _ in range(abs(steps)):
             for line, level in order:
                 self.gpio.drive(line, level)
+                await asyncio.sleep(_CONTACT_S)
 
     async def run(self) -> None:
         """Something comes and goes before the sensors, somebody presses the button, until cancelled."""
@@ -125,7 +129,7 @@ class World:
             self.converter.ratios[0] = 0.5 + 0.5 * math.sin(phase / 3)
             self.gpio.drive(PIR, phase // 4 % 2)
             self.gpio.drive(BUTTON, phase % 2)
-            self.turn(1)
+            await self.turn(1)
             await asyncio.sleep(1.0)
 
     def _level(self, line: str, level: int) -> None:

@@ -66,6 +66,12 @@ class HeardDistance(gpiozero.DistanceSensor):  # type: ignore[misc]  # gpiozero 
         super().__init__(partial=True, **options)
         self.speed_of_sound = speed_of_sound
 
+    def close(self) -> None:
+        """Ends its thread before it closes what that uses; gpiozero's own does so after."""
+        with contextlib.suppress(AttributeError, RuntimeError):
+            self._queue.stop()
+        super().close()
+
     def _read(self) -> float | None:
         share: float | None = super()._read()
         found = share is not None and share < 1.0

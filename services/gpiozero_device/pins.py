@@ -27,6 +27,7 @@ from gpiozero import (
     PinPWMUnsupported,
     PinSetInput,
 )
+from gpiozero.mixins import GPIOQueue
 from gpiozero.pins import SPI, Factory, Pin, PinInfo
 from gpiozero.threads import GPIOThread
 
@@ -118,12 +119,20 @@ class GpioChipFactory(PinlessFactory):
             detail = f"no answer in {_CALL_S:g} s"
             raise DeviceError(DeviceErrorKind.TIMEOUT, self.bus.settings.path, detail) from None
 
-    def report(self, name: str, error: DeviceError) -> None:
-        """Tells that a pin has failed; ends the thread where it is one of gpiozero's, which has nobody to tell."""
-        if self.failed is not None and name in self._pins:
-            self.failed(name, error)
-        if isinstance(threading.current_thread(), GPIOThread):
-            raise SystemExit from None  # the way to end a thread without a word
+    def report(self, pin: GpioChipPin, error: DeviceError) -> bool:
+        """Tells that a pin has failed; ends the thread where it is one of gpiozero's, which has nobody to tell.
+
+        Returns whether the error has been told, and need not be raised.
+        """
+        if self.failed is not None and not pin.is_forgotten:
+            self.failed(pin.info.name, error)
+        thread = threading.current_thread()
+        if isinstance(thread, GPIOQueue):
+            raise ReferenceError from None  # noqa: TRY004 - what it ends by
+        if isinstance(thread, GPIOThread):
+            thread.stopping.set()
+            return True
+        return False
 
     def pin(self, name: str) -> GpioChipPin:
         """A pin by its line's name, or as `chip:line`. Raises PinInvalidPin."""
@@ -243,7 +252,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
                     self._factory.watcher.watch(lines, self._tell, self._lost)
             except DeviceError as error:
                 self._config = before
-                self._factory.report(self._info.name, error)
+                self._factory.report(self, error)
                 raise
             return lines
 
@@ -253,7 +262,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             method(seconds, level)
 
     def _lost(self, error: DeviceError) -> None:
-        self._factory.report(self._info.name, error)
+        self._factory.report(self, error)
 
     def _get_info(self) -> PinInfo:
         return self._info
@@ -286,7 +295,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             try:
                 return self._factory.run(lines.get())
             except DeviceError as error:
-                self._factory.report(self._info.name, error)
+                self._factory.report(self, error)
                 raise
 
     def _set_state(self, value: float) -> None:
@@ -303,8 +312,8 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
         try:
             self._factory.run(lines.set(level))
         except DeviceError as error:
-            self._factory.report(self._info.name, error)
-            raise
+            if not self._factory.report(self, error):
+                raise
 
     def _get_pull(self) -> str:
         return next((pull for pull, bias in _BIAS.items() if bias == self._config.bias), "floating")

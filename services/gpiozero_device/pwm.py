@@ -48,7 +48,8 @@ class Wave:
             self.due, self.next_rise = math.inf, -math.inf
         elif level:
             self.due = now + self.duty / self.frequency
-            self.next_rise = max(self.next_rise, now - 1 / self.frequency) + 1 / self.frequency
+            period_s = 1 / self.frequency
+            self.next_rise = (self.next_rise if now - self.next_rise < period_s else now) + period_s
         else:
             self.due = self.next_rise
 

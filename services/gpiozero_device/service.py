@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
-from device_bridge import Command, CommandError, CommandSpec, DeviceService, Quantity, Result, Sample, run
+from device_bridge import Command, CommandError, CommandSpec, DeviceService, Quality, Quantity, Result, Sample, run
 from device_bridge.control import Source, leave_first_place, merged, without_samples
 
 from .bank import DeviceBank
@@ -70,7 +70,8 @@ class GpiozeroDevice(DeviceService[GpiozeroSettings]):
             raise CommandError(f"outputs stay in their safe state until settings are good again: {reason}")
         self.bank.forget(device.name)
         readings = await device.execute(method, command.parameters)
-        return Result(ok=True, detail="done and read back", readings=readings)
+        reason = "; ".join(one.reason for one in readings if one.quality is Quality.UNCERTAIN)
+        return Result(ok=not reason, detail=reason or "done and read back", readings=readings)
 
     def counters(self) -> dict[str, int]:
         trips, restarts = self.bank.trips, self.bank.guard.restarts

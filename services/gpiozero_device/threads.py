@@ -27,8 +27,13 @@ class DeviceThread:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """What it returns or raises. When this is cancelled, the work is done all the same."""
+    async def call(self, work: Callable[[], T], *, always: bool = False) -> T:
+        """What it returns or raises.
+
+        Parameters:
+            work: is done.
+            always: also when nobody waits for it any more before it has begun.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -37,6 +42,8 @@ class DeviceThread:
                 outcome(value)
 
         def do() -> None:
+            if future.cancelled() and not always:
+                return
             outcome: Callable[[Any], None] = future.set_result
             result: object
             try:

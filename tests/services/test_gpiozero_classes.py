@@ -1,18 +1,17 @@
 """Every class of gpiozero that gpiozero_device knows, on emulated lines."""
 
-import contextlib
 import math
 
 import pytest
 
-from device_bridge import Command, Quality
-from gpiozero_device.emulator import DEVICES, LINES, World
+from device_bridge import Quality
+from gpiozero_device.emulator import DEVICES
 from gpiozero_device.rows import DeviceSettings
 from gpiozero_device.service import GpiozeroDevice
 from gpiozero_device.table import ROWS
-from simulated_devices import SimulatedGpio
 
-from .serving import bridging, settings_of
+from .gpiozero_world import bridged_to, tell, world_of
+from .serving import settings_of
 
 _SPI = {"clock_pin": "GPIO11", "mosi_pin": "GPIO10", "miso_pin": "GPIO9", "select_pin": "GPIO8"}
 _READ_ONLY = _SPI | {"mosi_pin": None}
@@ -43,35 +42,6 @@ EXAMPLES = {
     "AngularServo": {"pin": "GPIO22", "initial_angle": 0},
     "Energenie": {"socket": 1},
 }
-
-
-@contextlib.asynccontextmanager
-async def world_of(folder):
-    gpio = SimulatedGpio(folder / "gpio")
-    gpio.add("pinctrl-bcm2711", LINES)
-    world = World(gpio)
-    for line in ("GPIO17", "GPIO5", "GPIO6"):
-        gpio.drive(line, 1)
-    async with gpio.serving():
-        yield world
-
-
-@contextlib.asynccontextmanager
-async def bridged_to(world, *devices, **members):
-    devices = [{"name": "it"} | device for device in devices]
-    settings = {"gpio": {"path": f"sim:{world.gpio.path}"}, "devices": devices, "watchdog": False} | members
-    async with bridging(GpiozeroDevice, settings_of(GpiozeroDevice, **settings)) as bridged:
-        bridged.told = settings_of(GpiozeroDevice, **settings)
-        yield bridged
-
-
-async def tell(bridged, name, **parameters):
-    return await bridged.bridge.execute(Command(name=name, parameters=parameters))
-
-
-async def value_of(bridged, name="it", wanted=lambda value: True):
-    found = await bridged.sample(lambda sample: name in sample and wanted(sample[name].value))
-    return found[name].value
 
 
 @pytest.mark.parametrize("name", ROWS)
