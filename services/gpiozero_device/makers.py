@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from datetime import time as time_of_day_of
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 import gpiozero
@@ -85,10 +85,10 @@ class HeardDistance(gpiozero.DistanceSensor):  # type: ignore[misc]  # gpiozero 
 
     @property
     def heard_m(self) -> float | None:
-        """The median of the last echoes; None while most pings had none."""
+        """The median of the last echoes, one of them; None while most pings had none."""
         heard = self._heard.copy()
         found = [distance for distance in heard if distance is not None]
-        return median(found) if len(found) * 2 > len(heard) else None
+        return median_low(found) if len(found) * 2 > len(heard) else None
 
     @property
     def is_in_range(self) -> bool | None:
