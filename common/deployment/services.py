@@ -62,6 +62,7 @@ class Needs(Model, frozen=True, kw_only=True):
 
     Parameters:
         bus: kind of its device; None for a service without one.
+        folder: of the node that it reads, bound read-only where agents do that; "" for none.
         device_setting: where its settings name the device, "" where they do not.
         position_setting: member of its settings by which it tells the node where it is, "" without one.
         receives: whether it wants the readings of its application, where no routes bring them.
@@ -71,6 +72,7 @@ class Needs(Model, frozen=True, kw_only=True):
     """
 
     bus: Bus | None = None
+    folder: Annotated[str, Meta(pattern=r"^(/[\w.-]+)*$")] = ""
     device_setting: str = ""
     position_setting: str = ""
     receives: bool = False
@@ -79,10 +81,9 @@ class Needs(Model, frozen=True, kw_only=True):
     example: Example
 
 
-@cache
 def known_services() -> list[str]:
-    """Names of this project's services."""
-    return service_names(Path(__file__).parents[2])
+    """Names of the services of the project in whose top folder this runs."""
+    return service_names(Path())
 
 
 @cache

@@ -103,6 +103,11 @@ class NodeServer(abc.ABC):
             await self._runner.cleanup()
 
     @property
+    def is_listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._listener is not None and self._listener.is_serving()
+
+    @property
     def connections(self) -> list[Connection]:
         """TCP connections that are open."""
         server = self._runner.server if self._runner is not None else None

@@ -21,10 +21,10 @@ from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
 from local_agent.server import never
 from local_agent.service_accounts import Authority, ServiceAccounts
+from pytest_simulated_devices import Relay
 
 from .conftest import agent_config, opened, until
 from .nodes import received_by
-from .relay import Relay
 from .test_delivery_faults import sentence
 
 

@@ -271,7 +271,9 @@ def test_compose_gives_a_service_its_device_and_no_more():
         assert "privileged" not in service
         environment = {key: value for key, value in service["environment"].items() if key.startswith("SETTING_")}
         assert SettingsSources(service_type_of(name).settings_type, file=None, environment=environment).resolve(None)
-        assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
+        folder = needs_of(name).folder
+        bound = [volume for volume in service["volumes"] if volume.split(":")[0] not in compose["volumes"]]
+        assert bound == ([f"{folder}:{folder}:ro"] if folder else [])
 
 
 @pytest.fixture

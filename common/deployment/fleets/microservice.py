@@ -181,7 +181,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
-    container: dict[str, Any] = {"volumes": [volume]}
+    container: dict[str, Any] = {"volumes": [*_folders(placed, generation), volume]}
     if placed.published:
         container["ports"] = [
             {"internal": internal, "external": external, "protocol": "tcp"}
@@ -211,6 +211,13 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
     env = list(_variables(placed, generation))
     return container | ({"env": env} if env else {})
+
+
+def _folders(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
+    """What of the node it reads. Nothing where an agent would bind it writable: a container has a /sys by itself."""
+    folder = needs_of(placed.service.service).folder
+    if folder and not GENERATIONS[generation].is_java:
+        yield {"hostDestination": folder, "containerDestination": folder, "accessMode": "ro", "type": "bind"}
 
 
 def _variables(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
