@@ -44,11 +44,6 @@ async def serving(folder, authority, **tls):
             "it wants a client certificate: ?certificate= and ?key=",
         ),
         ("tls://localhost:{port}?ca={ca}&certificate={other}", {"verify": True}, "does not accept the client certif"),
-        (
-            "tls://localhost:{port}?ca={ca}",
-            {"handshake_first": True},
-            "is it a NATS server, and without handshake_fi",
-        ),
         ("tls://localhost:{port}?ca={ca}", None, "the server does not offer TLS; no credentials were sent"),
     ],
 )
@@ -58,6 +53,13 @@ async def test_what_is_likely_is_said_once(tmp_path, authority, caplog, url, tls
     verified = {"ca_file": str(authority.certificate)} if tls and "verify" in tls else {}
     async with serving(tmp_path, authority if tls is not None else None, **(tls or {}) | verified) as (_, relay):
         await failing(url.format(port=relay.port, **files), text, caplog)
+
+
+async def test_a_server_that_begins_with_tls_is_told_from_one_that_is_away(tmp_path, authority):
+    async with serving(tmp_path, authority, handshake_first=True) as (_, relay):
+        async with connect({"IOFOG_LINK": f"tls://localhost:{relay.port}?ca={authority.certificate}"}) as link:
+            await until(lambda: link.last_error)
+            assert "is it a NATS server, and without handshake_first?" in str(link.last_error)
 
 
 async def test_a_client_certificate_is_taken(tmp_path, authority):
