@@ -12,9 +12,9 @@ from iofog_sdk.http.service_account import ServiceAccount
 from local_agent.edgelet_api import EdgeletApi
 from local_agent.nats_server import NatsServer
 from local_agent.service_accounts import Authority
+from pytest_simulated_devices import Relay
 
 from .conftest import Steps, until
-from .relay import Relay
 from .test_mqtt_link import failing
 
 
