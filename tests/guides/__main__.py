@@ -27,7 +27,7 @@ _COMMAND_S = 300.0
 _IOFOGCTL = '#!/bin/sh\nfor last; do :; done\n[ -r "$last" ] && echo "deployed $last"\n'
 
 
-class GuideFailed(Exception):
+class GuideError(Exception):
     """A command of a guide does not do what the guide says."""
 
 
@@ -56,7 +56,7 @@ class Reader:
         self._environment = clean | {"PATH": f"{tools}:{clean['PATH']}"}
 
     def follow(self, page: Path) -> Figures:
-        """Does all of it. Raises GuideFailed."""
+        """Does all of it. Raises GuideError."""
         began, commands, files, lines = time.monotonic(), 0, set(), 0
         for step in steps(page):
             if isinstance(step, File):
@@ -79,9 +79,9 @@ class Reader:
         began = time.monotonic()
         output, status = self._run_on(command) if command.runs_on else self._run_to_its_end(command)
         if missing := command.missing(output):
-            raise GuideFailed(f"{command.text}\n{output}\nIt does not say: {missing[0]}")
+            raise GuideError(f"{command.text}\n{output}\nIt does not say: {missing[0]}")
         if not command.runs_on and status != command.status:
-            raise GuideFailed(f"{command.text}\n{output}\nIt ended with status {status}, not {command.status}")
+            raise GuideError(f"{command.text}\n{output}\nIt ended with status {status}, not {command.status}")
         print(f"  {time.monotonic() - began:.1f} s", flush=True)
 
     def _run_to_its_end(self, command: Command) -> tuple[str, int]:
@@ -156,7 +156,7 @@ def main(names: list[str]) -> int:
             for page in pages:
                 print(f"== {page.stem}", flush=True)
                 figures[page.stem] = reader.follow(page)
-        except GuideFailed as error:
+        except GuideError as error:
             print(f"guides: {page.relative_to(PROJECT)}: {error}", file=sys.stderr)
             return 1
     print(f"{'guide':28} commands  files by hand  lines by hand  seconds")
