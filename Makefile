@@ -86,7 +86,8 @@ lint-services: $(STAMP) ## hold services against the quality scale
 
 new-service: $(STAMP) ## make a service from a template
 #: NAME=name BUS=serial|i2c|gpio
-#: [SHAPE=stream|poll|command] [DEVICE="what it is"]
+#: [SHAPE=stream|poll|count|command]
+#: [DEVICE="what it is"]
 	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
 
 update-service: $(STAMP) ## merge what is new in its template: NAME=name
