@@ -163,6 +163,10 @@ class SimulatedDisk(Disk):
         self.call("rename", source)
         self.files[target] = self.files.pop(source)
 
+    def link(self, source: Path, target: Path) -> None:
+        self.call("link", source)
+        self.files[target] = self.files[source]
+
     def remove(self, path: Path) -> None:
         self.call("remove", path)
         self.files.pop(path, None)
