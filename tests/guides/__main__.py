@@ -78,10 +78,10 @@ class Reader:
         print(f"$ {command.text}", flush=True)
         began = time.monotonic()
         output, status = self._run_on(command) if command.runs_on else self._run_to_its_end(command)
-        if missing := command.missing(output):
-            raise GuideError(f"{command.text}\n{output}\nIt does not say: {missing[0]}")
         if not command.runs_on and status != command.status:
             raise GuideError(f"{command.text}\n{output}\nIt ended with status {status}, not {command.status}")
+        if missing := command.missing(output):
+            raise GuideError(f"{command.text}\n{output}\nIt does not say: {missing[0]}")
         print(f"  {time.monotonic() - began:.1f} s", flush=True)
 
     def _run_to_its_end(self, command: Command) -> tuple[str, int]:

@@ -65,3 +65,5 @@ def steps(page: Path) -> Iterator[Command | File]:
                 yield Command(line, int(status[1]) if status else 0, shown if line is lines[-1] else ())
         elif block["file"]:
             yield File(block["file"], block["text"])
+        elif block["language"] != "text":
+            raise ValueError(f"{page}: of which file is {block['text'].splitlines()[0]!r}? Write `PATH`: above it")
