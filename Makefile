@@ -59,10 +59,11 @@ $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
 	@touch $@
 
-demo: $(STAMP) ## run a service on a simulated device
-#: [SERVICE=name] [LINK=agent|edgelet|nats|mqtt]
+demo: $(STAMP) ## a whole site of emulated devices, with a live page
+#: [SERVICE=name] one of them alone, and what arrives
+#: [LINK=agent|edgelet|nats|mqtt]
 #: [PROFILE=name] [COMMAND=json] [SECONDS=n]
-	@$(BIN)/python -m demo $(SERVICE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
+	@$(BIN)/python -m demo $(if $(or $(PROFILE),$(COMMAND),$(filter-out file,$(origin SERVICE))),$(SERVICE)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
 	  $(if $(LINK),--link $(LINK)) $(if $(SECONDS),--seconds $(SECONDS))
 
 run: $(STAMP) ## run a service on a real device

@@ -14,7 +14,7 @@ from typing import Any
 
 _FILES = {
     "README.md": "Say what the device is, with the marks `<!-- quantities -->` and `<!-- settings -->` for tables",
-    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio", device_setting, and an [example] with its name',
+    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio" with device_setting, or folder, and an [example]',
     "__init__.py": "Make it, empty",
     "__main__.py": "Copy that of another service",
     "service.py": "It holds the service's class, and main()",
@@ -124,7 +124,8 @@ def with_services(root: Path, text: str) -> str:
     rows = ["| service | device | bus |", "|---|---|---|"]
     for service in service_names(root):
         folder = root / "services" / service
-        bus = _BUSES.get(_load(folder / "deploy.toml").get("bus", ""), "network")
+        needs = _load(folder / "deploy.toml")
+        bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), "network")
         rows.append(f"| [{service}](services/{service}/README.md) | {_description(folder)} | {bus} |")
     table = "\n".join(rows) + "\n"
     return _TABLE.sub(lambda _: table, text)
