@@ -189,6 +189,7 @@ bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 
 docs: $(STAMP) ## write tables of READMEs and manifests in deploy/
 	@$(BIN)/python -m deployment generate
+	@$(BIN)/python -m scaffold quality
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
