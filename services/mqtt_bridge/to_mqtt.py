@@ -18,6 +18,7 @@ from iofog_sdk.mqtt import Publication, add_sequence
 from .discovery import Discovery
 from .hops import goes_round, notes_of
 from .settings import MqttCommand, ToMqtt
+from .sparkplug import SparkplugNode
 from .topics import check_template, filled_payload, filled_topic, places, plain_text
 
 _KNOWN = {
@@ -49,11 +50,18 @@ class ToTopics:
         rules: which messages go where.
         name: of this bridge among others; what has been through it does not go through again.
         discovery: tells Home Assistant, if it is wanted.
+        sparkplug: publishes readings as Sparkplug B, if it is wanted.
 
     Raises SettingsError.
     """
 
-    def __init__(self, rules: Sequence[ToMqtt], name: str, discovery: Discovery | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[ToMqtt],
+        name: str,
+        discovery: Discovery | None = None,
+        sparkplug: SparkplugNode | None = None,
+    ) -> None:
         for at, rule in enumerate(rules):
             setting = f"to_mqtt[{at}].topic"
             check_template(rule.topic, _KNOWN[rule.messages], setting)
@@ -62,7 +70,7 @@ class ToTopics:
                 remedy = "Put {quantity} into it, or write payload = 'senml'."
                 raise SettingsError(setting, rule.topic, "is one topic for the values of many quantities", remedy)
         self._rules = {kind: [rule for rule in rules if rule.messages == kind] for kind in _KNOWN}
-        self._name, self._discovery = name, discovery
+        self._name, self._discovery, self._sparkplug = name, discovery, sparkplug
         self.counts: Counter[str] = Counter()
 
     def publications(self, message: IoMessage) -> list[Publication]:
@@ -93,7 +101,12 @@ class ToTopics:
             if not as_it_is:
                 records = [one.at(message.timestamp / 1000) for one in records]
             whole = message.contentdata if as_it_is else _pack(records)
-            return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)]
+            found = [
+                each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)
+            ]
+            if self._sparkplug is not None:
+                found += self._sparkplug.publications(records, message.publisher)
+            return found
         except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1
             return []
