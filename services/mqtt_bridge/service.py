@@ -7,8 +7,6 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from device_bridge import Command, CommandSpec, DeviceService, Forwarded, Parameter, Result, run
 from iofog_sdk.mqtt import DuplicateFilter, ReceivedMessage
 
@@ -17,19 +15,16 @@ from .discovery import Discovery
 from .log_once import LogOnce
 from .session import Session
 from .settings import MqttBridgeSettings
-from .sparkplug import SparkplugNode
+from .sparkplug import SparkplugNode, edge_node_of
 from .to_iofog import FromTopics
 from .to_mqtt import ToTopics, publication_of
-from .topics import level_of, needed, places
+from .topics import needed, places
 
 
 class MqttBridge(DeviceService[MqttBridgeSettings]):
     """Maps ioFog messages to MQTT topics and topics to ioFog messages, both ways."""
 
     forwards_messages = True
-    _duplicates = DuplicateFilter(keeps_unprocessed=True)
-    """Of this process: it has one broker, however often it connects."""
-    _log_once = LogOnce()
 
     def __init__(self, settings: MqttBridgeSettings) -> None:
         super().__init__(settings)
@@ -37,12 +32,10 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         self._status = self.options.expand(self.options.status)
         self._discovery = Discovery(settings.discovery, self._status) if settings.discovery.prefix else None
         self._sparkplug: SparkplugNode | None = None
-        if settings.sparkplug.group:
-            edge_node = settings.sparkplug.edge_node or level_of(self.options.name)
-            self._sparkplug = SparkplugNode(msgspec.structs.replace(settings.sparkplug, edge_node=edge_node))
-        self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery, self._sparkplug)
+        self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery)
         self._from_topics = FromTopics(settings.to_iofog, self.options.name, self._log_unused)
         self._session: Session | None = None
+        self._log_once = LogOnce()
 
     @classmethod
     def check_settings(cls, settings: MqttBridgeSettings) -> None:
@@ -60,10 +53,13 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         )
 
     async def open(self) -> None:
-        options, edge_node = self.options, self._sparkplug
+        options, edge_node = self.options, edge_node_of(self.settings.sparkplug, self.options.name, self.kept)
         if edge_node is not None:
             options = dataclasses.replace(options, will=edge_node.death())
-        self._session = Session(options, self._duplicates, self._take_ours)
+        self._sparkplug = self._to_topics.sparkplug = edge_node
+        self._log_once = self.kept.setdefault("log_once", self._log_once)
+        duplicates = self.kept.setdefault("duplicates", DuplicateFilter(keeps_unprocessed=True))
+        self._session = Session(options, duplicates, self._take_ours)
         filters = [rule.topic for rule in self.settings.to_iofog]
         if self._discovery is not None:
             filters.append(self._discovery.birth_topic)

@@ -50,18 +50,11 @@ class ToTopics:
         rules: which messages go where.
         name: of this bridge among others; what has been through it does not go through again.
         discovery: tells Home Assistant, if it is wanted.
-        sparkplug: publishes readings as Sparkplug B, if it is wanted.
 
     Raises SettingsError.
     """
 
-    def __init__(
-        self,
-        rules: Sequence[ToMqtt],
-        name: str,
-        discovery: Discovery | None = None,
-        sparkplug: SparkplugNode | None = None,
-    ) -> None:
+    def __init__(self, rules: Sequence[ToMqtt], name: str, discovery: Discovery | None = None) -> None:
         for at, rule in enumerate(rules):
             setting = f"to_mqtt[{at}].topic"
             check_template(rule.topic, _KNOWN[rule.messages], setting)
@@ -70,7 +63,9 @@ class ToTopics:
                 remedy = "Put {quantity} into it, or write payload = 'senml'."
                 raise SettingsError(setting, rule.topic, "is one topic for the values of many quantities", remedy)
         self._rules = {kind: [rule for rule in rules if rule.messages == kind] for kind in _KNOWN}
-        self._name, self._discovery, self._sparkplug = name, discovery, sparkplug
+        self._name, self._discovery = name, discovery
+        self.sparkplug: SparkplugNode | None = None
+        """Publishes readings as Sparkplug B too, if that is wanted."""
         self.counts: Counter[str] = Counter()
 
     def publications(self, message: IoMessage) -> list[Publication]:
@@ -104,8 +99,8 @@ class ToTopics:
             found = [
                 each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)
             ]
-            if self._sparkplug is not None:
-                found += self._sparkplug.publications(records, message.publisher)
+            if self.sparkplug is not None:
+                found += self.sparkplug.publications(records, message.publisher)
             return found
         except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1

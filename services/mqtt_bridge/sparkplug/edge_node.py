@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import msgspec
+
 from device_bridge import Quality, Reading, Value
 from device_bridge.messages import senml as packs
 from iofog_sdk.messages import SenmlRecord
@@ -48,7 +50,7 @@ class SparkplugNode:
     """
 
     def __init__(self, settings: SparkplugSettings, now: Callable[[], float] = time.time) -> None:
-        self._settings, self._now = settings, now
+        self.settings, self._now = settings, now
         self._devices: dict[str, dict[str, _Metric]] = {}
         self._number = 0
         self._session = int(now()) % _NUMBERS  # so that a death of an earlier process is not taken for one of this
@@ -86,7 +88,7 @@ class SparkplugNode:
         """Readings as data of their devices."""
         by_device: dict[str, list[_Metric]] = {}
         for record in records:
-            if not fnmatchcase(f"{record.source}:{record.quantity}".lstrip(":"), self._settings.match):
+            if not fnmatchcase(f"{record.source}:{record.quantity}".lstrip(":"), self.settings.match):
                 continue
             if (reading := packs.to_reading(record)) is not None:
                 device = level_of(record.source or publisher)
@@ -153,8 +155,25 @@ class SparkplugNode:
         return _message("Metric", name="bdSeq", datatype=_UINT64, long_value=self._session)
 
     def _topic(self, kind: str, device: str = "") -> str:
-        levels = [_NAMESPACE, self._settings.group, kind, self._settings.edge_node, device]
+        levels = [_NAMESPACE, self.settings.group, kind, self.settings.edge_node, device]
         return "/".join(level for level in levels if level)
+
+
+def edge_node_of(settings: SparkplugSettings, client_id: str, kept: dict[str, Any]) -> SparkplugNode | None:
+    """The edge node that a bridge is, over all its connections; None for one that is none.
+
+    Parameters:
+        client_id: of the bridge; its name unless the settings give one.
+        kept: what connections of one bridge have in common.
+    """
+    if not settings.group:
+        return None
+    if not settings.edge_node:
+        settings = msgspec.structs.replace(settings, edge_node=level_of(client_id))
+    node: SparkplugNode | None = kept.get("sparkplug")
+    if node is None or node.settings != settings:
+        node = kept["sparkplug"] = SparkplugNode(settings)
+    return node
 
 
 def _message(kind: str, /, **fields: Any) -> Any:
