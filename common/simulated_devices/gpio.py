@@ -33,7 +33,9 @@ class SimulatedGpio:
         self.chips: dict[str, SimulatedGpioChip] = {}
         self.answer_delay_s = 0.0
         """Seconds after which an answer comes to what was done at once."""
-        self._now_ns = now_ns
+        self.unplugged = False
+        """Whether the chips are away."""
+        self.now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
         self._server = MessageServer(path, self._serve)
@@ -42,17 +44,19 @@ class SimulatedGpio:
             "drive": (2, lambda line, level: self.drive(line, _level(level))),
             "pulses": (3, self._pulses),
             "disconnect": (0, self.disconnect),
+            "unplug": (0, self.unplug),
+            "replug": (0, self.replug),
         }
 
     def add(self, label: str, lines: Sequence[str], *, keeps: bool = True) -> SimulatedGpioChip:
         """Another chip, with the next number."""
         name = f"gpiochip{len(self.chips)}"
-        chip = self.chips[name] = SimulatedGpioChip(name, label, lines, self._now_ns, keeps=keeps)
+        chip = self.chips[name] = SimulatedGpioChip(name, label, lines, self.now_ns, keeps=keeps)
         chip.on_due = lambda due_ns: self._call_at(chip, due_ns)
         return chip
 
     def _call_at(self, chip: SimulatedGpioChip, due_ns: int) -> None:
-        delay_s = max(0.0, (due_ns - self._now_ns()) / 1e9)
+        delay_s = max(0.0, (due_ns - self.now_ns()) / 1e9)
         asyncio.get_running_loop().call_later(delay_s + 1e-4, chip.advance)
 
     def drive(self, line: str, level: int | None, at_ns: int | None = None) -> None:
@@ -75,13 +79,13 @@ class SimulatedGpio:
 
         async def train() -> None:
             half_ns = int(0.5e9 / rate_hz)
-            edge_ns, left = self._now_ns(), count * 2
+            edge_ns, left = self.now_ns(), count * 2
             while left:
-                while left and edge_ns <= self._now_ns():
+                while left and edge_ns <= self.now_ns():
                     self.drive(line, 1 if left % 2 == 0 else 0, edge_ns)
                     edge_ns += half_ns
                     left -= 1
-                await asyncio.sleep(max(_TRAIN_STEP_S, (edge_ns - self._now_ns()) / 1e9))
+                await asyncio.sleep(max(_TRAIN_STEP_S, (edge_ns - self.now_ns()) / 1e9))
 
         task = asyncio.ensure_future(train())
         self._work.add(task)
@@ -98,13 +102,23 @@ class SimulatedGpio:
     def execute(self, text: str) -> str:
         """Executes one line of the control input and returns the result.
 
-        `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
+        `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`,
+        `unplug`, `replug`.
         """
         return execute_command(text, self._commands)
 
     def disconnect(self) -> None:
         """Drops all connections, as when the chip is unplugged; its lines become free."""
         self._server.disconnect()
+
+    def unplug(self) -> None:
+        """Takes the chips away until `replug`."""
+        self.unplugged = True
+        self.disconnect()
+
+    def replug(self) -> None:
+        """Brings them back; what drives lines from outside still does."""
+        self.unplugged = False
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[SimulatedGpio]:
@@ -120,10 +134,11 @@ class SimulatedGpio:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held: list[tuple[int, SimulatedRequest]] = []
         try:
-            while True:
+            while not self.unplugged:
                 verb, *arguments = await read_message(reader, list[Any])
                 if verb == "events":
-                    await self._send_events(self._requests[arguments[0]], writer)
+                    if (request := self._requests.get(arguments[0])) is not None:  # or they were given back already
+                        await self._send_events(request, writer)
                     return
                 try:
                     answer = [0, self._answer(verb, arguments, held)]

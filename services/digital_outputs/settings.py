@@ -65,6 +65,7 @@ class OutputSettings(GpioLine, frozen=True, kw_only=True):
                 Parameter("times", "integer", (1, LONGEST_S), required=False, description="of a pattern"),
             ),
             "switches it; or `on_s`, `off_s` and `times`: a pattern, then its safe state",
+            self.safe,
         )
 
 

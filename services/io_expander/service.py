@@ -63,7 +63,7 @@ class IoExpander(DeviceService[ExpanderSettings]):
     @classmethod
     def commands_of(cls, settings: ExpanderSettings) -> tuple[CommandSpec, ...]:
         value = Parameter("value", "boolean", description="on or off")
-        return tuple(CommandSpec(line.label, (value,), "switches it") for line in settings.outputs)
+        return tuple(CommandSpec(line.label, (value,), "switches it", line.safe) for line in settings.outputs)
 
     async def open(self) -> None:
         await super().open()

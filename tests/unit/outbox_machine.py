@@ -23,7 +23,8 @@ from device_bridge.outbox.memory import FULL
 from device_bridge.outbox.storage.records import ENTRY, scan
 from iofog_sdk import ConnectionLost, MessageError, Receipt
 
-from ..simulated_disk import Killed, SimulatedDisk, ThreadlessLoop
+from ..movable_clock import MovableClockLoop
+from ..simulated_disk import Killed, SimulatedDisk
 
 FOLDER = Path("/state/box.outbox")
 MEMORY, MOST_BYTES, MOST_MESSAGES = 8192, 1 << 20, 120
@@ -89,7 +90,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.loop = ThreadlessLoop()
+        self.loop = MovableClockLoop()
         self.wall_s, self.rng = 0.0, random.Random(1)
         self.disk, self.node = SimulatedDisk(1), Node()
         self.put = 0

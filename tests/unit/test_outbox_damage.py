@@ -19,8 +19,8 @@ from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.storage import set_aside
 from device_bridge.outbox.storage.disk import Disk
 
-from ..movable_clock import now
-from ..simulated_disk import Killed, SimulatedDisk, ThreadlessLoop
+from ..movable_clock import MovableClockLoop, now
+from ..simulated_disk import Killed, SimulatedDisk
 
 FOLDER = Path("/state/box.outbox")
 examples = settings(max_examples=settings().max_examples // 4)
@@ -50,7 +50,7 @@ async def drain(box):
 
 
 def run(work):
-    with asyncio.Runner(loop_factory=ThreadlessLoop) as runner:
+    with asyncio.Runner(loop_factory=MovableClockLoop) as runner:
         return runner.run(work)
 
 
@@ -189,7 +189,7 @@ def test_what_a_power_cut_tears_is_not_taken_for_damage(seed):
     run(check_power_cut(seed))
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 @pytest.mark.parametrize("is_running", [True, False])
 async def test_a_kill_at_any_step_of_a_repair_loses_nothing(is_running):
     lost = set()
@@ -223,7 +223,7 @@ async def test_a_kill_at_any_step_of_a_repair_loses_nothing(is_running):
     assert lost == {2}, "of two damaged messages, whenever it was killed"
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 @pytest.mark.parametrize("what", ["files", "one file", "everything"])
 async def test_files_that_vanish_are_written_anew(caplog, what):
     disk = SimulatedDisk()
@@ -249,7 +249,7 @@ async def test_files_that_vanish_are_written_anew(caplog, what):
     await again.close()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_files_set_aside_are_bounded(monkeypatch):
     disk, rng = SimulatedDisk(), random.Random(1)
     for _ in range(12):
@@ -265,7 +265,7 @@ async def test_files_set_aside_are_bounded(monkeypatch):
         assert sum(len(each.data) for each in kept) <= set_aside.MAX_BYTES
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_disk_use_is_bounded_and_given_back():
     disk, most = SimulatedDisk(), 4 << 20
     box = begin(disk, durability="spill", max_bytes=most, memory_bytes=1 << 20)
@@ -285,7 +285,7 @@ async def test_disk_use_is_bounded_and_given_back():
     assert disk.handles == 0
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_a_file_of_another_layout_is_kept(caplog):
     disk = SimulatedDisk()
     await fill(disk, random.Random(1), 10)

@@ -20,7 +20,7 @@ def test_outbox_delivery_and_link_keep_their_promise_through_everything(machine)
     run_state_machine_as_test(machine, settings=settings(max_examples=most // 5, stateful_step_count=30))
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 @pytest.mark.parametrize("poison", [{3}, {1, 2}, {3, 4, 5}, {2, 4}])
 async def test_messages_over_which_the_node_ends_every_connection_are_given_up_at_last(poison):
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
@@ -41,7 +41,7 @@ async def test_messages_over_which_the_node_ends_every_connection_are_given_up_a
     sending.cancel()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_a_node_that_ends_every_connection_costs_no_message():
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
     await box.open()
@@ -61,7 +61,7 @@ async def test_a_node_that_ends_every_connection_costs_no_message():
     sending.cancel()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_what_a_link_refuses_or_cannot_read_is_counted_and_holds_nothing_up():
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
     await box.open()
