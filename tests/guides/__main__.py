@@ -99,7 +99,9 @@ class Reader:
         return done.stdout, done.returncode
 
     def _run_on(self, command: Command) -> tuple[str, int]:
-        """Runs a service on its emulator until it has said what the guide shows."""
+        """Runs a service on its emulator, or an emulator, until it has said what the guide shows."""
+        if "SERVICE=" not in command.text:
+            return self._until_shown(command, command.text, self._environment), 0
         service = command.text.partition("SERVICE=")[2].split()[0]
         with subprocess.Popen(
             [self._folder / ".venv/bin/python", "-m", f"{service}.emulator"],
