@@ -20,7 +20,7 @@ WHEELS = "wheels"
 _NOT_THEIRS = frozenset(
     (
         *("test-image-python", "fuzz", "soak", "hil", "browser-test", "image-test", "image-test-arm", "renew-base"),
-        *("bench", "new-project"),
+        *("bench", "new-project", "test-guides"),
     )
 )
 """Targets of this project's Makefile that are about this project."""
