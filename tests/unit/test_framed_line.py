@@ -7,19 +7,26 @@ import pytest
 
 from device_bridge import DeviceError
 from device_bridge.buses import FramedLine, SerialSettings, attached
-from device_bridge.protocols import LineFraming
+from device_bridge.protocols import ChecksumSettings, DelimiterFraming, LineFraming, MarksFraming
 from simulated_devices import InProcessSerialLine
 
 pytestmark = pytest.mark.clock("movable")
 
 
+LINES = LineFraming()
+
+
 @contextlib.asynccontextmanager
-async def asking(tmp_path, answers, keep=False):
-    """A line to a device that answers each line by the next of some pieces, each after so many seconds."""
+async def asking(tmp_path, answers, keep=False, quiet_s=0.2, framing=LINES):
+    """A line to a device that answers each line by the next of some pieces, each after so many seconds.
+
+    It is quiet for a while at first, so that what comes then is whole.
+    """
     path, left = tmp_path / "tty", list(answers)
     with InProcessSerialLine(path) as line, attached(str(path), line):
-        framed = FramedLine(SerialSettings(port=f"sim:{path}"), LineFraming(), keep=keep)
+        framed = FramedLine(SerialSettings(port=f"sim:{path}"), framing, keep=keep)
         await framed.open()
+        await asyncio.sleep(quiet_s)
 
         async def answer():
             while True:
@@ -71,6 +78,25 @@ async def test_what_a_device_says_by_itself_goes_on_while_it_is_asked(tmp_path):
         await line.send(b"1\n2\n")
         assert await framed.frames() == [b"1", b"2"]
         assert await asked == b"OK"
+
+
+@pytest.mark.parametrize(
+    ("framing", "data", "frames", "at_once"),
+    [
+        (LINES, b"34.5\n1234.6\n", [b"34.5", b"1234.6"], [b"1234.6"]),
+        (DelimiterFraming(delimiter=";"), b"34.5;1234.6;", [b"34.5", b"1234.6"], [b"1234.6"]),
+        (MarksFraming(start="<", end=">"), b"34.5><1234.6>", [b"1234.6"], [b"1234.6"]),
+        (LineFraming(checksum=ChecksumSettings(algorithm="XOR", notation="hex")), b"12330\n", [b"123"], [b"123"]),
+    ],
+)
+async def test_what_comes_as_soon_as_the_port_is_open_may_be_the_rest_of_a_frame(
+    tmp_path, framing, data, frames, at_once
+):
+    for quiet_s, expected in ((0.0, at_once), (0.2, frames)):
+        async with asking(tmp_path, [], keep=True, quiet_s=quiet_s, framing=framing) as (framed, line):
+            line.write(data)
+            assert await framed.frames() == expected
+            assert framed.garbled == len(frames) - len(expected)
 
 
 async def test_an_echoed_question_is_not_its_answer(tmp_path):
