@@ -286,6 +286,16 @@ async def test_a_counter_counts_the_edges_it_is_told_to(tmp_path, edges, total):
         assert found["flow"].value == total
 
 
+def test_a_total_has_the_digits_of_what_a_pulse_stands_for():
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "per_pulse": 0.1}
+    settings, totals = settings_of(DigitalInputs, inputs=[counter]).inputs[0], Totals(None)
+    found = []
+    for _ in range(1000):
+        totals.add("water", 1)
+        found.append(settings.total(totals).value)
+    assert found == [round(0.1 * count, 1) for count in range(1, 1001)]
+
+
 async def test_a_total_is_set_to_what_the_meter_shows_and_kept(tmp_path):
     counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.5}
     counter |= {"per_pulse": 0.001, "unit": "m3"}
