@@ -276,7 +276,7 @@ def test_a_wrong_checksum_is_refused(settings, rule):
 # Flags, tables, formulas
 
 
-async def test_stale_values_are_read_again_and_then_said_to_be_stale(tmp_path):
+async def test_stale_values_are_read_again_and_then_marked(tmp_path):
     answers = iter(["5fff7ffc", "1fff7ffc"])
 
     class Once(Scripted):

@@ -72,7 +72,7 @@ async def test_a_poll_is_asked_again_at_once_after_one_was_lost(tmp_path):
         assert asyncio.get_running_loop().time() - asked_at == pytest.approx(0.2, abs=0.01), "drained, and no more"
 
 
-async def test_what_a_device_says_by_itself_goes_on_while_it_is_asked(tmp_path):
+async def test_unsolicited_frames_are_read_during_a_question(tmp_path):
     async with asking(tmp_path, [[(0.1, b"OK\n")]], keep=True) as (framed, line):
         asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 1.0))
         await line.send(b"1\n2\n")
@@ -113,7 +113,7 @@ async def test_who_waits_for_an_answer_learns_that_the_device_has_gone(tmp_path)
             await asked
 
 
-async def test_a_command_is_answered_while_nobody_reads_what_the_device_says_by_itself(tmp_path):
+async def test_a_command_is_answered_while_unsolicited_frames_are_not_read(tmp_path):
     """As with an outbox that is full and pauses reading."""
     async with asking(tmp_path, [[(0.1, b"OK\n")]] * 40, keep=True) as (framed, line):
         said = 0
@@ -130,7 +130,7 @@ async def test_a_command_is_answered_while_nobody_reads_what_the_device_says_by_
         assert framed.counters()["overflown_frames"] == 0
 
 
-async def test_what_is_said_beyond_all_bounds_while_something_is_asked_is_counted(tmp_path):
+async def test_unsolicited_frames_beyond_the_limit_during_a_question_are_counted(tmp_path):
     async with asking(tmp_path, [], keep=True) as (framed, line):
         asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 200.0))
         for number in range(1500):

@@ -17,7 +17,7 @@ from .bus import SerialBus
 from .port import SerialSettings
 
 _MOST_UNREAD, _MOST_DURING_QUESTIONS = 64, 1024
-"""Batches of frames that nobody has read yet."""
+"""Batches of frames that are not read yet."""
 _ATTEMPTS = 3
 """At an answer that can be doubted."""
 _FIRST_QUIET_S = 0.1
@@ -139,7 +139,7 @@ class FramedLine:
         gone when the device is unplugged.
         """
         async with self._asking:
-            self._unread_changed.set()  # what nobody reads keeps no answer waiting
+            self._unread_changed.set()  # unread frames keep no answer waiting
             for _ in range(_ATTEMPTS if question.repeatable else 1):
                 verdict = await self._ask_once(question)
                 if verdict is Verdict.ANSWERED:
@@ -205,7 +205,7 @@ class FramedLine:
             self._unread_changed.set()
 
     async def _keep(self, frames: list[bytes], came_at: float) -> None:
-        """Has frames read later. While nobody reads them the line waits, but not while something is asked."""
+        """Has frames read later. While they are not read the line waits, but not while something is asked."""
         if len(self._unread) >= _MOST_DURING_QUESTIONS:
             self._overflown += len(frames)
             return
