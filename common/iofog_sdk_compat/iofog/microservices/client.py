@@ -56,8 +56,8 @@ class Client:
         self.ssl = False
         if str(ssl or os.environ.get("SSL", "")).strip().lower() not in _FALSE:
             raise IoFogException("ssl: agents serve plain text to their microservices. Leave ssl and SSL out")
-        self.host, self.port = host or _AGENT, int(port or _PORT)
         with as_iofog_exceptions():
+            self.host, self.port = host or _AGENT, int(port or _PORT)
             link = connect(_environment(id, host, port))
         self.id = id or link.microservice_id
         self._node = Node(link)
