@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import iofog_sdk
@@ -116,20 +116,22 @@ class Client:
         listener = IoFogMessageWsListener() if listener is None else listener
         _check_listener(listener, IoFogMessageWsListener, self._messages)
         thread = ListenerThread("iofog messages")
-        self._messages = thread, listener
 
         async def take(message: iofog_sdk.IoMessage) -> None:
             await thread.call(lambda: listener.on_message(iomessage.from_sdk(message)))
 
-        with as_iofog_exceptions():
-            self._loop.run(self._node.receive(take))
+        self._messages = thread, listener  # before the first message: the listener may answer it
+        try:
+            self._establish(thread, self._node.receive(take))
+        except BaseException:
+            self._messages = None
+            raise
 
     def establish_control_ws_connection(self, listener: IoFogControlWsListener | None) -> None:
         """The same for signals of the node."""
         listener = IoFogControlWsListener() if listener is None else listener
         _check_listener(listener, IoFogControlWsListener, self._control)
         thread = ListenerThread("iofog control")
-        self._control = thread, listener
 
         def on_config(text: str | None) -> None:
             known, self._config = self._config, text
@@ -139,13 +141,8 @@ class Client:
         def on_edge_resources() -> None:
             thread.put_once(listener.on_edge_resources_signal)
 
-        try:
-            with as_iofog_exceptions():
-                self._loop.run(self._node.follow(on_config, on_edge_resources))
-        except IoFogException:
-            self._control = None
-            thread.close()
-            raise
+        self._establish(thread, self._node.follow(on_config, on_edge_resources))
+        self._control = thread, listener
 
     def post_message_via_socket(self, io_msg: IoMessage) -> None:
         """Sends a message over the connection; the listener is told its receipt.
@@ -198,6 +195,14 @@ class Client:
                 if connection is not None:
                     connection[0].close()
         self._loop.close()
+
+    def _establish(self, thread: ListenerThread, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            with as_iofog_exceptions():
+                self._loop.run(work)
+        except BaseException:
+            thread.close()  # else it would keep the process running
+            raise
 
     def _outgoing(self, io_msg: IoMessage) -> iofog_sdk.IoMessage:
         io_msg.version = io_msg.version or 4
