@@ -267,6 +267,21 @@ async def test_config_signals_arrive_and_every_reconnect_asks_again(agent, clien
     await until(lambda: len(asked) == 3)
 
 
+async def test_a_change_whose_signal_is_swallowed_is_found(agent, monkeypatch, caplog):
+    monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 0.2)
+    monkeypatch.setattr("iofog_sdk.links.control._SIGNAL_DELAY_S", 0.1)
+    agent.set_config("device", {"n": 1})
+    configs = []
+    link = connect(environment(agent))
+    link.on_config = configs.append
+    async with link:
+        await until(lambda: configs)
+        agent.faults.drop_signals = True
+        agent.set_config("device", {"n": 2})
+        await until(lambda: configs[-1] == '{"n":2}')
+        await until(lambda: "changed and no signal came; the control socket is opened again" in caplog.text)
+
+
 async def test_a_link_that_is_not_read_stays_up_and_keeps_the_newest_messages(agent):
     texts, inbox = [], []
     link = connect(environment(agent, "viewer"))
