@@ -55,7 +55,7 @@ async def test_two_thousand_sentences_with_five_percent_damaged(agent, start, li
     assert counts["read"] == counts["delivered"] == sum(len(sample) for sample in expected)
 
 
-async def test_the_node_is_told_where_it_is_beside_the_readings(agent, line, caplog):
+async def test_the_position_is_reported_to_the_node_beside_the_readings(agent, line, caplog):
     port = free_port()
     config = {"serial": {"port": str(line.path)}, "http": {"port": port}, "node_position": 3600}
     agent.set_config("device", config)
@@ -64,7 +64,7 @@ async def test_the_node_is_told_where_it_is_beside_the_readings(agent, line, cap
         await until(lambda: opened(service, line))
         await line.send(encode("GPGLL,5332.6968,N,00958.0251,E,120000,A,A"))
         await until(lambda: agent.position["lat"] and receiver.samples)
-        text = await until_page(port, "/metrics", lambda _, text: 'positions_total{result="taken"} 1' in text)
+        text = await until_page(port, "/metrics", lambda _, text: 'positions_total{result="accepted"} 1' in text)
         await service.stop()
     assert agent.position == {"lat": "53.544947", "lon": "9.967085"}
     assert 'positions_total{result="refused"} 0' in text

@@ -81,7 +81,7 @@ async def test_refusals_carry_the_agents_words_alone(client):
     assert caught.value.text == "Validation Error, Error: Missing input field value infotype"
 
 
-async def test_the_agent_is_told_where_it_is(agent, client):
+async def test_the_position_is_reported_to_the_agent(agent, client):
     await client.set_position(-53.5, 9.9999999)
     assert agent.position == {"lat": "-53.500000", "lon": "10.000000"}
 

@@ -27,8 +27,8 @@ _PORT = 54321
 _AGENT = "iofog"
 _FALSE = ("", "0", "false", "no", "off")
 _QUERY = ("timeframestart", "timeframeend", "publishers")
-_MAX_UNTOLD = 1000
-"""Messages sent by socket whose receipt the listener has not been told yet."""
+_MAX_PENDING = 1000
+"""Messages sent by socket whose receipt has not been passed to the listener yet."""
 _ROOM_S = 30.0
 _UNKNOWN = object()
 
@@ -68,7 +68,7 @@ class Client:
         self.messages_without_receipt = 0
         """Messages sent by socket whose connection was lost before their receipt."""
         self._connection_loss: Outcome | None = None
-        self._room = threading.BoundedSemaphore(_MAX_UNTOLD)
+        self._room = threading.BoundedSemaphore(_MAX_PENDING)
 
     def get_config(self) -> Any:
         """The microservice's configuration, decoded."""
@@ -117,12 +117,12 @@ class Client:
         _check_listener(listener, IoFogMessageWsListener, self._messages)
         thread = ListenerThread("iofog messages")
 
-        async def take(message: iofog_sdk.IoMessage) -> None:
+        async def handle(message: iofog_sdk.IoMessage) -> None:
             await thread.call(lambda: listener.on_message(iomessage.from_sdk(message)))
 
         self._messages = thread, listener  # before the first message: the listener may answer it
         try:
-            self._establish(thread, self._node.receive(take))
+            self._establish(thread, self._node.receive(handle))
         except BaseException:
             self._messages = None
             raise
@@ -145,7 +145,7 @@ class Client:
         self._control = thread, listener
 
     def post_message_via_socket(self, io_msg: IoMessage) -> None:
-        """Sends a message over the connection; the listener is told its receipt.
+        """Sends a message over the connection; the listener gets its receipt.
 
         Waits for the connection, and while a thousand messages have no receipt yet, for half a minute each at most. A
         message whose connection is lost before its receipt may or may not have arrived: it is counted.
@@ -158,19 +158,19 @@ class Client:
             message = self._outgoing(io_msg)
             is_counted = not thread.is_current  # which would wait for itself
             if is_counted and not self._room.acquire(timeout=_ROOM_S):
-                raise IoFogException(f"{_MAX_UNTOLD} messages have no receipt, or the listener takes none")
+                raise IoFogException(f"{_MAX_PENDING} messages have no receipt, or the listener takes none")
 
             def leave_room() -> None:
                 if is_counted:
                     self._room.release()
 
-            def tell(receipt: Receipt) -> None:
+            def report(receipt: Receipt) -> None:
                 leave_room()
                 listener.on_receipt(receipt.id, receipt.timestamp)
 
             def done(outcome: Outcome) -> None:
                 if isinstance(outcome, Receipt):
-                    thread.put(lambda: tell(outcome))
+                    thread.put(lambda: report(outcome))
                 else:
                     leave_room()
                     self.messages_without_receipt += 1
