@@ -116,6 +116,18 @@ async def test_the_resolution_is_set_and_its_time_is_kept(tree):
         assert {one.resolution for one in wire.thermometers.values()} == {9}
 
 
+async def test_a_resolution_that_went_with_the_supply_is_set_again(tree):
+    thermometer = wire_of(tree, 1).thermometers["t0"]
+    async with served(tree, thermometers(1)[0] | {"resolution": 9}) as bridged:
+        await bridged.sample()
+        tree.execute("set t0/undersupplied 1")
+        await bridged.sample()
+        assert thermometer.resolution == 12
+        tree.execute("set t0/undersupplied 0")
+        assert values(await bridged.sample()) == {"t0/temperature": 20}
+        assert thermometer.resolution == 9
+
+
 async def test_a_setting_that_cannot_be_set_is_counted_and_the_sensor_read(tree, caplog):
     device = wire_of(tree, 1).thermometers["t0"].device
     device.stores.clear()
