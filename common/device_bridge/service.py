@@ -143,6 +143,11 @@ class DeviceService(Generic[SettingsT]):
         return cls.commands
 
     @classmethod
+    def readme_tables(cls) -> dict[str, str]:
+        """Tables of the README beside those of every service, by their marks."""
+        return {}
+
+    @classmethod
     def takes_commands(cls) -> bool:
         """Whether the device takes commands: then the settings model is a CommandedSettings."""
         return issubclass(cls.settings_type, CommandedSettings)

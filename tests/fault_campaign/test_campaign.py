@@ -10,12 +10,13 @@ import pytest
 
 from ..campaign import SEED, budget
 from .bench import campaign
-from .worlds import WORLDS
+from .worlds import CLOCKS, WORLDS
 
 
 @pytest.mark.campaign
-@pytest.mark.clock("movable")
-@pytest.mark.parametrize("place", WORLDS)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=pytest.mark.clock(CLOCKS.get(place, "movable"))) for place in WORLDS]
+)
 async def test_no_fault_makes_a_wrong_value_good(tmp_path, place):
     chance = random.Random(SEED + zlib.crc32(place.encode()))
     async with WORLDS[place](tmp_path, chance) as world:

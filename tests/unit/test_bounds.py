@@ -185,7 +185,6 @@ SHOWN = {
 BOUNDED = {
     "device_bridge.buses.gpio.bus:GpioBus._chips": "chips of the machine",
     "device_bridge.buses.gpio.bus:GpioBus._warned": "lines in settings",
-    "device_bridge.buses.gpio.gpiozero_factory:GpioChipFactory._pins": "pins of the machine",
     "device_bridge.buses.i2c.locks:TaskLock._held": "tasks of the service",
     "device_bridge.buses.i2c.locks:TaskLock._waiting": "tasks of the service",
     "device_bridge.buses.i2c.owner:BusOwner._idle_since": "addresses of a bus",

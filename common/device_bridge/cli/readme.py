@@ -23,6 +23,7 @@ def with_tables(service_type: type[DeviceService[Any]], text: str) -> str:
         "settings": settings_table(service_type.settings_type),
         "profiles": profiles_table(service_type),
         "commands": commands_table(service_type.commands),
+        **service_type.readme_tables(),
     }.items():
         start, found, rest = text.partition(f"<!-- {mark} -->\n")
         if found:
