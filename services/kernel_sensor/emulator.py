@@ -10,8 +10,8 @@ from device_bridge.settings import profile_names
 from simulated_devices import add_socket_option, emulator_parser, play_until_stopped, socket_of
 
 from .emulated_devices import Wire, scaled_device
+from .emulated_profiles import add_profile
 from .emulated_tree import SimulatedSysfs
-from .profile_devices import add_profile
 
 
 def build(tree: SimulatedSysfs, sensors: int) -> list[dict[str, Any]]:

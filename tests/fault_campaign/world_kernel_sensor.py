@@ -8,8 +8,8 @@ from functools import partial
 from device_bridge.buses import attached
 from device_bridge.settings import profile_names
 from kernel_sensor.emulated_devices import scaled_device
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.service import KernelSensor
 
 from .bench import World

@@ -12,8 +12,8 @@ from device_bridge import DeviceError, Quality
 from device_bridge.buses import attached
 from device_bridge.settings import profile_names, read_profile
 from kernel_sensor.emulated_devices import Wire
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.protocol import CLASSES, Fault, Recipe, evaluate
 from kernel_sensor.protocol.iio import frequency_file
 from kernel_sensor.protocol.one_wire import temperature

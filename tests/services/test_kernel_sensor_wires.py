@@ -8,8 +8,8 @@ import pytest
 
 from device_bridge import Quality
 from kernel_sensor.emulated_devices import Wire
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.service import KernelSensor
 
 from ..movable_clock import now
