@@ -44,6 +44,8 @@ T = TypeVar("T")
 _BIAS: dict[str, Bias] = {"up": "pull_up", "down": "pull_down", "floating": "disabled"}
 _CALL_S = 5.0
 _MOST_HZ = 2000.0
+_TRIES = 100
+_PAUSE_S = 0.005
 
 
 class PinlessFactory(Factory):  # type: ignore[misc]  # gpiozero is untyped
@@ -118,6 +120,17 @@ class GpioChipFactory(PinlessFactory):
             future.cancel()
             detail = f"no answer in {_CALL_S:g} s"
             raise DeviceError(DeviceErrorKind.TIMEOUT, self.bus.settings.path, detail) from None
+
+    def request(self, line: GpioLine, config: LineConfig, *, again: bool) -> GpioLines:
+        """Takes a line into use; `again`, if it was just given back. Raises DeviceError."""
+        for left in range(_TRIES if again and self._loop is not None else 0, -1, -1):
+            try:
+                return self.run(self.bus.request([line], config))
+            except DeviceError as error:
+                if not left or error.kind is not DeviceErrorKind.BUSY:
+                    raise
+            time.sleep(_PAUSE_S)  # an emulated chip hears of it later than the kernel
+        raise AssertionError("unreachable")
 
     def report(self, pin: GpioChipPin, error: DeviceError) -> bool:
         """Tells that a pin has failed; ends the thread where it is one of gpiozero's, which has nobody to tell.
@@ -242,12 +255,13 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
         with self._turn:
             if self._lines is not None and config == self._config:
                 return self._lines
+            was_open = self._lines is not None
             self._release()
             before, self._config = self._config, config
             try:
                 if self.is_forgotten:
                     raise DeviceError(DeviceErrorKind.GONE, str(self), "its device is closed")
-                lines = self._lines = self._factory.run(self._factory.bus.request([self._line], config))
+                lines = self._lines = self._factory.request(self._line, config, again=was_open)
                 if config.rising or config.falling:
                     self._factory.watcher.watch(lines, self._tell, self._lost)
             except DeviceError as error:
