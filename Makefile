@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak new-service lint-services hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -59,10 +59,11 @@ $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
 	@touch $@
 
-demo: $(STAMP) ## run a service on a simulated device
-#: [SERVICE=name] [LINK=agent|edgelet|nats|mqtt]
+demo: $(STAMP) ## a whole site of emulated devices, with a live page
+#: [SERVICE=name] one of them alone, and what arrives
+#: [LINK=agent|edgelet|nats|mqtt]
 #: [PROFILE=name] [COMMAND=json] [SECONDS=n]
-	@$(BIN)/python -m demo $(SERVICE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
+	@$(BIN)/python -m demo $(if $(or $(PROFILE),$(COMMAND),$(filter-out file,$(origin SERVICE))),$(SERVICE)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(COMMAND),--command '$(COMMAND)') \
 	  $(if $(LINK),--link $(LINK)) $(if $(SECONDS),--seconds $(SECONDS))
 
 run: $(STAMP) ## run a service on a real device
@@ -88,6 +89,17 @@ new-service: $(STAMP) ## make a service from a template
 #: NAME=name BUS=serial|i2c|gpio
 #: [SHAPE=stream|poll|command] [DEVICE="what it is"]
 	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
+
+update-service: $(STAMP) ## merge what is new in its template: NAME=name
+	$(call need,NAME,NAME=tide_gauge)
+	@$(BIN)/python -m scaffold update-service --name '$(NAME)'
+
+new-project: $(STAMP) ## make a repository of your own with one service
+#: DIR=folder NAME=name BUS=serial|i2c|gpio
+#: [SHAPE=…] [DEVICE="what it is"] [INDEX=url]
+	$(call need,DIR,DIR=../my-devices NAME=tide_gauge BUS=serial)
+	@$(BIN)/python -m scaffold new-project --dir '$(DIR)' --index '$(INDEX)' \
+	  --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
 
 soak: $(STAMP) ## services while node, devices and disk fail again
 #: [MINUTES=n]

@@ -9,20 +9,28 @@ import sys
 from iofog_sdk import keep_files_private
 
 from .nodes import LINKS
-from .runner import DemoFailed, run_demo
+from .parts import DemoFailed
+from .runner import run_demo
+from .site import run_site
 
 
 def main() -> int:
     """Exit status 0 only when readings arrived and none were lost."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split(": ", 1)[1])
-    parser.add_argument("service", help="name of a folder in services/")
+    parser.add_argument(
+        "service", nargs="?", help="name of a folder in services/ (default: a site with a gateway and a live page)"
+    )
     parser.add_argument("--seconds", type=float, help="stop after this many seconds (default: at Ctrl-C)")
     parser.add_argument("--profile", help="device profile of the service")
     parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
     parser.add_argument("--link", choices=LINKS, default="agent", help="transport of messages")
     options = parser.parse_args()
+    if options.service is None and (options.profile or options.command):
+        parser.error("--profile and --command are for one service: name it")
     keep_files_private()
     try:
+        if options.service is None:
+            return asyncio.run(run_site(options.seconds, options.link))
         return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command, options.link))
     except DemoFailed as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -17,12 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from device_bridge import Quality, Reading
-from device_bridge.messages import senml
+from device_bridge.messages import ANNOUNCEMENT_TYPE, senml
 from iofog_sdk import IoMessage, Link, SequenceTracker, connect
 
 _REFRESH_S = 0.25
 _RATE_OVER_S = 5.0
 _LAST_WAIT_S = 3.0
+_WRONG_WIDTH = 60
 
 
 class View:
@@ -30,9 +31,12 @@ class View:
 
     Parameters:
         title: of the table.
+        by_source: a row for each source, not for each quantity.
+        note: a line for people, below it.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, by_source: bool = False, note: str = "") -> None:
+        self._by_source, self._note = by_source, note
         self.tracker = SequenceTracker(from_start=True)
         self._title = title
         self._last: dict[str, tuple[Reading, float]] = {}
@@ -48,6 +52,8 @@ class View:
         if not self.tracker.is_new(message):
             return
         self._arrivals.append(now)
+        if message.infotype == ANNOUNCEMENT_TYPE:
+            return
         if message.infotype != senml.INFO_TYPE:
             self.results.append(message.contentdata.decode(errors="replace")[:1000])
             return
@@ -69,6 +75,8 @@ class View:
 
     def table(self) -> Group:
         """The latest reading of every quantity, and the counts."""
+        if self._by_source:
+            return self._sources()
         table = Table(title=self._title, title_justify="left", expand=False)
         table.add_column("quantity", min_width=24)
         table.add_column("value", justify="right", min_width=12)
@@ -82,6 +90,26 @@ class View:
             )
         results = [Text(f"result: {result}") for result in self.results]
         return Group(table, *results, Text(self.line()), Text("Ctrl-C ends", style="dim"))
+
+    def _sources(self) -> Group:
+        """The state of each source, and the counts."""
+        table = Table(title=self._title, title_justify="left", expand=False)
+        for column in ("source", "quantities", "good", "what is not good", "age"):
+            table.add_column(column, justify="right" if column in ("quantities", "good", "age") else "left")
+        now = time.monotonic()
+        by_source: dict[str, list[tuple[Reading, float]]] = {}
+        for name, last in sorted(self._last.items()):
+            by_source.setdefault(name.partition(":")[0], []).append(last)
+        for source, readings in by_source.items():
+            good = sum(reading.quality is Quality.GOOD for reading, _ in readings)
+            wrong = next(
+                (_quality(reading) for reading, _ in readings if reading.quality is not Quality.GOOD), Text("")
+            )
+            wrong.truncate(_WRONG_WIDTH, overflow="ellipsis")
+            age_s = now - max(at for _, at in readings)
+            table.add_row(source, f"{len(readings)}", f"{good}", wrong, f"{age_s:.1f} s")
+        note = Text(self._note.replace("   ", "\n"), style="bold")
+        return Group(table, Text(self.line()), note, Text("Ctrl-C ends", style="dim"))
 
 
 def _shown(reading: Reading) -> str:
@@ -128,15 +156,14 @@ async def _expected_count() -> int:
     return int((await reader.readline()).strip() or b"0")
 
 
-async def view(title: str, report: Path, command: str | None) -> None:
+async def view(shown: View, report: Path, command: str | None) -> None:
     """Shows messages until the demo writes how many to expect, then writes the counts.
 
     Parameters:
-        title: of the table.
+        shown: what they are shown as.
         report: file for the counts, as JSON.
         command: JSON to send once a good reading has arrived.
     """
-    shown = View(title)
     async with connect() as link:
         await link.wait_connected()
         report.with_suffix(".ready").touch()
@@ -162,10 +189,13 @@ def main() -> None:
     parser.add_argument("service", help="name of the service, for the title")
     parser.add_argument("--way", default="local agent", help="transport of messages, for the title")
     parser.add_argument("--report", type=Path, required=True, help="file for the counts")
+    parser.add_argument("--sources", action="store_true", help="a row for each source")
+    parser.add_argument("--note", default="", help="a line for people")
     parser.add_argument("--command", help="JSON to send once a good reading has arrived")
     options = parser.parse_args()
     title = f"{options.service}: simulated device -> service -> {options.way} -> this viewer"
-    asyncio.run(view(title, options.report, options.command))
+    shown = View(title, by_source=options.sources, note=options.note)
+    asyncio.run(view(shown, options.report, options.command))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 _FILES = {
     "README.md": "Say what the device is, with the marks `<!-- quantities -->` and `<!-- settings -->` for tables",
-    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio", device_setting, and an [example] with its name',
+    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio" with device_setting, or folder, and an [example]',
     "__init__.py": "Make it, empty",
     "__main__.py": "Copy that of another service",
     "service.py": "It holds the service's class, and main()",
@@ -55,6 +55,9 @@ def problems(root: Path, *, locked: bool = True) -> Iterator[str]:
             yield f'{path}: name = "{name}" is already the name of {names[name]}. Write another'
         names.setdefault(name, path)
     if locked:
+        top = root / "pyproject.toml"
+        if name := top.exists() and _load(top).get("project", {}).get("name"):
+            names[name] = Path(top.name)
         members = set(_load(root / "uv.lock").get("manifest", {}).get("members", ()))
         if wrong := sorted(set(names) ^ members):
             verb = "does not have" if wrong[0] in names else "still has"
@@ -107,7 +110,7 @@ def notes(root: Path) -> Iterator[str]:
 
 def _names_of_others(folder: Path, others: list[str]) -> Iterator[str]:
     quoted = re.compile(rf'"({"|".join(others)})["./]')
-    for file in sorted(folder.rglob("*.py")):
+    for file in sorted(folder.rglob("*.py")) if others else ():
         for number, line in enumerate(file.read_text().splitlines(), 1):
             if found := quoted.search(line):
                 yield f"services/{folder.name}/{file.relative_to(folder)}:{number}: names {found[1]}, another service"
@@ -121,7 +124,8 @@ def with_services(root: Path, text: str) -> str:
     rows = ["| service | device | bus |", "|---|---|---|"]
     for service in service_names(root):
         folder = root / "services" / service
-        bus = _BUSES.get(_load(folder / "deploy.toml").get("bus", ""), "network")
+        needs = _load(folder / "deploy.toml")
+        bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), "network")
         rows.append(f"| [{service}](services/{service}/README.md) | {_description(folder)} | {bus} |")
     table = "\n".join(rows) + "\n"
     return _TABLE.sub(lambda _: table, text)

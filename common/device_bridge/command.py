@@ -152,11 +152,13 @@ class CommandSpec(msgspec.Struct, frozen=True):
         name: as in the message.
         parameters: what goes with it.
         description: one line for people.
+        safe: the `value` of its safe state, of an output; None for a command that switches none.
     """
 
     name: str
     parameters: tuple[Parameter, ...] = ()
     description: str = ""
+    safe: bool | None = None
 
     def check(self, command: Command) -> Command:
         """The command with parameters of the declared kinds. Raises CommandError."""

@@ -41,6 +41,13 @@ class SettingsError(BridgeError, ValueError):
         name = shown_path(field) or "''"
         super().__init__(without_url_secrets(f"setting {name}{given}{origin}: {rule}. {remedy}")[:_MAX_ERROR])
 
+    def within(self, path: str) -> SettingsError:
+        """The same of settings that are a part of others, at this path."""
+        if not path:
+            return self
+        field = f"{path}.{self.field}" if self.field else path
+        return SettingsError(field, self.value, self.rule, self.remedy, source=self.source)
+
 
 class ContractError(BridgeError, TypeError):
     """A service's class or its readings break the contract of DeviceService."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 from .command import Command, CommandError, CommandSpec, Result
@@ -73,6 +73,8 @@ class DeviceService(Generic[SettingsT]):
     _names_settings: ClassVar[bool] = False
     forwards_messages: ClassVar[bool] = False
     """Whether messages of other microservices go to the device: they then wait in `inbound`."""
+    hosts_bridges: ClassVar[bool] = False
+    """Whether other services run in its process, as its settings (GatewaySettings) say."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -82,6 +84,8 @@ class DeviceService(Generic[SettingsT]):
         """Totals of the process; the runtime puts the real ones here before `open`."""
         self.inbound: Inbound | None = None
         """Messages for the device, where `forwards_messages`; the runtime puts it here before `open`."""
+        self.bridge_states: Callable[[], Mapping[str, str]] = dict
+        """Where `hosts_bridges`: the state of each of these services, by its name; \"\" while it can be read."""
         self.members: Sequence[Member] = ()
         """Devices behind this service that have a health of their own."""
         self.log = logging.getLogger(self.name())

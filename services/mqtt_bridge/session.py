@@ -8,7 +8,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from device_bridge import DeviceError, DeviceErrorKind, Result
-from device_bridge.outbox import Delivery, Inbound, Outbox
+from device_bridge.outbox import AnyOutbox, Delivery, Inbound
 from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
 from iofog_sdk.mqtt import DuplicateFilter, MqttConnection, MqttOptions, Publication, ReceivedMessage
 
@@ -44,7 +44,7 @@ class Session:
         self._came = Arrivals()
         self._any = asyncio.Event()
         self._up_at = math.inf
-        self._outgoing: Outbox | None = None
+        self._outgoing: AnyOutbox | None = None
         self._publisher: Publisher | None = None
         self._taken = 0
 

@@ -240,6 +240,24 @@ def test_two_publishers_with_one_name_are_two_sources(board):
     assert [one.quantities["a"].value for one in board.sources.values()] == [1.0, 2.0]
 
 
+def test_one_publisher_with_many_streams_has_an_account_for_each():
+    board = Board(Limits(20, 20, 15.0))
+    streams = [Sender(board, f"bridge{number}", "gateway") for number in range(8)]
+    for number, stream in enumerate(streams):
+        stream.group = f"run-{number}"
+    for _ in range(3):
+        for stream in streams:
+            stream.send(("a", 1.0))
+    assert kinds(board) == ["new"] * 8, "neither a restart nor a gap"
+    streams[3].number += 2
+    streams[3].send(("a", 1.0))
+    streams[5].group, streams[5].number = "another run", 0
+    streams[5].send(("a", 1.0))
+    missing = {source.name: source.account.missing for source in board.sources.values()}
+    assert missing == {f"bridge{number}": 2 if number == 3 else 0 for number in range(8)}
+    assert kinds(board)[8:] == ["gap", "restart"]
+
+
 @pytest.mark.parametrize(
     "content",
     [

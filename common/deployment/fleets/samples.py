@@ -51,7 +51,12 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
 
 def _head(placed: Placed, generation: Generation) -> str:
     service = placed.service.service
-    if placed.bus is None:
+    folder = needs_of(service).folder
+    if folder and generation.is_java:
+        way = f"It needs no device. Nothing is bound, for `ro` is ignored: a container has {folder} by itself."
+    elif folder:
+        way = f"It reads {folder} of the node, bound read-only, and is given no device."
+    elif placed.bus is None:
         way = "It needs no device and is given none."
     elif generation.has_devices:
         way = "Its device and nothing else; set runAsGroup to the group that owns it on the node."
@@ -162,7 +167,10 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": [f"/tmp:size={TMP_MIB}m"],  # noqa: S108 - the container's own
         "mem_limit": f"{MEMORY_MIB}m",
-        "volumes": [f"{service}-state:{STATE}"],
+        "volumes": [
+            *([f"{folder}:{folder}:ro"] if (folder := needs_of(service).folder) else []),
+            f"{service}-state:{STATE}",
+        ],
         "environment": {
             "IOFOG_LINK": "${IOFOG_LINK:-console:}",
             "SELFNAME": "${SELFNAME:-}",

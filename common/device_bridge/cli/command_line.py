@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,12 @@ from ..secrets import without_secrets
 from ..service import DeviceService
 from ..settings.sources import SettingsSources
 from ..telemetry import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..runtime.hosting import Bridges
+    from ..runtime.pipeline import Pipeline
 
 EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
@@ -56,7 +62,12 @@ def run(service_type: type[DeviceService[Any]], arguments: list[str] | None = No
 
 
 async def _run(service_type: type[DeviceService[Any]], sources: SettingsSources, watchdog: LoopWatchdog) -> None:
-    runtime = Runtime(service_type, sources, connect(), watchdog)
+    make_bridges: Callable[[Pipeline], Bridges] | None = None
+    if service_type.hosts_bridges:
+        from ..gateway.bridges import ServiceBridges  # noqa: PLC0415 - few services do
+
+        make_bridges = ServiceBridges
+    runtime = Runtime(service_type, sources, connect(), watchdog, make_bridges)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.stop)
@@ -105,6 +116,10 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
         sources = SettingsSources(service_type.settings_type, file=options.settings, environment=os.environ)
         settings = sources.resolve(None)
         service_type.check_settings(settings)
+        if service_type.hosts_bridges:
+            from ..gateway.entries import check_entries  # noqa: PLC0415
+
+            check_entries(settings)
         _print(without_secrets(msgspec.to_builtins(settings)))
     else:
         file: Path | None = options.settings

@@ -17,6 +17,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         service: its name, that of its folder.
         version: of the service.
         microservice: the name by which commands reach it, `for:` in a tag; see `iofog_sdk.Address`.
+        bridge: its name among several of one microservice, for commands; "" where it is the only one.
         source: name of its device in messages, without the final separator.
         state: of its device: `reading`, `open`, `failed`, …
         reason: why the device is not usable; "" while it is.
@@ -28,6 +29,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     service: str
     version: str = ""
     microservice: str = ""
+    bridge: str = ""
     source: str = ""
     state: str = ""
     reason: str = ""

@@ -13,7 +13,7 @@ from iofog_sdk.messages import INT32_MAX
 from ..clocks import monotonic
 from ..command import Command, Result
 from ..filters import FilterChain
-from ..outbox.durable import Outbox
+from ..outbox.share import AnyOutbox
 from ..reading import Forwarded, Reading, Sample
 from . import senml
 from .clock import Clock, is_in_doubt
@@ -44,7 +44,7 @@ class MessageMaker:
         outbox: where messages go.
     """
 
-    def __init__(self, publisher: str, clock: Clock, outbox: Outbox) -> None:
+    def __init__(self, publisher: str, clock: Clock, outbox: AnyOutbox) -> None:
         self._clock, self._outbox = clock, outbox
         self._publisher = publisher
         self.groups: set[str] = set()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .durable import Outbox
     from .entry import Entry
     from .inbound import Inbound
+    from .share import AnyOutbox
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -19,10 +20,12 @@ else:
             "durable": ("Outbox",),
             "inbound": ("Inbound",),
             "entry": ("Entry",),
+            "share": ("AnyOutbox",),
         },
     )
 
 __all__ = [
+    "AnyOutbox",
     "Delivery",
     "Entry",
     "Inbound",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..telemetry.metrics import Metric
-from .durable import Outbox
 from .inbound import Inbound
+from .share import AnyOutbox
 
 
-def outbox_metrics(box: Outbox) -> Iterator[Metric]:
+def outbox_metrics(box: AnyOutbox) -> Iterator[Metric]:
     """Readings on their way to the node."""
     yield Metric("bridge_readings_read_total", "counter", "Readings taken from the device.", box.read)
     yield Metric("bridge_readings_delivered_total", "counter", "Readings the node has taken.", box.delivered)

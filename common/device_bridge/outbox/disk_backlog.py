@@ -66,6 +66,7 @@ class DiskBacklog(Backlog):
         self._unwritten_bytes = 0
         self._is_open = self._is_closing = False
         self._found: Recovery | None = None
+        self._is_unsettled = False
         self._check_at = 0.0
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -110,8 +111,15 @@ class DiskBacklog(Backlog):
             self._unwritten_bytes -= size_of(entry)
 
     def _is_full(self, size: int) -> bool:
-        needs_disk = self.problem or (self._disk is None and self.settings.durability != "memory")
-        return super()._is_full(size) or (bool(needs_disk) and self._memory_bytes + size > NO_DISK_BYTES)
+        return super()._is_full(size) or (self._lacks_disk and self._memory_bytes + size > NO_DISK_BYTES)
+
+    @property
+    def _lacks_disk(self) -> bool:
+        return bool(self.problem) or (self._disk is None and self.settings.durability != "memory")
+
+    @property
+    def capacity(self) -> int:
+        return min(super().capacity, NO_DISK_BYTES) if self._lacks_disk else super().capacity
 
     def _drop_oldest(self) -> Entry:
         oldest = super()._drop_oldest()
@@ -279,8 +287,10 @@ class DiskBacklog(Backlog):
         self.buffered -= page.damaged_readings
         if page.damaged_messages:
             self.dropped[DAMAGED] += page.damaged_readings
+            self._is_unsettled = True
         if self._unloaded <= 0 or not (page.entries or page.damaged_messages):
             self._lose_unloaded()
+            self._settle_accounts()
         while self.settings.on_full == "drop_oldest" and self._ready and self._is_overfull():
             self._drop_oldest()
         self._set_room()
@@ -291,6 +301,7 @@ class DiskBacklog(Backlog):
         readings = sum(entry.readings for entry in held)
         if self.buffered != readings:
             self.dropped[DAMAGED] += self.buffered - readings
+            self._is_unsettled = True
         self.buffered = readings
         self._messages, self._unloaded = len(held), 0
         self._bytes = self._memory_bytes = sum(size_of(entry) for entry in held)
@@ -298,6 +309,21 @@ class DiskBacklog(Backlog):
             self._emptied.set()
             self._start_timer("flush", FLUSH_AFTER_S, self._flush)
         self._release_fresh()
+
+    def _settle_accounts(self) -> None:
+        """Whose the damaged messages were shows when all that can be read is in memory: it is what is missing."""
+        if not self._is_unsettled:
+            return
+        self._is_unsettled = False
+        held = {stream: [0, 0] for stream in self.accounts}
+        for entry in self._held():
+            if entry.stream:
+                held[entry.stream][0] += entry.readings
+                held[entry.stream][1] += size_of(entry)
+        for stream, (readings, size) in held.items():
+            account = self.accounts[stream]
+            if account.buffered != readings or account.size != size:
+                account.end(account.buffered - readings, account.size - size, DAMAGED)
 
     def _release_fresh(self) -> None:
         """Nothing on disk goes before what is fresh: it need not wait, unless it has to be on disk first."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
+from .account import Account
 from .disk_backlog import CHECK_S, EVERYTHING, FLUSH_AFTER, FLUSH_AFTER_S, DiskBacklog
 from .disk_jobs import DiskTask
 from .entry import Entry
-from .memory import OVERHEAD_BYTES
+from .memory import OVERHEAD_BYTES, size_of
 from .storage.disk import Disk
 from .storage.recovery import Recovery
 from .storage.store import Store
@@ -65,12 +66,16 @@ class Outbox(DiskBacklog):
             self._flush_due = bool(self._done) or self._done_to() > self._flushed_to
             await self._disk.close()
             self._disk = None
-        if lost := sum(entry.readings for entry in self._unwritten()):
+        unwritten = list(self._unwritten())
+        if lost := sum(entry.readings for entry in unwritten):
             log.warning(
                 "%d readings were not delivered and are lost: %s", lost, self.problem or "kept in memory only"
             )
             self.buffered -= lost
             self.dropped["stopped"] += lost
+            for entry in unwritten:
+                if entry.stream:
+                    self.accounts[entry.stream].end(entry.readings, size_of(entry), "stopped")
 
     @property
     def disk_errors(self) -> int:
@@ -138,6 +143,9 @@ class Outbox(DiskBacklog):
             self._messages += found.messages
             self._bytes += found.size + found.messages * OVERHEAD_BYTES
             self._oldest_on_disk = self._since(found)
+            for stream, (messages, readings, size) in found.streams.items():
+                account = self.accounts.setdefault(stream, Account())
+                account.recover(readings, size + messages * OVERHEAD_BYTES)
             log.info("%d readings of an earlier run are still to be delivered", found.readings)
         else:
             self._loaded_to += found.last

@@ -15,6 +15,7 @@ class Entry(msgspec.Struct, gc=False):
         since: when it was put in, seconds since this boot; an estimate for an entry of an earlier one.
         clock: the clock's mark; "" when the times in the body are not by this node's clock.
         put_at: when it was put in, seconds since 1970-01-01 UTC; known once it is written to disk.
+        stream: whose message it is, where several share the outbox; "" where it has one user.
     """
 
     number: int
@@ -23,6 +24,7 @@ class Entry(msgspec.Struct, gc=False):
     since: float
     clock: str = ""
     put_at: float = 0.0
+    stream: str = ""
 
 
 class StoreError(Exception):

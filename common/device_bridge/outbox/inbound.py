@@ -13,6 +13,7 @@ from iofog_sdk import IoMessage, MessageError
 
 from ..service_settings import OutboxSettings
 from .durable import Outbox
+from .share import AnyOutbox
 
 log = logging.getLogger("device_bridge")
 
@@ -31,7 +32,7 @@ class Inbound(Outbox):
     """
 
     def __init__(
-        self, settings: OutboxSettings, folder: Path | None, publisher: str, groups: Set[str], *, outgoing: Outbox
+        self, settings: OutboxSettings, folder: Path | None, publisher: str, groups: Set[str], *, outgoing: AnyOutbox
     ) -> None:
         super().__init__(settings, folder)
         self._publisher, self._groups = publisher, groups

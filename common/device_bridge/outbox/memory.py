@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
+from .account import Account
 from .entry import Entry
 
 FULL, TOO_LARGE = "outbox full", "larger than the outbox"
@@ -46,6 +47,8 @@ class Backlog:
         """Readings dropped, by reason."""
         self.buffered = 0
         """Readings waiting, sent or not."""
+        self.accounts: dict[str, Account] = {}
+        """The same by stream, for those that have one."""
         self._sent: deque[Entry] = deque()
         self._ready: deque[Entry] = deque()
         self._to_notify: deque[tuple[int, Callable[[], None]]] = deque()
@@ -64,35 +67,41 @@ class Backlog:
         else:
             self._has_room.set()
 
-    def put(self, body: bytes, readings: int, clock: str = "") -> None:
+    def put(self, body: bytes, readings: int, clock: str = "", stream: str = "") -> None:
         """Takes one message. When there is no room, messages are dropped as the settings say.
 
         Parameters:
             body: the binary ioMessage.
             readings: how many readings it holds.
             clock: the clock's mark; "" when the times in the body are right.
+            stream: whose it is, where several share the outbox.
         """
-        self.read += readings
         size = len(body) + OVERHEAD_BYTES
         if size > self.settings.max_bytes:  # making room for it would drop all the others
-            self.dropped[TOO_LARGE] += readings
+            self.refuse(readings, TOO_LARGE, stream)
             return
         if not self._make_room(size):
-            self.dropped[FULL] += readings
+            self.refuse(readings, FULL, stream)
             return
+        self.read += readings
         self._number += 1
         self.buffered += readings
+        if stream:
+            self.accounts[stream].put(readings, size)
         self._messages += 1
         self._bytes += size
         self._memory_bytes += size
-        self._admit(Entry(self._number, body, readings, self._clocks.since_boot(), clock), size)
+        entry = Entry(self._number, body, readings, self._clocks.since_boot(), clock, stream=stream)
+        self._admit(entry, size)
         if self.settings.on_full == "pause_reading" and self._is_full(0):
             self._has_room.clear()
 
-    def refuse(self, readings: int, reason: str) -> None:
-        """Counts readings that could not become a message."""
+    def refuse(self, readings: int, reason: str, stream: str = "") -> None:
+        """Counts readings that do not come to wait here, for this reason."""
         self.read += readings
         self.dropped[reason] += readings
+        if stream:
+            self.accounts[stream].refuse(readings, reason)
 
     def take(self) -> Entry | None:
         """The next unsent message, from now on counted as sent."""
@@ -110,12 +119,7 @@ class Backlog:
         """
         if not self._sent:
             return
-        entry = self._sent.popleft()
-        if refused:
-            self.dropped[refused] += entry.readings
-        else:
-            self.delivered += entry.readings
-        self._remove(entry)
+        self._end(self._sent.popleft(), refused)
 
     def rewind(self) -> None:
         """Nothing that was sent has a receipt coming: all of it is unsent again, in its old order."""
@@ -140,8 +144,7 @@ class Backlog:
         """The message that was put aside is dropped for this reason."""
         entry, self.set_aside = self.set_aside, None
         if entry is not None:
-            self.dropped[reason] += entry.readings
-            self._remove(entry)
+            self._end(entry, reason)
 
     def when_written(self, done: Callable[[], None]) -> None:
         """Calls `done` once everything put in so far is on disk, or need not be.
@@ -201,6 +204,16 @@ class Backlog:
         self._ready.append(entry)
         self._filled.set()
 
+    def _end(self, entry: Entry, dropped: str = "") -> None:
+        """A message has been delivered, or is dropped for this reason."""
+        if dropped:
+            self.dropped[dropped] += entry.readings
+        else:
+            self.delivered += entry.readings
+        if entry.stream:
+            self.accounts[entry.stream].end(entry.readings, size_of(entry), dropped)
+        self._remove(entry)
+
     def _remove(self, entry: Entry) -> None:
         size = len(entry.body) + OVERHEAD_BYTES
         self._messages -= 1
@@ -215,6 +228,15 @@ class Backlog:
     def _is_full(self, size: int) -> bool:
         """Whether there is no room for one more message of this size; for size 0, whether the bounds are reached."""
         return self._messages >= self.settings.max_messages or self._bytes + size > self.settings.max_bytes
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that can wait now."""
+        return self.settings.max_bytes
+
+    def is_full_for(self, size: int) -> bool:
+        """Whether a message of so many bytes would make others go."""
+        return self._is_full(size)
 
     def _is_overfull(self) -> bool:
         """Whether more is held than the bounds allow, as after a change of settings."""
@@ -233,8 +255,7 @@ class Backlog:
 
     def _drop_oldest(self) -> Entry:
         oldest = self._ready.popleft()
-        self._remove(oldest)
-        self.dropped[FULL] += oldest.readings
+        self._end(oldest, FULL)
         return oldest
 
     def _may_overflow(self, size: int) -> bool:

@@ -28,6 +28,7 @@ class Announcer:
         settings: which were refused.
         put: takes messages.
         link: to the node; nothing is announced while it is away.
+        bridge: its name among several of this microservice, "" where it is the only one.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Announcer:
         settings: SettingsStatus,
         put: Callable[[Forwarded], None],
         link: Link,
+        *,
+        bridge: str = "",
     ) -> None:
-        self._service, self._supervisor, self._settings = service, supervisor, settings
+        self._service, self._bridge, self._supervisor, self._settings = service, bridge, supervisor, settings
         self._put, self._link = put, link
         self._microservice = read_identity(os.environ).microservice
         self.source, self._interval_s = "", 0.0
@@ -74,6 +77,7 @@ class Announcer:
             service=self._service,
             version=__version__,
             microservice=self._microservice,
+            bridge=self._bridge,
             source=self.source,
             state="failed" if failure else supervisor.state.value,
             reason=failure,

@@ -149,6 +149,7 @@ class CommandRunner:
         self._come, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._refusal = ""
+        self._turn = asyncio.Lock()
         self.executed = 0
         self.failed = 0
 
@@ -234,6 +235,14 @@ class CommandRunner:
             return Result(ok=False, detail=f"given {when}, more than max_command_age = {limit_s:g} s")
         self._memory.keep(waiting.message_id)
         await self._memory.flush()
+        return await self.execute(command)
+
+    async def execute(self, command: Command) -> Result:
+        """Has one executed when it is its turn; not to be done twice is the caller's business."""
+        async with self._turn:
+            return await self._execute_in_time(command)
+
+    async def _execute_in_time(self, command: Command) -> Result:
         limit = asyncio.timeout(self.settings.command_timeout)
         try:
             async with limit:

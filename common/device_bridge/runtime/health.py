@@ -9,10 +9,10 @@ import msgspec
 from iofog_sdk import Link
 
 from ..secrets import without_secrets
-from ..telemetry.build_info import build_info
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.logs import log_metrics
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
+from ..telemetry.process_metrics import process_metrics
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 
@@ -37,7 +37,7 @@ class HealthServer(HttpServer):
 
     def _readyz(self) -> Page:
         link, error = self._link, self._link.last_error
-        ready = self._pipeline.supervisor.is_up and link.connected
+        ready = self._pipeline.is_up and link.connected
         state = {
             "ready": ready,
             "link": {"up": link.connected, "to": link.description, "reason": str(error or "")},
@@ -58,17 +58,17 @@ class HealthServer(HttpServer):
         state = f"device {device.state.value}{f': {device.reason}' if device.reason else ''}; {node}"
         name = pipeline.name if pipeline.source in ("", pipeline.name) else f"{pipeline.source} ({pipeline.name})"
         return pipeline.latest.as_html(
-            name, without_secrets({"state": state})["state"], is_ready=device.is_up and link.connected
+            name, without_secrets({"state": state})["state"], is_ready=pipeline.is_up and link.connected
         )
 
     def _metrics(self) -> Page:
         return Page(200, CONTENT_TYPE, render(self._all_metrics()))
 
     def _all_metrics(self) -> Iterator[Metric]:
-        yield build_info(self._pipeline.name)
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
         text = "Received messages that had to make room for later ones."
         yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)
+        yield from process_metrics()
         yield from log_metrics()
         if self._watchdog is not None:
             yield from self._watchdog.metrics()

@@ -7,34 +7,33 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from iofog_sdk import IoMessage, Link, address_of
 
-from ..clocks import Clocks
+from ..command import Command, Result
 from ..control.totals import Totals
-from ..errors import SettingsError
 from ..filters import FilterChain
-from ..messages.clock import Clock
 from ..messages.maker import MessageMaker
-from ..messages.time_correction import TimeCorrection
-from ..node_state import NodeState
+from ..node_state import NodePosition, NodeState
 from ..outbox.box_metrics import inbound_metrics, outbox_metrics
-from ..outbox.delivery import Delivery
-from ..outbox.durable import Outbox
 from ..outbox.inbound import Inbound, is_command
+from ..outbox.share import AnyOutbox
 from ..service import DeviceService
-from ..service_settings import CommandedSettings, OutboxSettings, ServiceSettings
+from ..service_settings import CommandedSettings, ServiceSettings
 from ..supervision.device_metrics import collect_device_metrics
 from ..supervision.supervisor import Supervisor
+from ..telemetry.build_info import build_info
 from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
+from .hosting import Bridges, Hosted, Intake
 from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
+from .uplink import Uplink
 
 log = logging.getLogger("device_bridge")
 
@@ -57,6 +56,8 @@ class Pipeline:
         settings: the first.
         follower: of its settings; learns which are in force and which were refused.
         link: to the node.
+        hosted: how it runs beside others; None for one that has the process for itself.
+        make_bridges: makes what runs other services in this process, for one that does.
 
     Raises SettingsError when the settings of the outbox cannot be used.
     """
@@ -67,50 +68,84 @@ class Pipeline:
         settings: ServiceSettings,
         follower: SettingsFollower,
         link: Link,
+        *,
+        hosted: Hosted | None = None,
+        make_bridges: Callable[[Pipeline], Bridges] | None = None,
     ) -> None:
         self._service_type, self._follower, self._link = service_type, follower, link
-        self._settings = settings
-        self.name = service_type.name()
-        folder = _state_folder(settings)
-        clocks = Clocks()
-        self.clock = Clock(trusted=settings.trust_clock, clocks=clocks)
-        self.outbox = Outbox(settings.outbox, folder / f"{self.name}.outbox" if folder else None, clocks=clocks)
+        self._settings, self._hosted = settings, hosted
+        self.name = hosted.name if hosted else service_type.name()
+        self.uplink = uplink = hosted.uplink if hosted else Uplink(self.name, settings, link)
+        file_name = f"{uplink.name}.{self.name}" if hosted else self.name
+        self.clock = uplink.clock
+        self.outbox: AnyOutbox = uplink.share(self.name) if hosted else uplink.outbox
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
         self._is_closing = False
         self._filtered_by: object = None
         self._filters = FilterChain(())
-        self._totals = Totals(_totals_file(settings, self.name, folder))
+        self._totals = Totals(_totals_file(settings, file_name, uplink.folder))
         self._inbound: Inbound | None = None
         if service_type.forwards_messages:
-            waiting = folder / f"{self.name}.incoming" if folder else None
+            waiting = uplink.file(f"{file_name}.incoming")
             self._inbound = Inbound(
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
         self.latest = LatestReadings(self._maker.put, self.clock.now)
+        self._position = NodePosition(link.set_position)
+        self.intake: Intake | None = hosted.make_intake(self.latest.put, self.outbox) if hosted else None
+        self.bridges = make_bridges(self) if make_bridges else None
         self.supervisor = Supervisor(
             service_type,
             settings,
-            self.latest.put,
-            self.outbox.wait_room,
-            node=NodeState(lambda: link.connected, follower.status),
+            (self.intake or self.latest).put,
+            (self.intake or self.outbox).wait_room,
+            node=NodeState(lambda: link.connected, follower.status, self._position),
             totals=self._totals,
             inbound=self._inbound,
+            bridge_states=self.bridges.states if self.bridges else dict,
             on_adopted=self._adopt,
             on_refused=follower.refuse_proposed,
         )
         self._commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            file = folder / f"{self.name}.commands.jsonl" if folder else None
             self._commands = CommandRunner(
                 self.supervisor.execute,
                 self._maker.put_result,
                 settings,
-                memory=CommandMemory(file),
+                memory=CommandMemory(uplink.file(f"{file_name}.commands.jsonl")),
                 wall=self.clock.now,
             )
-        self._announcer = Announcer(self.name, self.supervisor, follower.status, self._maker.put, link)
-        self._delivery = Delivery(self.outbox, link, TimeCorrection(self.clock).body)
+        bridge = hosted.name if hosted else ""
+        service, put = service_type.name(), self._maker.put
+        self._announcer = Announcer(service, self.supervisor, follower.status, put, link, bridge=bridge)
         self._use(settings)
+
+    async def execute(self, command: Command) -> Result:
+        """Has the device execute a command of this process; what it reads back is sent as a sample."""
+        if self._commands is None:
+            return Result(ok=False, detail=f"{self.name} takes no commands")
+        result = await self._commands.execute(command)
+        if result.readings:
+            self.latest.put(result.readings)
+        return result
+
+    def answer(self, command: Command, result: Result) -> None:
+        """Sends the result of a command that was not executed here."""
+        self._maker.put_result(command, result, 0.0)
+
+    def report(self, text: str) -> None:
+        """Sends the node a warning."""
+        self._follower.report(text)
+
+    @property
+    def forwards_messages(self) -> bool:
+        """Whether messages of other microservices go to the device."""
+        return self._inbound is not None
+
+    @property
+    def base_name(self) -> str:
+        """What the names of its readings begin with."""
+        return self._maker.base_name
 
     def apply(self, settings: ServiceSettings) -> None:
         """Goes over to these settings, which are in force once the device has been opened with them."""
@@ -126,7 +161,9 @@ class Pipeline:
             return
         if self._is_closing:
             await asyncio.Event().wait()
-        if self._inbound is not None and not (self._commands and is_command(message)):
+        if self.bridges:
+            await self.bridges.take(message)
+        elif self._inbound is not None and not (self._commands and is_command(message)):
             await self._inbound.accept(message)
         elif self._commands:
             self._commands.take(message, self._maker.base_name)
@@ -140,7 +177,8 @@ class Pipeline:
 
     async def open(self) -> None:
         """Takes up what an earlier run has left."""
-        await self.outbox.open()
+        if not self._hosted:
+            await self.uplink.outbox.open()
         if self._inbound is not None:
             await self._inbound.open()
         if self._commands:
@@ -149,7 +187,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Ends what `open` began, when it is not run."""
-        await self.outbox.close()
+        await self._close_outbox()
         if self._inbound is not None:
             await self._inbound.close()
 
@@ -157,8 +195,11 @@ class Pipeline:
         """Runs until cancelled, then ends in order: commands, device, what waits. Raises SettingsError at start."""
         loop = asyncio.get_running_loop()
         supervising = loop.create_task(self.supervisor.run())
-        others = [loop.create_task(self._keep_house()), loop.create_task(self._delivery.run())]
-        others.append(loop.create_task(self._announcer.run()))
+        others = [loop.create_task(self._keep_house()), loop.create_task(self._announcer.run())]
+        if not self._hosted:
+            others.append(loop.create_task(self.uplink.delivery.run()))
+        if self.bridges:
+            others.append(loop.create_task(self.bridges.run()))
         if self._commands:
             others.append(loop.create_task(self._commands.run()))
         try:
@@ -175,37 +216,53 @@ class Pipeline:
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         end_at = loop.time() + _END_S
+        if self.bridges:
+            await self.bridges.stop()
         if self._commands:
             self._commands.refuse_waiting("the service is stopping")
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        self._position.close()
         if self._commands:
             await _within(_SAVE_S, self._commands.wait_idle())
         await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
-        await _within(min(_DRAIN_S, end_at - loop.time()), self.outbox.wait_empty())
+        if self.intake:
+            self.intake.close()
+        if not self._hosted:
+            await _within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
         self._is_closing = True
         await _cancel(others)
         if self._commands:
             await self._commands.close()
         if self._inbound is not None:
             await self._inbound.close()
-        await self.outbox.close()
-        box = self.outbox
+        await self._close_outbox()
+        box, made = self.outbox, self._maker.made
+        self.uplink.made += made
         counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
-        counts |= {"dropped": box.dropped.total(), "messages": self._maker.made}
+        counts |= {"dropped": box.dropped.total(), "messages": made if self._hosted else self.uplink.made}
         text = ", ".join(f"{name} {count}" for name, count in counts.items())
         log.info("%s stopped: %s", self.name, text, extra={"data": counts})
 
+    async def _close_outbox(self) -> None:
+        if self._hosted:
+            self.uplink.end_share(self.name)
+        else:
+            await self.uplink.outbox.close()
+
     def _adopt(self, settings: ServiceSettings) -> None:
         before, self._settings = self._settings, settings
-        if any(getattr(settings.outbox, name) != getattr(before.outbox, name) for name in _KEPT):
+        if not self._hosted and any(getattr(settings.outbox, name) != getattr(before.outbox, name) for name in _KEPT):
             log.warning("outbox: a changed %s takes effect at the next start", ", ".join(_KEPT))
         self._use(settings)
+        if self.bridges:
+            self.bridges.configure(settings)
         self._follower.adopt(settings)
 
     def _use(self, settings: ServiceSettings) -> None:
-        self.outbox.configure(settings.outbox)
+        if not self._hosted:
+            self.uplink.outbox.configure(settings.outbox)
         if self._inbound is not None:
             self._inbound.configure(settings.outbox)
         if self._commands and isinstance(settings, CommandedSettings):
@@ -225,13 +282,19 @@ class Pipeline:
             await asyncio.get_running_loop().run_in_executor(None, self._totals.save)
 
     @property
+    def is_up(self) -> bool:
+        """Whether the device can be read; of a service that runs others, whether all of theirs can."""
+        return self.supervisor.is_up and (self.bridges is None or self.bridges.are_up)
+
+    @property
     def source(self) -> str:
         """Name of the device in messages."""
         return self._announcer.source
 
     def readiness(self) -> dict[str, Any]:
         """For `/readyz`."""
-        return {
+        state: dict[str, Any] = {"bridges": self.bridges.readiness()} if self.bridges else {}
+        return state | {
             "device": {"state": self.supervisor.state.value, "reason": self.supervisor.reason},
             "settings": {"since": self._follower.status.since, "refused": self._follower.status.refused},
             "outbox": {"problem": self.outbox.problem},
@@ -240,26 +303,22 @@ class Pipeline:
 
     def metrics(self) -> Iterator[Metric]:
         """For `/metrics`."""
+        return self.bridges.metrics(self._own_metrics()) if self.bridges else self._own_metrics()
+
+    def _own_metrics(self) -> Iterator[Metric]:
+        yield build_info(self._service_type.name())
         yield from outbox_metrics(self.outbox)
         yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
         yield from collect_device_metrics(self.supervisor)
+        yield from self._position.metrics()
         refusals = self._follower.status.refusals
         yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
         if self._commands:
             yield from self._commands.metrics()
         if self._inbound is not None:
             yield from inbound_metrics(self._inbound)
-
-
-def _state_folder(settings: ServiceSettings) -> Path | None:
-    outbox: OutboxSettings = settings.outbox
-    directory = outbox.directory or os.environ.get("STATE_DIRECTORY", "")
-    if not directory and outbox.durability == "always":
-        remedy = "Name a folder that outlives the process, or set STATE_DIRECTORY."
-        raise SettingsError("outbox.directory", None, "is needed for durability `always`", remedy)
-    if not directory and outbox.durability == "spill":
-        log.info("messages wait in memory only; name a folder in outbox.directory or STATE_DIRECTORY to keep them")
-    return Path(directory) if directory else None
+        if self._settings.http.readings_as_metrics:
+            yield from self.latest.metrics(self._service_type.name(), self.source)
 
 
 def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from iofog_sdk import IoFogError, Link
@@ -16,6 +16,7 @@ from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
 from ..telemetry import logs
+from .hosting import Bridges
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 from .settings_follower import SettingsFollower
@@ -40,6 +41,7 @@ class Runtime:
         sources: where its settings come from.
         link: where its readings go.
         watchdog: of the loop that this runs on; by default none.
+        make_bridges: makes what runs other services in this process, for a service that `hosts_bridges`.
     """
 
     def __init__(
@@ -48,9 +50,10 @@ class Runtime:
         sources: SettingsSources,
         link: Link,
         watchdog: LoopWatchdog | None = None,
+        make_bridges: Callable[[Pipeline], Bridges] | None = None,
     ) -> None:
         service_type.check_contract()
-        self._service_type, self._link = service_type, link
+        self._service_type, self._link, self._make_bridges = service_type, link, make_bridges
         self._follower = SettingsFollower(service_type, sources, self._report)
         self._stop = asyncio.Event()
         self._http: HealthServer | None = None
@@ -95,7 +98,7 @@ class Runtime:
             self._summaries.stop()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
-        pipeline = Pipeline(self._service_type, settings, self._follower, self._link)
+        pipeline = Pipeline(self._service_type, settings, self._follower, self._link, make_bridges=self._make_bridges)
         self._follower.on_settings = pipeline.apply
         self._follower.on_adopted = self._adopt
         self._adopt(settings)

@@ -26,12 +26,18 @@ class SettingsFollower:
         service_type: whose settings these are.
         sources: where they come from, besides the node.
         report: sends the node a warning about a refusal.
+        within: where in the process's settings these are; "" where they are all of them.
     """
 
     def __init__(
-        self, service_type: type[DeviceService[Any]], sources: SettingsSources, report: Callable[[str], None]
+        self,
+        service_type: type[DeviceService[Any]],
+        sources: SettingsSources,
+        report: Callable[[str], None],
+        within: str = "",
     ) -> None:
-        self._service_type, self._sources, self._report = service_type, sources, report
+        self._service_type, self._sources, self.report = service_type, sources, report
+        self._within = within
         self.status = SettingsStatus()
         self.on_settings: Callable[[ServiceSettings], None] | None = None
         """Called with good settings that differ from those given before."""
@@ -94,9 +100,10 @@ class SettingsFollower:
 
     def refuse(self, source: str, error: SettingsError) -> None:
         """Settings cannot be used; `source` is who found it out."""
+        error = error.within(self._within)
         if self.status.refuse(source, str(error)):
             log.error("new settings refused, the old ones stay: %s", error)
-            self._report(f"settings refused: {error}")
+            self.report(f"settings refused: {error}")
 
     def _accept(self, source: str) -> None:
         if self.status.clear(source):

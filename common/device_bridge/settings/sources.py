@@ -43,14 +43,16 @@ class SettingsSources:
         model: the settings model of the service.
         file: a JSON or TOML file, or None.
         environment: variables to look through.
+        config_name: what errors call the configuration text; "" for nothing.
 
     Raises SettingsError when the file cannot be read.
     """
 
-    def __init__(self, model: type[S], *, file: Path | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: type[S], *, file: Path | None, environment: Mapping[str, str], config_name: str = "ioFog config"
+    ) -> None:
         self.model: type[Settings] = model
-        self._file = file
-        self._environment = environment
+        self._file, self._environment, self._config_name = file, environment, config_name
         self._warned: set[str] = set()
         self.reread_file()
 
@@ -67,7 +69,7 @@ class SettingsSources:
 
     def _resolve(self, config: str | None) -> Any:
         layers = [
-            ("ioFog config", _config_members(config)),
+            (self._config_name, _config_members(config)),
             (f"file {self._file}", self._from_file),
             ("environment", self._from_environment()),
         ]

@@ -51,6 +51,7 @@ class Supervisor:
         node: what the service can know of the node.
         totals: the process's.
         inbound: messages for the device.
+        bridge_states: of other services that run in this process.
         on_adopted: called with settings once a device has been opened with them, or has failed for another reason
             than its settings.
         on_refused: called with settings that turn out to be unusable, and why; the device goes on with the old ones.
@@ -67,6 +68,7 @@ class Supervisor:
         node: NodeState | None = None,
         totals: Totals | None = None,
         inbound: Inbound | None = None,
+        bridge_states: Callable[[], Mapping[str, str]] = dict,
         on_adopted: Callable[[ServiceSettings], None] = lambda _: None,
         on_refused: Callable[[ServiceSettings, SettingsError], None] = lambda _, __: None,
     ) -> None:
@@ -76,6 +78,7 @@ class Supervisor:
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._absence = Backoff(0.25, 1.0)
         self._node, self._totals, self._inbound = node or NodeState(), totals or Totals(None), inbound
+        self._bridge_states = bridge_states
         self._on_adopted, self._on_refused = on_adopted, on_refused
         self._events: deque[Event] = deque()
         self._is_handling = False
@@ -180,6 +183,7 @@ class Supervisor:
     def _make(self) -> DeviceService[Any]:
         service = self._service_type(self._life.wanted)
         service.node, service.totals, service.inbound = self._node, self._totals, self._inbound
+        service.bridge_states = self._bridge_states
         return service
 
     def _start(self, work: Coroutine[Any, Any, None], then: Event) -> None:

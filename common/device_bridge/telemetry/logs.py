@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from ..secrets import without_url_secrets
 from .metrics import Metric
 from .repeated_lines import RepeatedLines
 
+BRIDGE: ContextVar[str] = ContextVar("bridge", default="")
+"""The bridge that logs, of several in one process."""
 _BUFFER_BYTES = 256 * 1024
 _FLUSH_S = 1.0
 """Seconds that the end of the process waits for a reader."""
@@ -49,6 +52,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         now = monotonic()
+        record.bridge = BRIDGE.get()
         self._write_all(self._repeated.due(now))
         if self._repeated.admits(record, now):
             self._write(record)
@@ -140,6 +144,8 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": _encodable(without_url_secrets(record.getMessage())),
         }
+        if bridge := getattr(record, "bridge", ""):
+            line["bridge"] = bridge
         line |= getattr(record, "data", {})
         if record.exc_info:
             line["traceback"] = _encodable(without_url_secrets(self.formatException(record.exc_info)))
@@ -156,7 +162,8 @@ class _HumanFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_url_secrets(super().format(record))
+        bridge = getattr(record, "bridge", "")
+        return without_url_secrets(super().format(record) + (f" [{bridge}]" if bridge else ""))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         try:

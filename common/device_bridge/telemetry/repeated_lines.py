@@ -60,7 +60,8 @@ class RepeatedLines:
             text = record.getMessage()
         except Exception:  # its arguments do not fit; who formats it says so
             text = str(record.msg)
-        key = (record.name, record.levelno, _NUMBER.sub("#", text[:_MAX_KEY]))
+        bridge = getattr(record, "bridge", "")
+        key = (f"{record.name} {bridge}", record.levelno, _NUMBER.sub("#", text[:_MAX_KEY]))
         if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
             key = ("", record.levelno, "")  # all others count as one
         kind = self._kinds.get(key)
@@ -75,6 +76,7 @@ class RepeatedLines:
         self.suppressed += 1
         where = (record.name, record.levelno, record.pathname, record.lineno)
         kind.last = logging.LogRecord(*where, text, None, None, record.funcName)
+        kind.last.bridge = bridge
         return False
 
     def due(self, now: float) -> list[logging.LogRecord]:

@@ -117,8 +117,7 @@ class Board:
 
     def restore(self, publisher: str, name: str, quantity_id: int, reading: Reading, interval: float) -> None:
         """The last reading of a quantity from before a restart: stale until it comes again."""
-        key = publisher or name
-        account = self.accounts.setdefault(key, Account())
+        account = self.accounts.get(_key(publisher, name)) or self.accounts.setdefault(publisher or name, Account())
         source = self._by_name.get((publisher, name)) or self._add_source(publisher, name, account)
         quantity = LiveQuantity(quantity_id, reading.name)
         quantity.value, quantity.unit, quantity.time = reading.value, reading.unit, reading.time
@@ -145,14 +144,17 @@ class Board:
         for quantity in source.quantities.values():
             self.quantities.pop(quantity.id, None)
         if not any(one.account is source.account for one in self.sources.values()):
-            self.accounts.pop(source.publisher or source.name, None)
+            self.accounts.pop(self._key_of(source.account), None)
 
     def forgotten_since(self, revision: int) -> list[int]:
         """Ids of sources that have been removed after this revision."""
         return [source for at, source in self._forgotten if at > revision]
 
     def _account(self, arrival: Arrival, name: str) -> Account | None:
-        key = arrival.message.publisher or self._groups.get(arrival.message.groupid) or name
+        publisher = arrival.message.publisher
+        key = self._groups.get(arrival.message.groupid, "")
+        if not key or (publisher and key.partition("/")[0] != publisher):
+            key = self._new_key(publisher, name)
         if not key:
             return None
         account = self.accounts.get(key)
@@ -165,6 +167,15 @@ class Board:
             if len(self._groups) > _MAX_GROUPS:
                 self._groups.popitem(last=False)
         return account
+
+    def _new_key(self, publisher: str, name: str) -> str:
+        """The account of messages of a run that was not heard before: one publisher may have several streams."""
+        if (source := self._by_name.get((publisher, name))) and (known := self._key_of(source.account)):
+            return known
+        return publisher if publisher and publisher not in self.accounts else _key(publisher, name)
+
+    def _key_of(self, account: Account) -> str:
+        return next((key for key, each in self.accounts.items() if each is account), "")
 
     def _tell(self, verdict: Verdict, arrival: Arrival, name: str, now: float) -> None:
         source = name or arrival.message.publisher
@@ -260,3 +271,8 @@ class Board:
     def _refuse(self, what: str, text: str, now: float) -> None:
         self.refused[what] += 1
         self.add_event("limit", "", text, now)
+
+
+def _key(publisher: str, name: str) -> str:
+    """Of the account of one stream, where a publisher has several."""
+    return f"{publisher}/{name}" if publisher and name else publisher or name

@@ -91,6 +91,8 @@ class Switching:
             raise CommandFailed(503, f"{_MAX_WAITING} commands are waiting for their results already")
         recipient = source.announcement.microservice if source.announcement else ""
         content: dict[str, Any] = {"command": command.name, **command.parameters, "id": command.id, "time": now}
+        if source.announcement and source.announcement.bridge:
+            content["bridge"] = source.announcement.bridge
         answered = self._waiting[command.id] = asyncio.get_running_loop().create_future()
         text = " ".join([name, *(f"{key}={value}" for key, value in command.parameters.items())])
         try:
@@ -126,7 +128,7 @@ class Switching:
         spec = next((one for one in specs if one.name == command.name), None)
         if spec is None:
             raise CommandFailed(404, f"{source.name} has not announced a command {command.name[:60]!r}")
-        reserved = {"command", "id", "time"} & set(command.parameters)
+        reserved = {"command", "id", "time", "bridge"} & set(command.parameters)
         if reserved:
             raise CommandFailed(422, f"`{min(reserved)}` cannot be a parameter here")
         try:

@@ -5,6 +5,8 @@ A record is a head of 56 bytes, big-endian, then the clock's mark, then the payl
     sync "\\xf5IoF" | kind, length of the mark: 1 byte each | layout: 2 | size of the payload, readings: 4 each |
     number, readings before it: 8 each | put at, seconds since boot: 8 each | CRC-32 of mark and payload, of the head
 
+The mark of a message that belongs to a stream is followed by a NUL and the stream's name.
+
 Every record tells how many messages and readings came before it. So the first one behind a damaged place tells what
 was there, and damage costs what it has hit, no more.
 """
@@ -80,9 +82,8 @@ class Record(NamedTuple):
 
     def to_entry(self, since: float) -> Entry:
         """The message."""
-        return Entry(
-            self.number, self.payload, self.readings, since, self.mark.decode("utf-8", "replace"), self.put_at
-        )
+        clock, _, stream = self.mark.decode("utf-8", "replace").partition("\0")
+        return Entry(self.number, self.payload, self.readings, since, clock, self.put_at, stream)
 
     def acknowledged(self) -> tuple[int, Ranges]:
         """Up to which number messages are done with, and which others are; of STATE and SEGMENT."""
@@ -100,7 +101,7 @@ class Record(NamedTuple):
 
 def encode_entry(entry: Entry, before: int) -> bytes:
     """The record of a message, behind so many readings."""
-    mark = entry.clock.encode()
+    mark = (f"{entry.clock}\0{entry.stream}" if entry.stream else entry.clock).encode()
     record = Record(ENTRY, entry.number, entry.readings, before, mark, entry.body, entry.put_at, entry.since)
     return record.encode()
 

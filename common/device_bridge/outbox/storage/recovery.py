@@ -52,6 +52,7 @@ class Recovery:
         messages, readings, size: still to be delivered; bytes of them.
         oldest: the first of them: its `put_at` and `since`, and the boot in which it was put.
         lost: readings that are missing, by reason.
+        streams: messages, readings and bytes still to be delivered, of streams that have a name.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -65,12 +66,16 @@ class Recovery:
     size: int = 0
     oldest: tuple[float, float, str] | None = None
     lost: dict[str, int] = field(default_factory=dict)
+    streams: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def count(self, segment: Segment, record: Record) -> None:
         """Counts a message that is still to be delivered."""
         self.messages += 1
         self.readings += record.readings
         self.size += len(record.payload)
+        if stream := record.mark.partition(b"\0")[2].decode("utf-8", "replace"):
+            messages, readings, size = self.streams.get(stream, (0, 0, 0))
+            self.streams[stream] = messages + 1, readings + record.readings, size + len(record.payload)
         if self.oldest is None:
             self.oldest = record.put_at, record.since, segment.boot
 

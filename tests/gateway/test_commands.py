@@ -1,0 +1,95 @@
+"""A command says for which bridge it is: JSON in `bridge`, a SenML pack by its base name."""
+
+import asyncio
+import json
+
+import pytest
+from bench_lamps.service import Lamps
+
+from iofog_sdk import IoMessage
+
+from .conftest import steady, until
+
+pytestmark = pytest.mark.clock("threadless")
+AGE = {"max_command_age": 1e12}
+BRIDGES = {
+    "one": steady(),
+    "lamps": {"service": "bench_lamps", "settings": AGE | {"source": "plant/lamps"}},
+    "more": {"service": "bench_lamps", "settings": AGE},
+}
+
+
+@pytest.fixture
+def lamps():
+    Lamps.done.clear()
+    Lamps.refuses = False
+    return Lamps
+
+
+async def test_commands_reach_their_bridge_and_are_answered(gateway, lamps):
+    async with gateway(bridges=BRIDGES) as running:
+        await until(lambda: running.state("more") == running.state("lamps") == "open")
+        running.link.command(command="lamp", bridge="lamps", value=True, id="1")
+        await until(lambda: len(running.link.results) == 1)
+        pack = json.dumps([{"bn": "plant/lamps:", "n": "lamp", "vb": False}]).encode()
+        running.link.inbox.put_nowait(IoMessage(id="p", timestamp=2**31 * 1000, contentdata=pack))
+        await until(lambda: len(running.link.results) == 2)
+        running.link.command(command="test", bridge="more", id="3")
+        await until(lambda: len(running.link.results) == 3)
+    assert lamps.done == [("lamp", True), ("lamp", False), ("test", None)]
+    assert [(result["id"], result["ok"]) for result in running.link.results] == [
+        ("1", True),
+        ("p", True),
+        ("3", True),
+    ]
+    assert running.link.results[0]["readings"][0]["bn"] == "plant/lamps:"
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"command": "lamp", "value": True, "id": "7"}, "say for which bridge it is"),
+        (
+            {"command": "lamp", "value": True, "bridge": "lamp", "id": "7"},
+            "there is no bridge 'lamp'. Known: lamps, mo",
+        ),
+        ({"command": "lamp", "value": True, "bridge": 3, "id": "7"}, "there is no bridge '3'"),
+    ],
+)
+async def test_a_command_for_no_bridge_is_refused_and_executed_by_none(gateway, lamps, members, said):
+    async with gateway(bridges=BRIDGES) as running:
+        await until(lambda: running.state("more") == running.state("lamps") == "open")
+        running.link.command(**members)
+        await until(lambda: running.link.results)
+    [result] = running.link.results
+    assert said in result["detail"]
+    assert (result["command"], result["id"], result["ok"]) == ("lamp", "7", False)
+    assert lamps.done == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"n":"lamp","vb":true}]',
+        b'[{"bn":"plant/lamps:","n":"lamp","vb":true},{"bn":"more:","n":"lamp","vb":true}]',
+        b'[{"n":1}]',
+        b"{",
+        b'{"command":"lamp","value":NaN}',
+    ],
+)
+async def test_what_is_for_several_or_cannot_be_read_is_executed_by_none(gateway, lamps, content):
+    async with gateway(bridges=BRIDGES) as running:
+        await until(lambda: running.state("more") == running.state("lamps") == "open")
+        running.link.inbox.put_nowait(IoMessage(id="x", timestamp=2**31 * 1000, contentdata=content))
+        await asyncio.sleep(20)
+        assert lamps.done == []
+        assert not any(result["ok"] for result in running.link.results)
+        assert running.state("one") == "reading"
+
+
+async def test_one_that_takes_no_commands(gateway, lamps):
+    async with gateway(bridges=BRIDGES) as running:
+        await until(lambda: running.state("one") == "reading")
+        running.link.command(command="lamp", bridge="one", value=True, id="7")
+        await asyncio.sleep(5)
+        assert lamps.done == []
