@@ -24,6 +24,7 @@ from gpiozero.tones import Tone
 
 from device_bridge import DeviceError, DeviceErrorKind
 
+from .outputs import ENERGENIE_LINES
 from .pins import PinlessFactory
 from .rows import DeviceSettings, Row, pin_name
 
@@ -218,8 +219,15 @@ def converter(row: Row, options: dict[str, Any], factory: Factory) -> Any:
     return getattr(gpiozero, row.name)(**options, **({"path": path} if path else pins), pin_factory=factory)
 
 
+def energenie(_: Row, options: dict[str, Any], factory: Factory) -> Any:
+    """An Energenie, on other lines than those of its board if so wanted."""
+    lines = zip(ENERGENIE_LINES, options.pop("lines"), strict=True)
+    factory.aliases.update((board, wanted) for board, wanted in lines if board != wanted)
+    return gpiozero.Energenie(**options, pin_factory=factory)
+
+
 MAKERS: dict[str, Callable[[Row, dict[str, Any], Factory], Any]] = {
     each.__name__: each
-    for each in (distance_sensor, encoder, led_board, tonal_buzzer, time_of_day, ping_server, converter)
+    for each in (distance_sensor, encoder, led_board, tonal_buzzer, time_of_day, ping_server, converter, energenie)
 }
 """By the names that rows use."""

@@ -150,6 +150,9 @@ def _angles(settings: Any) -> tuple[float, float]:
     return min(settings.min_angle, settings.max_angle), max(settings.min_angle, settings.max_angle)
 
 
+ENERGENIE_LINES = tuple(f"BOARD{number}" for number in (11, 15, 16, 13, 18, 22))
+"""Where the board has them; gpiozero knows no others."""
+
 _SERVO = (
     line("pin", "signal, the orange or white wire", drives=True),
     number("min_pulse_width", 0.001, 0.0001, 0.02, "seconds of a pulse at its least"),
@@ -341,9 +344,17 @@ OUTPUTS = (
     ),
     Row(
         "Energenie",
-        "mains socket by radio: Energenie ENER002-2PI on a Raspberry Pi",
+        "mains socket by radio: Energenie ENER002-2PI",
         (
             Option("socket", Annotated[int, Meta(ge=1, le=4, description="its number")]),
+            Option(
+                "lines",
+                Annotated[tuple[Line, ...], Meta(min_length=6, max_length=6, description="K0 to K3, mode, enable")],
+                ENERGENIE_LINES,
+                is_line=True,
+                drives=True,
+                shared=True,
+            ),
             flag("initial_value", False, "on from the start"),
         ),
         (Measure("", attrgetter("value"), "", None, "as it was switched last"),),
@@ -351,6 +362,7 @@ OUTPUTS = (
         _SWITCH[:3],
         on="on",
         safe="off",
+        make="energenie",
         shares=True,
     ),
 )

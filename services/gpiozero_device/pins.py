@@ -87,6 +87,8 @@ class GpioChipFactory(PinlessFactory):
         super().__init__()
         self.bus = GpioBus(GpioSettings(path=path))
         self.failed = failed
+        self.aliases: dict[str, str] = {}
+        """Other names of pins: for classes that know their own alone."""
         self.watcher, self.pwm = EdgeWatcher(), SoftwarePwm()
         self._pins: dict[str, GpioChipPin] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,6 +151,7 @@ class GpioChipFactory(PinlessFactory):
 
     def pin(self, name: str) -> GpioChipPin:
         """A pin by its line's name, or as `chip:line`. Raises PinInvalidPin."""
+        name = self.aliases.get(name, name)
         if name not in self._pins:
             chip, _, line = str(name).rpartition(":")
             wanted = GpioLine(line=line, chip=chip)

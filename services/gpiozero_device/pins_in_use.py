@@ -33,8 +33,7 @@ class PinsInUse:
 
     def factory_of(self, settings: DeviceSettings) -> Callable[[], GpioChipFactory | PinlessFactory]:
         """What gives a device its pin factory, in its thread; raises DeviceError when there are no chips."""
-        has_lines = bool(row_of(settings).lines_of(settings)) or type(settings).__name__ == "Energenie"
-        return self._chips if has_lines else _no_pins
+        return self._chips if row_of(settings).lines_of(settings) else _no_pins
 
     async def safe_acts(self) -> list[SafeAct]:
         """How another process brings all outputs into their safe state."""

@@ -28,7 +28,7 @@ class OutputSettings(DeviceSettings, frozen=True, kw_only=True):
     """What all devices that take commands have in common."""
 
     source: Annotated[OptionalName, Meta(description="a device whose value it follows, as gpiozero's `source`")] = ""
-    max_on: Annotated[Seconds, Meta(description="seconds after a command until its safe state; 0: never")] = 0.0
+    max_on: Annotated[Seconds, Meta(description="seconds that it is on at most, then its safe state; 0: any")] = 0.0
 
 
 class Option(NamedTuple):

@@ -62,7 +62,7 @@ def _check_lines(settings: GpiozeroSettings) -> None:
     users: dict[str, str] = {}
     for one in settings.devices:
         for option, pin in row_of(one).lines_of(one):
-            user = f"an SPI bus as {option.name}" if option.shared else one.name
+            user = f"several ({option.name})" if option.shared else one.name
             other = users.setdefault(pin.casefold(), user)
             if option.shared and other == user:
                 continue
