@@ -40,7 +40,7 @@ EXAMPLES = {
     "PhaseEnableMotor": {"phase": "GPIO20", "enable": "GPIO21"},
     "Servo": {"pin": "GPIO22", "initial_value": 0},
     "AngularServo": {"pin": "GPIO22", "initial_angle": 0},
-    "Energenie": {"socket": 1, "lines": ["BOARD11", "GPIO22", "GPIO23", "GPIO27", "GPIO24", "GPIO25"]},
+    "Energenie": {"socket": 1, "lines": ["BOARD7", "GPIO22", "GPIO23", "GPIO27", "GPIO24", "GPIO25"]},
 }
 
 
@@ -70,7 +70,7 @@ async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, 
                 for reading in result.readings:
                     assert declared[reading.name].judged(reading) is reading
         for line, level in row.rest_levels(_model(name)).items():
-            assert world.gpio.level(line.replace("BOARD11", "GPIO17")) == level
+            assert world.gpio.level(line.replace("BOARD7", "GPIO4")) == level
 
 
 def _model(name):
