@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from device_bridge import CommandError, DeviceError, NodeState, Sample
 from device_bridge.control import Put, Rules, SafeAct, SafeStateGuard
 
+from .classes.rows import OutputSettings
+from .classes.table import row_of
 from .device import GpioDevice
 from .pins_in_use import PinsInUse
-from .rows import OutputSettings
 from .settings import GpiozeroSettings
-from .table import row_of
 
 log = logging.getLogger("gpiozero_device")
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from device_bridge import CommandError, DeviceError, DeviceErrorKind, Reading, Value, aged
 from device_bridge.control import ChangeReporter, Member, Put
 
-from .rows import DeviceSettings, Event, Method, OutputSettings, Row
+from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
 from .threads import DeviceThread, HandOver
+from .values import assign, contradiction, has_measured, rounded, single
 
 if TYPE_CHECKING:
-    from .pins import GpioChipFactory
+    from .lines.pins import GpioChipFactory
 
 log = logging.getLogger("gpiozero_device")
 
@@ -29,7 +30,6 @@ T = TypeVar("T")
 _ERRORS = {errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no such file")}
 _LOOK_S = 1.0
 _FIRST_S = 0.1
-_DECIMALS = 4
 _MAKING = threading.Lock()
 """gpiozero shares devices behind devices, as the lines of an SPI bus, without a thought of threads."""
 
@@ -188,7 +188,7 @@ class GpioDevice:
         """Does what a command says; returns its readings then. Raises CommandError, DeviceError."""
         seen = await self._call(lambda: self._execute(method, parameters))
         self._limit(seen.is_on or method.goes_on)
-        if problem := _contradiction(method, parameters, seen.readings):
+        if problem := contradiction(method, parameters, seen.readings):
             seen.readings[0] = self.quantities[0].uncertain(seen.readings[0].value or False, problem)
         self._seen(self.name, seen.value)
         self.look_soon()
@@ -196,7 +196,7 @@ class GpioDevice:
 
     async def follow(self, value: float) -> None:
         """Takes the value of another device. Raises CommandError, DeviceError."""
-        self._limit(await self._call(lambda: self._do(lambda device: _assign(device, value))))
+        self._limit(await self._call(lambda: self._do(lambda device: assign(device, value))))
         self.look_soon()
 
     async def switch(self, on: bool) -> None:
@@ -222,7 +222,7 @@ class GpioDevice:
             self.deadline = asyncio.get_running_loop().time() + settings.max_on
 
     def _make(self) -> None:
-        from .makers import make  # noqa: PLC0415 - gpiozero is imported when a device is made, not for --check
+        from .classes.makers import make  # noqa: PLC0415 - gpiozero is imported when a device is made, not for --check
 
         factory = self._factory()
         factory.rest_levels.update(self.row.rest_levels(self.settings))
@@ -261,15 +261,15 @@ class GpioDevice:
         if device is None:
             raise DeviceError(DeviceErrorKind.GONE, self.name, "it is not open")
         try:
-            if not _has_measured(device):
+            if not has_measured(device):
                 return Seen([], None)
             values = [measure.read(device) for measure in self.measures]
-            value = _single(device.value) if values[0] is not None else None
+            value = single(device.value) if values[0] is not None else None
             is_on = self.is_output and bool(device.is_active)
         except Exception as error:
             raise self._failure_of(error) from None
         readings = [
-            quantity.bad(measure.absent) if found is None else quantity.good(_rounded(found))
+            quantity.bad(measure.absent) if found is None else quantity.good(rounded(found))
             for measure, quantity, found in zip(self.measures, self.quantities, values, strict=True)
         ]
         return Seen(readings, value, is_on)
@@ -301,43 +301,3 @@ class GpioDevice:
             return DeviceError.from_os(error, self.name, _ERRORS)
         kind = DeviceErrorKind.NOT_FOUND if type(error).__name__ == "PinInvalidPin" else DeviceErrorKind.BUS_FAULT
         return DeviceError(kind, self.name, str(error) or type(error).__name__)
-
-
-def _contradiction(method: Method, parameters: Mapping[str, Value], readings: list[Reading]) -> str:
-    """What a line says against a command that has switched it; "" where it does not, or cannot be known."""
-    wanted = parameters.get("value", {"on": True, "off": False}.get(method.name))
-    found = readings[0].value if readings else None
-    if isinstance(wanted, bool) and isinstance(found, bool) and wanted is not found:
-        return f"switched {'on' if wanted else 'off'}, yet its line says otherwise: overload or short circuit"
-    return ""
-
-
-def _has_measured(device: Any) -> bool:
-    """Whether what it takes the average of is there."""
-    told: bool | None = getattr(device, "has_measured", None)
-    if told is None and hasattr(device, "queue_len"):
-        return device.active_time is not None or device.inactive_time is not None
-    return told is not False
-
-
-def _rounded(value: Value) -> Value:
-    """Without the digits that are those of binary fractions alone."""
-    return round(value, _DECIMALS) if isinstance(value, float) else value
-
-
-def _single(value: Any) -> float | None:
-    """A value of gpiozero as one number: the greatest of several."""
-    if isinstance(value, tuple):
-        return max((float(one) for one in value), default=None)
-    return None if value is None else float(value)
-
-
-def _assign(device: Any, value: float) -> None:
-    """Has a device take the value of another, as its `source` does."""
-    now = device.value
-    if isinstance(now, tuple):
-        device.value = (min(1.0, max(0.0, value)),) * len(now)
-    elif isinstance(now, bool | int) and not isinstance(now, float):
-        device.value = bool(value)
-    else:
-        device.value = value

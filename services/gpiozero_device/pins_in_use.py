@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from device_bridge import DeviceError
 from device_bridge.control import SafeAct
 
-from .rows import DeviceSettings
-from .table import row_of
+from .classes.rows import DeviceSettings
+from .classes.table import row_of
 from .threads import DeviceThread
 
 if TYPE_CHECKING:
-    from .pins import GpioChipFactory, PinlessFactory
+    from .lines.pins import GpioChipFactory, PinlessFactory
 
 
 class PinsInUse:
@@ -47,7 +47,7 @@ class PinsInUse:
         self._thread.end()
 
     def _chips(self) -> GpioChipFactory:
-        from .pins import GpioChipFactory  # noqa: PLC0415 - gpiozero is imported when a device is made
+        from .lines.pins import GpioChipFactory  # noqa: PLC0415 - gpiozero is imported when a device is made
 
         with self._turn:
             if self._factory is None:
@@ -56,6 +56,6 @@ class PinsInUse:
 
 
 def _no_pins() -> PinlessFactory:
-    from .pins import PinlessFactory  # noqa: PLC0415
+    from .lines.pins import PinlessFactory  # noqa: PLC0415
 
     return PinlessFactory()

@@ -10,8 +10,8 @@ from device_bridge import CommandedSettings, Quantity, SettingsError, require_un
 from device_bridge.buses import GpioSettings
 from device_bridge.control import Rules, RuleSettings
 
-from .rows import DeviceSettings, OutputSettings
-from .table import AnyDevice, row_of
+from .classes.rows import DeviceSettings, OutputSettings
+from .classes.table import AnyDevice, row_of
 
 
 class GpiozeroSettings(CommandedSettings, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ import threading
 import pytest
 
 from device_bridge import DeviceError, Quality, SettingsError
-from gpiozero_device import makers, spi
+from gpiozero_device.classes import makers
 from gpiozero_device.emulator import Converter
-from gpiozero_device.pins import PinlessFactory
+from gpiozero_device.lines import spi
+from gpiozero_device.lines.pins import PinlessFactory
 from gpiozero_device.service import GpiozeroDevice
 from gpiozero_device.threads import HandOver
 

@@ -24,8 +24,8 @@ from gpiozero.tones import Tone
 
 from device_bridge import DeviceError, DeviceErrorKind
 
+from ..lines.pins import PinlessFactory
 from .outputs import ENERGENIE_LINES
-from .pins import PinlessFactory
 from .rows import DeviceSettings, Row, pin_name
 
 warnings.filterwarnings("ignore", category=GPIOZeroWarning)  # its advice is for other pin factories
