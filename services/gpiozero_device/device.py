@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from device_bridge import CommandError, DeviceError, DeviceErrorKind, Reading, Value, aged
+from msgspec.structs import replace
+
+from device_bridge import CommandError, DeviceError, DeviceErrorKind, Quality, Reading, Value, aged
 from device_bridge.control import ChangeReporter, Member, Put
 
 from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
@@ -82,6 +84,8 @@ class GpioDevice:
         self._factory, self._changed, self._seen = factory, changed, seen
         self._thread = DeviceThread(settings.name)
         self._device: Any = None
+        self._kept: Any = None
+        self._doubt = ""
         self._events: HandOver[tuple[float, Event] | _Failure | None] | None = None
         self._lines = [name for option, name in row.lines_of(settings) if not option.shared]
 
@@ -226,6 +230,7 @@ class GpioDevice:
 
         factory = self._factory()
         factory.rest_levels.update(self.row.rest_levels(self.settings))
+        factory.driven_pins |= self.row.driven_pins(self.settings)
         try:
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 device = make(self.row, self.settings, factory)
@@ -234,11 +239,15 @@ class GpioDevice:
             raise self._failure_of(error) from None
         for event in self.row.events:
             setattr(device, event.hook, partial(self._happened, event))
+        if self._kept is not None:
+            setattr(device, self.row.keeps, self._kept)
+            self._doubt = f"{self.row.keeps} may have been missed while it was away"
         self._device = device
 
     def _unmake(self) -> None:
         device, self._device = self._device, None
         if device is not None:
+            self._kept = getattr(device, self.row.keeps, None) if self.row.keeps else None
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 try:
                     device.close()
@@ -272,10 +281,13 @@ class GpioDevice:
             quantity.bad(measure.absent) if found is None else quantity.good(rounded(found))
             for measure, quantity, found in zip(self.measures, self.quantities, values, strict=True)
         ]
+        if self._doubt:
+            readings = [replace(one, quality=Quality.UNCERTAIN, reason=self._doubt) for one in readings]
         return Seen(readings, value, is_on)
 
     def _execute(self, method: Method, parameters: Mapping[str, Value]) -> Seen:
         self._do(lambda device: method.run(device, parameters))
+        self._doubt = ""
         return self._look()
 
     def _do(self, act: Callable[[Any], object]) -> bool:

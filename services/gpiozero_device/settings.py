@@ -47,6 +47,8 @@ def check(settings: GpiozeroSettings) -> None:
     names = [quantity.name for one in settings.devices for quantity in _quantities(one)]
     names += [one.name for one in settings.devices if one.name not in names]
     require_unique("devices.name", names, "Give every device a name of its own.")
+    commands = [method.command(one).name for one in settings.devices for method in row_of(one).methods_of(one)]
+    require_unique("devices.name", commands, "A device's commands have its name before them: give it another name.")
     for one in settings.devices:
         row = row_of(one)
         if row.check is not None and (problem := row.check(one)):

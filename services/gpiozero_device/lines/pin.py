@@ -86,7 +86,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             try:
                 if self.is_forgotten:
                     raise DeviceError(DeviceErrorKind.GONE, str(self), "its device is closed")
-                lines = self._lines = self._factory.request(self._line, config, again=was_open)
+                lines = self._lines = self._take(config, again=was_open)
                 if config.rising or config.falling:
                     self._factory.watcher.watch(lines, self._tell, self._lost)
             except DeviceError as error:
@@ -94,6 +94,15 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
                 self._factory.report(self, error)
                 raise
             return lines
+
+    def _take(self, config: LineConfig, *, again: bool) -> GpioLines:
+        try:
+            return self._factory.request(self._line, config, again=again)
+        except DeviceError as error:
+            is_optional = self._info.name in self._factory.driven_pins and config.bias != "as_is"
+            if error.kind is not DeviceErrorKind.BUS_FAULT or not is_optional:
+                raise
+            return self._factory.request(self._line, config._replace(bias="as_is"), again=False)
 
     def _tell(self, seconds: float, level: int) -> None:
         method = self._callback() if self._callback is not None else None

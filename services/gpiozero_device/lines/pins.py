@@ -76,6 +76,8 @@ class GpioChipFactory(PinlessFactory):
         super().__init__()
         self.bus = GpioBus(GpioSettings(path=path))
         self.failed = failed
+        self.driven_pins: set[str] = set()
+        """Inputs that something drives, high and low: they need no resistor, and have one only where the chip can."""
         self.aliases: dict[str, str] = {}
         """Other names of pins: for classes that know their own alone."""
         self.watcher, self.pwm = EdgeWatcher(), SoftwarePwm()
