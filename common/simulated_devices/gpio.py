@@ -33,9 +33,9 @@ class SimulatedGpio:
         self.chips: dict[str, SimulatedGpioChip] = {}
         self.answer_delay_s = 0.0
         """Seconds after which an answer comes to what was done at once."""
-        self.now_ns = now_ns
         self.unplugged = False
         """Whether the chips are away."""
+        self.now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
         self._server = MessageServer(path, self._serve)

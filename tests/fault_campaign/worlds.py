@@ -16,7 +16,7 @@ WITHOUT_DEVICE = {"live_dashboard": "shows what others have measured"}
 """Services that have no bus on which anything could go wrong."""
 
 CLOCKS = {}
-"""By place, where its module has a CLOCK: `real` for a service with threads, for which a movable one cannot wait."""
+"""By place: `real` for a service with threads, for which a movable clock cannot wait."""
 
 
 def _missing(*_):

@@ -5,10 +5,6 @@ from hypothesis import strategies as st
 from my_device import chip
 
 
-@given(st.integers(-50 * 128, 150 * 128))
-def test_a_temperature_survives_its_bytes(steps):
-    assert chip.decode(chip.encode(steps / 128)) == steps / 128
-
-
-def test_the_bytes_of_the_data_sheet():
-    assert [chip.decode(bytes(pair)) for pair in ((0x0C, 0x80), (0xFF, 0x80))] == [25.0, -1.0]
+@given(st.floats(*chip.MEASURED.valid))
+def test_a_value_survives_its_bytes(value):
+    assert abs(chip.decode(chip.encode(value)) - value) <= chip.STEP
