@@ -44,6 +44,8 @@ class PinlessFactory(Factory):  # type: ignore[misc]  # gpiozero is untyped
         super().__init__()
         self.rest_levels: dict[str, int] = {}
         """Of pins whose device has a safe state: as outputs they begin and end with it."""
+        self.driven_pins: set[str] = set()
+        """Inputs that something drives, high and low: they need no resistor, and have one only where the chip can."""
 
     def forget(self, name: str) -> None:
         """Gives a line back, whoever has it."""
@@ -76,8 +78,6 @@ class GpioChipFactory(PinlessFactory):
         super().__init__()
         self.bus = GpioBus(GpioSettings(path=path))
         self.failed = failed
-        self.driven_pins: set[str] = set()
-        """Inputs that something drives, high and low: they need no resistor, and have one only where the chip can."""
         self.aliases: dict[str, str] = {}
         """Other names of pins: for classes that know their own alone."""
         self.watcher, self.pwm = EdgeWatcher(), SoftwarePwm()
