@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak new-service lint-services hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -89,6 +89,17 @@ new-service: $(STAMP) ## make a service from a template
 #: NAME=name BUS=serial|i2c|gpio
 #: [SHAPE=stream|poll|command] [DEVICE="what it is"]
 	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
+
+update-service: $(STAMP) ## merge what is new in its template: NAME=name
+	$(call need,NAME,NAME=tide_gauge)
+	@$(BIN)/python -m scaffold update-service --name '$(NAME)'
+
+new-project: $(STAMP) ## make a repository of your own with one service
+#: DIR=folder NAME=name BUS=serial|i2c|gpio
+#: [SHAPE=…] [DEVICE="what it is"] [INDEX=url]
+	$(call need,DIR,DIR=../my-devices NAME=tide_gauge BUS=serial)
+	@$(BIN)/python -m scaffold new-project --dir '$(DIR)' --index '$(INDEX)' \
+	  --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
 
 soak: $(STAMP) ## services while node, devices and disk fail again
 #: [MINUTES=n]

@@ -1,6 +1,5 @@
 """What all tests have in common: clocks, examples, how many run at once, what a run says about skipped tests."""
 
-import asyncio
 import logging
 import os
 from collections import Counter
@@ -8,13 +7,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .movable_clock import MovableClockLoop
-from .simulated_disk import ThreadlessLoop
-
 # A reading that was not declared is an error in tests, and in the processes that they start.
 os.environ["DEVICE_BRIDGE_STRICT"] = "1"
-
-LOOPS = {"real": asyncio.new_event_loop, "movable": MovableClockLoop, "threadless": ThreadlessLoop}
 
 # The machine may be busy: how long an example takes says nothing.
 settings.register_profile("steady", max_examples=25, derandomize=True, database=None, deadline=None, print_blob=True)
@@ -39,12 +33,6 @@ def logging_as_before():
     for handler in set(root.handlers) - handlers:
         if type(handler).__module__ == "device_bridge.telemetry.logs":
             root.removeHandler(handler)
-
-
-def pytest_asyncio_loop_factories(item):
-    """`@pytest.mark.clock("movable")`, or several clocks to run a test on each; by default the real one."""
-    marker = item.get_closest_marker("clock")
-    return {name: LOOPS[name] for name in (marker.args if marker else ("real",))}
 
 
 @pytest.hookimpl(optionalhook=True)

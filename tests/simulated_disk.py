@@ -1,47 +1,23 @@
 """A disk in memory for the outbox, which can be full, break, lose power or have its files taken away at any call.
 
-What was written and not synced is lost in a power cut, or is there in part. `ThreadlessLoop` carries out at once, on
-the loop, what would run in a thread: a whole outbox then runs on a clock that tests move, the same each time.
+What was written and not synced is lost in a power cut, or is there in part. On a movable clock a whole outbox runs
+the same each time, for what would run in a thread is carried out on the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from device_bridge.outbox.storage.disk import Disk
-
-from .movable_clock import MovableClockLoop
 
 BLOCK = 512
 
 
 class Killed(BaseException):
     """The process was killed within this call."""
-
-
-class ThreadlessLoop(MovableClockLoop):
-    """A loop with a movable clock whose threads are calls of its own, each `latency_s` long."""
-
-    latency_s = 0.001
-
-    def run_in_executor(self, executor: Any, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        answer = self.create_future()
-
-        def call() -> None:
-            if answer.cancelled():
-                return
-            try:
-                answer.set_result(function(*arguments))
-            except BaseException as error:
-                answer.set_exception(error)
-
-        self.call_later(self.latency_s, call)
-        return answer
 
 
 class _Content:
@@ -186,6 +162,10 @@ class SimulatedDisk(Disk):
     def rename(self, source: Path, target: Path) -> None:
         self.call("rename", source)
         self.files[target] = self.files.pop(source)
+
+    def link(self, source: Path, target: Path) -> None:
+        self.call("link", source)
+        self.files[target] = self.files[source]
 
     def remove(self, path: Path) -> None:
         self.call("remove", path)

@@ -24,10 +24,10 @@ from pathlib import Path
 
 from device_bridge.messages import senml
 from iofog_sdk import connect
+from local_agent.ports import free_port
+from pytest_simulated_devices import Relay
 
 from .integration.conftest import ServiceProcess, until_page
-from .integration.relay import Relay
-from .ports import free_port
 from .services.serving import emulated
 
 FLAPS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from device_bridge.cli import with_diagrams, with_tables
 
 from .fleets.samples import samples
+from .images import files_to_copy
 from .services import service_type_of
 from .workspace import service_names, with_services
 
@@ -18,6 +19,8 @@ _SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
     """Generated files below `root`: path and text."""
     services = service_names(root)
+    for name, text in files_to_copy().items():
+        yield root / name, text
     for name, text in samples(services):
         yield root / "deploy" / name, text
     for service in services:

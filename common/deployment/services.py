@@ -63,6 +63,7 @@ class Needs(Model, frozen=True, kw_only=True):
     Parameters:
         bus: kind of its device; None for a service without one.
         device_setting: where its settings name the device, "" where they do not.
+        position_setting: member of its settings by which it tells the node where it is, "" without one.
         receives: whether it wants the readings of its application, where no routes bring them.
         page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
         demo_with: services that a demo runs beside it, for something to receive.
@@ -71,16 +72,16 @@ class Needs(Model, frozen=True, kw_only=True):
 
     bus: Bus | None = None
     device_setting: str = ""
+    position_setting: str = ""
     receives: bool = False
     page_setting: str = ""
     demo_with: tuple[str, ...] = ()
     example: Example
 
 
-@cache
 def known_services() -> list[str]:
-    """Names of this project's services."""
-    return service_names(Path(__file__).parents[2])
+    """Names of the services of the project in whose top folder this runs."""
+    return service_names(Path())
 
 
 @cache

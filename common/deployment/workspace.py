@@ -55,6 +55,9 @@ def problems(root: Path, *, locked: bool = True) -> Iterator[str]:
             yield f'{path}: name = "{name}" is already the name of {names[name]}. Write another'
         names.setdefault(name, path)
     if locked:
+        top = root / "pyproject.toml"
+        if name := top.exists() and _load(top).get("project", {}).get("name"):
+            names[name] = Path(top.name)
         members = set(_load(root / "uv.lock").get("manifest", {}).get("members", ()))
         if wrong := sorted(set(names) ^ members):
             verb = "does not have" if wrong[0] in names else "still has"
@@ -107,7 +110,7 @@ def notes(root: Path) -> Iterator[str]:
 
 def _names_of_others(folder: Path, others: list[str]) -> Iterator[str]:
     quoted = re.compile(rf'"({"|".join(others)})["./]')
-    for file in sorted(folder.rglob("*.py")):
+    for file in sorted(folder.rglob("*.py")) if others else ():
         for number, line in enumerate(file.read_text().splitlines(), 1):
             if found := quoted.search(line):
                 yield f"services/{folder.name}/{file.relative_to(folder)}:{number}: names {found[1]}, another service"

@@ -3,7 +3,7 @@
 from .cli.command_line import run
 from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError
-from .node_state import NodeState
+from .node_state import NodePosition, NodeState
 from .reading import Forwarded, Quality, Quantity, Reading, Sample, Value, aged, is_finite
 from .secrets import shown
 from .service import DeviceService, every
@@ -25,6 +25,7 @@ __all__ = [
     "Interval",
     "Name",
     "OptionalName",
+    "NodePosition",
     "NodeState",
     "OutboxSettings",
     "Parameter",

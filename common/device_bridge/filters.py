@@ -23,6 +23,8 @@ from .settings.base import Settings
 _MAX_NAMES = 1000
 _NO_DIRECTION = 1e-9
 """Of a mean vector's length: values spread evenly around the circle have no mean direction."""
+_ROUND_OFF = 1e-12
+"""Of a value: 21.7 - 21.6 is a little less than 0.1."""
 Count = Annotated[int, Meta(ge=2, le=1000, description="readings looked at")]
 
 
@@ -230,7 +232,7 @@ class _Deadband(Filter):
             last, at = self._last
             least = max(self._settings.absolute, self._settings.relative * abs(last))
             difference = self._scope.difference(value, last)
-            changed = difference >= least and difference > 0
+            changed = difference >= least - _ROUND_OFF * max(abs(value), abs(last)) and difference > 0
             if not changed and now - at < self._settings.heartbeat:
                 return None
         self._last = value, now
@@ -259,7 +261,7 @@ class _OutlierGate(Filter):
         usual = _median(self._scope.unrolled(self._values)) if self._values else value
         self._values.append(value)
         distance = self._scope.difference(value, usual)
-        if distance <= self._settings.distance:
+        if distance <= self._settings.distance + _ROUND_OFF * max(abs(value), abs(usual)):
             return reading
         reason = f"{distance:g} from the median of the last {self._settings.size}"
         return msgspec.structs.replace(reading, quality=Quality.UNCERTAIN, reason=reason)

@@ -1,11 +1,62 @@
-"""The state of the link to the node, for services whose outputs must not be left alone."""
+"""What a service can know of its node, and what it can tell it beside its readings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+
+from iofog_sdk import IoFogError
 
 from .settings.status import SettingsStatus
+from .telemetry.metrics import Metric
+
+log = logging.getLogger("device_bridge")
+
+
+class NodePosition:
+    """Tells the node where it is, in the background; readings never wait for it.
+
+    Parameters:
+        tell: sends latitude and longitude, degrees of WGS 84. Raises IoFogError.
+    """
+
+    def __init__(self, tell: Callable[[float, float], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._telling: asyncio.Task[None] | None = None
+        self._next_at = 0.0
+        self._counts = {"taken": 0, "refused": 0}
+        self._logged = ""
+
+    def offer(self, lat: float, lon: float, interval_s: float) -> None:
+        """Tells the node this position, unless less than `interval_s` has gone by since the last one."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_at and (self._telling is None or self._telling.done()):
+            self._next_at = now + interval_s
+            self._telling = asyncio.get_running_loop().create_task(self._offer(lat, lon))
+
+    def close(self) -> None:
+        """Gives up what is on its way."""
+        if self._telling is not None:
+            self._telling.cancel()
+
+    def metrics(self) -> Iterator[Metric]:
+        """None while no position has been offered."""
+        text = "Positions offered to the node."
+        for result, count in self._counts.items() if self._telling is not None else ():
+            yield Metric("bridge_node_positions_total", "counter", text, count, {"result": result})
+
+    async def _offer(self, lat: float, lon: float) -> None:
+        try:
+            await self._tell(lat, lon)
+        except IoFogError as error:
+            self._counts["refused"] += 1
+            if self._logged != str(error):
+                self._logged = str(error)
+                log.warning("the node has not taken its position: %s", error)
+        else:
+            self._counts["taken"] += 1
+            self._logged = ""
 
 
 class NodeState:
@@ -14,14 +65,19 @@ class NodeState:
     Parameters:
         is_connected: whether the node is connected now.
         settings: which are in force, which were refused.
+        position: by which the node is told where it is.
     """
 
     def __init__(
-        self, is_connected: Callable[[], bool] = lambda: True, settings: SettingsStatus | None = None
+        self,
+        is_connected: Callable[[], bool] = lambda: True,
+        settings: SettingsStatus | None = None,
+        position: NodePosition | None = None,
     ) -> None:
         self.is_connected = is_connected
         self._settings = settings or SettingsStatus()
         self._lost_at: float | None = None
+        self.position = position or NodePosition(_nobody)
 
     @property
     def settings_refused(self) -> str:
@@ -38,3 +94,7 @@ class NodeState:
         if self._lost_at is None:
             self._lost_at = now
         return now - self._lost_at
+
+
+async def _nobody(lat: float, lon: float) -> None:
+    raise IoFogError("there is no node")

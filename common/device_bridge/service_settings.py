@@ -16,6 +16,9 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
 
     port: Annotated[Port | None, Meta(description="TCP port; none serves nothing, 0 takes any free one")] = None
     host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    readings_as_metrics: Annotated[
+        bool, Meta(description="offer the latest reading of each quantity at `/metrics` too")
+    ] = False
 
 
 class OutboxSettings(Settings, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .agent.control import LocalApiControl
     from .agent.control_socket import ControlSocket
     from .agent.link import AgentLink
     from .agent.local_api import LocalApiClient
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .links.base import Link
     from .links.console import ConsoleLink
     from .links.receipts import Outcome, Receipt
+    from .links.split import SplitLink
     from .messages.iomessage import IoMessage, MessageTemplate
     from .messages.sequence import SequenceTracker
     from .messages.tag import Address, address_of
@@ -34,6 +36,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "agent.control": ("LocalApiControl",),
             "agent.control_socket": ("ControlSocket",),
             "agent.link": ("AgentLink",),
             "agent.local_api": ("LocalApiClient",),
@@ -53,6 +56,7 @@ else:
             "links.base": ("Link",),
             "links.console": ("ConsoleLink",),
             "links.receipts": ("Outcome", "Receipt"),
+            "links.split": ("SplitLink",),
             "messages.iomessage": ("IoMessage", "MessageTemplate"),
             "messages.sequence": ("SequenceTracker",),
             "messages.tag": ("Address", "address_of"),
@@ -76,6 +80,7 @@ __all__ = [
     "Link",
     "LinkError",
     "LocalApiClient",
+    "LocalApiControl",
     "MessageError",
     "MessageSocket",
     "MessageTemplate",
@@ -86,6 +91,7 @@ __all__ = [
     "ReceiptTimeout",
     "RequestRefused",
     "SequenceTracker",
+    "SplitLink",
     "address_of",
     "connect",
     "keep_files_private",

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from .bus import MessageBus
-from .config import AgentConfig, Microservice, Route
+from .config import AgentConfig, Route
 from .faults import Faults
 from .rest import NoReply, RestApi
 from .server import MAX_BODY_BYTES, NodeServer, close_without_reply, never, open_socket
@@ -56,6 +56,15 @@ class LocalAgent(NodeServer):
         """Messages published, delivered, queued and dropped so far."""
         return self.bus.counters
 
+    @property
+    def position(self) -> dict[str, str]:
+        """Where microservices have said that the node is: `lat` and `lon`, text as it was given."""
+        return self._rest.position
+
+    @position.setter
+    def position(self, position: dict[str, str]) -> None:
+        self._rest.position = position
+
     def id_of(self, name: str) -> str:
         return self.config.id_of(name)
 
@@ -63,7 +72,7 @@ class LocalAgent(NodeServer):
         """Gives a microservice another configuration; it is signalled when the text is new or differs."""
         identity = self.id_of(name)
         entry = next(n for n in self.config.microservices if self.id_of(n) == identity)
-        changed = Microservice(self.config.microservices[entry].id, config)
+        changed = msgspec.structs.replace(self.config.microservices[entry], config=config)
         self.apply(msgspec.structs.replace(self.config, microservices={**self.config.microservices, entry: changed}))
 
     def set_routes(self, routes: Iterable[Route]) -> None:

@@ -45,10 +45,14 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Microservice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One microservice: its UUID, made from its name when empty, and its configuration."""
+    """One microservice: its UUID, made from its name when empty, and its configuration.
+
+    With EdgeletAPI, `sets_position` is what a Role with `create` on `system/gps` allows it.
+    """
 
     id: str = ""
     config: dict[str, Any] | str | None = None
+    sets_position: bool = msgspec.field(name="setsPosition", default=False)
 
     def config_text(self) -> str | None:
         """The configuration as the agent keeps it."""
@@ -93,6 +97,10 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def config_texts(self) -> dict[str, str | None]:
         """The configuration of each microservice as text, by UUID; None for one that has none."""
         return {self.id_of(name): microservice.config_text() for name, microservice in self.microservices.items()}
+
+    def sets_position(self, identity: str) -> bool:
+        """Whether the role of a microservice allows it to set the node's position."""
+        return any(each.sets_position and self.id_of(name) == identity for name, each in self.microservices.items())
 
     def check(self) -> None:
         """Raises ConfigError for contradictions."""

@@ -27,11 +27,13 @@ log = logging.getLogger("local_agent")
 
 CONFIG = "/v1/microservices/config"
 CONTROL = "/v1/microservices/control"
+POSITION = "/v1/system/gps"
 _OPEN = ("/health/live", "/health/ready", "/metrics")
 _LIMITS_CHANGED = b"\x0f"
 _ROTATE_BEFORE_S = 120.0
 _REQUEST_ID = "X-Request-Id"
 _BEARER = "Bearer "
+_VERBS = {"POST": "create", "PATCH": "update", "PUT": "update"}
 
 
 class EdgeletApi(NodeServer):
@@ -45,6 +47,7 @@ class EdgeletApi(NodeServer):
     """
 
     idle_timeout_s = 60.0
+    request_timeout_s = 15.0
     joins_fragments = True
 
     def __init__(
@@ -52,7 +55,12 @@ class EdgeletApi(NodeServer):
     ) -> None:
         super().__init__(host, port)
         self.agent, self._folder = agent, folder
-        self.accounts = ServiceAccounts(folder / "serviceaccounts", Authority(folder / "authority-0"), lifetime_s)
+        self.accounts = ServiceAccounts(
+            folder / "serviceaccounts",
+            Authority(folder / "authority-0"),
+            lifetime_s,
+            self._sets_position,
+        )
         self._authorities = 1
         self._sessions: dict[str, Session] = {}
         agent.config_listeners.append(self.signal_config)
@@ -67,6 +75,9 @@ class EdgeletApi(NodeServer):
             "EDGELET_SERVICE_ACCOUNT": str(self.accounts.folder_of(identity)),
             "EDGELET_API": f"{self.host}:{self.port}",
         }
+
+    def _sets_position(self, identity: str) -> bool:
+        return self.agent.config.sets_position(identity)
 
     def id_of(self, name: str) -> str:
         return self.agent.id_of(name)
@@ -109,8 +120,8 @@ class EdgeletApi(NodeServer):
             return _envelope(200, {"success": True, "data": {}})
         if request.path == CONTROL:
             return await self._control(request)
-        if request.path == CONFIG:
-            response = self._config(request)
+        if (answer := {CONFIG: self._config, POSITION: self._system_gps}.get(request.path)) is not None:
+            response = await answer(request)
             response.headers[_REQUEST_ID] = _request_id(request)
             return response
         return _plain(404, "404 page not found")
@@ -120,17 +131,27 @@ class EdgeletApi(NodeServer):
         authorization = request.headers.get("Authorization", "")
         if not authorization.startswith(_BEARER):
             return "missing bearer token"
+        token = authorization.removeprefix(_BEARER).strip()
+        if not token:
+            return "missing JWT token"
         try:
-            return self.accounts.claims_of(authorization.removeprefix(_BEARER).strip())
+            return self.accounts.claims_of(token)
         except (jwt.InvalidTokenError, UnicodeError):
             return "invalid JWT token"
 
-    def _config(self, request: web.Request) -> web.Response:
+    def _allowed(self, request: web.Request, resource: str) -> dict[str, Any] | web.Response:
+        """What the token of a request says, or the refusal."""
         claims = self._claims(request)
         if isinstance(claims, str):
             return refusal(401, "UNAUTHORIZED", claims)
-        if not is_allowed(claims, "microservices/config/self", request.method.lower()):
+        if not is_allowed(claims, resource, _VERBS.get(request.method, request.method.lower())):
             return refusal(403, "FORBIDDEN", "request is not allowed by RBAC policy")
+        return claims
+
+    async def _config(self, request: web.Request) -> web.Response:
+        claims = self._allowed(request, "microservices/config/self")
+        if isinstance(claims, web.Response):
+            return claims
         identity = identity_of(claims)
         if not identity:
             return refusal(403, "FORBIDDEN", "microservice identity claim is required")
@@ -142,6 +163,25 @@ class EdgeletApi(NodeServer):
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             config = text
         return _envelope(200, {"success": True, "data": {"microserviceUuid": identity, "config": config}})
+
+    async def _system_gps(self, request: web.Request) -> web.Response:
+        claims = self._allowed(request, "system/gps")
+        if isinstance(claims, web.Response):
+            return claims
+        if request.method == "POST":
+            try:
+                members = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return refusal(400, "INVALID_ARGUMENT", "invalid JSON body")
+            for name in ("lat", "lon"):
+                if not str(members.get(name) or "").strip():
+                    return refusal(400, "INVALID_ARGUMENT", f"{name} is required")
+            self.agent.position = {name: str(members[name]) for name in ("lat", "lon")}
+        elif request.method != "GET":
+            return refusal(405, "METHOD_NOT_ALLOWED", "method not allowed")
+        found = {name: value or "0" for name, value in self.agent.position.items()}
+        data = {"status": "okay", "timestamp": self.agent.bus.now_ms(), **found}
+        return _envelope(200, {"success": True, "data": data})
 
     async def _control(self, request: web.Request) -> web.StreamResponse:
         identity = self._refused_or_identity(request)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from .ports import free_port
 
 _START_S = 10.0
 _STOP_S = 5.0
@@ -34,8 +35,8 @@ class NatsServer:
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None, *, mqtt: bool = False) -> None:
         self._folder = folder
         self._settings = dict(settings or {})
-        self.port = _free_port()
-        self.mqtt_port = _free_port() if mqtt else 0
+        self.port = free_port()
+        self.mqtt_port = free_port() if mqtt else 0
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -109,13 +110,6 @@ def _program() -> str:
     if not found:
         raise NatsServerFailed("nats-server is not installed. Try: make setup")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end_of(log: Path) -> str:

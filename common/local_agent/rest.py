@@ -48,7 +48,7 @@ class RestApi:
     def __init__(self, bus: MessageBus, config: AgentConfig) -> None:
         self._bus = bus
         self._config, self._texts = config, config.config_texts()
-        self._position = {"lat": "", "lon": ""}
+        self.position = {"lat": "", "lon": ""}
 
     def apply(self, config: AgentConfig) -> None:
         """Replaces the configuration of the node."""
@@ -138,12 +138,12 @@ class RestApi:
         if not _is_json_type(content_type):
             raise Refused(400, "Incorrect content type ")
         if method == "GET":
-            return _ok(timestamp=self._bus.now_ms(), **self._position)
+            return _ok(timestamp=self._bus.now_ms(), **self.position)
         members = _decode(body)
         lat, lon = members.get("lat"), members.get("lon")
         if not isinstance(lat, str) or not isinstance(lon, str):
             raise Refused(400, " Error with setting GPS")
-        self._position = {"lat": lat, "lon": lon}
+        self.position = {"lat": lat, "lon": lon}
         return _ok()
 
     def _restblue(self, *_: object) -> web.Response:

@@ -33,6 +33,9 @@ class NodeServer(abc.ABC):
 
     idle_timeout_s = 1e9
     """Seconds after which a connection without a request is closed: the Java agent has no such limit."""
+    request_timeout_s: float | None = None
+    """Seconds for a request to arrive, and again for its response; then the connection is closed. A WebSocket has no
+    such limit once it is open."""
     joins_fragments = False
     """Whether fragmented WebSocket messages are joined; otherwise they are dropped."""
 
@@ -66,7 +69,16 @@ class NodeServer(abc.ABC):
 
         @web.middleware
         async def respond(request: web.Request, handler: object) -> web.StreamResponse:
-            return await self.respond(request)
+            connection = request.protocol
+            assert isinstance(connection, Connection)  # noqa: S101 - made below
+            connection.has_request(True)
+            try:
+                async with asyncio.timeout(self.request_timeout_s) as connection.limit:
+                    return await self.respond(request)
+            except TimeoutError:
+                return await close_without_reply(request)
+            finally:
+                connection.has_request(False)
 
         application = web.Application(middlewares=[respond], client_max_size=MAX_BODY_BYTES)
         application.on_response_prepare.append(_remove_own_headers)
@@ -130,6 +142,10 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type] # documented, not declared
         )
         self._node = node
+        self._arrival: asyncio.TimerHandle | None = None
+        self._has_request = False
+        self.limit = asyncio.timeout(None)
+        """Of the request that is answered."""
         self.microservice_id = ""
         """The microservice of this WebSocket; empty for a connection without one."""
 
@@ -138,6 +154,27 @@ class Connection(web.RequestHandler):
         if len(self._node.connections) > MAX_CONNECTIONS:
             log.warning("more than %d connections: one refused", MAX_CONNECTIONS)
             self.abort()
+        self._expect_request()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.has_request(True)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._expect_request()
+        super().data_received(data)
+
+    def has_request(self, has_request: bool) -> None:
+        """Says whether a request is being answered: the time limit for its arrival is over then."""
+        self._has_request = has_request
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _expect_request(self) -> None:
+        limit_s = self._node.request_timeout_s
+        if limit_s is not None and not self._has_request and self._arrival is None:
+            self._arrival = asyncio.get_running_loop().call_later(limit_s, self.abort)
 
     def abort(self) -> None:
         """Aborts the connection, as a broken network would."""
@@ -219,6 +256,7 @@ async def open_socket(socket: web.WebSocketResponse, request: web.Request, micro
     await socket.prepare(request)
     if isinstance(request.protocol, Connection):
         request.protocol.microservice_id = microservice_id
+        request.protocol.limit.reschedule(None)
 
 
 async def never() -> web.StreamResponse:

@@ -6,7 +6,7 @@ import datetime
 import shutil
 import ssl
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ HOST = "edgelet.default.svc.bridge.local"
 _ISSUER = f"https://{HOST}"
 _CLAIM = "edgelet.iofog.org"
 _GROUP = f"{_CLAIM}/v1"
-_RESOURCES = ("microservices/config/self", "microservices/control/self")
+_RESOURCES = ("microservices/config/self", "microservices/control/self", "auth/whoami", "system/gps")
+_POSITION = {"resources": ["system/gps"], "verbs": ["create"]}
 _AUTHORITY = "local edgelet"
 
 
@@ -70,10 +71,18 @@ class ServiceAccounts:
     Parameters:
         folder: for all of them.
         authority: whose certificate is mounted.
+        sets_position: whether the role of a microservice allows it to set the node's position.
         lifetime_s: of a token. It is good until then, also when it has been replaced: Edgelet enforces no revocation.
     """
 
-    def __init__(self, folder: Path, authority: Authority, lifetime_s: float = 3600.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authority: Authority,
+        lifetime_s: float = 3600.0,
+        sets_position: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._sets_position = sets_position
         self._folder, self.authority, self.lifetime_s = folder, authority, lifetime_s
         self._key = Ed25519PrivateKey.generate()
 
@@ -110,6 +119,9 @@ class ServiceAccounts:
     def token_for(self, microservice_id: str, resources: Sequence[str] = _RESOURCES) -> str:
         """A token, by default with the permissions of the role `microservice`."""
         now = datetime.datetime.now(datetime.UTC)
+        rules = [{"resources": list(resources), "verbs": ["get"]}]
+        if self._sets_position(microservice_id):
+            rules.append(_POSITION)
         claims = {
             "sub": f"system:serviceaccount:local:{microservice_id}",
             "iss": _ISSUER,
@@ -121,7 +133,7 @@ class ServiceAccounts:
             "tokenUse": "serviceaccount",
             _CLAIM: {
                 "microservice": {"application": "local", "uuid": microservice_id},
-                "rbac": {"version": "v1", "rulesByGroup": {_GROUP: [{"resources": resources, "verbs": ["get"]}]}},
+                "rbac": {"version": "v1", "rulesByGroup": {_GROUP: rules}},
             },
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA")

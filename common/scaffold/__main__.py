@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from deployment.workspace import service_names
 
 from .answers import SHAPES, AnswerError, Answers
-from .generate import generate
+from .checks import check_project, check_service, check_update
+from .merging import update
+from .project import new_project
+from .rendering import generate
 from .rules import level_of, lint, page, target_of
-
-_NEXT = """
-{name} works on its emulated device. What comes next:
-  1. {heart}: put your device's bytes there, and in emulator.py what it does with them; then
-     make demo SERVICE={name}
-  2. services/{name}/README.md: say how it is wired, and run: make check
-  3. plug it in: IOFOG_LINK=console: {variable} make run SERVICE={name}
-"""
-_FIRST = {
-    "serial": "SETTING_SERIAL__PORT=/dev/ttyUSB0",
-    "i2c": "SETTING_BUS__PATH=/dev/i2c-1",
-    "gpio": "SETTING_INPUT__LINE=GPIO17",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,11 +22,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scaffold", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     new = verbs.add_parser("new-service", help="make a service from a template")
-    new.add_argument("--name", default="", help="of the service, as in tide_gauge")
-    new.add_argument("--bus", default="", help=" or ".join(SHAPES))
-    new.add_argument("--shape", default="", help="how it talks; by default the usual way of its bus")
-    new.add_argument("--device", default="", help="what it is, as in: a tide gauge")
-    new.add_argument("--unchecked", action="store_true", help="write the files and no more")
+    project = verbs.add_parser("new-project", help="make a repository of one's own, with one service")
+    project.add_argument("--dir", type=Path, help="folder to be made")
+    project.add_argument(
+        "--index", default="", help="URL of an index with releases; by default wheels of this checkout"
+    )
+    for verb in (new, project):
+        verb.add_argument("--name", default="", help="of the service, as in tide_gauge")
+        verb.add_argument("--bus", default="", help=" or ".join(SHAPES))
+        verb.add_argument("--shape", default="", help="how it talks; by default the usual way of its bus")
+        verb.add_argument("--device", default="", help="what it is, as in: a tide gauge")
+        verb.add_argument("--unchecked", action="store_true", help="write the files and no more")
+    updating = verbs.add_parser("update-service", help="bring what is new in its template into a service")
+    updating.add_argument("--name", default="", help="of the service")
+    updating.add_argument("--unchecked", action="store_true", help="merge and no more")
     linting = verbs.add_parser("lint-services", help="hold services against the quality scale")
     linting.add_argument("--service", default="", help="by default all")
     verbs.add_parser("quality", help="write QUALITY.md, the scale as a page")
@@ -50,16 +47,37 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "lint-services":
         return _lint(root, options.service)
     try:
+        if options.verb == "update-service":
+            return _update(root, options.name, unchecked=options.unchecked)
         answers = _complete(Answers(options.name, options.bus, options.shape, options.device))
-        files = generate(answers, root)
+        if options.verb == "new-service":
+            files, check = generate(answers, root), check_service
+        elif options.dir is None:
+            raise AnswerError("DIR= is missing. For example: make new-project DIR=../my-devices")
+        else:
+            files, check = new_project(options.dir, answers, root, options.index), check_project
+            root = options.dir
     except AnswerError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for file in files:
         sys.stdout.write(f"  {file.relative_to(root)}\n")
-    if options.unchecked:
-        return 0
-    return _check(answers, files, root)
+    return 0 if options.unchecked else check(answers, root)
+
+
+def _update(root: Path, name: str, *, unchecked: bool) -> int:
+    """Says what was changed; 1 when something is to be decided on."""
+    changes = update(root, name)
+    for change in changes:
+        sys.stdout.write(f"  {change.path} {change.what}\n")
+    if any(change.conflicts for change in changes):
+        sys.stdout.write(
+            f"Decide on what is marked, then: make docs && make lint-services SERVICE={name} && make check\n"
+        )
+        return 1
+    if not changes:
+        sys.stdout.write(f"{name} has what is in its template\n")
+    return 0 if unchecked or not changes else check_update(name, root)
 
 
 def _lint(root: Path, service: str) -> int:
@@ -98,41 +116,6 @@ def _complete(answers: Answers) -> Answers:
                 'make new-service NAME=tide_gauge BUS=serial DEVICE="a tide gauge"'
             )
     return Answers(**given)
-
-
-def _check(answers: Answers, files: list[Path], root: Path) -> int:
-    """Registers the service, runs its checks and a demo; the exit status."""
-    python = [str(file.relative_to(root)) for file in files if file.suffix == ".py"]
-    folder = f"services/{answers.name}"
-    tests = [
-        f"tests/services/test_{answers.name}.py",
-        "tests/conformance",
-        "tests/fault_campaign",
-        "-k",
-        answers.name,
-    ]
-    run = sys.executable
-    tool = str(Path(run).with_name("ruff"))
-    steps = {
-        "registering it": ["make", "--no-print-directory", "lock", "setup"],
-        "formatting it": [tool, "check", "--quiet", "--fix", *python],
-        "": [tool, "format", "--quiet", *python],
-        "checking its types": [run, "-m", "mypy", folder],
-        "running its tests": [run, "-m", "pytest", "-q", *tests],
-        "holding it against the quality scale": [run, "-m", "scaffold", "lint-services", "--service", answers.name],
-        "showing it for five seconds": [run, "-m", "demo", answers.name, "--seconds", "5"],
-    }
-    for text, command in steps.items():
-        if text:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
-        done = subprocess.run(command, cwd=root, check=False, env=os.environ | {"MAKEFLAGS": ""})
-        if done.returncode:
-            sys.stderr.write(f"that has failed; {folder} stays as it is. It was: {' '.join(command)}\n")
-            return 1
-    heart = next(file for file in python if Path(file).name in ("protocol.py", "chip.py"))
-    sys.stdout.write(_NEXT.format(name=answers.name, heart=heart, variable=_FIRST[answers.bus]))
-    return 0
 
 
 if __name__ == "__main__":

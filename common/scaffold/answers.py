@@ -18,7 +18,11 @@ SHAPES = {
         "command": "it answers questions and takes commands",
     },
     "i2c": {"poll": "it is asked at an interval", "command": "it is asked, and takes commands"},
-    "gpio": {"stream": "a line that changes by itself"},
+    "gpio": {
+        "stream": "a line that changes by itself",
+        "poll": "a line that is looked at at an interval",
+        "command": "a relay: a line that is switched, safe when nobody switches it",
+    },
 }
 """Shapes of devices by bus, the usual one first, with what they are."""
 _MOST_NAME, _MOST_DEVICE = 30, 50

@@ -33,6 +33,8 @@ class SimulatedGpio:
         self.chips: dict[str, SimulatedGpioChip] = {}
         self.answer_delay_s = 0.0
         """Seconds after which an answer comes to what was done at once."""
+        self.unplugged = False
+        """Whether the chips are away."""
         self._now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
@@ -42,6 +44,8 @@ class SimulatedGpio:
             "drive": (2, lambda line, level: self.drive(line, _level(level))),
             "pulses": (3, self._pulses),
             "disconnect": (0, self.disconnect),
+            "unplug": (0, self.unplug),
+            "replug": (0, self.replug),
         }
 
     def add(self, label: str, lines: Sequence[str], *, keeps: bool = True) -> SimulatedGpioChip:
@@ -98,13 +102,23 @@ class SimulatedGpio:
     def execute(self, text: str) -> str:
         """Executes one line of the control input and returns the result.
 
-        `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`.
+        `drive LINE 1|0|-` (from outside; `-` lets it go), `pulses LINE RATE COUNT`, `disconnect`,
+        `unplug`, `replug`.
         """
         return execute_command(text, self._commands)
 
     def disconnect(self) -> None:
         """Drops all connections, as when the chip is unplugged; its lines become free."""
         self._server.disconnect()
+
+    def unplug(self) -> None:
+        """Takes the chips away until `replug`."""
+        self.unplugged = True
+        self.disconnect()
+
+    def replug(self) -> None:
+        """Brings them back; what drives lines from outside still does."""
+        self.unplugged = False
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[SimulatedGpio]:
@@ -120,7 +134,7 @@ class SimulatedGpio:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held: list[tuple[int, SimulatedRequest]] = []
         try:
-            while True:
+            while not self.unplugged:
                 verb, *arguments = await read_message(reader, list[Any])
                 if verb == "events":
                     await self._send_events(self._requests[arguments[0]], writer)

@@ -62,6 +62,8 @@ class SimulatedI2cBus:
         self.disconnects = 0
         self.stuck = False
         """Whether SDA is held low: every transfer fails."""
+        self.unplugged = False
+        """Whether the adapter is away."""
         self._multiplexers: dict[int, Multiplexer] = {}
         self._random = random.Random(seed)  # noqa: S311 - repeatable damage, not a secret
         self._busy = asyncio.Lock()
@@ -75,6 +77,8 @@ class SimulatedI2cBus:
             "flip": (3, lambda chip, register, bit: self.flip(chip, int(register, 0), int(bit))),
             "reset": (1, lambda chip: self._place(chip).chip.reset()),
             "disconnect": (0, self.disconnect),
+            "unplug": (0, self.unplug),
+            "replug": (0, self.replug),
             "stuck": (1, lambda word: setattr(self, "stuck", is_on(word))),
         }
 
@@ -105,9 +109,22 @@ class SimulatedI2cBus:
         self.disconnects += 1
         self._server.disconnect()
 
+    def unplug(self) -> None:
+        """Takes the adapter away, which feeds the chips."""
+        self.unplugged = True
+        self.disconnect()
+
+    def replug(self) -> None:
+        """Brings the adapter back; its chips are as after power-on."""
+        for place in self.places.values():
+            place.chip.reset()
+        self.unplugged = False
+
     def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer at once. Raises OSError with the kernel's fault codes."""
         self.transfers += 1
+        if self.unplugged:
+            raise OSError(errno.ENODEV, "the adapter is unplugged")
         if self.stuck:
             raise OSError(errno.ETIMEDOUT, "SDA is low")
         present = self._at(address)
@@ -145,7 +162,8 @@ class SimulatedI2cBus:
         """Executes one line of the control input and returns the result.
 
         `set CHIP/QUANTITY VALUE`, `absent|swap CHIP on|off`, `corrupt CHIP SHARE`, `stretch CHIP SECONDS`,
-        `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`.
+        `flip CHIP REGISTER BIT`, `reset CHIP`, `stuck on|off`, `disconnect`,
+        `unplug`, `replug`.
         """
         return execute_command(text, self._commands, also=self.places)
 

@@ -202,6 +202,7 @@ class EncoderView:
         self._quadrature = Quadrature(start.first_offset, start.values)
         self._schedule = _Schedule(settings.interval, start.now_ns)
         self._before, self._before_ns = 0, 0
+        self._missed = self._unclear_before = 0
 
     @property
     def resyncs(self) -> int:
@@ -228,6 +229,7 @@ class EncoderView:
     def _count(self, steps: int, missed: int = 0) -> None:
         self._totals.add(self._settings.name, steps)
         if missed:  # each is a step, in an unknown direction
+            self._missed += missed
             self._totals.add(self._settings.missed, missed)
 
     def report(self, now_ns: int) -> Sample:
@@ -235,8 +237,11 @@ class EncoderView:
             return ()
         position = self._quadrature.position
         readings = [self._settings.total(self._totals)]
+        unclear = self._missed + self._quadrature.errors
         if self._before_ns:
-            moved = (position - self._before) * self._settings.per_step
-            readings.append(self._speed.good(moved * _S / (now_ns - self._before_ns)))
-        self._before, self._before_ns = position, now_ns
+            speed = (position - self._before) * self._settings.per_step * _S / (now_ns - self._before_ns)
+            missed = unclear - self._unclear_before
+            reason = f"{missed} steps of unknown direction were missed"
+            readings.append(self._speed.uncertain(speed, reason) if missed else self._speed.good(speed))
+        self._before, self._before_ns, self._unclear_before = position, now_ns, unclear
         return readings

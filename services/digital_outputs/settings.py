@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from device_bridge import CommandedSettings, CommandSpec, Name, Parameter, Quantity, SettingsError, require_unique
 from device_bridge.buses import Drive, GpioLine, GpioSettings
-from device_bridge.control import Rules, RuleSettings
+from device_bridge.control import Rules, RuleSettings, Watchdog, WatchdogTimeout
 from digital_inputs.input_lines import line_text
 from digital_inputs.kinds import AnyInput, by_line
 
@@ -91,13 +91,8 @@ class OutputsSettings(CommandedSettings, frozen=True, kw_only=True):
     report_interval: Annotated[
         float, Meta(ge=0.1, le=86_400, description="seconds after which all states are reported again")
     ] = 60.0
-    watchdog: Annotated[
-        bool, Meta(description="a second process (10 MiB) brings outputs into their safe state if this one is killed")
-    ] = True
-    watchdog_timeout: Annotated[
-        float,
-        Meta(ge=0, le=3600, description="seconds without a sign of life, then it kills this one; 0: never"),
-    ] = 10.0
+    watchdog: Watchdog = True
+    watchdog_timeout: WatchdogTimeout = 10.0
 
 
 def check(settings: OutputsSettings) -> None:

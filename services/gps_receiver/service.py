@@ -8,10 +8,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from device_bridge import DeviceService, Sample, Seconds, ServiceSettings, aged, run
+from device_bridge import DeviceService, Quality, Sample, Seconds, ServiceSettings, SettingsError, aged, run
 from device_bridge.buses import SerialBus, SerialSettings
 
 from .protocol import QUANTITIES, Decoder, SentenceReader
+
+_MIN_NODE_POSITION_S = 10.0
 
 
 class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -27,12 +29,27 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
     require_checksum: Annotated[
         bool, Meta(description="whether a sentence without a checksum is taken for noise")
     ] = True
+    node_position: Annotated[
+        float,
+        Meta(
+            description="seconds, 10 at least, between positions that the node is told, for its Controller to show; "
+            "0 for none",
+            ge=0,
+        ),
+    ] = 0.0
 
 
 class GpsReceiver(DeviceService[GpsSettings]):
     """NMEA 0183 GPS/GNSS receiver and vessel's instruments: position, motion, time, depth, wind."""
 
     quantities = QUANTITIES
+
+    @classmethod
+    def check_settings(cls, settings: GpsSettings) -> None:
+        """A node is told no more often than every ten seconds."""
+        if 0 < settings.node_position < _MIN_NODE_POSITION_S:
+            remedy = f"Write 0 for none, or {_MIN_NODE_POSITION_S:g} at least."
+            raise SettingsError("node_position", settings.node_position, "tells the node too often", remedy)
 
     def __init__(self, settings: GpsSettings) -> None:
         super().__init__(settings)
@@ -50,7 +67,14 @@ class GpsReceiver(DeviceService[GpsSettings]):
             came_at = loop.time() - self.port.age_s
             for sentence in self.sentences.feed(data):
                 if readings := self.decoder.decode(sentence):
+                    self._tell_node(readings)
                     yield aged(readings, loop.time() - came_at)
+
+    def _tell_node(self, readings: Sample) -> None:
+        known = {each.name: each.value for each in readings if each.quality is Quality.GOOD}
+        lat, lon = known.get("lat"), known.get("lon")
+        if self.settings.node_position and isinstance(lat, float) and isinstance(lon, float):
+            self.node.position.offer(lat, lon, self.settings.node_position)
 
     async def close(self) -> None:
         await self.port.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from device_bridge import CommandError, DeviceErrorKind
 from device_bridge.buses import I2cDevice
 
 IODIR, IPOL, GPINTEN, INTCON, IOCON, GPPU, GPIO, OLAT = 0x00, 0x02, 0x04, 0x08, 0x0A, 0x0C, 0x12, 0x14
@@ -37,6 +36,9 @@ class Expander(Protocol):
     async def levels(self, device: I2cDevice) -> int:
         """The levels at all lines. Raises DeviceError."""
 
+    def latch(self, outputs: int) -> bytes:
+        """What is written to give the outputs these levels."""
+
     async def drive(self, device: I2cDevice, outputs: int) -> None:
         """Gives the outputs these levels. Raises DeviceError."""
 
@@ -64,9 +66,13 @@ class Mcp23017:
         """Both ports in one transfer."""
         return await device.read_word(GPIO)
 
+    def latch(self, outputs: int) -> bytes:
+        """Both ports in one transfer."""
+        return bytes([OLAT]) + outputs.to_bytes(2, "little")
+
     async def drive(self, device: I2cDevice, outputs: int) -> None:
         """Both ports in one transfer."""
-        await device.write_word(OLAT, outputs)
+        await device.write(self.latch(outputs))
         self._set_up[OLAT] = outputs
 
     async def kept(self, device: I2cDevice) -> bool:
@@ -96,9 +102,13 @@ class Pcf8574:
         """All lines."""
         return (await device.read(1))[0]
 
-    async def drive(self, device: I2cDevice, outputs: int) -> None:
+    def latch(self, outputs: int) -> bytes:
         """Inputs are written as 1."""
-        await device.write(bytes([self._inputs | outputs]))
+        return bytes([self._inputs | outputs])
+
+    async def drive(self, device: I2cDevice, outputs: int) -> None:
+        """All lines in one transfer."""
+        await device.write(self.latch(outputs))
         self._outputs = outputs
 
     async def kept(self, device: I2cDevice) -> bool:
@@ -109,64 +119,3 @@ class Pcf8574:
 
 WAS_RESET = "it was reset: its supply was interrupted"
 EXPANDERS: dict[str, type[Mcp23017 | Pcf8574]] = {"mcp23017": Mcp23017, "pcf8574": Pcf8574}
-
-
-class DrivenExpander:
-    """An expander and what its outputs are driven to; a command and a check never get into each other's way.
-
-    Parameters:
-        expander: its kind.
-        device: the chip.
-        safe: levels of outputs in their safe state.
-    """
-
-    def __init__(self, expander: Expander, device: I2cDevice, safe: int) -> None:
-        self.device = device
-        self._expander, self._safe = expander, safe
-        self.driven = safe
-        """Levels that outputs were given last."""
-        self.is_certain = True
-        """Whether they certainly have them: not so after a command that has failed on its way."""
-        self._is_open = False
-
-    async def open(self, inputs: int, pull_ups: int, watched: int) -> None:
-        """Sets it up; see `Expander.set_up`. Raises DeviceError."""
-        async with self.device.transaction() as device:
-            self._is_open = True
-            await self._expander.set_up(device, inputs, pull_ups, self._safe, watched)
-            if not await self._expander.kept(device):
-                raise device.error(DeviceErrorKind.GARBLED, "it does not keep its settings: another chip is there")
-
-    async def close(self, *, safe: bool) -> None:
-        """Brings outputs into their safe state, if that is wanted; drives nothing after that. Raises DeviceError."""
-        was_open, self._is_open = self._is_open, False
-        if was_open and safe:
-            async with self.device.transaction() as device:
-                await self._expander.drive(device, self._safe)
-
-    async def levels(self) -> int:
-        """The levels at all lines. Raises DeviceError."""
-        return await self._expander.levels(self.device)
-
-    async def drive(self, bits: int, *, high: bool) -> int:
-        """Gives outputs a level; returns the levels at all lines then. Raises CommandError, DeviceError."""
-        async with self.device.transaction() as device:
-            if not self._is_open:
-                raise CommandError("the chip is being closed")
-            driven = self.driven | bits if high else self.driven & ~bits
-            self.is_certain = False
-            await self._expander.drive(device, driven)
-            self.driven, self.is_certain = driven, True
-            levels = await self._expander.levels(device)
-            if not await self._expander.kept(device):
-                raise device.error(DeviceErrorKind.GARBLED, WAS_RESET)
-            return levels
-
-    async def check(self) -> None:
-        """Undoes what a failed command may have changed. Raises DeviceError, also when it is not as it was set up."""
-        async with self.device.transaction() as device:
-            if not self.is_certain:
-                await self._expander.drive(device, self.driven)
-                self.is_certain = True
-            if not await self._expander.kept(device):
-                raise device.error(DeviceErrorKind.GARBLED, WAS_RESET)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterable
 from device_bridge import (
     Command,
     CommandSpec,
-    DeviceError,
     DeviceService,
     Parameter,
     Quantity,
@@ -18,14 +17,23 @@ from device_bridge import (
     run,
 )
 from device_bridge.buses import GpioBus, I2cBus
-from device_bridge.control import ChangeReporter, Debounce, Ticker
+from device_bridge.control import (
+    ChangeReporter,
+    Debounce,
+    Put,
+    SafeStateGuard,
+    Ticker,
+    leave_first_place,
+    merged,
+    without_samples,
+)
 
-from .chip import EXPANDERS, DrivenExpander
+from .chip import EXPANDERS
+from .driven import DrivenExpander
 from .interrupt import Interrupt
 from .settings import ExpanderSettings, LineSettings, OutputSettings, check
 
 _CHECK_S = 1.0
-_LAST_S = 1.0
 
 
 class IoExpander(DeviceService[ExpanderSettings]):
@@ -37,7 +45,8 @@ class IoExpander(DeviceService[ExpanderSettings]):
         self.names = expander.lines
         device = self.own(I2cBus(settings.bus)).device(settings.address or expander.default_address)
         safe = self._bits(line for line in settings.outputs if line.safe != line.active_low)
-        self.chip = DrivenExpander(expander, device, safe)
+        off = self._bits(line for line in settings.outputs if line.active_low)
+        self.chip = DrivenExpander(expander, device, off, safe, SafeStateGuard(settings.watchdog_timeout))
         self.interrupt: Interrupt | None = None
         if settings.interrupt is not None:
             self.interrupt = Interrupt(settings.interrupt, self.own(GpioBus(settings.gpio)), settings.interval)
@@ -63,25 +72,27 @@ class IoExpander(DeviceService[ExpanderSettings]):
         # Lines that nobody uses are inputs: they drive nothing into whatever is there.
         unused = ((1 << len(self.names)) - 1) & ~inputs & ~self._bits(self.settings.outputs)
         await self.chip.open(inputs | unused, pull_ups, inputs if self.interrupt else 0)
+        if self.settings.watchdog and self.settings.outputs:
+            await self.chip.protect(self.settings.bus.path)
 
     async def close(self) -> None:
-        try:
-            async with asyncio.timeout(_LAST_S):
-                await self.chip.close(safe=bool(self.settings.outputs) and self.settings.on_stop == "safe")
-        except (DeviceError, TimeoutError) as error:
-            self.log.error("outputs could not be brought into their safe state: %s", error)
+        await self.chip.close(keep=self.settings.on_stop == "keep" or not self.settings.outputs)
         if self.interrupt is not None:
             await self.interrupt.close()
         await super().close()
 
-    async def stream(self) -> AsyncIterator[Sample]:
+    def stream(self) -> AsyncIterator[Sample]:
+        return merged([self._report, without_samples(self.chip.keep_guarded)])
+
+    async def _report(self, put: Put) -> None:
+        """Reports what changes, and all from time to time."""
         loop = asyncio.get_running_loop()
         debounce = Debounce(await self.chip.levels(), self.settings.debounce)
         reporter, ticker = ChangeReporter(self.settings.report_interval), Ticker(self.settings.interval)
         check_at = loop.time() + _CHECK_S
         while True:
             if changes := reporter.select(self._readings(debounce.levels, debounce.seen), loop.time()):
-                yield changes
+                await put(changes)
             if self.interrupt is not None and debounce.levels == debounce.seen:
                 await self.interrupt.wait()
             else:
@@ -114,7 +125,11 @@ class IoExpander(DeviceService[ExpanderSettings]):
     def _bits(self, lines: Iterable[LineSettings]) -> int:
         return sum(1 << self.names.index(line.line) for line in lines)
 
+    def counters(self) -> dict[str, int]:
+        return super().counters() | {"watchdog_restarts": self.chip.guard.restarts}
+
 
 def main() -> None:
-    """Runs the service as this process."""
+    """Runs the service as this process, or as its child where this is the first one of a container."""
+    leave_first_place()
     run(IoExpander)

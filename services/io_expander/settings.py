@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from device_bridge import CommandedSettings, OptionalName, Quantity, Reading, Settings, SettingsError, require_unique
 from device_bridge.buses import GpioLine, GpioSettings, I2cAddress, I2cSettings
+from device_bridge.control import Watchdog, WatchdogTimeout
 
 from .chip import EXPANDERS
 
@@ -88,6 +89,8 @@ class ExpanderSettings(CommandedSettings, frozen=True, kw_only=True):
     on_stop: Annotated[
         Literal["safe", "keep"], Meta(description="outputs when the service stops; `keep` leaves them as they are")
     ] = "safe"
+    watchdog: Watchdog = True
+    watchdog_timeout: WatchdogTimeout = 10.0
 
 
 def check(settings: ExpanderSettings) -> None:

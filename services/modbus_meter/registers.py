@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import CommandError, CommandSpec, Parameter, Reading, SettingsError, Value
-from device_bridge.protocols import FieldSettings
+from device_bridge.protocols import FieldSettings, Raw, short_float32
 
 from .rtu import MAX_REGISTERS, Table
 
@@ -104,6 +104,11 @@ class RegisterSettings(FieldSettings, frozen=True, kw_only=True):
         refuse(self.scale == 0, "scale", "makes every value the same", "Leave it out for 1.")
         refuse(self.address + self.size > 65_536, "address", "is too near to the last register", "65535 is the last.")
 
+    def reading(self, raw: Raw) -> Reading:
+        if isinstance(raw, bool) and not {"true", "false"} & set(self.values):
+            raw = int(raw) if self.values else raw  # a bit, of which `values` speaks as 1 and 0
+        return super().reading(raw)
+
     def reading_from(self, registers: Sequence[int], start: int) -> Reading:
         """The reading in registers (or bits) that begin with that at `start`."""
         try:
@@ -146,7 +151,8 @@ class RegisterSettings(FieldSettings, frozen=True, kw_only=True):
                 raise ValueError(f"not BCD ({data.hex()})")
             return int(data.hex())
         if self.type in ("f32", "f64"):
-            return float(struct.unpack(_FORMATS[self.type], data)[0])
+            (number,) = struct.unpack(_FORMATS[self.type], data)
+            return short_float32(number) if self.type == "f32" else float(number)
         value = int.from_bytes(data, "big", signed=self.type[0] == "i")
         return value if self.bits is None else value >> self.bits[0] & (1 << self.bits[1]) - 1
 
@@ -217,6 +223,10 @@ class RegisterSettings(FieldSettings, frozen=True, kw_only=True):
         scale = self.scale * 10.0**exponent
         raw = (value - self.offset) / scale
         if self.type in ("f32", "f64"):
+            held = struct.unpack(_FORMATS[self.type], struct.pack(_FORMATS[self.type], raw))[0]
+            if scale == 1 and not self.offset and value == int(value) != held:
+                remedy = f"write {held:.12g}, which it can hold"
+                raise CommandError(f"`value` = {value} cannot be written to {self.name} exactly; {remedy}")
             return raw
         if abs(raw) > _EXACT:
             raise CommandError(f"`value` = {value} cannot be written to {self.name} exactly")
@@ -230,6 +240,8 @@ class RegisterSettings(FieldSettings, frozen=True, kw_only=True):
         try:
             if self.type == "text":
                 data = str(raw).encode().ljust(size, b"\0")
+                if "\0" in str(raw):
+                    raise ValueError("it has a NUL, where text ends")
             elif self.type == "bcd":
                 data = bytes.fromhex(str(int(raw)).zfill(2 * size))
             elif self.type in ("f32", "f64"):

@@ -12,7 +12,7 @@ import msgspec
 
 from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError, is_finite
 from device_bridge.messages import senml as packs
-from device_bridge.protocols import Raw, RecordField, at_path
+from device_bridge.protocols import Raw, RecordField, at_path, decoded_json
 from iofog_sdk import Address
 from iofog_sdk.messages import SenmlRecord, parse_senml
 from iofog_sdk.mqtt import ReceivedMessage
@@ -27,6 +27,8 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9:./_-]+")
 _RETAINED = "kept by the broker, nobody knows for how long"
 _WAITED = "may have waited at the broker, nobody knows for how long"
 _STATES = ("true", "false", "on", "off")
+_SURELY_SCIENTIFIC = re.compile(r"\.|[eE][-+]")
+"""A number that may have an exponent: 00E1 and 1e3 may be hexadecimal."""
 _LEAST_AGE_S = 0.1
 """A younger value is one of now."""
 
@@ -126,7 +128,7 @@ def _readings(rule: ToIofog, received: ReceivedMessage, parts: Mapping[str, str]
         field = rule.fields[0] if rule.fields else _Plain(name=_last(received.topic))
         found = [_read(field, lambda key: text if key == field.place else None)]
     else:
-        members = msgspec.json.decode(received.payload)
+        members = decoded_json(text)
         if not isinstance(members, dict):
             raise Malformed("no object")
         if rule.fields:
@@ -201,7 +203,10 @@ class _Plain(RecordField, frozen=True, kw_only=True):
     """A value of which nothing is known: a number, a state, or else text."""
 
     name: str
-    exponent: bool = True
+
+    def number(self, text: str) -> float:
+        has_exponent = _SURELY_SCIENTIFIC.search(text) is not None
+        return super(_Plain, msgspec.structs.replace(self, exponent=has_exponent)).number(text)
 
     def interpreted(self, raw: str | float | bool) -> Reading:
         word = str(raw).lower()

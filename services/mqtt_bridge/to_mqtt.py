@@ -120,9 +120,10 @@ class ToTopics:
             is_json = rule.payload == "json"
             yield from self._discovery.configurations(one.source, one.quantity, reading, topic, is_json=is_json)
         if rule.payload == "value":
-            # Home Assistant takes None for an unknown value; an empty payload would delete what is retained.
-            known = reading.value is not None and reading.quality is not Quality.BAD
-            text = plain_text(reading.value) if known and reading.value is not None else "None"
+            # Home Assistant takes None for an unknown value; an empty payload would delete what is retained. A value
+            # alone cannot be marked as stale.
+            is_known = reading.value is not None and reading.quality not in (Quality.BAD, Quality.STALE)
+            text = plain_text(reading.value) if is_known and reading.value is not None else "None"
             yield _publication(rule, None, text.encode(), "text/plain", topic)
             return
         time = 0.0 if one.is_relative else reading.time  # of a message that does not say when it was sent

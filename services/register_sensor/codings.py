@@ -6,10 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from device_bridge.protocols import Raw
+from device_bridge.protocols import Raw, short_float32
 
 CodingName = Literal["binary", "sign_magnitude", "parts", "bcd", "float32", "text", "bcd_clock"]
-_FLOAT_DIGITS = (6, 7, 8, 9)
 
 
 class Layout(NamedTuple):
@@ -113,13 +112,8 @@ def _encode_bcd(raw: float, data: bytes, layout: Layout) -> bytes:
 
 
 def _decode_float32(data: bytes, layout: Layout) -> Raw:
-    """With the fewest digits that are this number and no other."""
     (number,) = struct.unpack(">f" if layout.order == "big" else "<f", data)
-    for digits in _FLOAT_DIGITS:
-        short = float(f"{number:.{digits}g}")
-        if struct.pack(">f", short) == struct.pack(">f", number):
-            return short
-    return float(number)
+    return short_float32(number)
 
 
 def _encode_float32(raw: float, data: bytes, layout: Layout) -> bytes:

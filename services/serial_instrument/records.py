@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
@@ -13,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
-from device_bridge.protocols import Pattern, Raw, at_path, layout_of
+from device_bridge.protocols import Pattern, Raw, at_path, decoded_json, layout_of
 
 PatternText = Annotated[str, Meta(max_length=2000, description="regular expression of Python's re")]
 Key: TypeAlias = "str | int"
@@ -177,32 +174,11 @@ def _pairs(record: KeyValueRecord, text: str) -> dict[Key, Raw]:
     return found
 
 
-_JSON_PART = re.compile(r'"(?:\\.|[^"\\])*"|(?P<bare>[^\s{}\[\],:"]+)|(?P<mark>[:,\[])(?=\s*[,}\]])', re.DOTALL)
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-
-
 def _json(text: str) -> Get:
     try:
-        content = _decoded(text)
+        content = decoded_json(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Malformed(f"is not JSON: {error}") from None
     if not isinstance(content, dict | list):
         raise Malformed("is JSON without members")
     return lambda key: at_path(content, str(key), null="")
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        # What is no JSON value, as nan, becomes text, and a value that is left out null: the others are still good.
-        return msgspec.json.decode(_JSON_PART.sub(_mended, text))
-
-
-def _mended(part: re.Match[str]) -> str:
-    if bare := part["bare"]:
-        is_number = _JSON_NUMBER.fullmatch(bare) and math.isfinite(float(bare))
-        return bare if is_number or bare in ("true", "false", "null") else json.dumps(bare)
-    mark = part["mark"]
-    is_left_out = mark == ":" or (mark and part.string[part.end() :].lstrip().startswith(","))
-    return f"{mark}null" if is_left_out else part[0]

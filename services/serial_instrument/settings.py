@@ -19,6 +19,12 @@ NoValue: TypeAlias = Annotated[
     dict[str, str], Meta(description="pattern of a record without values: what it means, as `overload`")
 ]
 
+_ONE_NUMBER = (
+    r"(?!\s*(?:0x)?[\dA-Fa-f]*[A-Fa-f]\s*$)"
+    r"\s*(?P<value>[-+]? *(?:\d+\.?\d*|\.\d+)(?:[eE][-+]\d+)?)(?: *[^\W\d_]\D*| *[%°]\D*)?\s*"
+)
+"""A line with another digit, or that may be hexadecimal, does not say which number it is."""
+
 
 class KindSettings(Settings, frozen=True, kw_only=True):
     """One kind of several kinds of records."""
@@ -89,9 +95,9 @@ class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
             "character for each byte"
         ),
     ] = ""
-    record: Annotated[Record, Meta(description="how values are found in a record; see below")] = RegexRecord(
-        pattern=r"\s*(?P<value>[-+0-9.eE]+).*"
-    )
+    record: Annotated[
+        Record, Meta(description="how values are found in a record; by default it is one number, and perhaps a unit")
+    ] = RegexRecord(pattern=_ONE_NUMBER)
     fields: Annotated[tuple[RecordField, ...], Meta(description="the values, and what they mean", min_length=1)] = (
         RecordField(name="value", exponent=True),
     )

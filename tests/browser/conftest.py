@@ -10,8 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from local_agent.ports import free_port
+
 from ..integration.conftest import start  # noqa: F401 - a fixture
-from ..ports import free_port
 from ..services.serving import emulated
 
 collect_ignore_glob = [] if os.environ.get("CHROMIUM") else ["test_*.py"]

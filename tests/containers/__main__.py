@@ -1,13 +1,15 @@
 """`python -m tests.containers [--arm]`: builds images, and runs the tests of this folder on them.
 
-Without --arm: every service for this machine. With --arm: one service for each ARM platform, under emulation.
+Without --arm: every service for this machine, and that of a project outside. With --arm: one service for each ARM
+platform, under emulation.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 
-from .base import EMULATORS, HERE, NATIVE, OUT, PROJECT, base_image, require
+from .base import EMULATORS, HERE, NATIVE, OUT, OUTSIDE, PROJECT, base_image, require
 
 
 def main() -> int:
@@ -18,12 +20,14 @@ def main() -> int:
     platforms = emulated or (NATIVE,)
     told = [f"SERVICE={services}", "TAG=test", "BUILDER=buildah", f"BASE={base_image(emulated)}"]
     make = ["make", "--no-print-directory", "-C", str(PROJECT), f"PLATFORMS={','.join(platforms)}", *told]
+    builds = [[*make, "build"]] if arm else [[*make, "build"], *_outside(told)]
     OUT.mkdir(parents=True, exist_ok=True)
     with (OUT / "build.log").open("wb") as log:
         print(f"{target}: building {services} for {', '.join(platforms)}; see {log.name}", flush=True)
-        if subprocess.run([*make, "build"], check=False, stdout=log, stderr=log).returncode:
-            print((OUT / "build.log").read_text()[-3000:])
-            return 1
+        for command in builds:
+            if subprocess.run(command, cwd=PROJECT, check=False, stdout=log, stderr=log).returncode:
+                print((OUT / "build.log").read_text()[-3000:])
+                return 1
     subprocess.run([*make, "image-report", "BUILDER=podman"], check=True)
     environment = os.environ | {"IMAGES": "localhost/iofog/{}:test", "PLATFORMS": ",".join(platforms)}
     words = [argument for argument in sys.argv[1:] if argument != "--arm"]
@@ -31,6 +35,18 @@ def main() -> int:
     status = subprocess.run(tests, check=False, env=environment).returncode
     print(f"{target}: ok" if not status else f"{target}: failed ({status})")
     return status
+
+
+def _outside(told: list[str]) -> list[list[str]]:
+    """Makes a project outside and the image of its service."""
+    shutil.rmtree(OUTSIDE, ignore_errors=True)
+    new = [sys.executable, "-m", "scaffold", "new-project", f"--dir={OUTSIDE}", "--unchecked"]
+    make = ["make", "--no-print-directory", "-C", str(OUTSIDE)]
+    return [
+        [*new, "--name=rain_gauge", "--bus=serial"],
+        [*make, "lock"],
+        [*make, *told, "build", "SERVICE=rain_gauge"],
+    ]
 
 
 if __name__ == "__main__":

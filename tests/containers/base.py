@@ -14,6 +14,8 @@ from deployment.images import PYTHON
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 OUT = PROJECT / "build" / "images"
+OUTSIDE = PROJECT / "build" / "my-devices"
+"""A project of somebody else's, whose service has the name rain_gauge."""
 NATIVE = "linux/amd64"
 EMULATORS = {"linux/arm64": "qemu-aarch64", "linux/arm/v7": "qemu-arm"}
 

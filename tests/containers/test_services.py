@@ -8,6 +8,7 @@ import pytest
 from deployment.images import PYTHON, architecture, facts_of
 from deployment.workspace import service_names
 
+from .base import OUTSIDE
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman
 
 SERVICES = service_names(Path(__file__).parents[2])
@@ -39,6 +40,14 @@ def test_an_image_is_small_and_is_mostly_what_all_share(service, platform):
     assert facts.packed < 20_000_000 + own
     assert facts.layers[-1].packed < 1_000_000 + own
     assert facts.user == "10001:10001"
+
+
+@natively
+def test_the_service_of_a_project_outside_delivers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(OUTSIDE / "services"))  # of its emulator
+    with device("rain_gauge") as (options, settings), container("rain_gauge", settings, *options) as running:
+        eventually(running.delivered)
+    assert facts_of("podman", f"{IMAGES.format('rain_gauge')}-amd64").packed < 20_000_000
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -183,11 +183,39 @@ class OutputsWorld(World):
         return bool(self._gpio.level(self._lines[reading.name])) is (reading.value is not (reading.name == "valve"))
 
 
-def _on_chip(world):
+class RelayWorld(ContactWorld):
+    """One output of a service that is commanded all the time, and read back."""
+
+    def __init__(self, service_type, gpio, line, command, **settings):
+        super().__init__(service_type, gpio, line, **settings)
+        self._line, self._name = line, command
+        self.faults |= {"command": self._command}
+
+    def _command(self, chance):
+        command = Command(name=self._name, parameters={"value": chance.random() < 0.5})
+        asyncio.ensure_future(self.trial.supervisor.execute(command)).add_done_callback(self._judge)
+
+    def _judge(self, asked):
+        result = asked.result()
+        if result.ok:
+            self.trial.wrong += [each for each in result.readings if not self.is_right(each)]
+
+    def heal(self):
+        super().heal()
+        self._drive(self._line, None)
+
+    def is_right(self, reading):
+        since = now() - 1.1 - 2 * self._gpio.answer_delay_s
+        if self._history[-1][0] >= since or self._gpio.answer_delay_s:
+            return True
+        return bool(self._gpio.level(self._line)) is reading.value
+
+
+def _on_chip(world, lines=PI_LINES):
     @contextlib.asynccontextmanager
     async def made(folder, chance):
         gpio = SimulatedGpio(folder / "gpio", now_ns)
-        gpio.add("pinctrl-bcm2711", PI_LINES)
+        gpio.add("pinctrl-bcm2711", lines)
         async with gpio.serving():
             yield world(gpio)
 
@@ -196,15 +224,12 @@ def _on_chip(world):
 
 def contact(service_type, line, **settings):
     """A service that tells whether a line is on."""
+    return _on_chip(lambda gpio: ContactWorld(service_type, gpio, line, **settings), [line])
 
-    @contextlib.asynccontextmanager
-    async def made(folder, chance):
-        gpio = SimulatedGpio(folder / "gpio", now_ns)
-        gpio.add("emulated", [line])
-        async with gpio.serving():
-            yield ContactWorld(service_type, gpio, line, **settings)
 
-    return made
+def relay(service_type, line, command, **settings):
+    """A service that switches a line by a command with a `value`."""
+    return _on_chip(lambda gpio: RelayWorld(service_type, gpio, line, command, **settings), [line])
 
 
 WORLDS = {"digital_inputs:lines": _on_chip(InputsWorld), "digital_outputs:lines": _on_chip(OutputsWorld)}

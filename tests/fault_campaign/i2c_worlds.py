@@ -103,6 +103,7 @@ class _LinesWorld(I2cWorld):
             interval=0.05,
             inputs=[{"line": lines[at], "name": f"in{at}"} for at in (0, 1)],
             outputs=[{"line": lines[-1], "name": "out"}],
+            watchdog=False,
         )
         self._chip, self._lines = chip, {"in0": lines[0], "in1": lines[1], "out": lines[-1]}
         self._numbers = {name: lines.index(line) for name, line in self._lines.items()}

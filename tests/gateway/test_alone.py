@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import steady, until
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 
 
 def intervals(records):

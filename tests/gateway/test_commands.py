@@ -10,7 +10,7 @@ from iofog_sdk import IoMessage
 
 from .conftest import steady, until
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 AGE = {"max_command_age": 1e12}
 BRIDGES = {
     "one": steady(),

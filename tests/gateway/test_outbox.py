@@ -15,7 +15,7 @@ from ..movable_clock import now
 from ..simulated_disk import SimulatedDisk
 from .conftest import steady, until
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 
 FOLDER = Path("/state/box.outbox")
 NAMES = ("a", "b", "c")

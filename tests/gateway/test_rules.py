@@ -8,7 +8,7 @@ from bench_steady.service import Steady
 
 from .conftest import steady, until
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 
 LAMP = {"reading": "gauge/level", "output": "lamps/lamp", "on_above": 10, "off_below": 5, "max_age": 30}
 SIGN = LAMP | {"output": "lamps/sign"}

@@ -11,7 +11,7 @@ from edge_gateway.service import EdgeGateway, EdgeGatewaySettings
 from ..memory_link import MemoryLink
 from .conftest import steady, until
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 
 
 @pytest.fixture

@@ -18,10 +18,8 @@ from device_bridge.messages import senml
 from device_bridge.runtime import Runtime
 from device_bridge.settings import SettingsSources
 from iofog_sdk import Backoff, SequenceTracker, connect
-from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route, nats_server
+from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from simulated_devices import SimulatedSerialLine
-
-from ..ports import free_port
 
 
 def agent_config(*, port: int = 0, **configs) -> AgentConfig:
@@ -31,12 +29,6 @@ def agent_config(*, port: int = 0, **configs) -> AgentConfig:
         microservices={name: Microservice(config=configs.get(name)) for name in ("device", "viewer")},
         routes=[Route(source="device", to="viewer")],
     )
-
-
-@pytest.fixture(autouse=True)
-def ports_of_nats_servers(monkeypatch):
-    """Its own way to a free port may find one that a client of another test is given next."""
-    monkeypatch.setattr(nats_server, "_free_port", free_port)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 from climate_sensor.emulator import ClimateChip
+from io_expander.emulator import CHIPS
 from register_sensor.chip import chip_of
 from register_sensor.emulator import ProfileChip
 from simulated_devices import SimulatedI2cBus
@@ -129,6 +130,8 @@ def main():
     for profile in ("sht31", "tmp102"):
         chip = chip_of(profile)
         bus.add(profile, chip.address, ProfileChip(chip))
+    for address, chip in zip((0x20, 0x21), CHIPS.values(), strict=True):
+        bus.add(f"expander {address}", address, chip())
     for setting in ("climate/temperature -12.5", "sht31/temperature 30", "tmp102/temperature 40"):
         assert bus.execute(f"set {setting}") == "ok"
     ours, theirs = socket.socketpair()

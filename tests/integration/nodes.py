@@ -7,9 +7,10 @@ import shutil
 from iofog_sdk import connect
 from local_agent import LocalAgent
 from local_agent.nats_server import NatsServer
+from local_agent.ports import free_port
+from pytest_simulated_devices import Relay
 
-from .conftest import Receiver, agent_config, environment, free_port
-from .relay import Relay
+from .conftest import Receiver, agent_config, environment
 
 OPTIONS = "receipt_timeout_s=1&answer_timeout_s=3&ping_interval_s={ping}"
 """Short enough to find a fault in a second or two, long enough for a server on a busy machine to answer."""

@@ -9,11 +9,12 @@ import pytest
 from device_bridge.messages.maker import RESULT_TYPE
 from iofog_sdk import IoMessage, connect
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
+from local_agent.ports import free_port
 from serial_instrument.emulator import DEVICES
 from simulated_devices import SimulatedGpio
 
 from ..services.serving import playing
-from .conftest import environment, free_port, until, until_page
+from .conftest import environment, until, until_page
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from device_bridge.outbox.delivery import WINDOW
 from gps_receiver.emulator import encode
 from gps_receiver.service import GpsReceiver
 from local_agent import LocalAgent
+from local_agent.ports import free_port
 
 from ..campaign import budget
-from .conftest import ServiceHere, agent_config, environment, free_port, opened, page, receiving, until, until_page
+from .conftest import ServiceHere, agent_config, environment, opened, page, receiving, until, until_page
 from .nodes import NODES, is_here
 from .test_mqtt_link import MOSQUITTO
 

@@ -1,5 +1,6 @@
 """EdgeletAPI v1 and the nodes between: settings by one way, messages over NATS."""
 
+import asyncio
 import contextlib
 import logging
 import ssl
@@ -18,11 +19,12 @@ from iofog_sdk.links.backoff import Backoff
 from local_agent import LocalAgent
 from local_agent.edgelet_api import EdgeletApi, refusal
 from local_agent.nats_server import NatsServer
+from local_agent.server import never
 from local_agent.service_accounts import Authority, ServiceAccounts
+from pytest_simulated_devices import Relay
 
 from .conftest import agent_config, opened, until
 from .nodes import received_by
-from .relay import Relay
 from .test_delivery_faults import sentence
 
 
@@ -47,7 +49,7 @@ def client_of(api, name="device"):
 async def linked(api, nats, **more):
     """A link as a container there makes it, and the configurations it gets."""
     link = connect(api.variables("device") | {"NATS_SERVER_URL": nats.url} | more)
-    for backoff in (link._control._backoff, link._control._socket._backoff):
+    for backoff in (link.control._backoff, link.control._socket._backoff):
         backoff._initial_s = backoff._max_s = 0.05
     configs = []
     link.on_config = configs.append
@@ -78,6 +80,7 @@ async def client_session(api):
 
 
 CONFIG, CONTROL = "/v1/microservices/config", "/v1/microservices/control"
+GPS = "/v1/system/gps"
 GOOD = "Bearer {good}"
 NOT_ALLOWED = ["auth/whoami"]
 
@@ -88,6 +91,12 @@ NOT_ALLOWED = ["auth/whoami"]
         ("GET", CONFIG, None, 401, "UNAUTHORIZED: missing bearer token"),
         ("GET", CONFIG, "bearer {good}", 401, "UNAUTHORIZED: missing bearer token"),
         ("GET", CONFIG, "Bearer  ", 401, "UNAUTHORIZED: missing bearer token"),  # servers cut blanks at the end off
+        ("GET", CONFIG, "Bearer \u00a0", 401, "UNAUTHORIZED: missing JWT token"),
+        ("GET", CONTROL, "Bearer \u00a0", 401, "Missing JWT token\n"),
+        ("GET", GPS, None, 401, "UNAUTHORIZED: missing bearer token"),
+        ("GET", GPS, GOOD, 200, None),
+        ("POST", GPS, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
+        ("DELETE", GPS, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
         ("GET", CONFIG, "Bearer {good}x", 401, "UNAUTHORIZED: invalid JWT token"),
         ("POST", CONFIG, "Bearer x", 401, "UNAUTHORIZED: invalid JWT token"),
         ("POST", CONFIG, GOOD, 403, "FORBIDDEN: request is not allowed by RBAC policy"),
@@ -119,7 +128,50 @@ async def test_order_and_texts_of_refusals(api, method, path, authorization, sta
             assert (error and f"{error['code']}: {error['message']}") == text
         else:
             assert await response.text() == text
-        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL))
+        assert ("X-Request-Id" in response.headers) == (path in (CONFIG, CONTROL, GPS))
+
+
+POSITION = {"lat": "53.544947", "lon": "9.967085"}
+
+
+async def test_the_position_of_a_node_is_taken_from_those_whose_role_allows_it(agent, api, nats):
+    with pytest.raises(RequestRefused, match=r"/v1/system/gps answered 403: .*; its role lacks system/gps with cr"):
+        async with linked(api, nats) as (link, _):
+            await link.set_position(53.5449466, 9.967085)
+    allowed = {"device": msgspec.structs.replace(agent.config.microservices["device"], sets_position=True)}
+    agent.apply(msgspec.structs.replace(agent.config, microservices=agent.config.microservices | allowed))
+    api.rotate()
+    async with linked(api, nats) as (link, _):
+        await link.set_position(53.5449466, 9.967085)
+    assert agent.position == POSITION
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    async with client_session(api) as session:
+        async with session.get(GPS, headers=headers) as response:
+            assert (await response.json())["data"].items() > POSITION.items()
+        for body, text in (("[]", "invalid JSON body"), ('{"lat": 1}', "lon is required")):
+            async with session.post(GPS, headers=headers, data=body) as response:
+                assert (response.status, (await response.json())["error"]["message"]) == (400, text)
+    assert agent.position == POSITION
+
+
+async def test_a_request_that_does_not_end_and_a_response_that_does_not_begin_are_given_up(api, monkeypatch):
+    monkeypatch.setattr(api, "request_timeout_s", 0.2)
+    monkeypatch.setattr(api, "_config", lambda request: never())
+    headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
+    context = ssl.create_default_context(cafile=api.accounts.authority.certificate)
+    for begun in (b"", b"GET /v1/microservices/config HTTP/1.1\r\nHost:"):
+        reader, writer = await asyncio.open_connection("localhost", api.port, ssl=context)
+        writer.write(begun)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+    async with client_session(api) as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(CONFIG, headers=headers)
+        async with session.ws_connect(CONTROL, headers=headers) as socket:
+            await asyncio.sleep(0.5)  # longer than the limit, which is over for it
+            await socket.send_bytes(b"\x09")
+            assert (await socket.receive_bytes(timeout=5)) == b"\x0a"
 
 
 async def test_an_old_control_socket_that_dies_takes_the_registration_of_the_new_one_with_it(api):
@@ -170,7 +222,7 @@ async def test_a_change_whose_signal_is_lost_arrives_and_the_socket_is_opened_an
     agent.set_config("device", {"n": 1})
     headers = {"Authorization": f"Bearer {api.accounts.token_for(api.id_of('device'))}"}
     async with client_session(api) as session, linked(api, nats) as (link, configs):
-        await until(lambda: configs and link._control.socket.connected)
+        await until(lambda: configs and link.control.socket.connected)
         async with session.ws_connect(CONTROL, headers=headers):
             pass  # when it ends, Edgelet forgets the newer one as well
         await until(lambda: api.id_of("device") not in api._sessions)
@@ -178,7 +230,7 @@ async def test_a_change_whose_signal_is_lost_arrives_and_the_socket_is_opened_an
         await until(lambda: configs[-1] == '{"n":2}')
         await until(lambda: "changed and no signal came" in caplog.text)
         monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 3600)
-        await until(lambda: "signals are missing" in caplog.text and link._control.socket.connected)
+        await until(lambda: "signals are missing" in caplog.text and link.control.socket.connected)
         agent.set_config("device", {"n": 3})
         await until(lambda: configs[-1] == '{"n":3}')
 
@@ -263,7 +315,7 @@ async def test_missing_files_are_named_once(api, nats, tmp_path, caplog):
 async def test_a_configuration_that_is_refused_comes_when_it_is_given(agent, api, nats, caplog, monkeypatch, status):
     asked = []
 
-    def refuse(api, request):
+    async def refuse(api, request):
         asked.append(request.method)
         return refusal(status, "WAIT", "not yet")
 
@@ -331,7 +383,7 @@ async def test_an_unexpected_error_ends_an_attempt_and_not_the_socket(agent, api
 async def test_why_the_control_socket_is_refused_is_said_once(agent, api, nats, caplog, monkeypatch, token, words):
     (api.accounts.folder_of(agent.id_of("device")) / "token").write_text(token(api.accounts))
     async with linked(api, nats) as (link, _):
-        backoff = link._control._socket._backoff
+        backoff = link.control._socket._backoff
         waits, next_s = [], backoff.next_s
         monkeypatch.setattr(backoff, "next_s", lambda: waits.append(1) or next_s())
         await until(lambda: words in caplog.text and len(waits) > 3)

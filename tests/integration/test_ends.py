@@ -11,8 +11,7 @@ from device_bridge.outbox.durable import Outbox
 from device_bridge.runtime import Runtime
 from device_bridge.settings import SettingsSources
 from iofog_sdk import IoMessage
-
-from ..unit.test_process import MemoryLink
+from pytest_simulated_devices import MemoryLink
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ from gps_receiver.protocol import Decoder, SentenceReader
 from gps_receiver.service import GpsReceiver
 from iofog_sdk import connect
 from local_agent import LocalAgent
+from local_agent.ports import free_port
 from simulated_devices import SerialFaults, SimulatedSerialLine
 
-from .conftest import agent_config, environment, free_port, opened, page, receiving, until, until_page
+from .conftest import agent_config, environment, opened, page, receiving, until, until_page
 
 
 def metric(text, name):

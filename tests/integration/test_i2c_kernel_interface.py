@@ -70,3 +70,32 @@ async def test_what_an_smbus_adapter_cannot_do_is_told_and_the_rest_works(tmp_pa
             seen |= await fetch()
         assert "this adapter cannot do such a transfer" in json.dumps(seen["a/temperature"])
         assert seen["b/temperature"]["v"] == 40
+
+
+GUARD = """
+import asyncio, sys
+from device_bridge.buses import I2cBus, I2cSettings
+from device_bridge.control.guard_process import I2cAct, execute
+
+async def main():
+    bus = I2cBus(I2cSettings(path=sys.argv[1]))
+    await bus.open()
+    await bus.device(0x20).write_word(0x14, 0xFFFF)
+    acts = [(0x20, bytes([0x14, 0, 0]), bytes([0x14, 1, 0x80]), True), (0x21, b"\\x0f", b"\\x0f", False)]
+    print(execute([I2cAct(sys.argv[1], *act) for act in acts]), execute([I2cAct(sys.argv[1], 0x50, b"0", b"0")]))
+    print(hex(await bus.device(0x20).read_word(0x14)), await bus.device(0x21).read(1))
+    await bus.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("functions", [PLAIN, SMBUS_ONLY])
+async def test_a_guard_switches_outputs_on_either_kind_of_adapter(functions, tmp_path):
+    node = str(tmp_path / "i2c-1")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(RUNNER), node, functions, sys.executable, "-c", GUARD, node),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert told.decode().splitlines() == ["True False", "0x8001 b'\\x0f'"]

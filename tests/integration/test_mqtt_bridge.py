@@ -16,9 +16,10 @@ from iofog_sdk.mqtt.messages import Publication
 from iofog_sdk.mqtt.options import MqttOptions
 from local_agent import AgentConfig, Listen, LocalAgent, Microservice, Route
 from local_agent.nats_server import NatsServer
+from local_agent.ports import free_port
 from mqtt_bridge.emulator import MqttPlug, settings_for
 
-from .conftest import environment, free_port, until, until_page
+from .conftest import environment, until, until_page
 from .nodes import MosquittoNode, MqttNode, is_here
 from .test_mqtt_link import MOSQUITTO, needs_mosquitto, seen
 

@@ -32,7 +32,7 @@ def nothing_remembered(monkeypatch):
 
 
 def bridge_settings(port, version, **more):
-    where = {"host": "127.0.0.1", "port": port, "version": version, "answer_timeout": 5}
+    where = {"host": "127.0.0.1", "port": port, "version": version, "answer_timeout": 60}
     return settings_of(MqttBridge, broker=where, **{"to_iofog": LEVELS, "status": ""} | more)
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from iofog_sdk import Address, IoMessage, MessageError, connect
 from local_agent.nats_server import NatsServer
+from local_agent.ports import free_port
 from local_agent.service_accounts import Authority
+from pytest_simulated_devices import Relay
 
-from .conftest import Steps, free_port, until
+from .conftest import Steps, until
 from .nodes import MosquittoNode
-from .relay import Relay
 
 PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
 HERE = shutil.which("mosquitto") and shutil.which("mosquitto_sub")

@@ -8,9 +8,9 @@ import pytest
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from local_agent.nats_server import NatsServer
+from pytest_simulated_devices import Relay
 
 from .conftest import until
-from .relay import Relay
 from .test_nats_link import linked, message
 
 COMMANDS = "iofog.commands.default.gps"

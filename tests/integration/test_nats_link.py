@@ -15,9 +15,9 @@ from iofog_sdk import IoMessage, MessageError, NodeNotFound, connect
 from iofog_sdk.nats.link import NatsLink
 from iofog_sdk.nats.options import parse_nats_options
 from local_agent.nats_server import NatsServer
+from pytest_simulated_devices import Relay
 
 from .conftest import Steps, until
-from .relay import Relay
 
 PACK = b'[{"bn":"truck:","bt":1.5,"n":"speed","u":"m/s","v":2},{"n":"course","u":"deg","v":90}]'
 

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 
-from ..ports import free_port
+from local_agent.ports import free_port
 
 SERVICE = """
 import asyncio, logging

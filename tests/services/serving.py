@@ -10,9 +10,12 @@ from device_bridge import NodeState
 from device_bridge.buses import attached
 from device_bridge.settings import SettingsSources, SettingsStatus
 from device_bridge.supervision import Supervisor, collect_device_metrics
+from pytest_simulated_devices import reachable
 from simulated_devices import InProcessSerialLine, PlayedDevice, SerialFaults, SimulatedSerialLine
 
 from ..movable_clock import is_movable
+
+__all__ = ["Bridged", "Emulator", "bridging", "emulated", "playing", "port_of", "reachable", "settings_of"]
 
 
 def settings_of(service_type, **members):
@@ -59,17 +62,6 @@ async def bridging(service_type, settings, totals=None):
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def reachable(bus):
-    """An emulated I2C bus within the block: in this process on a movable clock, else behind its socket."""
-    async with contextlib.AsyncExitStack() as stack:
-        if is_movable():
-            stack.enter_context(attached(str(bus.path), bus))
-        else:
-            await stack.enter_async_context(bus.serving())
-        yield bus
 
 
 @contextlib.asynccontextmanager

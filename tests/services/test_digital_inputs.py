@@ -601,6 +601,19 @@ def test_a_position_is_uncertain_from_missed_edges_on_until_it_is_set():
     assert (settings.total(totals).value, settings.total(totals).quality) == (5, Quality.GOOD)
 
 
+async def test_a_speed_is_uncertain_while_steps_were_missed(tmp_path):
+    async with world_of(tmp_path) as gpio, watching(gpio, AXIS | {"interval": 0.5}) as bridged:
+        await bridged.sample()
+        turn(gpio, 1000)  # 4000 steps before any of them can be read
+        fast = await bridged.sample(lambda found: found["axis"].value)
+        assert fast["axis/speed"].quality is Quality.UNCERTAIN
+        assert "unknown direction were missed" in fast["axis/speed"].reason
+        turn(gpio, 1)
+        found = await bridged.sample(lambda found: found["axis/speed"].quality is Quality.GOOD)
+        assert found["axis/speed"].value in (0, 8)
+        assert found["axis"].quality is Quality.UNCERTAIN, "until it is set"
+
+
 async def test_losing_the_chip_is_noticed_and_it_is_read_again(tmp_path):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
         await bridged.sample()

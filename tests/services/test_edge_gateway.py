@@ -9,9 +9,8 @@ import sys
 import pytest
 
 from digital_outputs.emulator import LINES
+from local_agent.ports import free_port
 from simulated_devices import SimulatedGpio
-
-from ..ports import free_port
 
 CONTACT, RELAY, LAMP = "GPIO4", "GPIO17", "GPIO22"
 

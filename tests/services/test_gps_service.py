@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 
-from device_bridge import Quality
+import pytest
+
+from device_bridge import NodePosition, Quality, SettingsError
 from device_bridge.supervision import DeviceState
 from gps_receiver.emulator import encode
 from gps_receiver.service import GpsReceiver
@@ -54,6 +56,36 @@ async def test_the_loss_of_the_fix_is_said_at_once(tmp_path):
         lost = await bridged.sample()
         assert (lost["lat"].quality, lost["lat"].reason) == (Quality.BAD, "no fix")
         assert lost["fix_quality"].value == 0
+
+
+async def test_the_node_is_told_good_positions_alone(tmp_path):
+    told = []
+
+    async def tell(lat, lon):
+        told.append((lat, lon))
+
+    async with receiver(tmp_path, node_position=3600) as (line, bridged):
+        bridged.node.position = NodePosition(tell)
+        without_fix = "GPGGA,120001,5300.0,N,00700.0,E,0,00,50.0,0.0,M,0.0,M,,"
+        for sentence in (without_fix, "GPGLL,5301.0,N,00700.0,E,120000,A,E"):
+            await line.send(encode(sentence))
+            assert (await bridged.sample())["lat"].quality is not Quality.GOOD
+        for sentence in (POSITION, encode("GPGLL,5400.0,N,00630.0,E,120000,A,A")):
+            await line.send(sentence)
+            assert (await bridged.sample())["lat"].quality is Quality.GOOD
+    assert told == [(53, 6.5)]
+
+
+async def test_the_node_is_told_nothing_by_default(tmp_path):
+    async with receiver(tmp_path) as (line, bridged):
+        bridged.node.position = None
+        await line.send(POSITION)
+        assert (await bridged.sample())["lat"].value == 53
+
+
+def test_a_node_is_not_told_every_second():
+    with pytest.raises(SettingsError, match=r"node_position = 1.*Write 0 for none, or 10 at least"):
+        GpsReceiver.check_settings(settings_of(GpsReceiver, serial={"port": "/dev/x"}, node_position=1))
 
 
 async def test_a_lost_receiver_is_bad_in_what_it_has_measured(tmp_path):

@@ -39,7 +39,7 @@ async def expander(folder, chip="mcp23017", emulated=None, **members):
         "inputs": [{"line": a, "name": "door", "active_low": True}, {"line": b, "name": "level"}],
         "outputs": [{"line": out, "name": "pump"}],
     }
-    members = {"chip": chip, "interval": 0.01} | lines | members
+    members = {"chip": chip, "interval": 0.01, "watchdog": False} | lines | members
     members["bus"] = {"path": f"sim:{bus.path}"} | members.get("bus", {})
     async with reachable(bus):
         async with bridging(IoExpander, settings_of(IoExpander, **members)) as bridged:
@@ -213,7 +213,7 @@ async def test_nothing_is_driven_once_closing_has_begun(chip, tmp_path):
         await bridged.sample()
         service = bridged.bridge._service
         command = Command(name="pump", parameters={"value": True})
-        closing = asyncio.ensure_future(service.chip.close(safe=True))
+        closing = asyncio.ensure_future(service.chip.close(keep=False))
         await asyncio.sleep(0)
         with pytest.raises(CommandError, match="being closed"):
             await service.execute(command)

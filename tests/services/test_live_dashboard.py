@@ -17,8 +17,9 @@ from iofog_sdk import IoMessage, address_of
 from live_dashboard.service import LiveDashboard
 from live_dashboard.settings import DashboardSettings
 from live_dashboard.web.security import is_known_host
+from pytest_simulated_devices import MemoryLink
 
-from ..unit.test_process import MemoryLink, free_port, until
+from ..unit.test_process import free_port, until
 
 TOKEN = "0123456789abcdef"  # noqa: S105
 RELAY = CommandSpec("relay", (Parameter("value", "boolean"), Parameter("for", range=(1, 60), required=False)))
@@ -30,7 +31,6 @@ class Node(MemoryLink):
     def __init__(self):
         super().__init__()
         self.number = 0
-        self.connected = True
 
     def put(self, content, infotype=senml.INFO_TYPE):
         self.number += 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import struct
 import sys
 
 import pytest
@@ -38,7 +39,15 @@ def test_what_is_written_is_read_back(data, kind, word_order, byte_order):
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), ORDERS)
 def test_floats_too(value, word_order):
     register = RegisterSettings(name="x", address=0, type="f32", word_order=word_order)
-    assert register.decode(register.encode(value)) == value
+    decoded = register.decode(register.encode(value))
+    assert struct.pack(">f", decoded) == struct.pack(">f", value)
+    assert decoded == value or not value.is_integer()
+
+
+@pytest.mark.parametrize("value", [230.1, 36.97, -0.05, 49.98, 1e-3, 83380528.0])
+def test_a_float_has_the_digits_that_it_resolves(value):
+    register = RegisterSettings(name="x", address=0, type="f32")
+    assert register.reading(register.decode(register.encode(value))).value == value
 
 
 def test_orders_are_those_of_the_field():
@@ -107,6 +116,35 @@ def test_whole_numbers_are_written_exactly_however_large(kind):
     value = 2**62 + 1
     assert register.decode(register.encode(check(register, value))) == value
     assert register.reading_from(register.encode(value), 0).value == value
+
+
+@pytest.mark.parametrize(
+    ("members", "value"),
+    [
+        ({"type": "f32"}, 2**24 + 1),
+        ({"type": "f32"}, 16_777_217.0),
+        ({"type": "f64"}, 2**53 + 1),
+        ({"type": "text", "words": 4}, "on\0off"),
+    ],
+)
+def test_what_a_register_would_hold_as_another_value_is_refused(members, value):
+    register = RegisterSettings(name="x", address=0, table="holding", writable=True, **members)
+    with pytest.raises(CommandError, match=r"cannot be written to x exactly|does not fit into x"):
+        register.encode(value)
+
+
+def test_floating_point_numbers_are_written_as_near_as_they_can_be():
+    for kind, value in (("f32", 0.1), ("f32", 2**24), ("f32", -3), ("f64", 2**53), ("f64", 1e300)):
+        register = RegisterSettings(name="x", address=0, table="holding", type=kind)
+        assert register.decode(register.encode(value)) == value
+
+
+@pytest.mark.parametrize("values", [{"1": "open", "0": "closed"}, {"true": "open", "false": "closed"}])
+def test_the_meanings_of_a_bit_are_read_and_written(values):
+    register = RegisterSettings(name="x", address=0, table="coil", writable=True, values=values)
+    for bit, meaning in ((1, "open"), (0, "closed")):
+        assert register.reading_from([bit], 0).value == meaning
+        assert register.encode(meaning) == [bit]
 
 
 def test_a_value_between_two_steps_is_refused_and_both_are_named():

@@ -131,6 +131,15 @@ def test_values_alone_and_an_unknown_one_is_none():
     assert found == {"temperature": "21.5", "door": "true", "state": "idle", "co2": "None"}
 
 
+def test_a_value_alone_is_unknown_when_it_is_stale():
+    readings = [
+        Reading("level", 3.5, "m", quality=Quality.STALE, reason="silent"),
+        Reading("flow", 2.0, "l/s", quality=Quality.UNCERTAIN, reason="outside"),
+    ]
+    sent = message(senml.encode(readings, "tank:"))
+    assert published({"topic": "{quantity}", "payload": "value"}, sent) == {"level": "None", "flow": "2.0"}
+
+
 def test_objects_with_value_and_quality():
     found = published({"topic": "{quantity}", "payload": "json"})
     assert json.loads(found["temperature"]) == {"run": "run", "seq": 7, "value": 21.5, "unit": "Cel", "time": 1.7e9}

@@ -181,6 +181,33 @@ def test_states_are_read_where_nothing_is_described():
     assert counts["malformed"] == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"temperature":nan,"humidity":40.5}',
+        '{"temperature":-Infinity,"humidity":40.5}',
+        '{"humidity":40.5,"temperature":}',
+        '{"temperature":1e999,"humidity":40.5}',
+    ],
+)
+def test_one_odd_member_costs_that_member_only(text):
+    fields = {"fields": [{"name": "temperature"}, {"name": "humidity"}]}
+    found = {name: (value, quality) for name, value, quality, _ in readings(fields, text.encode())}
+    assert found == {"temperature": (None, "bad"), "humidity": (40.5, "good")}
+    assert readings({}, text.encode()) == [("humidity", 40.5, "good", "")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        *((b"21.5", 21.5), (b"-3", -3), (b"1.5e3", 1500), (b"1e-07", 1e-7)),
+        *((b"00E1", "00E1"), (b"1e3", "1e3"), (b"21,5", "21,5"), (b"0x1F", "0x1F"), (b"2_1", "2_1")),
+    ],
+)
+def test_a_value_that_is_not_described_is_a_number_or_text(payload, value):
+    assert readings({"payload": "value"}, payload) == [("x", value, "good", "")]
+
+
 def test_two_members_that_become_one_name_are_refused():
     assert readings({}, b'{"a b": 1, "a_b": 2}') == []
 

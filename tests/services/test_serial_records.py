@@ -1,6 +1,7 @@
 """Records as devices of the field send them: every value is right, or there is none, and it is counted."""
 
 import asyncio
+import struct
 
 import pytest
 from hypothesis import given
@@ -150,6 +151,27 @@ def test_true_is_not_the_missing_one():
 
 
 @pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        *(
+            ("21.5", 21.5),
+            ("  -12.5 ", -12.5),
+            ("23.6C", 23.6),
+            ("+ 1.5 kg", 1.5),
+            ("40 %", 40),
+            ("1.50E-03", 0.0015),
+        ),
+        *(("00E1", None), ("1E5A", None), ("3F", None), ("0xFF", None), ("21,5", None), ("1.234,5", None)),
+        *(("21.5 40", None), ("2_1", None), ("1'000", None), ("12:30", None), ("12.5-", None), ("1 234.5", None)),
+    ],
+)
+def test_a_line_that_is_not_described_is_one_number_or_none(line, value):
+    device = described()
+    assert values(device.sample(line.encode())) == ({} if value is None else {"value": value})
+    assert device.malformed == (value is None)
+
+
+@pytest.mark.parametrize(
     ("sign", "value"), [("-", -12.5), ("+", 12.5), ("", 12.5), ("x", (None, "unknown sign 'x'"))]
 )
 def test_a_sign_in_a_column_of_its_own(sign, value):
@@ -188,6 +210,25 @@ def test_a_published_telegram_with_its_crc():
             crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
     ((sample,), _) = through(P1, body + f"{crc:04X}\r\n".encode())
     assert sample == {"energy_imported_1": 123456.789}
+
+
+def test_a_water_meter_is_not_read_as_the_gas_meter():
+    device = DEVICES["dsmr_p1"](clock=lambda: 0.0)
+    water = b"0-1:24.1.0(007)\r\n0-1:24.2.1(260102115500W)(00872.234*m3)\r\n"
+    own, gas = device.tick()[0][:-6].split(b"0-1:24.1.0(003)")
+    gas = b"0-1:24.1.0(003)" + gas
+    for rest, wanted in [
+        (water + gas.replace(b"0-1:", b"0-2:"), {"gas": 2785.123, "water": 872.234}),
+        (
+            gas.replace(b"0-1:", b"0-2:").replace(b"24.2.1", b"24.2.3")[:-1] + water + b"!",
+            {"gas": 2785.123, "water": 872.234},
+        ),
+        (water + b"!", {"water": 872.234}),
+        (gas.replace(b"003", b"012"), {}),
+    ]:
+        checksum = described(**P1).checksum
+        ((sample,), _) = through(P1, checksum.append(own + rest) + b"\r\n")
+        assert {name: value for name, value in sample.items() if name in ("gas", "water")} == wanted
 
 
 def test_dust_at_17_1_holds_the_end_mark():
@@ -299,6 +340,20 @@ def test_nuls_that_fill_up_a_text_are_no_part_of_it():
     ) == {"a": "AB ", "b": 7}
 
 
+def test_binary_floats_have_the_digits_that_they_resolve():
+    fields = [{"name": name, "key": at} for at, name in enumerate("abcd", 1)]
+    frame = struct.pack("<2B2xff3sd", 1, 2, 36.97, 83380528.0, b"AB", 0.1)
+    fields[3:] = [{"name": "d", "key": 4}, {"name": "t", "key": 5, "kind": "text"}, {"name": "e", "key": 6}]
+    assert read(frame, fields, type="struct", format="<2B2xff3sd") == {
+        "a": 1,
+        "b": 2,
+        "c": 36.97,
+        "d": 83380528,
+        "t": "AB",
+        "e": 0.1,
+    }
+
+
 @pytest.mark.parametrize(
     ("encoding", "data", "text"), [("", b"\xc2\xb5", "µ"), ("latin-1", b"\xc2\xb5", "Âµ"), ("cp437", b"\x9c", "£")]
 )
@@ -332,6 +387,18 @@ async def test_records_answers_and_patterns_have_one_encoding(encoding, data, te
 def test_one_odd_member_costs_that_field_only(text, reason):
     fields = [{"name": "temperature"}, {"name": "humidity"}]
     assert read(text.encode(), fields, type="json") == {"temperature": (None, reason), "humidity": 40.5}
+
+
+def test_one_odd_field_of_an_inverter_costs_that_field_only():
+    device = described(profile="qpigs_inverter")
+    status, mode, rating = device.questions
+    line = b"(230.0 50.0 230.1 49.9 0161 0119 003 460 ----- 012 --- -05 0014 103.8 57.45 00000 00110110 "
+    line += b"00 00 00856 010\r"
+    sample = values(device.sample(line, status.kinds))
+    odd = {name: sample.pop(name)[0] for name in ("battery_voltage", "battery_charge")}
+    assert odd == {"battery_voltage": None, "battery_charge": None}
+    assert (sample["temperature"], sample["panel_voltage"], sample["output_power"]) == (-5, 103.8, 119)
+    assert [question.accepts(line) for question in (status, mode, rating)] == [True, False, False]
 
 
 # Units

@@ -9,8 +9,9 @@ import pytest
 from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.messages import ANNOUNCEMENT_TYPE, Announcement
 from iofog_sdk import Address, IoMessage
+from pytest_simulated_devices import MemoryLink
 
-from .test_process import Bench, MemoryLink, executed, opened, running, until
+from .test_process import Bench, executed, opened, running, until
 
 
 @pytest.fixture(autouse=True)

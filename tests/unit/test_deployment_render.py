@@ -42,11 +42,34 @@ def test_the_example_passes_the_check_in_every_generation(generation):
     }
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_service_that_tells_the_node_its_position_gets_the_role_for_it_where_there_are_tokens(tmp_path, generation):
+    def rendered(**config):
+        gps = {"name": "gps", "service": "gps_receiver", "device": "/dev/ttyUSB0", "config": config}
+        file = fleet_file(tmp_path, kits={"k": {"services": [gps]}}, nodes=[{"name": "n1", "kit": "k"}])
+        files = dict(render(read_fleet(file), generation))
+        documents = [doc for name, text in files.items() for doc in parse(text, name)]
+        assert not [str(finding) for finding in check_documents(documents, GENERATIONS[generation])]
+        return "".join(files.values())
+
+    assert "node-position" not in rendered()
+    assert "node-position" not in rendered(node_position=0)
+    text = rendered(node_position=60)
+    if generation not in ("3.8", "3.9"):
+        assert "node-position" not in text
+        return
+    role, template = manifests(text)[:2]
+    assert (role["kind"], role["metadata"]) == ("Role", {"name": "node-position"})
+    assert {"apiGroups": ["edgelet.iofog.org/v1"], "resources": ["system/gps"], "verbs": ["create"]} in role["rules"]
+    (service,) = template["spec"]["application"]["microservices"]
+    assert service["serviceAccount"] == {"roleRef": {"kind": "Role", "name": "node-position"}}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_it_needs(service):
     needs = needs_of(service)
-    if needs.device_setting:
-        assert needs.device_setting.split(".")[0] in service_type_of(service).settings_type.__struct_fields__
+    for setting in filter(None, (needs.device_setting, needs.position_setting)):
+        assert setting.split(".")[0] in service_type_of(service).settings_type.__struct_fields__
 
 
 def filled(value, variables):

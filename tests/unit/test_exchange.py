@@ -107,6 +107,35 @@ def test_nothing_is_asked_until_it_has_been_quiet_for_as_long_as_the_slowest_ans
     assert line.asked[2][0] == pytest.approx(late_at + 0.7, abs=0.02)
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("late_s", [3.2, 5.0, 11.0, 40.0])
+def test_an_answer_that_counts_as_lost_is_not_that_to_another_question(late_s, strict):
+    late, count = [late_s], itertools.count()
+
+    def respond(data):
+        delay_s = late.pop() if late and data == b"a?\n" else 0.1
+        return [(delay_s, b"=%s:%d\n" % (data.rstrip(b"?\n"), next(count)))]
+
+    line = Line(respond, strict=strict)
+    line.put(question(b"a"))
+    while line.now < 100.0 + late_s + 5:
+        for name in (b"a", b"b", b"c"):
+            answer = line.put(question(name))
+            assert answer is Verdict.UNANSWERED or answer.startswith(b"=" + name)
+    assert line.exchange.late >= 1
+
+
+def test_a_lost_answer_slows_the_line_down_only_until_it_counts_as_lost():
+    line, names = Line(replies(())), (b"a", b"b", b"c")
+    line.put(question(b"a"))
+    for name in names:
+        line.put(question(name))
+    since = line.now
+    for name in names * 10:
+        assert line.put(question(name)) == b"=" + name
+    assert line.now - since == pytest.approx(30 * 0.046, abs=0.2)
+
+
 def test_another_device_is_asked_meanwhile_and_keeps_its_answers_apart():
     line = Line(replies((2.5,)))
     first = question(b"1v", device=1, accepts=lambda frame: frame.startswith(b"=1"))

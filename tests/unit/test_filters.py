@@ -41,6 +41,15 @@ def test_an_absolute_deadband_compares_with_the_last_that_passed():
 def test_a_difference_as_large_as_the_least_one_passes():
     assert run(chain({"type": "deadband", "absolute": 0.5}), 10, 10.5, 10.75, 11) == [10, 10.5, None, 11]
     assert run(chain({"type": "deadband"}), 10, 10, 10.001) == [10, None, 10.001]
+    tenths = [round(20 + 0.1 * step, 1) for step in range(100)]
+    assert run(chain({"type": "deadband", "absolute": 0.1}), *tenths) == tenths
+    assert run(chain({"type": "deadband", "absolute": 0.1}), 21.6, 21.69, 21.7) == [21.6, None, 21.7]
+
+
+def test_a_value_as_far_away_as_allowed_is_no_outlier():
+    gate = chain({"type": "outlier_gate", "distance": 0.1, "size": 2})
+    tenths = [round(20 + 0.1 * (step % 2), 1) for step in range(50)]
+    assert {gate.apply(Reading("t", value), 0.0).quality for value in tenths} == {Quality.GOOD}
 
 
 def test_what_comes_after_an_outlier_is_not_held_back():

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bridge import DeviceError, DeviceErrorKind
-from device_bridge.buses import GpioBus, GpioLine, GpioSettings, LineConfig
+from device_bridge.buses import GpioBus, GpioLine, GpioSettings, HeldLine, LineConfig
 from device_bridge.buses.gpio import uapi
 from device_bridge.control.debounce import Debounce
 from simulated_devices import SimulatedGpio, SimulatedGpioChip
@@ -251,3 +252,43 @@ def test_debouncing_in_software_finds_the_same(steps, settle):
         look(now)
     look(now + 1000)
     assert states == stable_states(steps, settle)
+
+
+@contextlib.asynccontextmanager
+async def held_line(folder, config, **line):
+    world = SimulatedGpio(folder / "gpio")
+    world.add("emulated", ["GPIO17"])
+    held = HeldLine(GpioSettings(path=f"sim:{world.path}"), GpioLine(line="GPIO17", **line), config)
+    async with world.serving():
+        await held.open()
+        try:
+            yield world, held
+        finally:
+            await held.close()
+
+
+@pytest.mark.parametrize("safe", [0, 1])
+async def test_a_held_output_is_safe_at_first_and_at_the_end_and_another_process_can_make_it_so(tmp_path, safe):
+    async with held_line(tmp_path, LineConfig(output=True, values=safe), active_low=True) as (world, line):
+        assert await line.get() is bool(safe)
+        await line.set(not safe)
+        assert (await line.get(), world.level("GPIO17")) == (not safe, safe)
+        act = line.safe_act
+        os.write(act.fd, act.on if act.safe else act.off)  # as its guard does when this process has died
+        while world.level("GPIO17") != 1 - safe:
+            await asyncio.sleep(0)
+        await line.set(not safe)
+    assert world.level("GPIO17") == 1 - safe
+    with pytest.raises(DeviceError, match="it is not open"):
+        await line.get()
+
+
+async def test_a_held_input_waits_for_an_edge_or_its_time(tmp_path):
+    async with held_line(tmp_path, BOTH) as (world, line):
+        await line.changed(0.01)
+        assert line.counters() == {"edges": 0, "edges_lost": 0}
+        waiting = asyncio.ensure_future(line.changed(600))
+        world.drive("GPIO17", 1)
+        await waiting
+        assert line.counters() == {"edges": 1, "edges_lost": 0}
+        assert await line.get() is True

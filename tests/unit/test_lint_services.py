@@ -38,6 +38,7 @@ def odd(tmp_path):
     """A service against which there is much to say."""
     folder = tmp_path / "services/odd"
     folder.mkdir(parents=True)
+    (tmp_path / "tests/fault_campaign").mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[project]\nname = "odd"\n')
     (folder / "service.py").write_text("x = 1\n" * 121)
     (folder / "protocol.py").write_text("import asyncio\nfrom socket import socket\n")

@@ -16,7 +16,7 @@ from device_bridge.outbox.storage.disk import Disk
 from ..movable_clock import now
 from ..simulated_disk import SimulatedDisk
 
-pytestmark = pytest.mark.clock("threadless")
+pytestmark = pytest.mark.clock("movable")
 FOLDER = Path("/state/box.outbox")
 CLOCKS = Clocks(wall=lambda: 1_795_000_000 + now(), since_boot=now, boot="this boot")
 

@@ -1,6 +1,9 @@
 """Damage of the outbox's files, at random: what is lost is counted, what is torn is told from what is damaged."""
 
 import asyncio
+import errno
+import itertools
+import os
 import random
 import sqlite3
 import zlib
@@ -14,9 +17,10 @@ from device_bridge import OutboxSettings
 from device_bridge.clocks import Clocks
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.storage import set_aside
+from device_bridge.outbox.storage.disk import Disk
 
-from ..movable_clock import now
-from ..simulated_disk import SimulatedDisk, ThreadlessLoop
+from ..movable_clock import MovableClockLoop, now
+from ..simulated_disk import Killed, SimulatedDisk
 
 FOLDER = Path("/state/box.outbox")
 examples = settings(max_examples=settings().max_examples // 4)
@@ -46,7 +50,7 @@ async def drain(box):
 
 
 def run(work):
-    with asyncio.Runner(loop_factory=ThreadlessLoop) as runner:
+    with asyncio.Runner(loop_factory=MovableClockLoop) as runner:
         return runner.run(work)
 
 
@@ -185,7 +189,41 @@ def test_what_a_power_cut_tears_is_not_taken_for_damage(seed):
     run(check_power_cut(seed))
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_a_kill_at_any_step_of_a_repair_loses_nothing(is_running):
+    lost = set()
+    for step in itertools.count(1):
+        disk = SimulatedDisk()
+        await fill(disk, random.Random(1), 30)
+        box = begin(disk)
+        if is_running:
+            box._disk.store.open()
+        path = max(path for path in disk.files if path.suffix == ".segment")
+        damaged = disk.files[path]
+        for part in (3, 2):
+            damaged.data[len(damaged.data) // part] ^= 1
+        disk.faults = [*[None] * (step - 1), Killed()]
+        try:
+            if is_running:
+                box._disk.store.load(0, 1000, 1 << 20)
+            else:
+                box._disk.store.open()
+        except Killed:
+            disk.kill()
+        else:
+            break
+        is_repaired = disk.files[path] is not damaged
+        again = begin(disk)
+        await again.open()
+        received = {int(entry.body.split()[0]) for entry in await drain(again)}
+        lost.add(30 - len(received))
+        assert again.dropped == ({} if is_repaired else {"damaged on disk": 30 - len(received)}), step
+        await again.close()
+    assert lost == {2}, "of two damaged messages, whenever it was killed"
+
+
+@pytest.mark.clock("movable")
 @pytest.mark.parametrize("what", ["files", "one file", "everything"])
 async def test_files_that_vanish_are_written_anew(caplog, what):
     disk = SimulatedDisk()
@@ -211,7 +249,7 @@ async def test_files_that_vanish_are_written_anew(caplog, what):
     await again.close()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_files_set_aside_are_bounded(monkeypatch):
     disk, rng = SimulatedDisk(), random.Random(1)
     for _ in range(12):
@@ -227,7 +265,7 @@ async def test_files_set_aside_are_bounded(monkeypatch):
         assert sum(len(each.data) for each in kept) <= set_aside.MAX_BYTES
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_disk_use_is_bounded_and_given_back():
     disk, most = SimulatedDisk(), 4 << 20
     box = begin(disk, durability="spill", max_bytes=most, memory_bytes=1 << 20)
@@ -247,7 +285,7 @@ async def test_disk_use_is_bounded_and_given_back():
     assert disk.handles == 0
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_a_file_of_another_layout_is_kept(caplog):
     disk = SimulatedDisk()
     await fill(disk, random.Random(1), 10)
@@ -327,3 +365,13 @@ async def test_files_that_are_removed_from_a_real_disk_are_written_anew(tmp_path
             await asyncio.sleep(0.05)
     assert segment.read_bytes() == before
     await box.close()
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM])
+def test_a_second_name_is_a_copy_where_a_file_has_only_one(number, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"1234")
+    if number:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(number, "no")))
+    Disk().link(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"1234"
+    assert (tmp_path / "a").samefile(tmp_path / "b") == (number is None)

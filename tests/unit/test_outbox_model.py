@@ -23,7 +23,8 @@ from device_bridge.outbox.delivery import NOT_SENDABLE, REFUSED, Delivery
 from device_bridge.outbox.durable import Outbox
 from iofog_sdk import ConnectionLost, MessageError, Receipt
 
-from ..simulated_disk import Killed, SimulatedDisk, ThreadlessLoop
+from ..movable_clock import MovableClockLoop
+from ..simulated_disk import Killed, SimulatedDisk
 
 FOLDER = Path("/state/box.outbox")
 MEMORY, MOST_BYTES, MOST_MESSAGES = 8192, 1 << 20, 120
@@ -85,7 +86,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.loop = ThreadlessLoop()
+        self.loop = MovableClockLoop()
         self.wall_s, self.rng = 0.0, random.Random(1)
         self.disk, self.node = SimulatedDisk(1), Node()
         self.put = 0
@@ -279,7 +280,7 @@ def test_outbox_delivery_and_link_keep_their_promise_through_everything(machine)
     run_state_machine_as_test(machine, settings=settings(max_examples=most // 5, stateful_step_count=30))
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_a_message_over_which_the_node_ends_every_connection_is_given_up_at_last():
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
     await box.open()
@@ -299,7 +300,7 @@ async def test_a_message_over_which_the_node_ends_every_connection_is_given_up_a
     sending.cancel()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_a_node_that_ends_every_connection_costs_no_message():
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
     await box.open()
@@ -319,7 +320,7 @@ async def test_a_node_that_ends_every_connection_costs_no_message():
     sending.cancel()
 
 
-@pytest.mark.clock("threadless")
+@pytest.mark.clock("movable")
 async def test_what_a_link_refuses_or_cannot_read_is_counted_and_holds_nothing_up():
     box, node = Outbox(OutboxSettings(durability="memory")), Node()
     await box.open()

@@ -26,9 +26,10 @@ from device_bridge.secrets import without_secrets
 from device_bridge.settings import SettingsSources
 from device_bridge.telemetry import logs
 from iofog_sdk import NodeNotFound, connect
+from pytest_simulated_devices import MemoryLink
 
 from .test_any_settings import PROJECT, places_of, valid_settings, variables
-from .test_process import MemoryLink, get, until
+from .test_process import get, until
 
 SECRET = "Hunter2-marked"  # noqa: S105 - what the tests look for
 MOST_PLACES = 100
@@ -134,9 +135,6 @@ class ConfiguredLink(MemoryLink):
     def __init__(self, config):
         super().__init__()
         self.config = config
-
-    async def start(self):
-        self.on_config(self.config)
 
 
 class Written:

@@ -12,7 +12,8 @@ from device_bridge.runtime import Runtime
 from device_bridge.runtime.pipeline import Pipeline
 from device_bridge.runtime.settings_follower import SettingsFollower
 from device_bridge.settings import SettingsSources
-from iofog_sdk import IoMessage, Link, Receipt, __version__
+from iofog_sdk import __version__
+from pytest_simulated_devices import MemoryLink
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -37,47 +38,6 @@ class Bench(DeviceService[BenchSettings]):
 
 
 opened, executed = [], []
-
-
-class MemoryLink(Link):
-    """Takes every message at once."""
-
-    description = microservice_id = "memory"
-    connected = True
-
-    def __init__(self):
-        super().__init__()
-        self.sent, self.lines, self.inbox = [], [], asyncio.Queue()
-
-    async def start(self):
-        self.on_config(None)
-
-    async def close(self):
-        pass
-
-    async def wait_connected(self):
-        pass
-
-    async def get_config(self):
-        return None
-
-    def post(self, body, done):
-        self.sent.append(IoMessage.from_bytes(body))
-        done(Receipt("1", 0))
-
-    async def messages(self):
-        while True:
-            yield await self.inbox.get()
-
-    async def log(self, message, *, warning=False):
-        self.lines.append(message)
-
-    @property
-    def results(self):
-        return [json.loads(m.contentdata) for m in self.sent if m.infotype == "application/json"]
-
-    def command(self, **members):
-        self.inbox.put_nowait(IoMessage(id=str(members), contentdata=json.dumps({"time": 2**31, **members}).encode()))
 
 
 @contextlib.asynccontextmanager

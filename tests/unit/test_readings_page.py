@@ -50,3 +50,41 @@ async def test_the_number_of_quantities_is_limited_and_text_is_cut(monkeypatch):
     found, _ = await pages(monkeypatch, *many)
     assert len(found["readings"]) == 1000
     assert len(found["readings"][0]["value"]) == 200
+
+
+async def metrics_page(monkeypatch, readings, **environment):
+    async def stream(self):
+        yield list(readings)
+        await until(lambda: False)
+
+    monkeypatch.setattr(Bench, "stream", stream)
+    port = free_port()
+    async with running(HTTP__PORT=str(port), SOURCE="bench-1", **environment) as (_, link):
+        await until(lambda: link.sent)
+        return await get(port, "/metrics")
+
+
+async def test_a_scraper_gets_readings_where_that_is_set_and_a_bad_one_has_no_value(monkeypatch):
+    readings = [Reading("level", 2.5, "m"), Reading("empty", False), Reading("text", "x")]
+    readings.append(Reading("broken", 9.0, "m", 0.0, Quality.BAD, "no echo"))
+    monkeypatch.setenv("DEVICE_BRIDGE_STRICT", "0")
+    page = await metrics_page(monkeypatch, readings, HTTP__READINGS_AS_METRICS="true")
+    own = f'service="{Bench.name()}",source="bench-1"'
+    values = [line for line in page.splitlines() if line.startswith("bridge_reading{")]
+    assert values == [
+        f'bridge_reading{{{own},quantity="empty",unit=""}} 0',
+        f'bridge_reading{{{own},quantity="level",unit="m"}} 2.5',
+    ]
+    assert f'bridge_reading_good{{{own},quantity="broken",unit="m"}} 0\n' in page
+    assert f'bridge_reading_good{{{own},quantity="level",unit="m"}} 1\n' in page
+    assert page.count("\nbridge_reading_age_seconds{") == 4
+
+
+async def test_a_scraper_gets_no_readings_unasked_but_the_process(monkeypatch):
+    page = await metrics_page(monkeypatch, [Reading("level", 2.5, "m")])
+    assert "bridge_reading{" not in page
+    found = dict(line.split(" ") for line in page.splitlines() if line.startswith("process_"))
+    assert float(found["process_cpu_seconds_total"]) > 0
+    assert float(found["process_resident_memory_bytes"]) > 1_000_000
+    assert 3 < float(found["process_open_fds"]) < float(found["process_max_fds"])
+    assert abs(time.time() - float(found["process_start_time_seconds"])) < 24 * 3600

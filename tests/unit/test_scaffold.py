@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from deployment.workspace import notes, problems
-from scaffold import SHAPES, AnswerError, Answers, generate
+from iofog_sdk import __version__
+from scaffold import SHAPES, AnswerError, Answers, generate, new_project
 from scaffold.__main__ import main
 
 PROJECT = Path(__file__).parents[2]
@@ -67,6 +69,41 @@ def test_what_cannot_be_a_service_is_refused_with_the_reason_and_nothing_is_writ
         generate(Answers(*answers), project)
     assert reason in str(refused.value)
     assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [("full", "is not empty; write the name"), ("full/file", "is not empty"), ("rain-gauge", "than its service's")],
+)
+def test_a_project_is_made_in_a_folder_of_its_own_with_a_name_of_its_own(tmp_path, folder, reason):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(AnswerError) as refused:
+        new_project(tmp_path / folder, Answers("rain_gauge", "serial"), PROJECT)
+    assert reason in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_project_has_the_same_targets_and_takes_its_packages_from_an_index(tmp_path):
+    index = "https://packages.example.com/simple"
+    files = new_project(tmp_path / "devices", Answers("rain_gauge", "serial"), PROJECT, index)
+    makefile = (tmp_path / "devices/Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert {"demo", "run", "test", "check", "lock", "build-arm", "deploy-render", "update-service"} <= targets
+    assert not {"hil", "bench", "new-project", "image-test"} & targets
+    assert "common/deployment" not in makefile
+    assert targets == set(re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)[1].split())
+    ours = (PROJECT / "Makefile").read_text()
+    assert all(
+        paragraph in ours for paragraph in makefile.split("\n\n") if paragraph.startswith(("demo", "build", "deploy"))
+    )
+    project = tomllib.loads((tmp_path / "devices/pyproject.toml").read_text())
+    assert project["tool"]["uv"]["index"] == [{"name": "iofog-device-services", "url": index}]
+    assert project["project"]["dependencies"] == [f"device-bridge=={__version__}"]
+    assert "uv.sources" not in (tmp_path / "devices/services/rain_gauge/pyproject.toml").read_text()
+    assert not (tmp_path / "devices/wheels").exists()
+    assert all(file.exists() for file in files)
 
 
 def test_what_is_missing_is_said_with_an_example(project, monkeypatch, capsys):

@@ -14,9 +14,8 @@ from serial import rfc2217
 
 from device_bridge import DeviceError, SettingsError
 from device_bridge.buses import Rs485Settings, SerialBus, SerialSettings
+from local_agent.ports import free_port
 from simulated_devices import SimulatedSerialLine
-
-from ..ports import free_port
 
 
 @pytest.mark.parametrize(

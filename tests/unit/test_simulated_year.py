@@ -22,7 +22,8 @@ from device_bridge.outbox.delivery import Delivery
 from device_bridge.outbox.durable import Outbox
 from iofog_sdk import ConnectionLost, IoMessage, Receipt, SequenceTracker
 
-from ..simulated_disk import SimulatedDisk, ThreadlessLoop
+from ..movable_clock import MovableClockLoop
+from ..simulated_disk import SimulatedDisk
 
 DAY, WEEK = 86_400, 7 * 86_400
 START = 1_800_000_000.0
@@ -39,7 +40,7 @@ class World:
 
     def __init__(self, seed, has_rtc):
         self.rng, self.has_rtc = random.Random(seed), has_rtc
-        self.loop = ThreadlessLoop()
+        self.loop = MovableClockLoop()
         self.disk = SimulatedDisk(seed)
         self.true = START
         self.leap_s = self.wall_error_s = 0.0

@@ -19,6 +19,8 @@ MEMORY_MIB = 96
 CDI_VENDOR = "iofog.local"
 METRICS_PORT = 8080
 PAGE_PORT = 8000
+_EDGELET_API = "edgelet.iofog.org/v1"
+_POSITION_ROLE = {"kind": "Role", "name": "node-position"}
 HEALTH = {"test": ["CMD", "/app/healthy"], "interval": 30, "timeout": 5, "startPeriod": 60, "retries": 3}
 """The image's own; containerd reads it from here."""
 
@@ -83,6 +85,12 @@ class Placed:
         ports = [("http", METRICS_PORT, one.metrics_port), (page, PAGE_PORT, one.page_port)]
         return [(member, internal, external) for member, internal, external in ports if external is not None]
 
+    @property
+    def tells_position(self) -> bool:
+        """Whether it tells the node where it is, which Edgelet allows by a role of its own."""
+        setting = needs_of(self.service.service).position_setting
+        return bool(setting and self.config.get(setting))
+
     def _members(self, holder: dict[str, Any], name: str) -> dict[str, Any]:
         found = holder.get(name, {})
         if not isinstance(found, dict):
@@ -99,9 +107,26 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
         "agent": {"name": placed.node},
         "images": dict.fromkeys(architectures, placed.image) | {"registry": placed.registry or "remote"},
         **nats_access(generation),
+        **({"serviceAccount": {"roleRef": _POSITION_ROLE}} if needs_position_role(placed, generation) else {}),
         "container": _container(placed, generation),
         "config": placed.settings(generation),
     }
+
+
+def needs_position_role(placed: Placed, generation: str) -> bool:
+    """Whether its token must allow more than the default one does: nodes of Java agents have no tokens."""
+    return placed.tells_position and not GENERATIONS[generation].is_java
+
+
+def position_role(api_version: str) -> dict[str, Any]:
+    """The Controller's default role of microservices, and the position of the node."""
+    resources = ["microservices/config/self", "microservices/control/self", "auth/whoami", "system/gps"]
+    rules = [
+        {"apiGroups": [_EDGELET_API], "resources": resources, "verbs": ["get"]},
+        {"apiGroups": [_EDGELET_API], "resources": ["system/gps"], "verbs": ["create"]},
+    ]
+    kind, name = _POSITION_ROLE.values()
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "rules": rules}
 
 
 def nats_access(generation: str) -> dict[str, Any]:

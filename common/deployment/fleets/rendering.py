@@ -9,7 +9,16 @@ import yaml
 
 from ..generations import GENERATIONS
 from ..services import Bus, needs_of
-from .microservice import CDI_VENDOR, Placed, cdi_device, edgelet_microservice, microservice, nats_access
+from .microservice import (
+    CDI_VENDOR,
+    Placed,
+    cdi_device,
+    edgelet_microservice,
+    microservice,
+    nats_access,
+    needs_position_role,
+    position_role,
+)
 from .model import NODE, Fleet, Kit, Node, replaced, values_used
 
 
@@ -23,7 +32,10 @@ def render(fleet: Fleet, generation: str) -> Iterator[tuple[str, str]]:
     known = GENERATIONS[generation]
     if not known.is_edgelet_alone:
         used = [name for name in fleet.kits if any(node.kit == name for node in fleet.nodes)]
-        yield "templates.yaml", text(_template(fleet, name, generation) for name in used)
+        yield (
+            "templates.yaml",
+            text([*_roles(fleet, generation), *(_template(fleet, name, generation) for name in used)]),
+        )
     for node in fleet.nodes:
         placed = on_node(fleet, node)
         if known.is_edgelet_alone:
@@ -86,6 +98,12 @@ def text(documents: Iterable[Any]) -> str:
 
 def _gid(fleet: Fleet, node: Node, bus: Bus | None) -> int | None:
     return fleet.user if bus is None else node.groups.get(bus, fleet.groups.get(bus))
+
+
+def _roles(fleet: Fleet, generation: str) -> list[dict[str, Any]]:
+    everything = (one for node in fleet.nodes for one in on_node(fleet, node))
+    needed = any(needs_position_role(one, generation) for one in everything)
+    return [position_role(fleet.api_version_for(generation))] if needed else []
 
 
 def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:

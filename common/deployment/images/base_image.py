@@ -14,7 +14,9 @@ from pathlib import Path
 
 DOCKERFILE = "deploy/images/Dockerfile"
 _BASE = re.compile(r"(?<=\nARG PYTHON=)(?P<image>\S+?)@(?P<digest>sha256:[0-9a-f]{64})(?=\n)")
-_ROOT = Path(__file__).parents[3]
+_PACKAGE = Path(__file__).parents[1]
+_ROOT = next((root for root in (_PACKAGE, Path(__file__).parents[3]) if (root / DOCKERFILE).exists()), Path())
+"""Of this project; in its wheel, which holds what images are made with, the package itself."""
 _HUB = "https://registry-1.docker.io"
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _TIMEOUT_S = 30.0
@@ -22,6 +24,13 @@ _TIMEOUT_S = 30.0
 
 class RegistryError(Exception):
     """A registry does not tell which image a tag means."""
+
+
+def files_to_copy() -> dict[str, str]:
+    """What images are made with, for a project that has this package's wheel: paths and texts; none in this one."""
+    folder = _PACKAGE / Path(DOCKERFILE).parent
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {str(file.relative_to(_PACKAGE)): file.read_text() for file in files}
 
 
 def pinned_base(root: Path = _ROOT) -> str:

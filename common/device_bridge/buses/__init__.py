@@ -8,6 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .gpio.bus import Bias, Drive, EdgeBatch, GpioBus, GpioLine, GpioLines, GpioSettings, LineName
+    from .gpio.held_line import HeldLine
     from .gpio.uapi import LineConfig
     from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
     from .i2c.errors import I2cRetries
@@ -29,6 +30,7 @@ else:
                 "GpioSettings",
                 "LineName",
             ),
+            "gpio.held_line": ("HeldLine",),
             "gpio.uapi": ("LineConfig",),
             "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
             "i2c.errors": ("I2cRetries",),
@@ -48,6 +50,7 @@ __all__ = [
     "GpioLine",
     "GpioLines",
     "GpioSettings",
+    "HeldLine",
     "I2cAddress",
     "I2cBus",
     "I2cDevice",

@@ -1,6 +1,6 @@
 """Emulated devices in this process: `sim:` and a name is the one attached under it, if there is one.
 
-Everything then happens on one event loop, and keeps to its clock: see tests/movable_clock.py.
+Everything then happens on one event loop, and keeps to its clock: see `clock` in pytest_simulated_devices.
 """
 
 from __future__ import annotations

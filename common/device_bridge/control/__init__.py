@@ -9,12 +9,12 @@ from iofog_sdk.lazy import lazy_exports
 if TYPE_CHECKING:
     from .change_reporter import ChangeReporter
     from .debounce import Debounce
-    from .guard_process import SafeAct, offs_first
+    from .guard_process import I2cAct, SafeAct, offs_first
     from .heartbeat import Heartbeat
     from .members import Member
     from .merge import Put, Source, merged, without_samples
     from .rules import Rules, RuleSettings
-    from .safe_state_guard import SafeStateGuard, leave_first_place
+    from .safe_state_guard import SafeStateGuard, Watchdog, WatchdogTimeout, leave_first_place
     from .ticker import Ticker
     from .totals import Totals
 else:
@@ -23,12 +23,12 @@ else:
         {
             "change_reporter": ("ChangeReporter",),
             "debounce": ("Debounce",),
-            "guard_process": ("SafeAct", "offs_first"),
+            "guard_process": ("I2cAct", "SafeAct", "offs_first"),
             "heartbeat": ("Heartbeat",),
             "members": ("Member",),
             "merge": ("Put", "Source", "merged", "without_samples"),
             "rules": ("RuleSettings", "Rules"),
-            "safe_state_guard": ("SafeStateGuard", "leave_first_place"),
+            "safe_state_guard": ("SafeStateGuard", "Watchdog", "WatchdogTimeout", "leave_first_place"),
             "ticker": ("Ticker",),
             "totals": ("Totals",),
         },
@@ -38,6 +38,7 @@ __all__ = [
     "ChangeReporter",
     "Debounce",
     "Heartbeat",
+    "I2cAct",
     "Member",
     "Put",
     "RuleSettings",
@@ -47,6 +48,8 @@ __all__ = [
     "Source",
     "Ticker",
     "Totals",
+    "Watchdog",
+    "WatchdogTimeout",
     "leave_first_place",
     "merged",
     "offs_first",

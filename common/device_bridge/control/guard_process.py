@@ -1,8 +1,11 @@
 """The order in which outputs go to their safe state, and the process that brings them there for a dead parent.
 
 The process is this file, run as a script, isolated and without site packages: it needs 10 MiB. It holds the same open
-lines as its parent and reads at a pipe. The pipe's end means that the parent is dead; silence, that its event loop
-stands still: the parent is then killed first, so that it cannot go on beside what is done here.
+lines as its parent, opens an I2C bus only when it has to act, and reads at a pipe. The pipe's end means that the
+parent is dead; silence, that its event loop stands still: the parent is then killed first, so that it cannot go on
+beside what is done here.
+
+I2C by the kernel's Documentation/i2c/dev-interface.rst, SMBus transfers by include/uapi/linux/i2c.h.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ import json
 import os
 import select
 import signal
+import socket
+import struct
 import sys
 import time
+from array import array
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -33,6 +39,12 @@ _ERROR_AT = 5
 _TRIED_S = 60.0
 _PAUSE_S = 0.1
 _GONE = (errno.ENODEV, errno.EPIPE, errno.ECONNRESET)
+_SIMULATED = "sim:"
+_I2C_SLAVE_FORCE, _I2C_SMBUS = 0x0706, 0x0720
+_SMBUS_DATA = struct.Struct("BBIP")
+"""struct i2c_smbus_ioctl_data: whether it reads, the first byte sent, which transfer, where the other bytes are."""
+_SMBUS_WRITES = {1: 1, 2: 2, 3: 3}
+"""By length: I2C_SMBUS_BYTE, I2C_SMBUS_BYTE_DATA, I2C_SMBUS_WORD_DATA; the kernel does them on every adapter."""
 
 
 def offs_first(
@@ -78,22 +90,75 @@ class SafeAct(NamedTuple):
     off_answer: bytes = b""
     on_answer: bytes = b""
 
+    def switch(self, on: bool) -> None:
+        """Has it be so. Raises OSError."""
+        data, answer = (self.on, self.on_answer) if on else (self.off, self.off_answer)
+        if self.request:
+            fcntl.ioctl(self.fd, self.request, data)
+            return
+        os.write(self.fd, data)
+        if answer and not _is_answered(self.fd, answer):
+            raise OSError(errno.EIO, "it has not been done")
 
-def pack(acts: Sequence[SafeAct]) -> str:
+
+class I2cAct(NamedTuple):
+    """How the outputs of one chip on an I2C bus are switched, in one write.
+
+    The bus is opened for it, and closed again: a parent that lives has it for itself.
+
+    Parameters:
+        path: `/dev/i2c-N`, or `sim:` and the socket of an emulated bus.
+        address: of the chip, seven bits.
+        off: the 1 to 3 bytes that switch all its outputs off.
+        on: those that bring them into their safe state.
+        safe: whether any is on in it.
+        group: outputs of one group are never on together; "" for none.
+    """
+
+    path: str
+    address: int
+    off: bytes
+    on: bytes
+    safe: bool = False
+    group: str = ""
+
+    def switch(self, on: bool) -> None:
+        """Has them be so. Raises OSError."""
+        data = self.on if on else self.off
+        if self.path.startswith(_SIMULATED):
+            _write_simulated(self.path.removeprefix(_SIMULATED), self.address, data)
+        else:
+            _write_i2c(self.path, self.address, data)
+
+
+Act: TypeAlias = "SafeAct | I2cAct"
+_KINDS: dict[str, Callable[..., Act]] = {kind.__name__: kind for kind in (SafeAct, I2cAct)}
+
+
+def pack(acts: Sequence[Act]) -> str:
     """As an argument of the process."""
-    return json.dumps([[part.hex() if isinstance(part, bytes) else part for part in act] for act in acts])
+    return json.dumps([[type(act).__name__, *map(_packed, act)] for act in acts])
 
 
-def unpack(text: str) -> list[SafeAct]:
+def _packed(part: object) -> object:
+    return {"hex": part.hex()} if isinstance(part, bytes) else part
+
+
+def unpack(text: str) -> list[Act]:
     """The same again."""
     return [
-        SafeAct(fd, request, bytes.fromhex(off), bytes.fromhex(on), safe, group, *map(bytes.fromhex, answers))
-        for fd, request, off, on, safe, group, *answers in json.loads(text)
+        _KINDS[kind](*(bytes.fromhex(part["hex"]) if isinstance(part, dict) else part for part in parts))
+        for kind, *parts in json.loads(text)
     ]
 
 
-def execute(acts: Sequence[SafeAct]) -> bool:
-    """Brings outputs into their safe state, offs first; returns whether none is left for which that can be tried."""
+def execute(acts: Sequence[Act], say: Callable[[str], None] = lambda _: None) -> bool:
+    """Brings outputs into their safe state, offs first; returns whether none is left for which that can be tried.
+
+    Parameters:
+        acts: how they are switched.
+        say: is told what fails.
+    """
     left = 0
     plan = offs_first(acts, lambda act: act.safe, lambda act: act.group)
     with contextlib.suppress(StopIteration):
@@ -101,23 +166,13 @@ def execute(acts: Sequence[SafeAct]) -> bool:
         while True:
             done = True
             try:
-                _switch(act, on)
+                act.switch(on)
             except OSError as error:
-                _say(f"an output cannot be switched {'on' if on else 'off'}: {error}")
+                say(f"an output cannot be switched {'on' if on else 'off'}: {error}")
                 done = False
                 left += error.errno not in _GONE
             act, on = plan.send(done)
     return not left
-
-
-def _switch(act: SafeAct, on: bool) -> None:
-    data, answer = (act.on, act.on_answer) if on else (act.off, act.off_answer)
-    if act.request:
-        fcntl.ioctl(act.fd, act.request, data)
-        return
-    os.write(act.fd, data)
-    if answer and not _is_answered(act.fd, answer):
-        raise OSError(errno.EIO, "it has not been done")
 
 
 def _is_answered(fd: int, answer: bytes) -> bool:
@@ -135,6 +190,32 @@ def _is_answered(fd: int, answer: bytes) -> bool:
             raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
         got += piece
     return answer in got
+
+
+def _write_i2c(path: str, address: int, data: bytes) -> None:
+    """As an SMBus transfer of the same bytes: adapters that know only these do it, too."""
+    rest = array("B", [*data[1:], *bytes(34)])  # union i2c_smbus_data
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, _I2C_SLAVE_FORCE, address)
+        asked = _SMBUS_DATA.pack(0, data[0], _SMBUS_WRITES[len(data)], rest.buffer_info()[0])
+        fcntl.ioctl(fd, _I2C_SMBUS, asked)
+    finally:
+        os.close(fd)
+
+
+def _write_simulated(path: str, address: int, data: bytes) -> None:
+    """As `SimulatedAdapter` of `device_bridge.buses` does it; the message is msgpack."""
+    message = bytes([0x93, address, 0x91, 0xC4, len(data)]) + data + struct.pack(">Bd", 0xCB, _ANSWER_S)
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.settimeout(2 * _ANSWER_S)
+        try:
+            bus.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise OSError(errno.ENODEV, "the emulated bus went away") from None
+        bus.sendall(len(message).to_bytes(4, "big") + message)
+        if (answer := bus.recv(5)) != b"\0\0\0\1\x90":  # a list of nothing that was read
+            raise OSError(errno.EIO if answer else errno.EPIPE, "it has not been done")
 
 
 def _say(text: str) -> None:
@@ -160,7 +241,7 @@ def _wait(timeout_s: float) -> bytes:
     return BEAT
 
 
-def _stand_in_for(parent: int, timeout_s: float, acts: Sequence[SafeAct]) -> None:
+def _stand_in_for(parent: int, timeout_s: float, acts: Sequence[Act]) -> None:
     """Kills a parent that stands still; outputs go off at once, those that are on when safe once it is dead."""
     _say(f"the service has stood still for {timeout_s:g} s and is killed")
     with contextlib.suppress(ProcessLookupError):
@@ -169,7 +250,9 @@ def _stand_in_for(parent: int, timeout_s: float, acts: Sequence[SafeAct]) -> Non
     while select.select([0], [], [], _DYING_S)[0]:
         if not os.read(0, 4096):
             return
-    execute([act._replace(safe=False) for act in acts])  # it hangs in the kernel, and may still do what it was at
+    execute(
+        [act._replace(safe=False) for act in acts], _say
+    )  # it hangs in the kernel, and may still do what it was at
     while os.read(0, 4096):
         pass
 
@@ -219,9 +302,12 @@ def guard(arguments: Sequence[str]) -> None:
         return
     if word == BEAT:
         _stand_in_for(parent, timeout_s, acts)
-    end = time.monotonic() + _TRIED_S
-    while not execute(acts) and time.monotonic() < end:
+    end, done = time.monotonic() + _TRIED_S, execute(acts, _say)
+    while not done and time.monotonic() < end:
         time.sleep(_PAUSE_S)
+        done = execute(acts)
+    if not done:
+        _say(f"given up after {_TRIED_S:g} s")
 
 
 if __name__ == "__main__":

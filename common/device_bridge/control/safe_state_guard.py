@@ -16,12 +16,23 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
 
 from ..errors import DeviceError, DeviceErrorKind
 from . import guard_process
-from .guard_process import BEAT, BYE, SLICES, SafeAct
+from .guard_process import BEAT, BYE, SLICES, Act, SafeAct
 
 log = logging.getLogger("device_bridge")
+
+Watchdog: TypeAlias = Annotated[
+    bool, Meta(description="a second process (10 MiB) brings outputs into their safe state if this one is killed")
+]
+WatchdogTimeout: TypeAlias = Annotated[
+    float, Meta(ge=0, le=3600, description="seconds without a sign of life, then it kills this one; 0: never")
+]
+"""The settings of a service that has a `SafeStateGuard`: `watchdog` and `watchdog_timeout`."""
 
 _END_S = 1.0
 _STEADY_S = 2.0
@@ -55,7 +66,7 @@ class SafeStateGuard:
 
     def __init__(self, timeout_s: float = 10.0) -> None:
         self._timeout_s = timeout_s
-        self._acts: tuple[SafeAct, ...] = ()
+        self._acts: tuple[Act, ...] = ()
         self._process: _Process | None = None
         self._died_early = False
         self._changed, self._turn = asyncio.Event(), asyncio.Lock()
@@ -66,7 +77,7 @@ class SafeStateGuard:
         """Of the process; None without one."""
         return self._process.pid if self._process else None
 
-    async def protect(self, acts: Sequence[SafeAct]) -> None:
+    async def protect(self, acts: Sequence[Act]) -> None:
         """Is to do this from now on, and nothing else. Raises DeviceError when it cannot be started."""
         async with self._turn:
             before, self._acts = self._process, tuple(acts)
@@ -135,7 +146,7 @@ class _Process:
         self._timer: asyncio.Handle = self._loop.call_soon(self._beat)
 
     @classmethod
-    async def start(cls, acts: Sequence[SafeAct], timeout_s: float) -> _Process:
+    async def start(cls, acts: Sequence[Act], timeout_s: float) -> _Process:
         """Raises OSError."""
         score = _raise_oom_score()
         its_in, to_fd = os.pipe()
@@ -148,7 +159,7 @@ class _Process:
                 *(sys.executable, "-I", "-S", guard_process.__file__, *arguments),
                 stdin=its_in,
                 stdout=its_out,
-                pass_fds=[act.fd for act in acts],
+                pass_fds=[act.fd for act in acts if isinstance(act, SafeAct)],
                 start_new_session=True,  # Ctrl-C in a terminal is for the parent
             )
         except BaseException:

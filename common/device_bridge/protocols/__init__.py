@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         SlipFraming,
     )
     from .layouts import layout_of
+    from .loose_json import decoded_json
+    from .numerals import short_float32
     from .patterns import Pattern
     from .questions.exchange import Exchange
     from .questions.question import Question, Verdict
@@ -48,6 +50,8 @@ else:
                 "SlipFraming",
             ),
             "layouts": ("layout_of",),
+            "loose_json": ("decoded_json",),
+            "numerals": ("short_float32",),
             "patterns": ("Pattern",),
             "questions.exchange": ("Exchange",),
             "questions.question": ("Question", "Verdict"),
@@ -76,8 +80,10 @@ __all__ = [
     "SlipFraming",
     "Verdict",
     "at_path",
+    "decoded_json",
     "framer_for",
     "layout_of",
     "scaled",
+    "short_float32",
     "unescaped",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+import struct
 
 _MAX_DIGITS = 400
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
@@ -14,6 +16,7 @@ _WITH_UNIT = re.compile(
     r"\s*([+-]? *[\d.,' ]*\d[.,]?(?:[eE][+-]?\d+(?![^\W\d_]))?)\s*\*?\s*(\D.*|)", re.ASCII | re.DOTALL
 )
 _EXACT_DIGITS = 15
+_FLOAT32_DIGITS = (6, 7, 8, 9)
 
 
 def plain_number(text: str, *, decimal: str = ".", grouping: str = "", exponent: bool = False) -> float:
@@ -71,3 +74,19 @@ def split_unit(text: str) -> tuple[str, str | None]:
     """A number and the unit behind it, as `23.6C` and `1934.567*kWh`; None where the text does not begin with one."""
     match = _WITH_UNIT.fullmatch(text) if len(text) <= _MAX_DIGITS else None
     return (match[1], match[2].strip()) if match else (text, None)
+
+
+def short_float32(number: float) -> float:
+    """A number of single precision with the fewest digits that are it and no other: 230.1, not 230.10000610351562.
+
+    A whole number is itself: 83380528 is no 83380530.
+    """
+    if number.is_integer():
+        return number
+    data = struct.pack(">f", number)
+    for digits in _FLOAT32_DIGITS:
+        short = float(f"{number:.{digits}g}")
+        with contextlib.suppress(OverflowError):
+            if struct.pack(">f", short) == data:
+                return short
+    return number

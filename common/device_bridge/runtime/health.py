@@ -12,6 +12,7 @@ from ..secrets import without_secrets
 from ..telemetry.http_server import HttpServer, Page
 from ..telemetry.logs import log_metrics
 from ..telemetry.metrics import CONTENT_TYPE, Metric, render
+from ..telemetry.process_metrics import process_metrics
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
 
@@ -67,6 +68,7 @@ class HealthServer(HttpServer):
         yield Metric("bridge_link_up", "gauge", "1 while the node is connected.", self._link.connected)
         text = "Received messages that had to make room for later ones."
         yield Metric("bridge_link_dropped_total", "counter", text, self._link.dropped_incoming)
+        yield from process_metrics()
         yield from log_metrics()
         if self._watchdog is not None:
             yield from self._watchdog.metrics()

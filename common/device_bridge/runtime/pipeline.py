@@ -17,7 +17,7 @@ from ..command import Command, Result
 from ..control.totals import Totals
 from ..filters import FilterChain
 from ..messages.maker import MessageMaker
-from ..node_state import NodeState
+from ..node_state import NodePosition, NodeState
 from ..outbox.box_metrics import inbound_metrics, outbox_metrics
 from ..outbox.inbound import Inbound, is_command
 from ..outbox.share import AnyOutbox
@@ -93,12 +93,13 @@ class Pipeline:
         self.latest = LatestReadings(self._maker.put, self.clock.now)
         self.intake: Intake | None = hosted.make_intake(self.latest.put, self.outbox) if hosted else None
         self.bridges = make_bridges(self) if make_bridges else None
+        self._position = NodePosition(link.set_position)
         self.supervisor = Supervisor(
             service_type,
             settings,
             (self.intake or self.latest).put,
             (self.intake or self.outbox).wait_room,
-            node=NodeState(lambda: link.connected, follower.status),
+            node=NodeState(lambda: link.connected, follower.status, self._position),
             totals=self._totals,
             inbound=self._inbound,
             bridge_states=self.bridges.states if self.bridges else dict,
@@ -222,6 +223,7 @@ class Pipeline:
         if self._inbound is not None and self.supervisor.is_usable:
             await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
         await _cancel([supervising])
+        self._position.close()
         if self._commands:
             await _within(_SAVE_S, self._commands.wait_idle())
         await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
@@ -308,12 +310,15 @@ class Pipeline:
         yield from outbox_metrics(self.outbox)
         yield Metric("bridge_clock_trusted", "gauge", "1 when the wall clock is right.", self.clock.trusted)
         yield from collect_device_metrics(self.supervisor)
+        yield from self._position.metrics()
         refusals = self._follower.status.refusals
         yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
         if self._commands:
             yield from self._commands.metrics()
         if self._inbound is not None:
             yield from inbound_metrics(self._inbound)
+        if self._settings.http.readings_as_metrics:
+            yield from self.latest.metrics(self._service_type.name(), self.source)
 
 
 def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 from ..reading import Forwarded, Quality, Reading, Sample, Value
 from ..telemetry.http_server import Page
+from ..telemetry.metrics import Metric
 
 _MAX_QUANTITIES = 1000
 _MAX_TEXT = 200
@@ -90,6 +91,21 @@ class LatestReadings:
         """For programs."""
         body: dict[str, Any] = {"service": service, "source": source, "readings": self.readings()}
         return Page(200, "application/json", msgspec.json.encode(body).decode() + "\n")
+
+    def metrics(self, service: str, source: str) -> Iterator[Metric]:
+        """For `/metrics`: the value if it is a number and not bad, whether it is good, and its age."""
+        labelled = [
+            (one, {"service": service, "source": source, "quantity": one.name, "unit": one.unit})
+            for one in self._own_readings("")
+        ]
+        for one, labels in labelled:
+            if isinstance(one.value, int | float) and one.quality != Quality.BAD.value:
+                yield Metric("bridge_reading", "gauge", "Latest value, unless it is bad.", one.value, labels)
+        for one, labels in labelled:
+            is_good = one.quality == Quality.GOOD.value
+            yield Metric("bridge_reading_good", "gauge", "1 while the latest reading is good.", is_good, labels)
+        for one, labels in labelled:
+            yield Metric("bridge_reading_age_seconds", "gauge", "Age of the latest reading.", one.age, labels)
 
     def as_html(self, title: str, state: str, *, is_ready: bool) -> Page:
         """For people: what was read, and whether device and node are there."""

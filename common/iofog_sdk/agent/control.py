@@ -22,7 +22,9 @@ class LocalApiControl(Control):
         self.client = client
         self.microservice_id = client.microservice_id
         self.description = client.description
-        self._socket = client.control_socket(self.refresh, **socket_options)
+        self._socket = client.control_socket(
+            self.refresh, on_edge_resources_changed=self._on_edge_resources_changed, **socket_options
+        )
 
     @property
     def socket(self) -> ReconnectingSocket:
@@ -31,9 +33,16 @@ class LocalApiControl(Control):
     async def get_config(self) -> str | None:
         return await self.client.get_config()
 
+    async def set_position(self, lat: float, lon: float) -> None:
+        await self.client.set_position(lat, lon)
+
     async def log(self, message: str, *, warning: bool = False) -> None:
         await self.client.log(message, warning=warning)
 
     async def close(self) -> None:
         await super().close()
         await self.client.close()
+
+    def _on_edge_resources_changed(self) -> None:
+        if self.on_edge_resources is not None:
+            self.on_edge_resources()

@@ -51,7 +51,7 @@ class DetectingLink(SplitLink):
                 carries = await carries_messages(self._client)
                 break
             except LinkError as error:
-                if str(error) != logged and self._control.socket.connected:  # else the control socket logs why
+                if str(error) != logged and self.control.socket.connected:  # else the control socket logs why
                     logged = str(error)
                     log.warning("ioFog node: unknown whether the agent carries messages, asking again: %s", logged)
                 await asyncio.sleep(backoff.next_s())

@@ -10,6 +10,7 @@ import msgspec
 from ..errors import ConnectionLost, RequestRefused
 from ..http.hosts import DEFAULT_PORT
 from ..http.rest_client import RestClient
+from ..links.control import position_members
 from ..links.receipts import Receipt
 from ..messages.iomessage import IoMessage
 from ..redact import redact_url
@@ -93,6 +94,10 @@ class LocalApiClient:
             return msgspec.json.decode(resources or "[]")
         except msgspec.DecodeError as error:
             raise ConnectionLost(f"/v2/edgeResources: {error}") from None
+
+    async def set_position(self, lat: float, lon: float) -> None:
+        """Tells the agent where its node is, degrees of WGS 84; the Controller shows it."""
+        await self._post("/v2/gps", position_members(lat, lon))
 
     async def request(self, method: str, path: str) -> Any:
         """Sends one request without a body. Raises IoFogError."""

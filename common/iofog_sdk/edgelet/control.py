@@ -14,16 +14,17 @@ from ..http.hosts import DEFAULT_PORT, EDGELET_HOST
 from ..http.reconnecting_websocket import ReconnectingSocket
 from ..http.rest_client import RestClient
 from ..http.service_account import ServiceAccount
-from ..links.control import Control
+from ..links.control import Control, position_members
 
 log = logging.getLogger("iofog_sdk")
 
 _CONFIG = "/v1/microservices/config"
 _CONTROL = "/v1/microservices/control"
+_POSITION = "/v1/system/gps"
 _NOT_FOUND, _FORBIDDEN = 404, 403
 _NO_CONFIG = "NOT_FOUND"
 """In the envelope; a 404 without one comes from something that has no such route, as an older API or a proxy."""
-_MISSING_RIGHT = "its role lacks microservices/{}/self"
+_MISSING_RIGHT = "its role lacks {}"
 _LIMITS_CHANGED = 0x0F
 """The node's resource limits; Java agents use the same number for edge resources."""
 
@@ -60,16 +61,21 @@ class EdgeletClient:
         try:
             reply = await self._rest.request("GET", _CONFIG)
         except RequestRefused as refusal:
-            error = _parse_error(refusal.text)
-            if refusal.status == _NOT_FOUND and error.code == _NO_CONFIG:
+            if refusal.status == _NOT_FOUND and _parse_error(refusal.text).code == _NO_CONFIG:
                 return None
-            remedy = f"; {_MISSING_RIGHT.format('config')}" if refusal.status == _FORBIDDEN else ""
-            raise RequestRefused(_CONFIG, refusal.status, f"{error.code} {error.message}{remedy}".strip()) from None
+            raise _explained(refusal, "microservices/config/self") from None
         try:
             config = reply["data"]["config"]
         except (KeyError, TypeError):
             raise ConnectionLost(f"{_CONFIG}: the node's reply has no data.config") from None
         return config if isinstance(config, str) else msgspec.json.encode(config).decode()
+
+    async def set_position(self, lat: float, lon: float) -> None:
+        """Tells the node where it is, degrees of WGS 84; the role of a microservice does not allow it by default."""
+        try:
+            await self._rest.request("POST", _POSITION, position_members(lat, lon))
+        except RequestRefused as refusal:
+            raise _explained(refusal, "system/gps with create") from None
 
     async def close(self) -> None:
         """Closes the HTTP connection."""
@@ -92,7 +98,7 @@ class EdgeletControlSocket(ReconnectingSocket):
             _CONTROL,
             name="control socket",
             account=client.account,
-            remedies={_FORBIDDEN: _MISSING_RIGHT.format("control")},
+            remedies={_FORBIDDEN: _MISSING_RIGHT.format("microservices/control/self")},
             **options,
         )
         self._on_config_changed = on_config_changed
@@ -132,9 +138,18 @@ class EdgeletControl(Control):
     async def get_config(self) -> str | None:
         return await self.client.get_config()
 
+    async def set_position(self, lat: float, lon: float) -> None:
+        await self.client.set_position(lat, lon)
+
     async def close(self) -> None:
         await super().close()
         await self.client.close()
+
+
+def _explained(refusal: RequestRefused, right: str) -> RequestRefused:
+    error = _parse_error(refusal.text)
+    remedy = f"; {_MISSING_RIGHT.format(right)}" if refusal.status == _FORBIDDEN else ""
+    return RequestRefused(refusal.route, refusal.status, f"{error.code} {error.message}{remedy}".strip())
 
 
 def _parse_error(text: str) -> _Error:

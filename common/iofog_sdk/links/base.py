@@ -6,7 +6,7 @@ import abc
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from ..errors import LinkError
+from ..errors import IoFogError, LinkError
 from ..messages.iomessage import IoMessage
 from .receipts import Outcome, Receipt, post_and_wait
 
@@ -80,6 +80,10 @@ class Link(abc.ABC):
     async def log(self, message: str, *, warning: bool = False) -> None:
         """Writes a line into the node's own log if it has one, else into this process's."""
         log.log(logging.WARNING if warning else logging.INFO, "%s", message)
+
+    async def set_position(self, lat: float, lon: float) -> None:
+        """Tells the node where it is, degrees of WGS 84. Raises IoFogError, also for a link that leads to no node."""
+        raise IoFogError(f"{self.description} keeps no position")
 
     async def send(self, message: IoMessage) -> Receipt:
         """Sends one message and waits for its receipt. Raises MessageError or LinkError."""

@@ -25,6 +25,11 @@ _LOGGED_REASONS = 16
 """Reasons for a failed fetch that are remembered, so that each is logged once until a fetch succeeds."""
 
 
+def position_members(lat: float, lon: float) -> dict[str, str]:
+    """A position as nodes take it: text, here to a tenth of a metre."""
+    return {"lat": f"{lat:.6f}", "lon": f"{lon:.6f}"}
+
+
 class SignalSocket(Protocol):
     """The connection that carries a node's signals, reconnecting by itself."""
 
@@ -60,6 +65,8 @@ class Control(abc.ABC):
 
     def __init__(self) -> None:
         self.on_config: Callable[[str | None], None] | None = None
+        self.on_edge_resources: Callable[[], None] | None = None
+        """Called when the node's edge resources have changed; Java agents from 3.0 on have some."""
         self._fetching: asyncio.Task[None] | None = None
         self._fetch_again = asyncio.Event()
         self._refetching: asyncio.Task[None] | None = None
@@ -78,6 +85,10 @@ class Control(abc.ABC):
     @abc.abstractmethod
     async def get_config(self) -> str | None:
         """The configuration text, None when the node has none. Raises IoFogError."""
+
+    async def set_position(self, lat: float, lon: float) -> None:
+        """Tells the node where it is, degrees of WGS 84. Raises IoFogError."""
+        raise IoFogError(f"{self.description} keeps no position")
 
     async def log(self, message: str, *, warning: bool = False) -> None:
         """Writes a line into the node's own log if it has one, else into this process's."""

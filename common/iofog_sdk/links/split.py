@@ -15,6 +15,8 @@ from .receipts import Outcome
 class SplitLink(Link):
     """Configuration from `control`, messages over `messages`.
 
+    `control` can be started without the messages; starting the link starts what has not been started.
+
     Parameters:
         control: source of the configuration.
         messages: carries the messages; None until a subclass has found out which link that is.
@@ -22,15 +24,16 @@ class SplitLink(Link):
 
     def __init__(self, control: Control, messages: Link | None) -> None:
         super().__init__()
-        self._control, self._messages = control, messages
+        self.control, self._messages = control, messages
+        control.on_config = lambda config: self.on_config(config) if self.on_config is not None else None
         self._chosen = asyncio.Event()
         self.microservice_id = control.microservice_id
         self.description = self._describe()
 
     def _describe(self) -> str:
-        if self._messages is None or self._messages.description == self._control.description:
-            return self._control.description
-        return f"{self._messages.description}; settings from {self._control.description}"
+        if self._messages is None or self._messages.description == self.control.description:
+            return self.control.description
+        return f"{self._messages.description}; settings from {self.control.description}"
 
     @property
     def connected(self) -> bool:
@@ -38,15 +41,14 @@ class SplitLink(Link):
 
     @property
     def last_error(self) -> LinkError | None:
-        return self._messages.last_error if self._messages is not None else self._control.socket.last_error
+        return self._messages.last_error if self._messages is not None else self.control.socket.last_error
 
     @property
     def dropped_incoming(self) -> int:
         return self._messages.dropped_incoming if self._messages is not None else 0
 
     async def start(self) -> None:
-        self._control.on_config = lambda config: self.on_config(config) if self.on_config is not None else None
-        await self._control.start()
+        await self.control.start()
         if self._messages is not None:
             await self._use(self._messages)
 
@@ -57,7 +59,7 @@ class SplitLink(Link):
         self._chosen.set()
 
     async def close(self) -> None:
-        await self._control.close()
+        await self.control.close()
         if self._messages is not None:
             await self._messages.close()
 
@@ -78,14 +80,17 @@ class SplitLink(Link):
             await self._messages.wait_for_room()
 
     async def get_config(self) -> str | None:
-        return await self._control.get_config()
+        return await self.control.get_config()
 
     async def messages(self) -> AsyncIterator[IoMessage]:
         async for message in (await self._wait_chosen()).messages():
             yield message
 
     async def log(self, message: str, *, warning: bool = False) -> None:
-        await self._control.log(message, warning=warning)
+        await self.control.log(message, warning=warning)
+
+    async def set_position(self, lat: float, lon: float) -> None:
+        await self.control.set_position(lat, lon)
 
     async def _wait_chosen(self) -> Link:
         await self._chosen.wait()

@@ -50,7 +50,8 @@ def tested(target: Target) -> Iterator[str]:
 
 def random_trials(target: Target) -> Iterator[str]:
     """A service that has met with nothing but what somebody thought of."""
-    if target.needs.bus is not None and not target.tests("fault_campaign", "conformance"):
+    has_worlds = (target.root / "tests/fault_campaign").exists() and target.needs.bus is not None
+    if has_worlds and not target.tests("fault_campaign", "conformance"):
         yield f"no world of faults; write tests/fault_campaign/world_{target.name}.py"
-    if target.needs.bus is None and "@given" not in target.tests("services", "integration"):
+    if not has_worlds and "@given" not in target.tests("services", "integration"):
         yield "none of its tests has random input; give Hypothesis what it receives"

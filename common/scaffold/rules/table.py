@@ -105,7 +105,7 @@ RULES = (
     Rule(
         "random",
         "gold",
-        "It has been under random faults of its bus; one without a bus has tests with random input.",
+        "It has been under random faults of its bus; where there are none of that bus, its tests have random input.",
         "A reading may be lost or marked, never wrong and good; examples find what somebody thought of.",
         form.random_trials,
     ),

@@ -5,9 +5,13 @@ All block, and raise OSError. Files and folders are for their owner alone: messa
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Of a file system where a file has one name, such as FAT."""
 
 
 class DiskFile:
@@ -100,6 +104,20 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Gives a file another name, in place of any that has it."""
         source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Gives a file a second name, or has a copy where the file system has no such thing."""
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            copy = DiskFile(target, create=True)
+            try:
+                copy.write(source.read_bytes(), 0)
+                copy.sync()
+            finally:
+                copy.close()
 
     def remove(self, path: Path) -> None:
         """Removes a file; one that is gone already is fine."""

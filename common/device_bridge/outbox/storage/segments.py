@@ -119,8 +119,8 @@ class Segment:
             if (lost := chain.go_to(self.last, self.total)) is not None:
                 add_gap(lost, last_total)
             copy.sync()
-            disk.rename(path, aside)
-            disk.rename(copy_path, path)
+            disk.link(path, aside)
+            disk.rename(copy_path, path)  # at every moment there is one or the other file of this name
         except Exception:
             with suppress(Exception):
                 copy.close()
@@ -129,6 +129,7 @@ class Segment:
         copy.path = path
         self.file.close()
         self.file, self.size = copy, size
+        disk.sync_folder(path.parent)
         return gaps
 
 

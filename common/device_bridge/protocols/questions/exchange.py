@@ -10,7 +10,12 @@ are often alike (two registers of the same unit), so that only time tells them a
 * An answer that repeats, byte for byte, that to another question of the same device, or one that was thrown away, is
   believed when it comes again.
 
-What this cannot tell is an answer that comes later than `_LATENESS_FACTOR` timeouts and was never seen before.
+* One that did not come even then may still. For a minute each answer that it could be is believed only after the
+  time that the slowest answer took: if it was the late one, the true one comes within that time, and both are thrown
+  away.
+
+What this cannot tell is an answer that comes later than `_LATENESS_FACTOR` timeouts, was never seen before, and takes
+the place of one that is lost.
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ _MAX_LATENESS_S = 10.0
 """An answer is expected for so many timeouts, within these limits, before it counts as lost."""
 _SLOWEST_DECAY = 0.95
 """Each answer in time lets the slowest one fade."""
+_SLOWEST_FACTOR = 1.5
+"""An answer that may take the place of a late one is expected for so many times the slowest."""
 _FIRST_QUIET_S = 0.5
 """Most seconds of quiet before the first question: an earlier process may have asked."""
 _MAX_HEARD = 4096
@@ -69,7 +76,9 @@ class Exchange:
         self._answer_at = 0.0
         self._is_ambiguous = False
         self._doubted: tuple[Question, bytes] | None = None
+        self._doubted_at = 0.0
         self._heard = bytearray()
+        self._late_at = -REMEMBERED_S
         self.late = 0
         """Answers that came too late, or twice, and were thrown away."""
         self.doubtful = 0
@@ -130,10 +139,9 @@ class Exchange:
         if question is not None and (frame != question.data or question.echoes) and question.accepts(frame):
             if self._answer is None:
                 self._answer, self._answer_at = frame, now
-            elif self._strict:
+            elif self._strict or self._may_be_overdue(question, frame):
                 self._is_ambiguous = self._is_ambiguous or frame != self._answer
-                self.late += 1
-                self._known.throw_away(frame, now)
+                self._throw_away(frame, now)
             else:
                 return False
             return True
@@ -148,7 +156,10 @@ class Exchange:
         if self._question is None:
             return self._quiet_until
         if self._answer is not None:
-            return self._last_byte_at + (self._gap_s if self._strict else 0.0)
+            check_at = self._last_byte_at + (self._gap_s if self._strict else 0.0)
+            if self._may_be_overdue(self._question, self._answer):
+                check_at = max(check_at, self._asked_at + _SLOWEST_FACTOR * self._slowest_s + self._gap_s)
+            return check_at
         return self._asked_at + self.timeout_s(self._question)
 
     def verdict(self, now: float) -> Verdict:
@@ -168,7 +179,7 @@ class Exchange:
         if self._may_be_doubled(question, self._answer, now):
             self.doubtful += 1
             self._known.throw_away(self._answer, now)
-            self._doubted = (question, self._answer)
+            self._doubted, self._doubted_at = (question, self._answer), self._asked_at
             self._owe(question, now)
             self._end(question, now)
             return Verdict.DOUBTFUL
@@ -200,13 +211,15 @@ class Exchange:
         self._slowest_s = max(latency, self._slowest_s * _SLOWEST_DECAY)
         known = self._known.remember(question)
         is_confirmed = self._doubted == (question, answer)
-        if is_confirmed:  # asked twice, answered twice
-            self._owed = [owed for owed in self._owed if owed.question.data != question.data]
+        if is_confirmed:  # asked twice, answered twice; what was asked before them may still be answered
+            self._owed = [owed for owed in self._owed if owed.asked_at != self._doubted_at]
         if is_confirmed or (question.repeatable and answer == known.last):
             # It may have been doubled, and the true one still come.
             self._quiet_until = max(self._quiet_until, self._asked_at + self._slowest_s)
         for owed in self._owed:
-            if owed.question.data == question.data:  # asked more than once: this may be the answer to any of them
+            is_expected = self._asked_at < owed.expected_until or self._asked_at - self._late_at < REMEMBERED_S
+            if owed.question.data == question.data and is_expected:
+                # Asked more than once while an answer was expected: this may be the answer to any of them.
                 owed.asked_at = self._asked_at
                 owed.expected_until = self._asked_at + self._lateness_s(question)
         self._echo.answered(question)
@@ -229,14 +242,13 @@ class Exchange:
         self._owed.append(_Owed(question, self._asked_at, self._asked_at + self._lateness_s(question)))
 
     def _take_late(self, owed: _Owed, frame: bytes, now: float) -> None:
-        self.late += 1
         if not self._known.is_of_another(
             owed.question, frame, now
         ):  # else it is doubled, and the owed one still to come
             self._owed.remove(owed)
         if self._doubted is not None and frame != self._doubted[1]:
             self._doubted = None  # this may have been the true answer, after the doubtful one
-        self._known.throw_away(frame, now)
+        self._throw_away(frame, now)
         self._answered_at[owed.question.device] = now
         late_s = now - owed.asked_at
         if late_s < _MAX_LATENESS_S and late_s < 2 * (owed.expected_until - owed.asked_at):
@@ -244,6 +256,20 @@ class Exchange:
             self._known.remember(owed.question).late_s = late_s
         if self._question is None:
             self._quiet_until = max(self._quiet_until, now + self._drain_s(0.0))
+
+    def _throw_away(self, frame: bytes, now: float) -> None:
+        self.late, self._late_at = self.late + 1, now
+        self._known.throw_away(frame, now)
+
+    def _may_be_overdue(self, question: Question, answer: bytes) -> bool:
+        """Whether an answer could be one that counts as lost: that to another question of the same device."""
+        return any(
+            owed.question.device == question.device
+            and owed.question.data != question.data
+            and self._asked_at - owed.asked_at < REMEMBERED_S
+            and owed.question.accepts(answer)
+            for owed in self._owed
+        )
 
     def _may_be_doubled(self, question: Question, answer: bytes, now: float) -> bool:
         is_confirmed = self._doubted == (question, answer)

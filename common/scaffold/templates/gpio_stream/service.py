@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from device_bridge import DeviceService, Interval, Sample, ServiceSettings, run
-from device_bridge.buses import GpioBus, GpioLine, GpioLines, GpioSettings, LineConfig
+from device_bridge.buses import GpioLine, GpioSettings, HeldLine, LineConfig
 
 from .protocol import CLOSED, reading_of
 
-DEBOUNCE_US = 20_000
+CONFIG = LineConfig(bias="pull_up", rising=True, falling=True, debounce_us=20_000)
 
 
 class MyDeviceSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -32,22 +30,12 @@ class MyDevice(DeviceService[MyDeviceSettings]):
 
     def __init__(self, settings: MyDeviceSettings) -> None:
         super().__init__(settings)
-        self.bus = self.own(GpioBus(settings.gpio))
-        self.lines: GpioLines | None = None
+        self.line = self.own(HeldLine(settings.gpio, settings.input, CONFIG))
 
     async def stream(self) -> AsyncIterator[Sample]:
-        config = LineConfig(bias="pull_up", rising=True, falling=True, debounce_us=DEBOUNCE_US)
-        self.lines = await self.bus.request([self.settings.input], config)
         while True:
-            yield [reading_of(await self.lines.get())]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.heartbeat):
-                    await self.lines.read()
-
-    async def close(self) -> None:
-        if self.lines is not None:
-            await self.lines.close()
-        await super().close()
+            yield [reading_of(await self.line.get())]
+            await self.line.changed(self.settings.heartbeat)
 
 
 def main() -> None:

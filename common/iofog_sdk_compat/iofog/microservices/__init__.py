@@ -1,0 +1,1 @@
+"""What a microservice imports: `client`, `iomessage`, `listener`, `exception`."""

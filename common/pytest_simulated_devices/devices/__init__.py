@@ -1,0 +1,1 @@
+"""Fixtures of devices, each on its bus."""

@@ -1,0 +1,1 @@
+"""Nodes, brokers and links under test."""

@@ -1,0 +1,89 @@
+"""Makes a repository of one's own: one service, its tests, and what this project's targets need.
+
+Its packages are releases of this project's, from an index, or from a folder of wheels that comes with it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from deployment.images import DOCKERFILE
+from iofog_sdk import __version__
+
+from .answers import TEMPLATES, AnswerError, Answers
+from .rendering import generate, write
+
+WHEELS = "wheels"
+_NOT_THEIRS = frozenset(
+    (
+        *("test-image-python", "fuzz", "soak", "hil", "browser-test", "image-test", "image-test-arm", "renew-base"),
+        *("bench", "new-project"),
+    )
+)
+"""Targets of this project's Makefile that are about this project."""
+_OF_OURS = re.compile(r".*(common/deployment/|pip compile|TOOLS:\.txt=\.in).*\n")
+"""Lines of its recipes about its own packages."""
+_RULE = re.compile(r"^(?P<target>[a-z$()A-Z-]+):(?!=)", re.MULTILINE)
+_FOLDER = re.compile(rf'url = "{WHEELS}"\nformat = "flat".*\n')
+_TEST_SUPPORT = ("tests/movable_clock.py", "tests/services/serving.py")
+
+
+def new_project(folder: Path, answers: Answers, source: Path, index: str = "") -> list[Path]:
+    """Writes the repository; its files, in order. Raises AnswerError before it writes.
+
+    Parameters:
+        folder: that is not there yet, or empty.
+        answers: on its service.
+        source: top folder of this project.
+        index: URL of a package index that has its releases; "" for wheels of this checkout.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AnswerError(f"DIR={folder}: is not empty; write the name of a folder to be made")
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    if not name or name == answers.name.replace("_", "-"):
+        raise AnswerError(f"DIR={folder}: the folder's name becomes the project's; write another than its service's")
+    answers.check(folder)
+    files = dict(_files(source, name, index))
+    write(folder, files)
+    if not index:
+        build_wheels(source, folder / WHEELS)
+    return [*(folder / path for path in files), *generate(answers, folder)]
+
+
+def build_wheels(source: Path, folder: Path) -> None:
+    """Makes wheels of this project's packages. Raises AnswerError."""
+    for file in sorted(source.glob("common/*/pyproject.toml")):
+        told = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder.resolve())]
+        done = subprocess.run(told, cwd=file.parent, capture_output=True, check=False, text=True)
+        if done.returncode:
+            raise AnswerError(f"no wheel of {file.parent.name} could be made: {done.stderr.strip()}")
+
+
+def _files(source: Path, name: str, index: str) -> dict[str, str]:
+    new = {"PROJECT": name, "VERSION": __version__}
+    template = TEMPLATES / "project"
+    files = {}
+    for file in sorted(path for path in template.rglob("*") if path.is_file()):
+        text = re.sub(r"\b(PROJECT|VERSION)\b", lambda found: new[found[1]], file.read_text())
+        files[str(file.relative_to(template)).removesuffix(".in")] = text
+    if index:
+        files["pyproject.toml"] = _FOLDER.sub(f'url = "{index}"\n', files["pyproject.toml"])
+    files["Makefile"] = makefile((source / "Makefile").read_text())
+    tools = str(Path(DOCKERFILE).with_name("tools.txt"))
+    return files | {path: (source / path).read_text() for path in (tools, *_TEST_SUPPORT)}
+
+
+def makefile(text: str) -> str:
+    """That of a project of one's own: this project's without what is about this project."""
+    paragraphs = text.split("\n\n")
+    theirs = [paragraph for paragraph in paragraphs if not _NOT_THEIRS & set(_RULE.findall(paragraph))]
+    whole = _OF_OURS.sub("", "\n\n".join(theirs))
+    whole = re.sub(r"^\.PHONY: .*", lambda phony: _without(phony[0]), whole, flags=re.MULTILINE)
+    return re.sub(r"^SERVICE \?= .*", "SERVICE ?= $(firstword $(SERVICES))", whole, flags=re.MULTILINE)
+
+
+def _without(phony: str) -> str:
+    return " ".join(word for word in phony.split() if word not in _NOT_THEIRS)
