@@ -38,9 +38,12 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
             alone = generation.is_edgelet_alone
             manifest = edgelet_microservice(placed, name) if alone else _application(placed, name)
             yield f"{folder}/{service}.yaml", _head(placed, generation) + written + text([manifest])
-            for _, file in cdi_files([placed]) if generation.has_cdi_only else ():
-                head = f"# /etc/cdi/iofog-{service}.yaml of a node. hostPath has to be a device node, not a link.\n"
-                yield f"{folder}/cdi/{service}.yaml", head + written + text([file])
+            for bus, file in cdi_files([placed]) if generation.has_cdi_only else ():
+                name_of_file = f"{service}-{bus}" if placed.devices else service
+                head = (
+                    f"# /etc/cdi/iofog-{name_of_file}.yaml of a node. hostPath has to be a device node, not a link.\n"
+                )
+                yield f"{folder}/cdi/{name_of_file}.yaml", head + written + text([file])
         if generation.is_java:
             head = "# The services in the Controller's catalogue; then `images: {catalogId: …}` in a microservice.\n"
             yield f"{folder}/catalog.yaml", head + text(_catalog_item(one, name) for one in services)
@@ -51,7 +54,13 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
 
 def _head(placed: Placed, generation: Generation) -> str:
     service = placed.service.service
-    if placed.bus is None:
+    if placed.devices:
+        way = "Its devices and nothing else; udev gives all of them to the group of its user (deploy/udev)."
+        if generation.has_cdi_only:
+            way = f"Its devices come by CDI: copy cdi/{service}-*.yaml to /etc/cdi of the node."
+        elif not generation.has_devices:
+            way = "It sees the whole /dev of the node."
+    elif placed.bus is None:
         way = "It needs no device and is given none."
     elif generation.has_devices:
         way = "Its device and nothing else; set runAsGroup to the group that owns it on the node."
@@ -94,12 +103,14 @@ def _placed(service: str) -> Placed:
             name=example.name,
             service=service,
             device=example.device,
+            devices=example.devices,
             config=example.config,
             page_port=example.page_port,
         ),
         image=f"{REGISTRY}/{service}:1.0",
         node="edge-01",
         device=example.device,
+        devices=example.devices,
         config=example.config,
         user=_USER,
         group=_GROUPS[bus] if bus else _USER,
@@ -152,6 +163,7 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "profiles": [service],
         "user": f"{_USER}:${{GROUP_ID:-{placed.group}}}",
         **({"devices": [f"${{DEVICE:-{placed.device}}}:{inside}"]} if placed.bus else {}),
+        **({"devices": [f"{device}:{device}" for device in placed.devices]} if placed.devices else {}),
         **(
             {"ports": [f"{outside}:{internal}" for _, internal, outside in placed.published]}
             if placed.published

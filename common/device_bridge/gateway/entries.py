@@ -98,8 +98,19 @@ def service_type_of(service: str) -> type[DeviceService[Any]]:
 
 
 def check_entries(gateway: GatewaySettings) -> Mapping[str, tuple[type[DeviceService[Any]], ServiceSettings]]:
-    """The services with their settings, by name. Raises SettingsError for the first that cannot be used."""
-    return {name: check_entry(name, gateway) for name in gateway.bridges}
+    """The services with their settings, by name. Raises SettingsError for the first that cannot be used.
+
+    What one bridge alone can open is not another's: a serial port that both are to have is found here, before one of
+    them finds it busy.
+    """
+    checked = {name: check_entry(name, gateway) for name in gateway.bridges}
+    ports: dict[str, str] = {}
+    for name, (_, settings) in checked.items():
+        port = getattr(getattr(settings, "serial", None), "port", "")
+        if port and (other := ports.setdefault(port, name)) != name:
+            field = f"{path_of(name)}.settings.serial.port"
+            raise SettingsError(field, port, f"is opened by bridge {other}", "A serial port is for one bridge.")
+    return checked
 
 
 def check_entry(name: str, gateway: GatewaySettings) -> tuple[type[DeviceService[Any]], ServiceSettings]:
