@@ -98,7 +98,7 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     return text, meaning
 
 
-_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_AT = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 
 
