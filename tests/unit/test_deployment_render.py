@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,7 +15,9 @@ from deployment.generations import GENERATIONS
 from deployment.manifests import check_documents
 from deployment.services import needs_of, service_type_of
 from deployment.workspace import service_names
+from device_bridge.gateway import check_entries
 from device_bridge.settings.sources import SettingsSources
+from edge_gateway.emulator import SITE
 
 PROJECT = Path(__file__).parents[2]
 BUSES = ("-serial", "-i2c", "-gpio")
@@ -265,14 +268,45 @@ def test_services_understand_their_manifests_in_deploy(service):
 
 def test_compose_gives_a_service_its_device_and_no_more():
     compose = yaml.safe_load((PROJECT / "deploy" / "compose.yaml").read_text())
-    assert sorted(compose["services"]) == SERVICES
-    for name, service in compose["services"].items():
+    alone = {name: each for name, each in compose["services"].items() if each["profiles"] != ["site"]}
+    assert sorted(alone) == SERVICES
+    for name, service in alone.items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert "privileged" not in service
         environment = {key: value for key, value in service["environment"].items() if key.startswith("SETTING_")}
         assert SettingsSources(service_type_of(name).settings_type, file=None, environment=environment).resolve(None)
         assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
+
+
+def test_the_site_of_compose_is_consistent():
+    compose = yaml.safe_load((PROJECT / "deploy" / "compose.yaml").read_text())
+    site = {name: each for name, each in compose["services"].items() if each["profiles"] == ["site"]}
+    assert site.keys() == {"site-broker", "site-gateway", "site-page"}
+    for name, service in site.items():
+        assert (service["read_only"], service["cap_drop"], service["user"].split(":")[0]) == (
+            True,
+            ["ALL"],
+            "1883" if name == "site-broker" else "10001",
+        )
+        assert all(volume.split(":")[0] in compose["volumes"] for volume in service.get("volumes", ()))
+        assert set(service.get("depends_on", ())) <= site.keys()
+    environment = site["site-gateway"]["environment"]
+    gateway = service_type_of("edge_gateway")
+    settings = SettingsSources(gateway.settings_type, file=None, environment=environment).resolve(None)
+    gateway.check_settings(settings)
+    bridges = check_entries(settings)
+    assert sorted(each.name() for each, _ in bridges.values()) == sorted(SITE.values())
+    given = {device.split(":")[1] for device in site["site-gateway"]["devices"]}
+    paths = {getattr(getattr(each, "serial", None), "port", None) for _, each in bridges.values()}
+    paths |= {getattr(getattr(each, "bus", None), "path", None) for _, each in bridges.values()}
+    assert paths - {None} <= given
+    assert "/dev/gpiochip0" in given
+    page = site["site-page"]["environment"]
+    hosts = {urlsplit(each["IOFOG_LINK"]).hostname for each in (environment, page)}
+    assert hosts == {"site-broker"}
+    assert page["IOFOG_RECEIVE"] == "iofog/{application}/+/readings,iofog/{application}/+/results"
+    assert page["IOFOG_APPLICATION"] == environment["IOFOG_APPLICATION"]
 
 
 @pytest.fixture

@@ -126,7 +126,8 @@ def explain(
             remedy = f"{hint}Known here: {', '.join(siblings)}."
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
         return SettingsError(path, None, "is required", _remedy(known, path))
-    return SettingsError(path, _at(merged, path), rule.lower(), _remedy(known, path), source=_source(layers, path))
+    rule = rule[:1].lower() + rule[1:]
+    return SettingsError(path, _at(merged, path), rule, _remedy(known, path), source=_source(layers, path))
 
 
 def _members_below(known: Mapping[str, Any], parent: str) -> list[str]:
