@@ -104,9 +104,12 @@ async def test_one_that_is_being_stopped_holds_up_no_command_for_another(gateway
 
         monkeypatch.setattr(lamps, "close", close)
         running.link.configure(bridges=BRIDGES | {"lamps": BRIDGES["lamps"] | {"enabled": False}})
+        await asyncio.sleep(0.5)
         for number in range(40):
             running.link.command(command="lamp", bridge="lamps", value=True, id=f"l{number}")
             running.link.command(command="lamp", bridge="more", value=True, id=f"m{number}")
             await asyncio.sleep(0.1)
         await until(lambda: len(running.link.results) == 80)
+        refused = [result["detail"] for result in running.link.results if result["id"].startswith("l")]
+        assert set(refused) == {"the service is stopping", "bridge lamps does not run: it is disabled"}
         assert all(result["ok"] == result["id"].startswith("m") for result in running.link.results)

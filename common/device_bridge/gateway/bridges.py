@@ -86,7 +86,9 @@ class ServiceBridges:
         running = {name: each.pipeline for name, each in self._bridges.items() if each.pipeline is not None}
         forwarding = [pipeline for pipeline in running.values() if pipeline.downlink.forwards]
         try:
-            name, addressed = address(message, {pipeline.base_name: name for name, pipeline in running.items()})
+            states = {name: "" if name in running else bridge.state for name, bridge in self._bridges.items()}
+            base_names = {pipeline.base_name: name for name, pipeline in running.items()}
+            name, addressed = address(message, states, base_names)
         except Misaddressed as error:
             if not is_command(message):
                 for pipeline in forwarding:
