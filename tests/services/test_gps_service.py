@@ -58,14 +58,14 @@ async def test_the_loss_of_the_fix_is_reported_at_once(tmp_path):
         assert lost["fix_quality"].value == 0
 
 
-async def test_the_node_is_told_good_positions_alone(tmp_path):
-    told = []
+async def test_good_positions_alone_are_reported_to_the_node(tmp_path):
+    reported = []
 
-    async def tell(lat, lon):
-        told.append((lat, lon))
+    async def send(lat, lon):
+        reported.append((lat, lon))
 
     async with receiver(tmp_path, node_position=3600) as (line, bridged):
-        bridged.node.position = NodePosition(tell)
+        bridged.node.position = NodePosition(send)
         without_fix = "GPGGA,120001,5300.0,N,00700.0,E,0,00,50.0,0.0,M,0.0,M,,"
         for sentence in (without_fix, "GPGLL,5301.0,N,00700.0,E,120000,A,E"):
             await line.send(encode(sentence))
@@ -73,17 +73,17 @@ async def test_the_node_is_told_good_positions_alone(tmp_path):
         for sentence in (POSITION, encode("GPGLL,5400.0,N,00630.0,E,120000,A,A")):
             await line.send(sentence)
             assert (await bridged.sample())["lat"].quality is Quality.GOOD
-    assert told == [(53, 6.5)]
+    assert reported == [(53, 6.5)]
 
 
-async def test_the_node_is_told_nothing_by_default(tmp_path):
+async def test_no_position_is_reported_by_default(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         bridged.node.position = None
         await line.send(POSITION)
         assert (await bridged.sample())["lat"].value == 53
 
 
-def test_a_node_is_not_told_every_second():
+def test_a_position_is_not_reported_every_second():
     with pytest.raises(SettingsError, match=r"node_position = 1.*Write 0 for none, or 10 at least"):
         GpsReceiver.check_settings(settings_of(GpsReceiver, serial={"port": "/dev/x"}, node_position=1))
 
