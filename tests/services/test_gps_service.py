@@ -48,7 +48,7 @@ async def test_a_talkative_echo_sounder_keeps_no_position_alive(tmp_path):
         await asyncio.gather(sounding, return_exceptions=True)
 
 
-async def test_the_loss_of_the_fix_is_said_at_once(tmp_path):
+async def test_the_loss_of_the_fix_is_reported_at_once(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         await line.send(encode("GPGGA,120000,5300.0,N,00630.0,E,1,08,1.0,1.0,M,,M,,"))
         await bridged.sample()
@@ -98,7 +98,7 @@ async def test_a_lost_receiver_is_bad_in_what_it_has_measured(tmp_path):
         assert {reading.quality for reading in lost.values()} == {Quality.BAD}
 
 
-async def test_every_sentence_is_counted_as_what_became_of_it(tmp_path):
+async def test_every_sentence_is_counted_by_its_outcome(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         damaged = POSITION.replace(b"5300", b"5301")
         odd = encode("GPGLL,9960.0,N,00630.0,E,120000,A,A")

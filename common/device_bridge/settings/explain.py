@@ -99,7 +99,7 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     return text, meaning
 
 
-_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_AT = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 
 
@@ -127,7 +127,8 @@ def explain(
             remedy = f"{hint}Known here: {', '.join(siblings)}."
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
         return SettingsError(path, None, "is required", _remedy(known, path))
-    return SettingsError(path, _at(merged, path), rule.lower(), _remedy(known, path), source=_source(layers, path))
+    rule = rule[:1].lower() + rule[1:]
+    return SettingsError(path, _at(merged, path), rule, _remedy(known, path), source=_source(layers, path))
 
 
 def _members_below(known: Mapping[str, Any], parent: str) -> list[str]:
