@@ -26,6 +26,8 @@ _NOT_THEIRS = frozenset(
 """Targets of this project's Makefile that are about this project."""
 _OF_OURS = re.compile(r".*(common/deployment/|pip compile|TOOLS:\.txt=\.in).*\n")
 """Lines of its recipes about its own packages."""
+_OWN_OR_SITE = re.compile(r"\$\(if \$\(or .*,\$\(SERVICE\)\)")
+"""The service to show; without a name, this project shows a site."""
 _RULE = re.compile(r"^(?P<target>[a-z$()A-Z-]+):(?!=)", re.MULTILINE)
 _FOLDER = re.compile(rf'url = "{WHEELS}"\nformat = "flat".*\n')
 
@@ -81,6 +83,7 @@ def makefile(text: str) -> str:
     theirs = [paragraph for paragraph in paragraphs if not _NOT_THEIRS & set(_RULE.findall(paragraph))]
     whole = _OF_OURS.sub("", "\n\n".join(theirs))
     whole = re.sub(r"^\.PHONY: .*", lambda phony: _without(phony[0]), whole, flags=re.MULTILINE)
+    whole = _OWN_OR_SITE.sub("$(SERVICE)", whole)
     return re.sub(r"^SERVICE \?= .*", "SERVICE ?= $(firstword $(SERVICES))", whole, flags=re.MULTILINE)
 
 

@@ -6,12 +6,13 @@ not be printed, `writeOnly`. The rest is said here, by keyword.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
+
+from iofog_sdk import did_you_mean
 
 from ..documents import Where
 from ..generations import Generation, Schema, fields, generations_with
@@ -93,8 +94,7 @@ def _problem(error: ValidationError, generation: Generation | None, where: Where
 
 def _unknown(name: str, schema: Schema, generation: Generation | None) -> tuple[str, str]:
     known = fields(schema)
-    close = difflib.get_close_matches(name, known, n=1)
-    remedy = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+    remedy = did_you_mean(name, known) or f"There are {', '.join(known)}."
     if generation is None:
         return "{title} has no {name!r}", remedy
     effect = schema.get("errorMessage", {}).get("additionalProperties", "it would be dropped without a word")
