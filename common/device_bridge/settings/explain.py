@@ -139,7 +139,7 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     return text, meaning
 
 
-_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_AT = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 
 
@@ -164,7 +164,8 @@ def explained(
             remedy = f"{hint} Known here: {', '.join(siblings)}.".lstrip()
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
         return SettingsError(path, None, "is required", _remedy(known, path))
-    return SettingsError(path, _at(merged, path), rule.lower(), _remedy(known, path), source=_source(layers, path))
+    rule = rule[:1].lower() + rule[1:]
+    return SettingsError(path, _at(merged, path), rule, _remedy(known, path), source=_source(layers, path))
 
 
 def _two_underscores(path: str, known: Mapping[str, Any], layers: Layers) -> str:
