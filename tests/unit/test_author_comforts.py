@@ -93,7 +93,7 @@ def test_what_there_is_is_listed_a_line_each(capsys, monkeypatch):
         ('bus = "spi"\n[example]\nname = "x"\n', "x_service/deploy.toml:1: bus: is none of the values"),
         ('[example]\nname = "X 1"\n', "x_service/deploy.toml:2: example.name: expected `str` matching regex"),
         ('[example]\nname = "x"\ndevise = "/dev/x"\n', ":3: example.devise: unknown setting. Did you mean device?"),
-        ('bus = "serial"\n', ":1: example: is required. Write an object with config, device, name"),
+        ('bus = "serial"\n', ":1: example: is required. Write an object with config, device"),
         ("bus = serial\n", "x_service/deploy.toml: Invalid value (at line 1, column 7)"),
     ],
 )
