@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test home-assistant test-guides image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -87,7 +87,8 @@ lint-services: $(STAMP) ## hold services against the quality scale
 
 new-service: $(STAMP) ## make a service from a template
 #: NAME=name BUS=serial|i2c|gpio
-#: [SHAPE=stream|poll|command] [DEVICE="what it is"]
+#: [SHAPE=stream|poll|count|command]
+#: [DEVICE="what it is"]
 	@$(BIN)/python -m scaffold new-service --name '$(NAME)' --bus '$(BUS)' --shape '$(SHAPE)' --device '$(DEVICE)'
 
 update-service: $(STAMP) ## merge what is new in its template: NAME=name
@@ -129,10 +130,18 @@ build-arm: $(STAMP) ## the same for linux/arm64 and linux/arm/v7
 push: $(STAMP) ## the same for all three, and publish to REGISTRY
 	@$(BIN)/python -m deployment push $(SERVICE) $(IMAGES) --platforms $(or $(PLATFORMS),linux/amd64,$(ARM))
 
+test-guides: $(STAMP) ## do what the guides say, in a clean clone
+#: [GUIDE=name]
+	@$(BIN)/python -m tests.guides $(GUIDE)
+
 browser-test: $(STAMP) ## open the live page in headless Chromium and use it
 #: Debian's chromium, or CHROMIUM=path
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --group browser --python $(BIN)/python
 	@$(BIN)/python -m tests.browser $(ARGS)
+
+home-assistant: $(STAMP) ## what Home Assistant's own package says
+#: of mqtt_bridge's discovery; installs it once
+	@$(BIN)/python -m tests.home_assistant $(ARGS)
 
 image-test: $(STAMP) ## build every image and run it as a node does
 #: root, podman and buildah; no registry needed
@@ -184,6 +193,7 @@ bench: $(STAMP) ## measure speed and memory against peers: [ARGS=--quick]
 
 docs: $(STAMP) ## write tables of READMEs and manifests in deploy/
 	@$(BIN)/python -m deployment generate
+	@$(BIN)/python -m scaffold quality
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

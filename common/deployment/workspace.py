@@ -14,7 +14,7 @@ from typing import Any
 
 _FILES = {
     "README.md": "Say what the device is, with the marks `<!-- quantities -->` and `<!-- settings -->` for tables",
-    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio", device_setting, and an [example] with its name',
+    "deploy.toml": 'Write bus = "serial", "i2c" or "gpio" with device_setting, or folder, and an [example]',
     "__init__.py": "Make it, empty",
     "__main__.py": "Copy that of another service",
     "service.py": "It holds the service's class, and main()",
@@ -126,7 +126,8 @@ def with_services(root: Path, text: str) -> str:
     for service in service_names(root):
         folder = root / "services" / service
         needs = _load(folder / "deploy.toml")
-        bus = "any" if needs.get("any_devices") else _BUSES.get(needs.get("bus", ""), "network")
+        named = "any" if needs.get("any_devices") else "network"
+        bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), named)
         rows.append(f"| [{service}](services/{service}/README.md) | {_description(folder)} | {bus} |")
     table = "\n".join(rows) + "\n"
     return _TABLE.sub(lambda _: table, text)

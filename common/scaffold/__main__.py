@@ -14,7 +14,7 @@ from .checks import check_project, check_service, check_update
 from .merging import update
 from .project import new_project
 from .rendering import generate
-from .rules import level_of, lint, page, target_of
+from .rules import level_of, lint, page, target_of, write_badge
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,14 +38,20 @@ def main(arguments: list[str] | None = None) -> int:
     updating.add_argument("--unchecked", action="store_true", help="merge and no more")
     linting = verbs.add_parser("lint-services", help="hold services against the quality scale")
     linting.add_argument("--service", default="", help="by default all")
-    verbs.add_parser("quality", help="write QUALITY.md, the scale as a page")
+    linting.add_argument("--no-run", action="store_true", help="without the rules that run it on its emulator")
+    verbs.add_parser(
+        "quality", help="write QUALITY.md, the scale as a page, and into each README the level it reaches"
+    )
     options = parser.parse_args(arguments)
     root = Path.cwd()
     if options.verb == "quality":
-        (root / "common/scaffold/QUALITY.md").write_text(page())
+        if (scale := root / "common/scaffold/QUALITY.md").exists():  # a project outside has none
+            scale.write_text(page())
+        for name in service_names(root):
+            write_badge(target_of(root, name))
         return 0
     if options.verb == "lint-services":
-        return _lint(root, options.service)
+        return _lint(root, options.service, runs=not options.no_run)
     try:
         if options.verb == "update-service":
             return _update(root, options.name, unchecked=options.unchecked)
@@ -80,7 +86,7 @@ def _update(root: Path, name: str, *, unchecked: bool) -> int:
     return 0 if unchecked or not changes else check_update(name, root)
 
 
-def _lint(root: Path, service: str) -> int:
+def _lint(root: Path, service: str, *, runs: bool) -> int:
     """Tells each service's level and all that is found; 1 unless all are gold."""
     names = service_names(root)
     if service and service not in names:
@@ -90,7 +96,7 @@ def _lint(root: Path, service: str) -> int:
         return 2
     is_gold = True
     for name in [service] if service else names:
-        findings = lint(target_of(root, name))
+        findings = lint(target_of(root, name), runs=runs)
         is_gold = is_gold and not findings
         sys.stdout.write(f"{name}: {level_of(findings) or 'not bronze yet'}\n")
         for rule, text in findings:

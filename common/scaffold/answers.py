@@ -21,6 +21,7 @@ SHAPES = {
     "gpio": {
         "stream": "a line that changes by itself",
         "poll": "a line that is looked at at an interval",
+        "count": "a line whose pulses are counted",
         "command": "a relay: a line that is switched, safe when nobody switches it",
     },
 }

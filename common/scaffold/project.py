@@ -20,7 +20,7 @@ WHEELS = "wheels"
 _NOT_THEIRS = frozenset(
     (
         *("test-image-python", "fuzz", "soak", "hil", "browser-test", "image-test", "image-test-arm", "renew-base"),
-        *("bench", "new-project"),
+        *("bench", "new-project", "test-guides"),
     )
 )
 """Targets of this project's Makefile that are about this project."""
@@ -28,7 +28,6 @@ _OF_OURS = re.compile(r".*(common/deployment/|pip compile|TOOLS:\.txt=\.in).*\n"
 """Lines of its recipes about its own packages."""
 _RULE = re.compile(r"^(?P<target>[a-z$()A-Z-]+):(?!=)", re.MULTILINE)
 _FOLDER = re.compile(rf'url = "{WHEELS}"\nformat = "flat".*\n')
-_TEST_SUPPORT = ("tests/movable_clock.py", "tests/services/serving.py")
 
 
 def new_project(folder: Path, answers: Answers, source: Path, index: str = "") -> list[Path]:
@@ -73,7 +72,7 @@ def _files(source: Path, name: str, index: str) -> dict[str, str]:
         files["pyproject.toml"] = _FOLDER.sub(f'url = "{index}"\n', files["pyproject.toml"])
     files["Makefile"] = makefile((source / "Makefile").read_text())
     tools = str(Path(DOCKERFILE).with_name("tools.txt"))
-    return files | {path: (source / path).read_text() for path in (tools, *_TEST_SUPPORT)}
+    return files | {tools: (source / tools).read_text()}
 
 
 def makefile(text: str) -> str:

@@ -5,6 +5,8 @@ from .command import (
     add_line_options,
     add_socket_option,
     emulator_parser,
+    execute_command,
+    is_on,
     line_of,
     number,
     play_until_stopped,
@@ -17,6 +19,7 @@ from .gpio_chip import SimulatedGpioChip
 from .i2c_bus import SimulatedI2cBus
 from .i2c_chip import I2cChip, NoAcknowledge, RegisterChip
 from .i2c_command import add_bus_options, bus_of, serve_until_stopped
+from .message_server import MessageServer, read_message, write_message
 from .serial_device import PlayedDevice, SerialDevice
 from .serial_line import InProcessSerialLine, SimulatedSerialLine
 from .surroundings import Clock, Surroundings
@@ -25,6 +28,7 @@ __all__ = [
     "Clock",
     "I2cChip",
     "InProcessSerialLine",
+    "MessageServer",
     "NoAcknowledge",
     "Controllable",
     "PlayedDevice",
@@ -42,12 +46,16 @@ __all__ = [
     "baud_mismatch",
     "bus_of",
     "emulator_parser",
+    "execute_command",
+    "is_on",
     "line_of",
     "number",
     "play_until_stopped",
+    "read_message",
     "run_gpio_emulator",
     "run_i2c_emulator",
     "run_serial_emulator",
     "serve_until_stopped",
     "socket_of",
+    "write_message",
 ]

@@ -35,7 +35,7 @@ class SimulatedGpio:
         """Seconds after which an answer comes to what was done at once."""
         self.unplugged = False
         """Whether the chips are away."""
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self._numbers = itertools.count(1)
         self._requests: dict[int, SimulatedRequest] = {}
         self._server = MessageServer(path, self._serve)
@@ -51,12 +51,12 @@ class SimulatedGpio:
     def add(self, label: str, lines: Sequence[str], *, keeps: bool = True) -> SimulatedGpioChip:
         """Another chip, with the next number."""
         name = f"gpiochip{len(self.chips)}"
-        chip = self.chips[name] = SimulatedGpioChip(name, label, lines, self._now_ns, keeps=keeps)
+        chip = self.chips[name] = SimulatedGpioChip(name, label, lines, self.now_ns, keeps=keeps)
         chip.on_due = lambda due_ns: self._call_at(chip, due_ns)
         return chip
 
     def _call_at(self, chip: SimulatedGpioChip, due_ns: int) -> None:
-        delay_s = max(0.0, (due_ns - self._now_ns()) / 1e9)
+        delay_s = max(0.0, (due_ns - self.now_ns()) / 1e9)
         asyncio.get_running_loop().call_later(delay_s + 1e-4, chip.advance)
 
     def drive(self, line: str, level: int | None, at_ns: int | None = None) -> None:
@@ -79,13 +79,13 @@ class SimulatedGpio:
 
         async def train() -> None:
             half_ns = int(0.5e9 / rate_hz)
-            edge_ns, left = self._now_ns(), count * 2
+            edge_ns, left = self.now_ns(), count * 2
             while left:
-                while left and edge_ns <= self._now_ns():
+                while left and edge_ns <= self.now_ns():
                     self.drive(line, 1 if left % 2 == 0 else 0, edge_ns)
                     edge_ns += half_ns
                     left -= 1
-                await asyncio.sleep(max(_TRAIN_STEP_S, (edge_ns - self._now_ns()) / 1e9))
+                await asyncio.sleep(max(_TRAIN_STEP_S, (edge_ns - self.now_ns()) / 1e9))
 
         task = asyncio.ensure_future(train())
         self._work.add(task)
@@ -137,7 +137,8 @@ class SimulatedGpio:
             while not self.unplugged:
                 verb, *arguments = await read_message(reader, list[Any])
                 if verb == "events":
-                    await self._send_events(self._requests[arguments[0]], writer)
+                    if (request := self._requests.get(arguments[0])) is not None:  # or they were given back already
+                        await self._send_events(request, writer)
                     return
                 try:
                     answer = [0, self._answer(verb, arguments, held)]

@@ -125,6 +125,8 @@ class SimulatedGpioChip:
         """Called with the time at which `advance` is to be called."""
         self.on_level: Callable[[str, int], None] | None = None
         """Called when an output has another level."""
+        self.on_request: Callable[[str, bool], None] | None = None
+        """Called when a line is taken into use, and whether as an output."""
         self._shown: dict[int, int] = {}
 
     def request(
@@ -144,6 +146,8 @@ class SimulatedGpioChip:
             self._left.pop(offset, None)
             line.settled = self.level(offset)
             self._show(offset)
+            if self.on_request is not None:
+                self.on_request(line.name, request.output)
         return request
 
     def release(self, request: SimulatedRequest) -> None:

@@ -62,8 +62,8 @@ def _rmc(at: Moment) -> list[str]:
 def _vtg(at: Moment) -> list[str]:
     if not at.fix:
         return ["VTG,,T,,M,,N,,K,N"]
-    speed, course = at.get("speed"), at.get("course") % 360
-    return [f"VTG,{course:.2f},T,,M,{speed / KNOT:.3f},N,{speed * 3.6:.3f},K,{at.mode}"]
+    speed, course, magnetic = at.get("speed"), at.get("course") % 360, at.get("course_magnetic") % 360
+    return [f"VTG,{course:.2f},T,{magnetic:.2f},M,{speed / KNOT:.3f},N,{speed * 3.6:.3f},K,{at.mode}"]
 
 
 def _gsa(at: Moment) -> list[str]:
@@ -116,6 +116,11 @@ def _dbt(at: Moment) -> list[str]:
     return [f"DBT,{depth / 0.3048:.1f},f,{depth:.2f},M,{depth / 1.8288:.1f},F"]
 
 
+def _dbk(at: Moment) -> list[str]:
+    depth = at.get("depth_below_keel")
+    return [f"DBK,{depth / 0.3048:.1f},f,{depth:.2f},M,{depth / 1.8288:.1f},F"]
+
+
 def _dpt(at: Moment) -> list[str]:
     return [f"DPT,{at.get('depth_below_transducer'):.2f},{_TRANSDUCER_BELOW_SURFACE_M},100"]
 
@@ -141,6 +146,7 @@ _BODIES: dict[str, Callable[[Moment], list[str]]] = {
     "RMC": _rmc,
     "VTG": _vtg,
     "ZDA": _zda,
+    "DBK": _dbk,
     "DBT": _dbt,
     "DPT": _dpt,
     "HDT": _hdt,
@@ -152,7 +158,7 @@ _BODIES: dict[str, Callable[[Moment], list[str]]] = {
 PROFILES = {
     "gps": ("GP", ("GGA", "RMC", "VTG", "GSA", "GSV")),
     "gnss": ("GN", ("GNS", "RMC", "ZDA", "GST", "THS", "GSA", "GSV")),
-    "vessel": ("II", ("GLL", "ZDA", "HDT", "VHW", "DBT", "DPT", "MTW", "MWV")),
+    "vessel": ("II", ("GLL", "ZDA", "HDT", "VHW", "DBT", "DBK", "DPT", "MTW", "MWV")),
 }
 """What kinds of receivers say: talker, and types of sentences in their order."""
 

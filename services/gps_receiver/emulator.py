@@ -79,7 +79,8 @@ class GpsEmulator:
             return _CONSTANT[quantity]
         point, course = self._track.along(elapsed_s * self._speed)
         speed = self._speed if self._track.length_m else 0.0
-        moving = {**point._asdict(), "course": course, "heading": course, "speed": speed}
+        courses = {"course": course, "course_magnetic": course - _VARIATION_DEG, "heading": course}
+        moving = {**point._asdict(), **courses, "speed": speed}
         return float(moving[quantity])
 
     def epoch(self, elapsed_s: float, utc: float) -> list[bytes]:
@@ -93,6 +94,8 @@ class GpsEmulator:
         return [sentence for kind in self._sentences for sentence in write(kind, self._talker, moment)]
 
 
+_VARIATION_DEG = 3.6
+"""By which compasses point east of north."""
 _CONSTANT = {
     "fix_quality": 1.0,
     "satellites_used": 9.0,
@@ -112,12 +115,13 @@ _CONSTANT = {
     "water_speed": 4.8,
     "water_temperature": 14.5,
     "depth_below_transducer": 5.4,
+    "depth_below_keel": 4.9,
     "apparent_wind_angle": 42.0,
     "apparent_wind_speed": 9.3,
     "true_wind_angle": 71.0,
     "true_wind_speed": 6.6,
 }
-_SETTABLE = {*_CONSTANT, "lat", "lon", "altitude", "speed", "course", "heading"}
+_SETTABLE = {*_CONSTANT, "lat", "lon", "altitude", "speed", "course", "course_magnetic", "heading"}
 
 
 class _Receiver:

@@ -1,4 +1,4 @@
-"""What serial_instrument can be told."""
+"""Settings of serial_instrument."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     record: Annotated[
-        Record, Meta(description="how values are found in a record; by default it is one number, and perhaps a unit")
+        Record,
+        Meta(description="how values are found in a record, see below; by default it is one number, perhaps a unit"),
     ] = RegexRecord(pattern=_ONE_NUMBER)
     fields: Annotated[tuple[RecordField, ...], Meta(description="the values, and what they mean", min_length=1)] = (
         RecordField(name="value", exponent=True),

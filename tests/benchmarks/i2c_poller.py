@@ -9,7 +9,8 @@ import json
 import sys
 import time
 
-from device_bridge.buses.i2c.adapter import open_adapter, run_blocking
+from device_bridge.buses.i2c.adapter import open_adapter
+from device_bridge.buses.workers import run_blocking
 
 _MEASURE = b"\x24\x00"
 """Single shot, high repeatability (Sensirion SHT3x-DIS data sheet version 7, section 4.3)."""

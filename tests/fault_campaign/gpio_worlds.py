@@ -128,6 +128,36 @@ class ContactWorld(World):
         return int(reading.value) in {*before, *(level for at, level in self._history if at >= since)}
 
 
+class CountWorld(World):
+    """One line whose pulses a service counts: never more than there were, never fewer than it has told."""
+
+    settle_s = 3.0
+
+    def __init__(self, service_type, gpio, line, per_pulse, **settings):
+        super().__init__(service_type, gpio={"path": f"sim:{gpio.path}"}, **settings)
+        self._gpio, self._line, self._per_pulse = gpio, line, per_pulse
+        self._pulses = self._least = 0
+        gpio.drive(line, 1)
+        self.faults = {
+            "pulses": lambda chance: self._pulse(chance.choice((1, 5, 20))),
+            "bounce": lambda _: [gpio.drive(line, level) for level in (0, 1, 0, 1)],
+            "absence": lambda _: gpio.disconnect(),
+            "delay": lambda chance: setattr(gpio, "answer_delay_s", chance.choice((0.05, 0.5))),
+        }
+
+    def _pulse(self, count):
+        self._pulses += count
+        self._gpio.pulses(self._line, 5, count)
+
+    def heal(self):
+        self._gpio.answer_delay_s = 0.0
+
+    def is_right(self, reading):
+        is_right = self._least <= reading.value <= self._pulses * self._per_pulse + 1e-6
+        self._least = max(self._least, reading.value)
+        return is_right
+
+
 class OutputsWorld(World):
     """Outputs that are commanded all the time, and whose chip goes away."""
 
@@ -225,6 +255,11 @@ def _on_chip(world, lines=PI_LINES):
 def contact(service_type, line, **settings):
     """A service that tells whether a line is on."""
     return _on_chip(lambda gpio: ContactWorld(service_type, gpio, line, **settings), [line])
+
+
+def counted(service_type, line, per_pulse, **settings):
+    """A service that counts the pulses of a line."""
+    return _on_chip(lambda gpio: CountWorld(service_type, gpio, line, per_pulse, **settings), [line])
 
 
 def relay(service_type, line, command, **settings):

@@ -18,6 +18,9 @@ WITHOUT_DEVICE = {
 }
 """Services that have no bus on which anything could go wrong."""
 
+CLOCKS = {}
+"""By place: `real` for a service with threads, for which a movable clock cannot wait."""
+
 
 def _missing(*_):
     pytest.fail("has no world of faults; add one in tests/fault_campaign")
@@ -26,7 +29,9 @@ def _missing(*_):
 def _all():
     worlds = i2c_worlds.WORLDS | serial_worlds.WORLDS | gpio_worlds.WORLDS | mqtt_worlds.WORLDS
     for file in sorted(Path(__file__).parent.glob("world_*.py")):
-        worlds |= import_module(f"{__package__}.{file.stem}").WORLDS
+        module = import_module(f"{__package__}.{file.stem}")
+        worlds |= module.WORLDS
+        CLOCKS.update(dict.fromkeys(module.WORLDS, getattr(module, "CLOCK", "movable")))
     for service in sorted(set(service_names(Path(__file__).parents[2])) - set(WITHOUT_DEVICE)):
         for name in [f"{service}:{profile}" for profile in profile_names(service)] or [f"{service}:"]:
             if not any(known.startswith(name) for known in worlds):

@@ -197,6 +197,8 @@ async def test_tls_with_an_authority_and_a_client_certificate(tmp_path, caplog):
         wanted = "it may want a client certificate"
         await failing(f"mqtts://localhost:{port}?ca={ours.certificate}", wanted, caplog)
         await failing(f"mqtt://localhost:{port}", "a port for TLS does that: write mqtts://", caplog)
+    async with mosquitto(tmp_path) as port:
+        await failing(f"mqtts://localhost:{port}", "a port without TLS does that: write mqtt://", caplog)
         gc.collect()
 
 

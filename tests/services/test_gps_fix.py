@@ -76,7 +76,7 @@ def test_gst():
 
 @pytest.mark.parametrize("latitude", ["8960.0000", "36000.0000", "", "0000.0000", "nonsense"])
 @pytest.mark.parametrize("longitude", ["18960.0000", "72000.0000", "", "00000.0000"])
-def test_no_fix_is_said_whatever_stands_for_coordinates(latitude, longitude):
+def test_no_fix_is_reported_whatever_the_coordinates_are(latitude, longitude):
     position = f"{latitude},N,{longitude},E"
     decoder = Decoder()
     gga, rmc, gll, gns = read(
@@ -161,6 +161,45 @@ def test_a_sentence_without_a_mode_is_taken_by_its_status_beside_a_measured_fix(
     assert qualities(gga, rmc.format("V")) == ["good", "bad"]
     assert qualities(gga.replace("E,1,", "E,0,"), rmc.format("A")) == ["bad", "bad"], "of one second"
     assert qualities(gga.replace("E,1,", "E,0,"), rmc.format("A").replace("120000", "120001")) == ["bad", "good"]
+
+
+def seconds_of(*bodies, count=4):
+    """These sentences each second, and what is said of the latitude from the second one on."""
+    decoder, found = Decoder(), []
+    for second in range(count):
+        found.append(read(*(body.format(f"12000{second}") for body in bodies), decoder=decoder))
+    return [each["lat"][1] for readings in found[1:] for each in readings if "lat" in each]
+
+
+@pytest.mark.parametrize("mode", ["", ",N"])
+def test_a_status_without_a_fix_beside_one_makes_it_uncertain_in_every_sentence(mode):
+    bodies = (
+        "GPGGA,{},5300.0,N,00630.0,E,1,08,1.0,1.0,M,,M,,",
+        "GNGNS,{},5300.0,N,00630.0,E,AN,08,1.0,1.0,,,",
+        "GPRMC,{},V,5300.0,N,00630.0,E,1.0,90.0,010126,," + mode,
+        "GPGLL,5300.0,N,00630.0,E,{},V" + mode,
+    )
+    for order in itertools.permutations(bodies):
+        assert set(seconds_of(*order)) == {"uncertain"}
+
+
+def test_a_gga_without_a_fix_leaves_no_position_to_any_sentence():
+    gga = "GPGGA,{},8960.0000,N,00000.0,E,0,00,50.0,0.0,M,0.0,M,,"
+    for others in itertools.permutations(
+        ["GPRMC,{},A,5300.0,N,00630.0,E,1.0,90.0,010126,,,A", "GPGLL,5300.0,N,00630.0,E,{},A,A"]
+    ):
+        for at in range(3):
+            assert set(seconds_of(*others[:at], gga, *others[at:])) == {"bad"}
+
+
+def test_when_they_agree_again_the_fix_is_good():
+    gga, rmc = "GPGGA,{},5300.0,N,00630.0,E,1,08,1.0,1.0,M,,M,,", "GPRMC,{},{},5300.0,N,00630.0,E,1.0,90.0,010126,,"
+    decoder, found = Decoder(), []
+    for second, status in enumerate("AVVAA"):
+        found.append(read(*(each.format(f"12000{second}", status) for each in (gga, rmc)), decoder=decoder))
+    assert [[each["lat"][1] for each in readings if "lat" in each] for readings in found] == [
+        *(["good", "good"], ["good", "bad"], ["uncertain"], ["uncertain", "good"], ["good", "good"]),
+    ]
 
 
 def test_what_gga_said_long_ago_says_nothing_of_another_fix():

@@ -46,18 +46,20 @@ async def test_nothing_is_announced_unless_it_is_asked_for():
 
 async def test_a_failed_device_and_its_return_are_announced(monkeypatch):
     fails = 2 * [DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged")]
+    links = []
 
     async def stream(self):
         if fails and opened[1:]:
             raise fails.pop()
         yield [self.quantities[0].good(1.5)]
         if fails:
-            await asyncio.sleep(0.05)
+            await until(lambda: links and announced(links[0]) and announced(links[0])[-1].state == "reading")
             raise fails.pop()
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Bench, "stream", stream)
     async with running(ANNOUNCE="3600") as (_, link):
+        links.append(link)
         await until(lambda: [one.state for one in announced(link)][-3:] == ["reading", "failed", "reading"])
         assert announced(link)[-2].reason == "/dev/x: gone: unplugged"
 

@@ -47,7 +47,7 @@ def test_the_example_passes_the_check_in_every_generation(generation):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_service_that_tells_the_node_its_position_gets_the_role_for_it_where_there_are_tokens(tmp_path, generation):
+def test_a_service_that_reports_the_position_gets_the_role_for_it_where_there_are_tokens(tmp_path, generation):
     def rendered(**config):
         gps = {"name": "gps", "service": "gps_receiver", "device": "/dev/ttyUSB0", "config": config}
         file = fleet_file(tmp_path, kits={"k": {"services": [gps]}}, nodes=[{"name": "n1", "kit": "k"}])
@@ -276,7 +276,9 @@ def test_compose_gives_a_service_its_device_and_no_more():
         assert "privileged" not in service
         environment = {key: value for key, value in service["environment"].items() if key.startswith("SETTING_")}
         assert SettingsSources(service_type_of(name).settings_type, file=None, environment=environment).resolve(None)
-        assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
+        folder = needs_of(name).folder
+        bound = [volume for volume in service["volumes"] if volume.split(":")[0] not in compose["volumes"]]
+        assert bound == ([f"{folder}:{folder}:ro"] if folder else [])
 
 
 def test_the_site_of_compose_is_consistent():

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from climate_sensor.service import ClimateSensor
 from deployment.workspace import service_names
 from device_bridge import DeviceService, Quantity, ServiceSettings, every
 from scaffold.__main__ import main
-from scaffold.rules import LEVELS, RULES, level_of, lint, page, target_of
+from scaffold.rules import LEVELS, RULES, level_of, lint, page, target_of, write_badge
+from scaffold.rules.running import emulator
 
 PROJECT = Path(__file__).parents[2]
 NOT_YET: dict[str, set[str]] = {}
@@ -16,7 +18,7 @@ NOT_YET: dict[str, set[str]] = {}
 
 @pytest.mark.parametrize("service", service_names(PROJECT))
 def test_services_of_this_project_are_gold(service):
-    findings = lint(target_of(PROJECT, service))
+    findings = lint(target_of(PROJECT, service), runs=False)
     assert {finding.rule.id for finding in findings} == NOT_YET.get(service, set()), findings
 
 
@@ -42,7 +44,10 @@ def odd(tmp_path):
     (folder / "pyproject.toml").write_text('[project]\nname = "odd"\n')
     (folder / "service.py").write_text("x = 1\n" * 121)
     (folder / "protocol.py").write_text("import asyncio\nfrom socket import socket\n")
-    (folder / "README.md").write_text("# odd\n")
+    (folder / "helper.py").write_text("import rich\n")
+    (folder / "README.md").write_text("# odd\n\nThat.\n")
+    wheel = "https://example.com/odd-1-cp313-cp313-manylinux_2_17_x86_64.whl"
+    (tmp_path / "uv.lock").write_text(f'[[package]]\nname = "odd"\nwheels = [{{ url = "{wheel}" }}]\n')
     (folder / "deploy.toml").write_text('[example]\nname = "odd"\n')
     target = target_of(tmp_path, "odd")
     target.__dict__["service_type"] = Odd
@@ -51,7 +56,7 @@ def odd(tmp_path):
 
 
 def test_everything_is_found_at_once(odd):
-    found = lint(odd)
+    found = lint(odd, runs=False)
     texts = [finding.text for finding in found]
     for rule, text in [
         ("complete", "services/odd has no emulator.py"),
@@ -66,6 +71,9 @@ def test_everything_is_found_at_once(odd):
         ("described", "quantity depth has no description"),
         ("pure", "services/odd/protocol.py:2: imports socket"),
         ("random", "no world of faults; write tests/fault_campaign/world_odd.py"),
+        ("image", "services/odd/helper.py:1: rich is not in its image"),
+        ("image", "odd has no wheel for armv7l, CPython 3.13"),
+        ("badge", "README.md does not say which level it reaches. Run: make docs"),
         ("size", "services/odd/service.py has 121 lines"),
     ]:
         assert any(each.rule.id == rule and text in each.text for each in found), (rule, text, texts)
@@ -79,6 +87,35 @@ def test_everything_is_found_at_once(odd):
     assert level_of([]) == "gold"
 
 
+def test_a_readme_says_the_level_and_says_it_anew(odd):
+    write_badge(odd)
+    assert odd.text("README.md").startswith(
+        "# odd\n\n<!-- quality -->\nQuality: not bronze yet\n<!-- end -->\n\nThat.\n"
+    )
+    assert "badge" not in {finding.rule.id for finding in lint(odd, runs=False)}
+    text = odd.text("README.md").replace("not bronze yet", "gold")
+    (odd.folder / "README.md").write_text(text)
+    assert "badge" in {finding.rule.id for finding in lint(odd, runs=False)}
+    write_badge(odd)
+    assert "Quality: not bronze yet\n<!-- end -->" in odd.text("README.md")
+
+
+def test_an_emulator_that_lacks_a_quantity_or_a_fault_is_found(monkeypatch):
+    class Wider(ClimateSensor):
+        @classmethod
+        def quantities_of(cls, settings):
+            return (*super().quantities_of(settings), Quantity("altitude", "m", (0, 9000), "of the sensor"))
+
+    monkeypatch.setattr("scaffold.rules.running._READ_S", 5.0)
+    target = target_of(PROJECT, "climate_sensor")
+    readme = target.text("README.md").replace("set temperature", "melt chip\nset temperature")
+    target.__dict__["service_type"] = Wider
+    monkeypatch.setattr(type(target), "text", lambda _, name: readme)
+    found = list(emulator(target))
+    assert found[0].startswith("README.md: its emulator refuses `melt chip`: unknown: 'melt'; known are ")
+    assert found[1:] == ["quantity altitude never comes from its emulator"]
+
+
 def test_a_service_that_is_not_there_is_told_the_nearest(monkeypatch, capsys):
     monkeypatch.chdir(PROJECT)
     assert main(["lint-services", "--service", "gps_reciever"]) == 2
@@ -87,8 +124,8 @@ def test_a_service_that_is_not_there_is_told_the_nearest(monkeypatch, capsys):
 
 def test_what_is_found_is_told_with_its_level_and_its_paragraph(monkeypatch, capsys, odd):
     monkeypatch.chdir(PROJECT)
-    assert main(["lint-services", "--service", "gps_receiver"]) == 0
+    assert main(["lint-services", "--no-run", "--service", "gps_receiver"]) == 0
     assert capsys.readouterr().out == "gps_receiver: gold\n"
     monkeypatch.setattr("scaffold.__main__.target_of", lambda _, __: odd)
-    assert main(["lint-services", "--service", "gps_receiver"]) == 1
+    assert main(["lint-services", "--no-run", "--service", "gps_receiver"]) == 1
     assert "common/scaffold/QUALITY.md#size" in capsys.readouterr().out

@@ -89,8 +89,8 @@ class Placed:
         return [(member, internal, external) for member, internal, external in ports if external is not None]
 
     @property
-    def tells_position(self) -> bool:
-        """Whether it tells the node where it is, which Edgelet allows by a role of its own."""
+    def reports_position(self) -> bool:
+        """Whether it reports the node's position, which Edgelet allows by a role of its own."""
         setting = needs_of(self.service.service).position_setting
         return bool(setting and self.config.get(setting))
 
@@ -118,7 +118,7 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 def needs_position_role(placed: Placed, generation: str) -> bool:
     """Whether its token must allow more than the default one does: nodes of Java agents have no tokens."""
-    return placed.tells_position and not GENERATIONS[generation].is_java
+    return placed.reports_position and not GENERATIONS[generation].is_java
 
 
 def position_role(api_version: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     volume = {"hostDestination": f"{name}-state", "containerDestination": STATE, "accessMode": "rw", "type": "volume"}
     if known.has_shared_volumes:
         volume |= {"hostDestination": f"{placed.owner}-{name}-state", "scope": "shared"}
-    container: dict[str, Any] = {"volumes": [volume]}
+    container: dict[str, Any] = {"volumes": [*_folders(placed, generation), volume]}
     if placed.published:
         container["ports"] = [
             {"internal": internal, "external": external, "protocol": "tcp"}
@@ -230,6 +230,13 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
         container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
     env = list(_variables(placed, generation))
     return container | ({"env": env} if env else {})
+
+
+def _folders(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:
+    """What of the node it reads. Nothing where an agent would bind it writable: a container has a /sys by itself."""
+    folder = needs_of(placed.service.service).folder
+    if folder and not GENERATIONS[generation].is_java:
+        yield {"hostDestination": folder, "containerDestination": folder, "accessMode": "ro", "type": "bind"}
 
 
 def _variables(placed: Placed, generation: str) -> Iterator[dict[str, Any]]:

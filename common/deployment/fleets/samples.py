@@ -56,7 +56,12 @@ def samples(services: list[str]) -> Iterator[tuple[str, str]]:
 
 def _head(placed: Placed, generation: Generation) -> str:
     service = placed.service.service
-    if placed.devices:
+    folder = needs_of(service).folder
+    if folder and generation.is_java:
+        way = f"It needs no device. Nothing is bound, for `ro` is ignored: a container has {folder} by itself."
+    elif folder:
+        way = f"It reads {folder} of the node, bound read-only, and is given no device."
+    elif placed.devices:
         way = "Its devices and nothing else; udev gives all of them to the group of its user (deploy/udev)."
         if generation.has_cdi_only:
             way = f"Its devices come by CDI: copy cdi/{service}-*.yaml to /etc/cdi of the node."
@@ -228,7 +233,10 @@ def _compose_service(placed: Placed) -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": [f"/tmp:size={TMP_MIB}m"],  # noqa: S108 - the container's own
         "mem_limit": f"{MEMORY_MIB}m",
-        "volumes": [f"{service}-state:{STATE}"],
+        "volumes": [
+            *([f"{folder}:{folder}:ro"] if (folder := needs_of(service).folder) else []),
+            f"{service}-state:{STATE}",
+        ],
         "environment": {
             "IOFOG_LINK": "${IOFOG_LINK:-console:}",
             "SELFNAME": "${SELFNAME:-}",

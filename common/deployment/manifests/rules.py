@@ -105,6 +105,7 @@ def check_microservice(microservice: Microservice, generation: Generation) -> It
 _ALL = tuple(GENERATIONS)
 _CONTROLLERS = ("3.0", "3.6", "3.7", "3.8", "3.9")
 _BY_CDI = ("3.6", "3.7", "3.8", "3.9", "edgelet-1.0", "edgelet-1.1")
+_READ_ONLY = ("3.8", "3.9", "edgelet-1.0", "edgelet-1.1")
 _NEWEST = ("3.9", "edgelet-1.1")
 
 
@@ -113,17 +114,6 @@ def no_double_quotes(one: Microservice, _: Generation) -> Iterator[Problem]:
     """A Controller un-escapes them in settings."""
     for problem in check_quotes(one.content.get("config", {}), one.at("config")):
         yield problem._replace(where=one.where) if one.made else problem
-
-
-@rule(*_ALL)
-def variables_once(one: Microservice, _: Generation) -> Iterator[Problem]:
-    """The last one wins, without a word."""
-    keys: set[str] = set()
-    for at, variable in enumerate(one.mappings("env")):
-        key = str(variable.get("key"))
-        if key in keys:
-            yield Problem(one.at("container", "env", at), f"variable {key!r} is used twice", "Keep one.")
-        keys.add(key)
 
 
 @rule("3.0")
@@ -188,6 +178,21 @@ def kind_of_device(one: Microservice, _: Generation) -> Iterator[Problem]:
         if bus_of_path(device) not in (None, bus):
             problem = f"{device} is not a {bus} device, which {one.service} needs"
             yield Problem(one.at(*(("container", key) if key == "devices" else (key,))), problem, "Name another.")
+
+
+@rule(*_READ_ONLY)
+def folder_read_only(one: Microservice, _: Generation) -> Iterator[Problem]:
+    """A service that reads a folder of the node needs it, and needs not change it."""
+    folder = needs_of(one.service).folder if one.service else ""
+    bound = [(at, each) for at, each in enumerate(one.mappings("volumes")) if each.get("hostDestination") == folder]
+    if folder and not bound:
+        remedy = f"Write a volume of type bind from {folder} to {folder}, with accessMode: ro."
+        yield Problem(one.at("container"), f"{one.service} reads {folder} of the node, and has no way to it", remedy)
+    for at, volume in bound:
+        if folder and volume.get("accessMode") != "ro":
+            problem = f"{folder} of the node can be written to"
+            remedy = "Write accessMode: ro; bind what is to be written by itself."
+            yield Problem(one.at("container", "volumes", at), problem, remedy, warning=True)
 
 
 @rule(*_NEWEST)

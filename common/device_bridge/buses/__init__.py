@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from .gpio.uapi import LineConfig
     from .i2c.bus import I2cAddress, I2cBus, I2cDevice, I2cSettings, number_of
     from .i2c.errors import I2cRetries
-    from .in_process import attached
+    from .in_process import attached, attached_at
     from .serial.bus import SerialBus
     from .serial.framed_line import FramedLine
     from .serial.port import Rs485Settings, SerialSettings
+    from .workers import Worker
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -34,10 +35,11 @@ else:
             "gpio.uapi": ("LineConfig",),
             "i2c.bus": ("I2cAddress", "I2cBus", "I2cDevice", "I2cSettings", "number_of"),
             "i2c.errors": ("I2cRetries",),
-            "in_process": ("attached",),
+            "in_process": ("attached", "attached_at"),
             "serial.bus": ("SerialBus",),
             "serial.port": ("Rs485Settings", "SerialSettings"),
             "serial.framed_line": ("FramedLine",),
+            "workers": ("Worker",),
         },
     )
 
@@ -61,6 +63,8 @@ __all__ = [
     "Rs485Settings",
     "SerialBus",
     "SerialSettings",
+    "Worker",
     "attached",
+    "attached_at",
     "number_of",
 ]

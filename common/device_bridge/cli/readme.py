@@ -23,6 +23,7 @@ def with_tables(service_type: type[DeviceService[Any]], text: str) -> str:
         "settings": settings_table(service_type.settings_type),
         "profiles": profiles_table(service_type),
         "commands": commands_table(service_type.commands),
+        **service_type.readme_tables(),
     }.items():
         start, found, rest = text.partition(f"<!-- {mark} -->\n")
         if found:
@@ -47,7 +48,7 @@ def profiles_table(service_type: type[DeviceService[Any]]) -> str:
     commands = any("commands" in profile for profile in profiles.values())
     rows = ["| profile | device | measures |" + " commands |" * commands, "|---|---|---|" + "---|" * commands]
     for name, profile in profiles.items():
-        measured = profile.get("fields") or profile.get("registers") or []
+        measured = profile.get("fields") or profile.get("registers") or profile.get("channels") or []
         parts = [*profile.get("reads", ()), *profile.get("records", {}).values()]
         measured += [field for part in parts for field in part["fields"]]
         measured = [field for field in (*measured, *profile.get("computed", ())) if not field.get("hidden")]

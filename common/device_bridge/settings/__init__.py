@@ -8,6 +8,7 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .base import Port, Seconds, Settings
+    from .explain import settings_table
     from .limits import LIMITS, check_limits, limit
     from .profiles import profile_names, read_profile
     from .renames import with_new_names
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "base": ("Port", "Seconds", "Settings"),
+            "explain": ("settings_table",),
             "limits": ("LIMITS", "check_limits", "limit"),
             "profiles": ("profile_names", "read_profile"),
             "renames": ("with_new_names",),
@@ -37,5 +39,6 @@ __all__ = [
     "limit",
     "profile_names",
     "read_profile",
+    "settings_table",
     "with_new_names",
 ]

@@ -30,6 +30,7 @@ def settings_table(model: type[Settings]) -> str:
         given = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         default = "**required**" if field.required else f"`{msgspec.json.encode(given).decode()}`"
         kind, meaning = _kind_and_meaning(field.type)
+        default = default.replace("|", r"\|")  # a bar would end the cell
         rows.append(f"| `{path}` | {kind} | {default} | {meaning} |")
     return "\n".join(rows)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .iomessage import INT32_MAX, IoMessage, MessageTemplate
+    from .iomessage import IoMessage, MessageTemplate
+    from .limits import INT32_MAX
     from .senml import SENML_TYPE, SenmlError, SenmlRecord, parse_senml, sanitize_name, split_by_quantity
     from .sequence import SequenceTracker
     from .tag import Address, address_of
@@ -15,7 +16,8 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "iomessage": ("INT32_MAX", "IoMessage", "MessageTemplate"),
+            "iomessage": ("IoMessage", "MessageTemplate"),
+            "limits": ("INT32_MAX",),
             "sequence": ("SequenceTracker",),
             "senml": ("SENML_TYPE", "SenmlError", "SenmlRecord", "parse_senml", "sanitize_name", "split_by_quantity"),
             "tag": ("Address", "address_of"),

@@ -19,42 +19,12 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from ..errors import MessageError
-
-VERSION = 4
-SHORT_MAX = 127
-LONG_MAX = 32_767
-DATA_MAX = 2**31 - 1
-INT32_MAX = 2**31 - 1
-INT64_MAX = 2**63 - 1
-PRIORITY_MAX = 127
+from .limits import DATA_FIELDS, INT32_MAX, STRING_LIMITS, VERSION, raise_for_field
 
 # With signed codes struct refuses the lengths that the agent would misread.
 _LENGTHS = struct.Struct(">Hbhbbbbbbhhbhhhbbbii")
 _LENGTHS_READ = struct.Struct(">HBHBBBBBBHHBHHHBBBII")
 HEADER_SIZE = _LENGTHS_READ.size
-
-_STRING_LIMITS = {
-    "id": SHORT_MAX,
-    "tag": LONG_MAX,
-    "groupid": SHORT_MAX,
-    "publisher": SHORT_MAX,
-    "authid": LONG_MAX,
-    "authgroup": LONG_MAX,
-    "hash": LONG_MAX,
-    "previoushash": LONG_MAX,
-    "nonce": LONG_MAX,
-    "infotype": SHORT_MAX,
-    "infoformat": SHORT_MAX,
-}
-_INTEGER_LIMITS = {
-    "sequencenumber": INT32_MAX,
-    "sequencetotal": INT32_MAX,
-    "priority": PRIORITY_MAX,
-    "timestamp": INT64_MAX,
-    "chainposition": INT64_MAX,
-    "difficultytarget": INT32_MAX,
-}
-_DATA_FIELDS = ("contextdata", "contentdata")
 
 
 class IoMessage(msgspec.Struct, kw_only=True, gc=False):
@@ -115,7 +85,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
             number, total, priority = self.sequencenumber, self.sequencetotal, self.priority
             stamp, chain, target = self.timestamp, self.chainposition, self.difficultytarget
             if number | total | priority | stamp | chain | target < 0 or self.version != VERSION:
-                _raise_for_field(self)
+                raise_for_field(self)
             integers = [
                 number.to_bytes(4, "big", signed=True) if number else b"",
                 total.to_bytes(4, "big", signed=True) if total else b"",
@@ -137,7 +107,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
             ]
             return b"".join((_LENGTHS.pack(VERSION, *map(len, values)), *values))
         except (struct.error, OverflowError, TypeError, AttributeError, UnicodeError):
-            _raise_for_field(self)
+            raise_for_field(self)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> IoMessage:
@@ -161,7 +131,7 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
     def to_json(self) -> dict[str, Any]:
         """The JSON form as a mapping ready for a JSON encoder; content in base64, once."""
         members: dict[str, Any] = msgspec.structs.asdict(self)
-        for name in _DATA_FIELDS:
+        for name in DATA_FIELDS:
             members[name] = base64.b64encode(members[name]).decode("ascii")
         return members
 
@@ -238,7 +208,7 @@ class MessageTemplate:
 
 
 _FIELD_TYPES: dict[str, type] = {
-    name: str if name in _STRING_LIMITS else bytes if name in _DATA_FIELDS else int
+    name: str if name in STRING_LIMITS else bytes if name in DATA_FIELDS else int
     for name in IoMessage.__struct_fields__
 }
 
@@ -305,30 +275,3 @@ def _integer(name: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise MessageError(name, "must be a whole number", value)
-
-
-def _raise_for_field(message: IoMessage) -> NoReturn:
-    """Finds the field that made the fast path fail and raises its error."""
-    for name, limit in _STRING_LIMITS.items():
-        text = getattr(message, name)
-        if not isinstance(text, str):
-            raise MessageError(name, "must be text", text)
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise MessageError(name, "holds a lone surrogate, which UTF-8 cannot encode", text) from None
-        if size > limit:
-            raise MessageError(name, f"at most {limit} bytes of UTF-8 (it has {size})", text)
-    for name, limit in _INTEGER_LIMITS.items():
-        number = getattr(message, name)
-        if not isinstance(number, int) or not 0 <= number <= limit:
-            raise MessageError(name, f"must be a whole number from 0 to {limit}", number)
-    if message.version != VERSION:
-        raise MessageError("version", f"only version {VERSION} can be sent", message.version)
-    for name in _DATA_FIELDS:
-        data = getattr(message, name)
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise MessageError(name, "must be bytes", data)
-        if len(data) > DATA_MAX:
-            raise MessageError(name, f"at most {DATA_MAX} bytes", len(data))
-    raise MessageError("frame", "cannot be encoded")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import threading
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ..errors import NodeUnreachable
+from ..links.tls_errors import describe_tls_error, is_of_tls
 from .messages import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, Publication
 from .options import MqttOptions
 from .paho_loop import detach
@@ -35,9 +35,21 @@ def new_client(options: MqttOptions) -> Client:
             client.username_pw_set(options.user, options.read_password())
         except OSError as error:
             raise NodeUnreachable(f"MQTT: {error.strerror}") from None
-    if options.status:
-        client.will_set(options.expand(options.status), "offline", qos=1, retain=True)
+    if (will := last_will(options)) is not None:
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
     return client
+
+
+def last_will(options: MqttOptions) -> Publication | None:
+    """What is published when the connection ends, None for nothing."""
+    if options.will is not None or not options.status:
+        return options.will
+    return status_message(options, "offline")
+
+
+def status_message(options: MqttOptions, status: str) -> Publication:
+    """The retained status of this client."""
+    return Publication(options.expand(options.status), status.encode(), qos=1, retain=True)
 
 
 async def connect(client: Client, options: MqttOptions) -> None:
@@ -78,9 +90,9 @@ def _connect_blocking(client: Client, options: MqttOptions) -> str:
             client.tls_set_context(context)
         client.connect_timeout = options.answer_timeout_s
         client.connect(options.host, options.port, options.ping_interval_s, clean_start=clean, properties=properties)
-    except ssl.SSLError as error:
-        return f"TLS: {error.reason or error}; check ?ca="
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and options.server.startswith("mqtts:") and is_of_tls(error):
+            return describe_tls_error(error, plain="mqtt://", has_certificate=bool(options.certificate))
         return getattr(error, "strerror", None) or str(error)
     return ""
 

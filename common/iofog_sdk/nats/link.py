@@ -25,10 +25,12 @@ from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable, R
 from ..links.backoff import Backoff
 from ..links.in_flight import PendingMessage, too_large_error
 from ..links.reconnecting import ReconnectingLink, cancel_and_wait
+from ..links.tls_errors import describe_tls_error, is_of_tls
 from ..messages.iomessage import IoMessage
 from ..messages.senml import split_by_quantity
 from ..messages.tag import address_of
 from ..redact import shown_file
+from .client import NatsClient
 from .consumer import NatsConsumer
 from .credentials import CredentialsError, read_credentials, sign
 from .messages import check_subject, command_id, decode_message, encode_headers, header_size
@@ -45,16 +47,6 @@ _REMEDIES = {
     10077: "free space in it, or let it discard its oldest messages",
 }
 """By JetStream error code."""
-
-
-class _Client(Client):
-    """Refuses a server without TLS if the URL is `tls://`: nats-py would go on in plain text."""
-
-    def _connect_command(self) -> bytes:
-        info, server = self._server_info, self._current_server
-        if server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
-            raise Error("the server does not offer TLS; no credentials were sent")
-        return super()._connect_command()
 
 
 class NatsLink(ReconnectingLink):
@@ -85,7 +77,7 @@ class NatsLink(ReconnectingLink):
             if not task.cancelled() and (error := task.exception()):
                 on_lost(error)
 
-        client = _Client()
+        client = NatsClient()
         publishing: asyncio.Task[None] | None = None
         try:
             try:
@@ -266,8 +258,14 @@ class NatsLink(ReconnectingLink):
             return ConnectionLost(f"{refused}; {remedy}" if remedy else str(refused))
         if isinstance(error, OSError):
             detail = error.strerror or str(error)
+            if not self.connected and is_of_tls(error) and (options.uses_tls or hasattr(error, "reason")):
+                detail = describe_tls_error(error, has_certificate=bool(options.certificate))
+                detail = detail if options.uses_tls else "it wants TLS: write tls://, and ?ca= for its authority"
             remedy = "; set NATS_SERVER_URL=nats://host:port" if options.server == FALLBACK else ""
             return NodeUnreachable(f"NATS: {options.server}: {detail}{remedy}")
+        if "expecting INFO" in str(error):
+            remedy = "is it a NATS server, and without handshake_first?"
+            return NodeUnreachable(f"NATS: {options.server} does not say what a NATS server says first; {remedy}")
         return ConnectionLost(f"NATS: {str(error).removeprefix('nats: ') or type(error).__name__}")
 
 

@@ -38,6 +38,7 @@ class NatsOptions:
         password_file: file to read instead of `password`.
         credentials: `.creds` file.
         ca: PEM file of the authority that signed the server's certificate.
+        certificate, key: PEM files that authenticate this client; the key may be in the certificate's file.
         answer_timeout_s: seconds to wait for the server's replies while connecting.
         receipt_timeout_s: seconds until a missing acknowledgement closes the connection.
         ping_interval_s: seconds between pings.
@@ -57,6 +58,8 @@ class NatsOptions:
     password_file: str = ""
     credentials: str = ""
     ca: str = ""
+    certificate: str = ""
+    key: str = ""
     answer_timeout_s: float = 10.0
     receipt_timeout_s: float = 15.0
     ping_interval_s: float = 15.0
@@ -77,13 +80,18 @@ class NatsOptions:
 
         return read_password(self.password_file)
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is to be encrypted."""
+        return self.server.startswith("tls://") or bool(self.ca)
+
     def tls_context(self) -> ssl.SSLContext | None:
         """TLS settings for `tls://`, None for plain TCP. Raises OSError, whose `strerror` names the file."""
-        if not self.server.startswith("tls://") and not self.ca:
+        if not self.uses_tls:
             return None
         from ..links.credential_files import create_tls_context  # noqa: PLC0415
 
-        return create_tls_context(self.ca)
+        return create_tls_context(self.ca, self.certificate, self.key)
 
 
 _SECONDS = Number(float, 0.1, 3600)
@@ -91,7 +99,9 @@ _SUBJECTS = ("subject", "commands", "requests")
 _STREAM = re.compile(r"[A-Za-z0-9_-]{1,255}")
 """A stream's name is a word of JetStream's API subjects and a folder name on the server."""
 _OPTIONS: OptionTypes = {
-    **dict.fromkeys((*_SUBJECTS, "receive", "stream", "password_file", "credentials", "ca"), TEXT),
+    **dict.fromkeys(
+        (*_SUBJECTS, "receive", "stream", "password_file", "credentials", "ca", "certificate", "key"), TEXT
+    ),
     "max_bytes": Number(int, 1 << 20, 1 << 40),
     "window": Number(int, 1, 4000),
     "answer_timeout_s": _SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .table import LEVELS, RULES
+from .table import BADGE, LEVELS, RULES
 
 _HEAD = """# Quality of services
 
@@ -18,5 +18,5 @@ def page() -> str:
     parts = [_HEAD]
     for level in LEVELS:
         parts.append(f"## {level.capitalize()}\n")
-        parts += [f"### {rule.id}\n\n{rule.says} {rule.reason}\n" for rule in RULES if rule.level == level]
+        parts += [f"### {rule.id}\n\n{rule.says} {rule.reason}\n" for rule in (*RULES, BADGE) if rule.level == level]
     return "\n".join(parts)

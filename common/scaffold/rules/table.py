@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from . import declared, form
+from .image import image
+from .running import emulator
 from .target import Target
 
 Level = Literal["bronze", "silver", "gold"]
@@ -21,6 +23,7 @@ class Rule(NamedTuple):
         says: what has to be true.
         reason: why.
         check: what of a service is against it, a line each.
+        runs: whether that takes the service to run, and seconds.
     """
 
     id: str
@@ -28,6 +31,7 @@ class Rule(NamedTuple):
     says: str
     reason: str
     check: Callable[[Target], Iterator[str]]
+    runs: bool = False
 
 
 RULES = (
@@ -96,6 +100,21 @@ RULES = (
         declared.settings_described,
     ),
     Rule(
+        "image",
+        "silver",
+        "What it imports is in its image, and what it depends on has a wheel for each of the image's architectures.",
+        "An image that cannot be built, or does not start, is found on the node otherwise.",
+        image,
+    ),
+    Rule(
+        "emulator",
+        "gold",
+        "Each quantity comes from its emulator, which takes all that the README shows for it.",
+        "What cannot be played has not been seen by anybody before the device is there.",
+        emulator,
+        runs=True,
+    ),
+    Rule(
         "pure",
         "gold",
         "protocol.py and chip.py import nothing that does I/O.",
@@ -116,4 +135,12 @@ RULES = (
         "It joins a device to a bus; what is longer hides something that has a name of its own.",
         form.size,
     ),
+)
+
+BADGE = Rule(
+    "badge",
+    "gold",
+    "Its README says which level it reaches, in a line that `make docs` writes.",
+    "Whoever looks for a service to copy sees which one is.",
+    lambda _: iter(()),  # judged by what the other rules find
 )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from device_bridge import Quality, Reading
 
-from .fix import VALID, Fix
+from .fix import DENIED, VALID, Fix
 from .framing import Sentence
 from .quantities import bad, reading_of
 
@@ -51,7 +51,7 @@ class Fields:
     """Fields of one sentence, by position from 0.
 
     Parameters:
-        sentence: where they stand.
+        sentence: that has them.
     """
 
     def __init__(self, sentence: Sentence) -> None:
@@ -60,7 +60,7 @@ class Fields:
         """Fields that cannot be, so far."""
 
     def text(self, at: int) -> str:
-        """The field as it stands; "" for one that is missing."""
+        """The field as it was sent; "" for one that is missing."""
         fields = self.sentence.fields
         return fields[at] if at < len(fields) else ""
 
@@ -100,7 +100,7 @@ class Fields:
     def position(self, at: int, fix: Fix) -> list[Reading]:
         """Latitude and longitude, from four fields; bad, and not looked at, where there is no fix."""
         if fix.quality is Quality.BAD:
-            return bad(fix.reason, "lat", "lon")
+            return [] if fix is DENIED else bad(fix.reason, "lat", "lon")
         texts = [self.text(at + offset) for offset in range(4)]
         if not texts[0] or not texts[2]:
             return bad("no position given", "lat", "lon")

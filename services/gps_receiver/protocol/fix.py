@@ -11,6 +11,8 @@ from typing import NamedTuple
 from device_bridge import Quality
 
 _SAME_FIX_S = 10.0
+_DECISIVE = ("GGA", "GNS")
+"""Sentences that have no position where they say that there is no fix."""
 _DAY_S = 86_400.0
 
 
@@ -28,6 +30,9 @@ MANUAL = Fix(Quality.UNCERTAIN, "entered by hand")
 SIMULATED = Fix(Quality.UNCERTAIN, "simulated")
 CAUTION = Fix(Quality.UNCERTAIN, "the receiver advises caution")
 UNSAFE = Fix(Quality.UNCERTAIN, "the receiver calls it unsafe")
+CONTRADICTED = Fix(Quality.UNCERTAIN, "no fix, says another sentence")
+DENIED = Fix(Quality.BAD, "no fix, though another sentence has one")
+"""For a sentence whose position another one gives as uncertain."""
 UNKNOWN = Fix(Quality.UNCERTAIN, "of a mode that is not known")
 """A letter that a later version may have, in a sentence that says no more of the fix than this letter."""
 
@@ -65,7 +70,7 @@ def by_status(status: str, mode: str) -> Fix:
     """From the status and mode of RMC or GLL.
 
     Since version 2.3 the status is V for every mode but A and D, so that the mode decides what V means. A letter that
-    is not known says nothing: the status stands.
+    is not known says nothing: the status decides.
     """
     fix = MODES.get(mode, VALID)
     if status == "A":
@@ -80,21 +85,25 @@ def by_modes(modes: str) -> Fix:
 
 
 class FixStatements:
-    """What was last said of the fix, for sentences that say less of it than others."""
+    """What was last said of the fix, for sentences that say less of it than others, or something else."""
 
     def __init__(self) -> None:
         self.last = VALID
         """What held for the last position: for sentences without a status."""
         self._by_mode: tuple[float, Fix] | None = None
         self._is_unsafe = False
+        self._said: dict[str, tuple[float, Quality]] = {}
+        self._contradiction: tuple[float, Fix] | None = None
 
-    def note(self, fix: Fix, time_s: float | None, *, has_mode: bool, navigation: str = "") -> Fix:
+    def note(self, sentence: str, fix: Fix, time_s: float | None, *, has_mode: bool, navigation: str = "") -> Fix:
         """Notes what a position sentence says of the fix, and returns what it means beside the others of its second.
 
         Before version 2.3, RMC and GLL had a status and no mode. What GGA or GNS say of the same fix then tells
-        an estimated from a measured one.
+        an estimated from a measured one. Until a second in which all agree, a status without a fix makes the position
+        of a GGA or GNS uncertain, and says nothing of its own; a GGA or GNS without one leaves no position.
 
         Parameters:
+            sentence: its type.
             fix: what the sentence says itself.
             time_s: time of the fix, seconds since midnight.
             has_mode: whether the sentence has more than a status.
@@ -110,7 +119,23 @@ class FixStatements:
                 age_s = (time_s - stated_at) % _DAY_S
                 if stated.quality is Quality.UNCERTAIN and age_s <= _SAME_FIX_S:
                     fix = stated
-                elif age_s == 0:
-                    fix = worst(fix, stated)
+            fix = self._beside_others(sentence, fix, time_s)
         self.last = worst(fix, UNSAFE) if self._is_unsafe else fix
         return self.last
+
+    def _beside_others(self, sentence: str, fix: Fix, time_s: float) -> Fix:
+        self._said[sentence] = time_s, fix.quality
+        self._said = {kind: it for kind, it in self._said.items() if (time_s - it[0]) % _DAY_S <= _SAME_FIX_S}
+        here = {kind: quality for kind, (at, quality) in self._said.items() if at == time_s}
+        is_new = self._contradiction is None
+        if len({quality is Quality.BAD for quality in here.values()}) > 1:
+            is_lost = any(here.get(kind) is Quality.BAD for kind in _DECISIVE)
+            self._contradiction = time_s, NO_FIX if is_lost else CONTRADICTED
+        elif len(here) == len(self._said):
+            self._contradiction = None
+        if self._contradiction is None or (time_s - self._contradiction[0]) % _DAY_S > _SAME_FIX_S:
+            return fix
+        meaning = self._contradiction[1]
+        if fix.quality is Quality.BAD and meaning is CONTRADICTED and not is_new:
+            return DENIED
+        return worst(fix, meaning)

@@ -13,7 +13,7 @@ from device_bridge import Quality, Reading
 
 from .clock import ReceiverClock
 from .fields import Column, Fields, time_of_day_s
-from .fix import MODES, QUALITIES, UNKNOWN, VALID, Fix, FixStatements, by_modes, by_status, worst
+from .fix import CONTRADICTED, MODES, QUALITIES, UNKNOWN, VALID, Fix, FixStatements, by_modes, by_status, worst
 from .satellites import SatellitesInView
 
 KNOT = 1852 / 3600
@@ -52,7 +52,6 @@ _VTG_BEFORE_VERSION_2 = (
     Column("course_magnetic", 1, high=360),
 )
 _GSA = tuple(Column(name, at) for at, name in enumerate(("pdop", "hdop", "vdop"), 14))
-_CONTRADICTED = Fix(Quality.UNCERTAIN, "no fix, says another sentence")
 _GST = (
     Column("range_error", 1),
     Column("ellipse_major", 2),
@@ -66,7 +65,9 @@ _GST = (
 
 def _gga(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     indicator = fields.text(5)
-    fix = receiver.fix.note(QUALITIES.get(indicator, UNKNOWN), time_of_day_s(fields.text(0)), has_mode=True)
+    fix = receiver.fix.note(
+        fields.sentence.type, QUALITIES.get(indicator, UNKNOWN), time_of_day_s(fields.text(0)), has_mode=True
+    )
     return [
         *_of_fix(fields, 1, _GGA, fix),
         *fields.integer("fix_quality", 5, 9),
@@ -78,7 +79,7 @@ def _gns(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     modes = fields.text(5)
     _count_unknown(fields, modes)
     time_s, navigation = time_of_day_s(fields.text(0)), fields.text(12)
-    fix = receiver.fix.note(by_modes(modes), time_s, has_mode=True, navigation=navigation)
+    fix = receiver.fix.note(fields.sentence.type, by_modes(modes), time_s, has_mode=True, navigation=navigation)
     return [*_of_fix(fields, 1, _GNS, fix), *fields.integer("satellites_used", 6, 999)]
 
 
@@ -112,7 +113,9 @@ def _by_status(
         fields.refuse("status", status)
     _count_unknown(fields, mode)
     time_s = time_of_day_s(fields.text(time_at))
-    return receiver.fix.note(by_status(status, mode), time_s, has_mode=mode in MODES, navigation=navigation)
+    return receiver.fix.note(
+        fields.sentence.type, by_status(status, mode), time_s, has_mode=mode in MODES, navigation=navigation
+    )
 
 
 def _vtg(fields: Fields, receiver: ReceiverState) -> list[Reading]:
@@ -128,7 +131,7 @@ def _gsa(fields: Fields, receiver: ReceiverState) -> list[Reading]:
     if fields.text(1) == "1":
         return fields.integer("fix_mode", 1, 3)
     if not _has_fix(receiver):
-        return fields.integer("fix_mode", 1, 3, _CONTRADICTED)
+        return fields.integer("fix_mode", 1, 3, CONTRADICTED)
     return [*fields.integer("fix_mode", 1, 3), *fields.readings(_GSA)]
 
 

@@ -212,6 +212,10 @@ class GpioLines:
         self.edges = self.lost = 0
         self._waiting = False
 
+    def fileno(self) -> int:
+        """Where edges come from; `pending` reads them."""
+        return self._request.event_fd
+
     async def get(self) -> int:
         """The values, a bit each, on or off. Raises DeviceError."""
         try:

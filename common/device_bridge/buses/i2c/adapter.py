@@ -10,14 +10,13 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Coroutine, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from ..in_process import SIMULATED, attached_at
 
-T = TypeVar("T")
 Message: TypeAlias = "bytes | int"
 """Bytes to write, or how many to read. Several make one transfer, with repeated starts between them."""
 
@@ -38,7 +37,7 @@ class I2cAdapter(Protocol):
     async def transfer(self, address: int, messages: Sequence[Message]) -> list[bytes]:
         """Does one transfer and returns what each read gave. Raises OSError with the kernel's fault codes.
 
-        Blocks instead of awaiting, unless the bus is in this process: see `run_blocking`.
+        Blocks instead of awaiting, unless the bus is in this process: see `run_blocking` of `buses.workers`.
         """
 
     def close(self) -> None:
@@ -211,18 +210,6 @@ class InProcessAdapter:
 
     def close(self) -> None:
         """Holds nothing."""
-
-
-def run_blocking(work: Coroutine[Any, Any, T]) -> T:
-    """The result of work with an adapter that blocks, outside of any event loop. Raises what the work raises."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    finally:
-        work.close()
-    raise RuntimeError("this work awaits; it belongs on an event loop")
 
 
 def open_adapter(path: str, timeout_s: float) -> I2cAdapter:

@@ -9,15 +9,15 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...clocks import monotonic
 from ...errors import DeviceError, DeviceErrorKind
 from ..in_process import SIMULATED, attached_at
+from ..workers import Job, Worker
 from .adapter import I2cAdapter, Message, open_adapter
 from .errors import FAULTS, OPEN_FAULTS, I2cRetries
 from .locks import FileLock, Part, TaskLock
-from .workers import Job, LoopWorker, ThreadWorker
 
 T = TypeVar("T")
 Route = tuple[tuple[int, int], ...]
@@ -45,13 +45,11 @@ class BusOwner:
         self.users = 0
         self.counts: Counter[str] = Counter()
         self._timeout_s, self._lock_timeout_s, self._lock_file = timeout_s, lock_timeout_s, lock_file
-        self._worker = ThreadWorker(f"i2c {path}") if attached_at(path) is None else LoopWorker()
+        self._worker = Worker(path, f"i2c {path}" if attached_at(path) is None else "")
         self._turn = asyncio.Lock()
         self._tasks = TaskLock()
         self._adapter: I2cAdapter | None = None
         self._lock: FileLock | None = None
-        self._abandoned: asyncio.Future[Any] | None = None
-        """A transfer whose caller has left."""
         self._idle_since: dict[int, float] = {}
         self.busy_s = self.waited_s = 0.0
 
@@ -108,8 +106,8 @@ class BusOwner:
         try:
             yield
         finally:
-            if self._abandoned is not None and not self._abandoned.done():
-                self._abandoned.add_done_callback(lambda _: self._release(part))  # it is still on the wires
+            if (abandoned := self._worker.abandoned) is not None:
+                abandoned.add_done_callback(lambda _: self._release(part))  # it is still on the wires
             else:
                 self._release(part)
 
@@ -213,32 +211,11 @@ class BusOwner:
 
     async def _call(self, job: Job[T]) -> T:
         """Has the worker do it. Raises DeviceError (timeout) when it does not return in time."""
-        if self._abandoned is not None and not self._abandoned.done():
-            await asyncio.wait((self._abandoned,), timeout=self._timeout_s)
-            if not self._abandoned.done():
-                detail = "the kernel has not ended an earlier transfer yet"
-                raise DeviceError(DeviceErrorKind.TIMEOUT, self.path, detail)
-        limit_s = self._timeout_s * 4 + _GRACE_S
-        future = self._worker.call(job)
-        future.add_done_callback(_retrieve)
-        try:
-            done, _ = await asyncio.wait((future,), timeout=limit_s)
-        except asyncio.CancelledError:
-            self._abandoned = future
-            raise
-        if not done:
-            self._abandoned = future
-            raise DeviceError(DeviceErrorKind.TIMEOUT, self.path, f"a transfer did not end within {limit_s:g} s")
-        return future.result()
+        return await self._worker.call(job, self._timeout_s * 4 + _GRACE_S, self._timeout_s)
 
     def name(self, route: Route, address: int) -> str:
         """A device as people know it: `/dev/i2c-1 0x70.3 0x48`."""
         return " ".join([self.path, *(f"0x{mux:02x}.{channel}" for mux, channel in route), f"0x{address:02x}"])
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()  # who asked may have left
 
 
 def part_of(route: Route, address: int) -> Part:

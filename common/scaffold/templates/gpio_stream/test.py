@@ -1,26 +1,16 @@
 """my_device: its state at each change, and after the chip has come back."""
 
-import pytest
 from my_device.emulator import LINE
 from my_device.service import MyDevice
 
-from device_bridge import Quality
-from simulated_devices import SimulatedGpio
 
-from ..movable_clock import now_ns
-from .serving import bridging, settings_of
-
-
-@pytest.mark.clock("movable")
-async def test_each_change_is_told_and_a_lost_chip_is_found_again(tmp_path):
-    gpio = SimulatedGpio(tmp_path / "gpio", now_ns)
-    gpio.add("emulated", [LINE])
-    members = {"gpio": {"path": f"sim:{gpio.path}"}, "input": {"line": LINE, "active_low": True}}
-    async with gpio.serving(), bridging(MyDevice, settings_of(MyDevice, **members)) as bridged:
-        assert (await bridged.sample())["closed"].value is False
-        for level in (0, 1, 0):
-            gpio.drive(LINE, level)
-            assert (await bridged.sample())["closed"].value is not bool(level)
-        gpio.disconnect()
-        assert (await bridged.sample())["closed"].quality is Quality.BAD
-        assert (await bridged.sample())["closed"].value is True
+async def test_each_change_is_told_and_a_lost_chip_is_found_again(gpio_chip, running_service, received, clock):
+    await running_service.start(MyDevice, gpio_chip, input={"line": LINE, "active_low": True})
+    assert (await received.wait_for()).value is False
+    for level in (0, 1, 0):
+        gpio_chip.drive(LINE, level)
+        assert (await received.wait_for()).value is not bool(level)
+    gpio_chip.unplug()
+    await received.wait_for(quality="bad")
+    gpio_chip.replug()
+    assert (await received.wait_for()).value is True

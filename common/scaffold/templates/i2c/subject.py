@@ -12,5 +12,5 @@ SUBJECT = Subject(
     lambda address: {"address": address},
     lambda _: Chip(),
     chip.ADDRESS,
-    {"temperature": Measured("Cel", -40, 125, 1 / 128)},
+    {chip.MEASURED.name: Measured(chip.MEASURED.unit, *chip.MEASURED.valid, chip.STEP)},
 )

@@ -10,17 +10,18 @@ from device_bridge import CommandSpec, Parameter, Quantity
 ADDRESS = 0x48
 IDENTITY, MEASUREMENT, HEATER_ON, LENGTH = 0x00, 0x01, 0x03, 4
 MY_IDENTITY = 0x75
-TEMPERATURE = Quantity("temperature", "Cel", (-40, 125), "of the chip")
+MEASURED = Quantity("temperature", "Cel", (-40, 125), "of the chip")
 HEATER = Quantity("heater", description="whether its heater is on")
 SET_HEATER = CommandSpec("heater", (Parameter("value", "boolean"),), "switches the heater that dries the chip")
-_PER_DEGREE = 128
+STEP = 1 / 128
+"""The finest difference between two measurements."""
 
 
 def decode(data: bytes) -> float:
     """Degrees Celsius of the two bytes of a measurement."""
-    return int.from_bytes(data, "big", signed=True) / _PER_DEGREE
+    return int.from_bytes(data, "big", signed=True) * STEP
 
 
 def encode(celsius: float) -> bytes:
     """The bytes that the chip gives."""
-    return round(celsius * _PER_DEGREE).to_bytes(2, "big", signed=True)
+    return round(celsius / STEP).to_bytes(2, "big", signed=True)

@@ -33,7 +33,7 @@ class MyDeviceSettings(CommandedSettings, frozen=True, kw_only=True):
 class MyDevice(DeviceService[MyDeviceSettings]):
     """DEVICE."""
 
-    quantities = (chip.TEMPERATURE, chip.HEATER)
+    quantities = (chip.MEASURED, chip.HEATER)
     commands = (chip.SET_HEATER,)
 
     def __init__(self, settings: MyDeviceSettings) -> None:
@@ -46,7 +46,7 @@ class MyDevice(DeviceService[MyDeviceSettings]):
         data = await self.device.write_read(bytes([chip.IDENTITY]), chip.LENGTH)
         if data[0] != chip.MY_IDENTITY:
             raise self.device.error(DeviceErrorKind.NOT_FOUND, f"another chip answers: its id is 0x{data[0]:02x}")
-        return [chip.TEMPERATURE.good(chip.decode(data[1:3])), chip.HEATER.good(bool(data[3]))]
+        return [chip.MEASURED.good(chip.decode(data[1:3])), chip.HEATER.good(bool(data[3]))]
 
     async def execute(self, command: Command) -> Result:
         await self.device.write(bytes([chip.HEATER_ON, bool(command.value)]))

@@ -10,15 +10,16 @@ from device_bridge import Quantity
 ADDRESS = 0x48
 IDENTITY, MEASUREMENT, LENGTH = 0x00, 0x01, 3
 MY_IDENTITY = 0x75
-TEMPERATURE = Quantity("temperature", "Cel", (-40, 125), "of the chip")
-_PER_DEGREE = 128
+MEASURED = Quantity("temperature", "Cel", (-40, 125), "of the chip")
+STEP = 1 / 128
+"""The finest difference between two measurements."""
 
 
 def decode(data: bytes) -> float:
     """Degrees Celsius of the two bytes of a measurement."""
-    return int.from_bytes(data, "big", signed=True) / _PER_DEGREE
+    return int.from_bytes(data, "big", signed=True) * STEP
 
 
 def encode(celsius: float) -> bytes:
     """The bytes that the chip gives."""
-    return round(celsius * _PER_DEGREE).to_bytes(2, "big", signed=True)
+    return round(celsius / STEP).to_bytes(2, "big", signed=True)

@@ -11,16 +11,18 @@ class Chip(RegisterChip):
     """Has the registers of the real one."""
 
     def __init__(self) -> None:
-        self.surroundings = Surroundings({"temperature": 21.5}, {"temperature": (-50, 150)})
+        self.surroundings = Surroundings({chip.MEASURED.name: 21.5}, {chip.MEASURED.name: (-50, 150)})
         super().__init__({chip.IDENTITY: chip.MY_IDENTITY})
 
     def set(self, quantity: str, value: float) -> None:
-        """Fixes the temperature, in degrees Celsius."""
+        """Fixes what it measures, in its unit."""
         self.surroundings.set(quantity, value)
 
     def read(self, count: int) -> bytes:
         """Gives registers as they are now."""
-        self.memory[chip.MEASUREMENT : chip.MEASUREMENT + 2] = chip.encode(self.surroundings.value("temperature"))
+        self.memory[chip.MEASUREMENT : chip.MEASUREMENT + 2] = chip.encode(
+            self.surroundings.value(chip.MEASURED.name)
+        )
         return super().read(count)
 
 

@@ -23,7 +23,7 @@ class MyDeviceSettings(ServiceSettings, frozen=True, kw_only=True):
 class MyDevice(DeviceService[MyDeviceSettings]):
     """DEVICE."""
 
-    quantities = (chip.TEMPERATURE,)
+    quantities = (chip.MEASURED,)
 
     def __init__(self, settings: MyDeviceSettings) -> None:
         super().__init__(settings)
@@ -35,7 +35,7 @@ class MyDevice(DeviceService[MyDeviceSettings]):
         data = await self.device.write_read(bytes([chip.IDENTITY]), chip.LENGTH)
         if data[0] != chip.MY_IDENTITY:
             raise self.device.error(DeviceErrorKind.NOT_FOUND, f"another chip answers: its id is 0x{data[0]:02x}")
-        return [chip.TEMPERATURE.good(chip.decode(data[1:]))]
+        return [chip.MEASURED.good(chip.decode(data[1:]))]
 
 
 def main() -> None:

@@ -9,8 +9,6 @@ from my_device.service import MyDevice
 
 from device_bridge import Quality
 
-from .serving import bridging, playing, port_of, settings_of
-
 
 @given(st.integers(0, 9999), st.binary(max_size=20))
 def test_a_level_survives_its_line_and_what_is_no_line_is_counted(millimetres, noise):
@@ -22,13 +20,11 @@ def test_a_level_survives_its_line_and_what_is_no_line_is_counted(millimetres, n
 
 
 @pytest.mark.clock("movable", "real")
-async def test_readings_come_and_an_unplugged_device_is_told(tmp_path):
-    device = Device()
-    device.set("level", 2.5)
-    settings = settings_of(MyDevice, serial={"port": port_of(tmp_path / "tty")})
-    async with playing(device, tmp_path / "tty") as played, bridging(MyDevice, settings) as bridged:
-        assert (await bridged.sample())["level"].value == 2.5
-        played.execute("unplug")
-        await bridged.sample(lambda found: found["level"].quality is Quality.BAD)
-        played.execute("replug")
-        await bridged.sample(lambda found: found["level"].quality is Quality.GOOD)
+async def test_readings_come_and_an_unplugged_device_is_told(serial_device, running_service, received):
+    serial_device.plug_in(Device()).set("level", 2.5)
+    await running_service.start(MyDevice, serial_device)
+    await received.wait_for(quantity="level", value=2.5)
+    serial_device.unplug()
+    await received.wait_for(quantity="level", quality="bad")
+    serial_device.replug()
+    await received.wait_for(quantity="level", value=2.5)

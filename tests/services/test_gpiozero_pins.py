@@ -9,7 +9,7 @@ import gpiozero
 import pytest
 
 from device_bridge import DeviceError
-from device_bridge.buses.gpio.gpiozero_factory import GpioChipFactory
+from gpiozero_device.lines.pins import GpioChipFactory
 from simulated_devices import SimulatedGpio
 
 
@@ -104,6 +104,43 @@ def test_a_rotary_encoder(world):
             until(lambda edges=n + 1: len(seen) == edges)  # each line tells its own edges; their order is the turn's
         assert abs(encoder.steps) == 3
         assert len(kept) == 2
+
+
+def test_what_a_callback_does_may_be_a_pin_again(world):
+    gpio, factory, drive = world
+    with gpiozero.Button("P8_11", pin_factory=factory) as button, gpiozero.LED("P8_10", pin_factory=factory) as led:
+        button.when_pressed, button.when_released = led.on, led.off
+        for level in (0, 1, 0):
+            drive("P8_11", level)
+            until(lambda lit=1 - level: gpio.level("P8_10") == lit)
+
+
+def test_pulses_are_made_and_end_at_the_level_of_the_safe_state(world):
+    gpio, factory, _ = world
+    factory.rest_levels["P8_10"] = 1
+    levels = []
+    gpio.chips["gpiochip0"].on_level = lambda line, level: levels.append(level)
+    with gpiozero.PWMLED("P8_10", active_high=False, frequency=200, pin_factory=factory) as lamp:
+        assert gpio.level("P8_10") == 1, "from its first instant"
+        lamp.value = 0.25
+        until(lambda: len(levels) > 20)
+        assert lamp.value == 0.25
+        lamp.on()
+        until(lambda: levels[-1] == 0 and lamp.value == 1)
+    assert gpio.level("P8_10") == 1
+    assert sorted(levels[:20]) == [0] * 10 + [1] * 10, "they alternate"
+
+
+def test_a_line_that_was_given_up_is_not_taken_again_by_what_is_left_of_its_device(world):
+    gpio, factory, _ = world
+    led = gpiozero.LED("P8_10", pin_factory=factory)
+    factory.forget("P8_10")
+    with pytest.raises(DeviceError, match="its device is closed"):
+        led.on()
+    with gpiozero.LED("P8_10", pin_factory=factory) as another:
+        another.on()
+        led.close()
+        assert gpio.level("P8_10") == 1
 
 
 def test_errors_are_gpiozeros_own(world):
