@@ -1,4 +1,4 @@
-"""Several sensors in one process against one in a process of its own: memory, processor time, start, a flood beside."""
+"""Several sensors in one process against one in its own: memory, processor time, start, a flood beside."""
 
 from __future__ import annotations
 
