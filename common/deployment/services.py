@@ -64,7 +64,7 @@ class Needs(Model, frozen=True, kw_only=True):
         bus: kind of its device; None for a service without one.
         folder: of the node that it reads, bound read-only where agents do that; "" for none.
         device_setting: where its settings name the device, "" where they do not.
-        position_setting: member of its settings by which it tells the node where it is, "" without one.
+        position_setting: member of its settings by which it reports the node's position, "" without one.
         receives: whether it wants the readings of its application, where no routes bring them.
         page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
         demo_with: services that a demo runs beside it, for something to receive.

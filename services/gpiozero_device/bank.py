@@ -8,13 +8,13 @@ import logging
 from collections.abc import Callable, Iterable
 
 from device_bridge import CommandError, DeviceError, NodeState, Sample
-from device_bridge.control import Put, Rules, SafeStateGuard
+from device_bridge.control import Put, Rules, SafeAct, SafeStateGuard
 
+from .classes.rows import OutputSettings
+from .classes.table import row_of
 from .device import GpioDevice
 from .pins_in_use import PinsInUse
-from .rows import OutputSettings
 from .settings import GpiozeroSettings
-from .table import row_of
 
 log = logging.getLogger("gpiozero_device")
 
@@ -51,6 +51,8 @@ class DeviceBank:
         self._wanted: dict[str, float | bool | None] = {}
         """What rules and sources have last said of outputs: None for the safe state."""
         self._pending: dict[str, float | bool | None] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._guarded: list[SafeAct] = []
         self._changed = asyncio.Event()
         self._is_open = False
         self._held = ""
@@ -75,6 +77,9 @@ class DeviceBank:
     async def close(self) -> None:
         """Brings outputs into their safe state and gives all lines back."""
         self._is_open = False
+        for task in self._following.values():
+            task.cancel()
+        await asyncio.gather(*self._following.values(), return_exceptions=True)
         unsafe = await self.make_safe(self.outputs, within_s=_LAST_S)
         await self.guard.stop(act=bool(unsafe))
         closing = [asyncio.ensure_future(device.close()) for device in self.devices.values()]
@@ -107,7 +112,7 @@ class DeviceBank:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK_S)
-            await self.follow()
+            self.follow()
             if overdue := [name for name, device in self.outputs.items() if device.deadline <= loop.time()]:
                 log.warning("on for max_on: %s", ", ".join(overdue))
                 await self._trip(overdue)
@@ -146,17 +151,18 @@ class DeviceBank:
         async def judged(sample: Sample) -> None:
             for name, wanted in self._rules.feed(sample):
                 self._want(name, wanted)
-            await self.follow()
+            self.follow()
             await put(sample)
 
         await device.run(judged)
 
-    async def follow(self) -> None:
-        """Does what rules and sources have said, for outputs that can do it now."""
+    def follow(self) -> None:
+        """Begins what rules and sources have said, for outputs that can; one that is slow delays no other."""
         if self.reason_to_hold or not self._is_open:
             return
-        ready = [name for name in self._pending if self.outputs[name].is_open]
-        await asyncio.gather(*(self._follow(name) for name in ready))
+        for name in [name for name in self._pending if self.outputs[name].is_open]:
+            if name not in self._following or self._following[name].done():
+                self._following[name] = asyncio.ensure_future(self._follow(name))
 
     async def _follow(self, name: str) -> None:
         wanted, device = self._pending[name], self.outputs[name]
@@ -198,11 +204,15 @@ class DeviceBank:
             if device.has_line(pin):
                 device.fail(error)
 
-    def _lines_changed(self) -> None:
+    def _lines_changed(self, name: str) -> None:
+        if self.outputs[name].is_open and name in self._wanted:
+            self._pending[name] = self._wanted[name]
         self._changed.set()
 
     async def _protect(self) -> None:
         """Has the watchdog process hold the outputs that are in use, and no others. Raises DeviceError."""
         self._changed.clear()
-        if self._settings.watchdog and self._is_open:
-            await self.guard.protect(await self.pins.safe_acts())
+        acts = await self.pins.safe_acts() if self._settings.watchdog and self._is_open else self._guarded
+        if acts != self._guarded:
+            self._guarded = acts
+            await self.guard.protect(acts)

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from device_bridge import CommandError, DeviceError, DeviceErrorKind, Reading, Value, aged
+from msgspec.structs import replace
+
+from device_bridge import CommandError, DeviceError, DeviceErrorKind, Quality, Reading, Value, aged
 from device_bridge.control import ChangeReporter, Member, Put
 
-from .rows import DeviceSettings, Event, Method, OutputSettings, Row
+from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
 from .threads import DeviceThread, HandOver
+from .values import assign, contradiction, has_measured, rounded, single
 
 if TYPE_CHECKING:
-    from .pins import GpioChipFactory
+    from .lines.pins import GpioChipFactory
 
 log = logging.getLogger("gpiozero_device")
 
+T = TypeVar("T")
+
+_ERRORS = {errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no such file")}
 _LOOK_S = 1.0
 _FIRST_S = 0.1
-_DECIMALS = 4
 _MAKING = threading.Lock()
 """gpiozero shares devices behind devices, as the lines of an SPI bus, without a thought of threads."""
 
@@ -36,10 +42,12 @@ class Seen(NamedTuple):
     Parameters:
         readings: its measures.
         value: as gpiozero has it: 0 to 1, or -1 to 1; None where there is none.
+        is_on: whether gpiozero says that it is active.
     """
 
     readings: list[Reading]
     value: float | None
+    is_on: bool = False
 
 
 class _Failure(NamedTuple):
@@ -53,7 +61,7 @@ class GpioDevice:
         settings: its own.
         row: its class.
         factory: gives the pin factory, once the service is open.
-        changed: is called when an output's lines were taken into use or given back.
+        changed: is called with its name when an output's lines were taken into use or given back.
         seen: is called with each value, for those that follow it.
     """
 
@@ -62,7 +70,7 @@ class GpioDevice:
         settings: DeviceSettings,
         row: Row,
         factory: Callable[[], GpioChipFactory],
-        changed: Callable[[], None],
+        changed: Callable[[str], None],
         seen: Callable[[str, float | None], None],
     ) -> None:
         self.settings, self.row, self.name = settings, row, settings.name
@@ -76,6 +84,8 @@ class GpioDevice:
         self._factory, self._changed, self._seen = factory, changed, seen
         self._thread = DeviceThread(settings.name)
         self._device: Any = None
+        self._kept: Any = None
+        self._doubt = ""
         self._events: HandOver[tuple[float, Event] | _Failure | None] | None = None
         self._lines = [name for option, name in row.lines_of(settings) if not option.shared]
 
@@ -98,13 +108,17 @@ class GpioDevice:
         if self._device is None:
             self._events = HandOver(asyncio.get_running_loop())
             await self._thread.call(self._make)
-            self._changed()
+            self._tell_changed()
 
     async def close(self) -> None:
         """Closes it; its lines are given back, outputs in their safe state."""
         self.deadline = math.inf
         await self._thread.call(self._unmake, always=True)
-        self._changed()
+        self._tell_changed()
+
+    def _tell_changed(self) -> None:
+        if self.is_output:
+            self._changed(self.name)
 
     def end(self) -> None:
         """Ends its thread."""
@@ -161,8 +175,6 @@ class GpioDevice:
 
     def _reading_of(self, event: Event) -> Reading:
         index = next(n for n, measure in enumerate(self.measures) if measure.suffix == event.suffix)
-        if not event.suffix and isinstance(event.value, bool):
-            self._seen(self.name, float(event.value))
         return self.quantities[index].good(event.value if event.value is not None else False)
 
     async def look(self) -> Seen:
@@ -178,37 +190,47 @@ class GpioDevice:
 
     async def execute(self, method: Method, parameters: Mapping[str, Value]) -> list[Reading]:
         """Does what a command says; returns its readings then. Raises CommandError, DeviceError."""
-        settings = self.settings
-        if isinstance(settings, OutputSettings) and settings.max_on:
-            self.deadline = asyncio.get_running_loop().time() + settings.max_on
-        seen = await self._thread.call(lambda: self._execute(method, parameters))
-        if problem := _contradiction(method, parameters, seen.readings):
+        seen = await self._call(lambda: self._execute(method, parameters))
+        self._limit(seen.is_on or method.goes_on)
+        if problem := contradiction(method, parameters, seen.readings):
             seen.readings[0] = self.quantities[0].uncertain(seen.readings[0].value or False, problem)
         self._seen(self.name, seen.value)
-        if not seen.value and not method.goes_on:
-            self.deadline = math.inf
         self.look_soon()
         return seen.readings
 
     async def follow(self, value: float) -> None:
         """Takes the value of another device. Raises CommandError, DeviceError."""
-        await self._thread.call(lambda: self._do(lambda device: _assign(device, value)))
+        self._limit(await self._call(lambda: self._do(lambda device: assign(device, value))))
         self.look_soon()
 
     async def switch(self, on: bool) -> None:
         """On by its row's method, or to its safe state. Raises CommandError, DeviceError."""
-        if not on:
-            self.deadline = math.inf
-        await self._thread.call(
-            lambda: self._do(lambda device: getattr(device, self.row.on if on else self.row.safe)())
-        )
+        method = self.row.on if on else self.row.safe
+        self._limit(await self._call(lambda: self._do(lambda device: getattr(device, method)())))
         self.look_soon()
 
+    async def _call(self, work: Callable[[], T]) -> T:
+        """As its thread does it; a device that fails is closed and made again."""
+        try:
+            return await self._thread.call(work)
+        except DeviceError as error:
+            self.fail(error)
+            raise
+
+    def _limit(self, is_on: bool) -> None:
+        """Counts the time that an output is on from when it was switched on."""
+        settings = self.settings
+        if not is_on or not isinstance(settings, OutputSettings) or not settings.max_on:
+            self.deadline = math.inf
+        elif self.deadline == math.inf:
+            self.deadline = asyncio.get_running_loop().time() + settings.max_on
+
     def _make(self) -> None:
-        from .makers import make  # noqa: PLC0415 - gpiozero is imported when a device is made, not for --check
+        from .classes.makers import make  # noqa: PLC0415 - gpiozero is imported when a device is made, not for --check
 
         factory = self._factory()
         factory.rest_levels.update(self.row.rest_levels(self.settings))
+        factory.driven_pins |= self.row.driven_pins(self.settings)
         try:
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 device = make(self.row, self.settings, factory)
@@ -217,11 +239,15 @@ class GpioDevice:
             raise self._failure_of(error) from None
         for event in self.row.events:
             setattr(device, event.hook, partial(self._happened, event))
+        if self._kept is not None:
+            setattr(device, self.row.keeps, self._kept)
+            self._doubt = f"{self.row.keeps} may have been missed while it was away"
         self._device = device
 
     def _unmake(self) -> None:
         device, self._device = self._device, None
         if device is not None:
+            self._kept = getattr(device, self.row.keeps, None) if self.row.keeps else None
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 try:
                     device.close()
@@ -244,28 +270,34 @@ class GpioDevice:
         if device is None:
             raise DeviceError(DeviceErrorKind.GONE, self.name, "it is not open")
         try:
-            if not _has_measured(device):
+            if not has_measured(device):
                 return Seen([], None)
             values = [measure.read(device) for measure in self.measures]
-            value = device.value
+            value = single(device.value) if values[0] is not None else None
+            is_on = self.is_output and bool(device.is_active)
         except Exception as error:
             raise self._failure_of(error) from None
         readings = [
-            quantity.bad(measure.absent) if found is None else quantity.good(_rounded(found))
+            quantity.bad(measure.absent) if found is None else quantity.good(rounded(found))
             for measure, quantity, found in zip(self.measures, self.quantities, values, strict=True)
         ]
-        return Seen(readings, _single(value))
+        if self._doubt:
+            readings = [replace(one, quality=Quality.UNCERTAIN, reason=self._doubt) for one in readings]
+        return Seen(readings, value, is_on)
 
     def _execute(self, method: Method, parameters: Mapping[str, Value]) -> Seen:
         self._do(lambda device: method.run(device, parameters))
+        self._doubt = ""
         return self._look()
 
-    def _do(self, act: Callable[[Any], object]) -> None:
+    def _do(self, act: Callable[[Any], object]) -> bool:
+        """Does something; returns whether it is on then. Raises CommandError, DeviceError."""
         device = self._device
         if device is None:
             raise CommandError(f"{self.name} cannot be used now: {self.member.reason or 'it is not open'}")
         try:
             act(device)
+            return self.is_output and bool(device.is_active)
         except DeviceError:
             raise
         except ValueError as error:
@@ -278,46 +310,6 @@ class GpioDevice:
         if isinstance(error, DeviceError):
             return error
         if isinstance(error, OSError):
-            return DeviceError.from_os(error, self.name, {})
+            return DeviceError.from_os(error, self.name, _ERRORS)
         kind = DeviceErrorKind.NOT_FOUND if type(error).__name__ == "PinInvalidPin" else DeviceErrorKind.BUS_FAULT
         return DeviceError(kind, self.name, str(error) or type(error).__name__)
-
-
-def _contradiction(method: Method, parameters: Mapping[str, Value], readings: list[Reading]) -> str:
-    """What a line says against a command that has switched it; "" where it does not, or cannot be known."""
-    wanted = parameters.get("value", {"on": True, "off": False}.get(method.name))
-    found = readings[0].value if readings else None
-    if isinstance(wanted, bool) and isinstance(found, bool) and wanted is not found:
-        return f"switched {'on' if wanted else 'off'}, yet its line says otherwise: overload or short circuit"
-    return ""
-
-
-def _has_measured(device: Any) -> bool:
-    """Whether what it takes the average of is there."""
-    told: bool | None = getattr(device, "has_measured", None)
-    if told is None and hasattr(device, "queue_len"):
-        return device.active_time is not None or device.inactive_time is not None
-    return told is not False
-
-
-def _rounded(value: Value) -> Value:
-    """Without the digits that are those of binary fractions alone."""
-    return round(value, _DECIMALS) if isinstance(value, float) else value
-
-
-def _single(value: Any) -> float | None:
-    """A value of gpiozero as one number: the greatest of several."""
-    if isinstance(value, tuple):
-        return max((float(one) for one in value), default=None)
-    return None if value is None else float(value)
-
-
-def _assign(device: Any, value: float) -> None:
-    """Has a device take the value of another, as its `source` does."""
-    now = device.value
-    if isinstance(now, tuple):
-        device.value = (min(1.0, max(0.0, value)),) * len(now)
-    elif isinstance(now, bool | int) and not isinstance(now, float):
-        device.value = bool(value)
-    else:
-        device.value = value

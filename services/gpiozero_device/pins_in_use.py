@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from device_bridge import DeviceError
 from device_bridge.control import SafeAct
 
-from .rows import DeviceSettings
-from .table import row_of
+from .classes.rows import DeviceSettings
+from .classes.table import row_of
 from .threads import DeviceThread
 
 if TYPE_CHECKING:
-    from .pins import GpioChipFactory, PinlessFactory
+    from .lines.pins import GpioChipFactory, PinlessFactory
 
 
 class PinsInUse:
@@ -33,8 +33,7 @@ class PinsInUse:
 
     def factory_of(self, settings: DeviceSettings) -> Callable[[], GpioChipFactory | PinlessFactory]:
         """What gives a device its pin factory, in its thread; raises DeviceError when there are no chips."""
-        has_lines = bool(row_of(settings).lines_of(settings)) or type(settings).__name__ == "Energenie"
-        return self._chips if has_lines else _no_pins
+        return self._chips if row_of(settings).lines_of(settings) else _no_pins
 
     async def safe_acts(self) -> list[SafeAct]:
         """How another process brings all outputs into their safe state."""
@@ -48,7 +47,7 @@ class PinsInUse:
         self._thread.end()
 
     def _chips(self) -> GpioChipFactory:
-        from .pins import GpioChipFactory  # noqa: PLC0415 - gpiozero is imported when a device is made
+        from .lines.pins import GpioChipFactory  # noqa: PLC0415 - gpiozero is imported when a device is made
 
         with self._turn:
             if self._factory is None:
@@ -57,6 +56,6 @@ class PinsInUse:
 
 
 def _no_pins() -> PinlessFactory:
-    from .pins import PinlessFactory  # noqa: PLC0415
+    from .lines.pins import PinlessFactory  # noqa: PLC0415
 
     return PinlessFactory()

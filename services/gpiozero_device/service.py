@@ -9,8 +9,8 @@ from device_bridge import Command, CommandError, CommandSpec, DeviceService, Qua
 from device_bridge.control import Source, leave_first_place, merged, without_samples
 
 from .bank import DeviceBank
+from .classes.table import row_of
 from .settings import GpiozeroSettings, check
-from .table import row_of
 
 _MOST_UNSENT = 1000  # samples that wait while a full outbox pauses reading
 
@@ -30,7 +30,7 @@ class GpiozeroDevice(DeviceService[GpiozeroSettings]):
 
     @classmethod
     def readme_tables(cls) -> dict[str, str]:
-        from .page import classes_page  # noqa: PLC0415 - for `make docs` alone
+        from .classes.page import classes_page  # noqa: PLC0415 - for `make docs` alone
 
         return {"classes": classes_page()}
 

@@ -10,8 +10,8 @@ from device_bridge import CommandedSettings, Quantity, SettingsError, require_un
 from device_bridge.buses import GpioSettings
 from device_bridge.control import Rules, RuleSettings
 
-from .rows import DeviceSettings, OutputSettings
-from .table import AnyDevice, row_of
+from .classes.rows import DeviceSettings, OutputSettings
+from .classes.table import AnyDevice, row_of
 
 
 class GpiozeroSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -47,6 +47,8 @@ def check(settings: GpiozeroSettings) -> None:
     names = [quantity.name for one in settings.devices for quantity in _quantities(one)]
     names += [one.name for one in settings.devices if one.name not in names]
     require_unique("devices.name", names, "Give every device a name of its own.")
+    commands = [method.command(one).name for one in settings.devices for method in row_of(one).methods_of(one)]
+    require_unique("devices.name", commands, "A device's commands have its name before them: give it another name.")
     for one in settings.devices:
         row = row_of(one)
         if row.check is not None and (problem := row.check(one)):
@@ -62,7 +64,7 @@ def _check_lines(settings: GpiozeroSettings) -> None:
     users: dict[str, str] = {}
     for one in settings.devices:
         for option, pin in row_of(one).lines_of(one):
-            user = f"an SPI bus as {option.name}" if option.shared else one.name
+            user = f"several ({option.name})" if option.shared else one.name
             other = users.setdefault(pin.casefold(), user)
             if option.shared and other == user:
                 continue

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from device_bridge import Quality
+from gpiozero_device.classes.rows import DeviceSettings
+from gpiozero_device.classes.table import ROWS
 from gpiozero_device.emulator import DEVICES
-from gpiozero_device.rows import DeviceSettings
 from gpiozero_device.service import GpiozeroDevice
-from gpiozero_device.table import ROWS
 
 from .gpiozero_world import bridged_to, tell, world_of
 from .serving import settings_of
@@ -40,7 +40,7 @@ EXAMPLES = {
     "PhaseEnableMotor": {"phase": "GPIO20", "enable": "GPIO21"},
     "Servo": {"pin": "GPIO22", "initial_value": 0},
     "AngularServo": {"pin": "GPIO22", "initial_angle": 0},
-    "Energenie": {"socket": 1},
+    "Energenie": {"socket": 1, "lines": ["BOARD7", "GPIO22", "GPIO23", "GPIO27", "GPIO24", "GPIO25"]},
 }
 
 
@@ -51,7 +51,7 @@ async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, 
         (tmp_path / "temp").write_text("48312\n")
         settings["sensor_file"] = str(tmp_path / "temp")
     if name == "PingServer":
-        monkeypatch.setattr("gpiozero_device.makers.answers", lambda _: True)
+        monkeypatch.setattr("gpiozero_device.classes.makers.answers", lambda _: True)
     async with world_of(tmp_path) as world:
         async with bridged_to(world, settings) as bridged:
             declared = {one.name: one for one in GpiozeroDevice.quantities_of(bridged.told)}
@@ -70,7 +70,7 @@ async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, 
                 for reading in result.readings:
                     assert declared[reading.name].judged(reading) is reading
         for line, level in row.rest_levels(_model(name)).items():
-            assert world.gpio.level(line) == level
+            assert world.gpio.level(line.replace("BOARD7", "GPIO4")) == level
 
 
 def _model(name):

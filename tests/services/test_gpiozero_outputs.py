@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from device_bridge import DeviceError, DeviceErrorKind, Quality
-from gpiozero_device.pwm import SoftwarePwm, Wave
+from gpiozero_device.lines.pwm import SoftwarePwm, Wave
 
 from .gpiozero_world import bridged_to, tell, until, value_of, world_of
 

@@ -9,7 +9,7 @@ import gpiozero
 import pytest
 
 from device_bridge import DeviceError
-from gpiozero_device.pins import GpioChipFactory
+from gpiozero_device.lines.pins import GpioChipFactory
 from simulated_devices import SimulatedGpio
 
 

@@ -10,9 +10,10 @@ import threading
 import pytest
 
 from device_bridge import DeviceError, Quality, SettingsError
-from gpiozero_device import makers, spi
+from gpiozero_device.classes import makers
 from gpiozero_device.emulator import Converter
-from gpiozero_device.pins import PinlessFactory
+from gpiozero_device.lines import spi
+from gpiozero_device.lines.pins import PinlessFactory
 from gpiozero_device.service import GpiozeroDevice
 from gpiozero_device.threads import HandOver
 
@@ -92,6 +93,42 @@ async def test_a_converter_reads_what_is_at_its_input(chip, tmp_path):
                 wanted = 5.0 * ratio
                 near = 5.0 / 2**bits * 1.01
                 await value_of(bridged, wanted=lambda value, w=wanted, n=near: value == pytest.approx(w, abs=n))
+
+
+async def test_a_converter_that_is_not_there_has_no_value(tmp_path):
+    settings = {"device": "MCP3008", "interval": 0.05} | CONVERTERS["MCP3008"]
+    async with world_of(tmp_path) as world:
+        world.gpio.chips["gpiochip0"].on_level = None
+        async with bridged_to(world, settings) as bridged:
+            found = await bridged.sample()
+            assert (found["it"].quality, "no converter answers" in found["it"].reason) == (Quality.BAD, True)
+
+
+async def test_a_chip_without_resistors_will_do_for_what_is_driven(tmp_path):
+    converter = {"name": "poti", "device": "MCP3008"} | CONVERTERS["MCP3008"]
+    button = {"name": "button", "device": "Button", "pin": "GPIO17"}
+    async with world_of(tmp_path) as world:
+        world.gpio.chips["gpiochip0"].biases = False
+        async with bridged_to(world, LEVEL | {"name": "level"}, converter, button) as bridged:
+            found = {}
+            while not {"level", "poti", "button"} <= found.keys():
+                found |= await bridged.sample()
+            assert found["level"].quality is found["poti"].quality is Quality.GOOD
+            assert "bias = pull_up: this chip cannot" in found["button"].reason
+
+
+async def test_steps_are_kept_and_uncertain_when_an_encoder_was_away_until_they_are_set(tmp_path):
+    encoder = {"device": "RotaryEncoder", "a": "GPIO5", "b": "GPIO6"}
+    async with world_of(tmp_path) as world, bridged_to(world, encoder) as bridged:
+        await bridged.sample()
+        await world.turn(3)
+        assert await value_of(bridged, wanted=lambda value: value == 3) == 3
+        world.gpio.disconnect()
+        found = await bridged.sample(lambda sample: sample["it"].quality is Quality.UNCERTAIN)
+        assert (found["it"].value, "missed" in found["it"].reason) == (3, True)
+        assert (await tell(bridged, "it", value=5)).ok
+        found = await bridged.sample(lambda sample: sample["it"].quality is Quality.GOOD)
+        assert found["it"].value == 5
 
 
 async def test_channels_of_one_converter_share_its_lines(tmp_path):
@@ -224,6 +261,7 @@ SETTINGS_ERRORS = [
     ([{"device": "LED", "pin": 1, "source": "knob"}], "devices.source", "is no other device"),
     ([{"device": "LED", "pin": 1, "source": "it"}], "devices.source", "is no other device"),
     ([{"device": "LED", "pin": 1}, {"device": "LED", "pin": 2}], "devices.name", "is used twice"),
+    ([{"device": "LED", "pin": 1}, {"device": "LED", "pin": 2, "name": "it/on"}], "devices.name", "is used twice"),
     ([{"device": "LED", "pin": 1}, {"device": "LED", "pin": "gpio1", "name": "b"}], "devices.pin", "is used by it"),
 ]
 

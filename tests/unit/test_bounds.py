@@ -218,6 +218,7 @@ BOUNDED = {
     "device_bridge.supervision.instance:Instance._tasks": "methods marked with @every",
     "device_bridge.runtime.process:Runtime._background": "MAX_REPORTS",
     "device_bridge.runtime.readings_page:LatestReadings._latest": "_MAX_QUANTITIES",
+    "device_bridge.supervision.supervisor:Supervisor._kept": "names in code",
     "device_bridge.supervision.supervisor:Supervisor._events": "handled as they come",
     "device_bridge.service:DeviceService._owned": "names in code",
     "device_bridge.settings.sources:SettingsSources._warned": "names in settings models",

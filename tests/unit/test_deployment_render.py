@@ -43,7 +43,7 @@ def test_the_example_passes_the_check_in_every_generation(generation):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_service_that_tells_the_node_its_position_gets_the_role_for_it_where_there_are_tokens(tmp_path, generation):
+def test_a_service_that_reports_the_position_gets_the_role_for_it_where_there_are_tokens(tmp_path, generation):
     def rendered(**config):
         gps = {"name": "gps", "service": "gps_receiver", "device": "/dev/ttyUSB0", "config": config}
         file = fleet_file(tmp_path, kits={"k": {"services": [gps]}}, nodes=[{"name": "n1", "kit": "k"}])

@@ -86,8 +86,8 @@ class Placed:
         return [(member, internal, external) for member, internal, external in ports if external is not None]
 
     @property
-    def tells_position(self) -> bool:
-        """Whether it tells the node where it is, which Edgelet allows by a role of its own."""
+    def reports_position(self) -> bool:
+        """Whether it reports the node's position, which Edgelet allows by a role of its own."""
         setting = needs_of(self.service.service).position_setting
         return bool(setting and self.config.get(setting))
 
@@ -115,7 +115,7 @@ def microservice(placed: Placed, generation: str) -> dict[str, Any]:
 
 def needs_position_role(placed: Placed, generation: str) -> bool:
     """Whether its token must allow more than the default one does: nodes of Java agents have no tokens."""
-    return placed.tells_position and not GENERATIONS[generation].is_java
+    return placed.reports_position and not GENERATIONS[generation].is_java
 
 
 def position_role(api_version: str) -> dict[str, Any]:

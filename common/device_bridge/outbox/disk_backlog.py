@@ -154,8 +154,7 @@ class DiskBacklog(Backlog):
 
     def _held(self) -> Iterator[Entry]:
         """What is in memory, the oldest first."""
-        aside = () if self.set_aside is None else (self.set_aside,)
-        return itertools.chain(aside, self._sent, self._ready, self._fresh)
+        return itertools.chain(self.set_aside, self._sent, self._ready, self._fresh)
 
     def _wake(self) -> None:
         if self._disk is not None:

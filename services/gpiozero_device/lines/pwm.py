@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from device_bridge import DeviceError
 _END_S = 5.0
 _SLACK_NS = 1000
 """How much later than asked for the kernel may wake this thread; it takes 50 us without being told."""
+_SHORT_S = 0.003
+_SPIN_S = 0.0002
+"""The end of a short pulse, as a servo's, is waited for awake: 0.1 ms are 18 degrees of a servo of 180."""
+_SWITCH_S = 0.0005
+"""How long another thread of this process may keep the interpreter from this one; 5 ms without being told."""
 
 
 class Wave:
@@ -36,6 +42,12 @@ class Wave:
         self.level = -1
         self.due = -math.inf
         self.next_rise = -math.inf
+
+    @property
+    def wake_at(self) -> float:
+        """When to wake for what is due."""
+        is_short = self.level == 1 and self.duty / self.frequency <= _SHORT_S and self.frequency <= 1 / _SHORT_S
+        return self.due - _SPIN_S if is_short else self.due
 
     def switch(self, now: float) -> None:
         """Does what is due. A pulse is timed from its own start: one that begins late is as long as another."""
@@ -98,16 +110,19 @@ class SoftwarePwm:
 
     def _run(self) -> None:
         _wake_exactly()
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         with self._changed:
             while not self._ends:
                 now = monotonic()
-                for wave in [wave for wave in self._waves if wave.due <= now]:
+                for wave in [wave for wave in self._waves if wave.wake_at <= now]:
+                    while monotonic() < wave.due:
+                        pass
                     try:
                         wave.switch(monotonic())
                     except DeviceError as error:
                         self._waves.discard(wave)
                         wave.failed(error)
-                due = min((wave.due for wave in self._waves), default=math.inf)
+                due = min((wave.wake_at for wave in self._waves), default=math.inf)
                 left_s = due - monotonic()
                 if left_s > 0:
                     self._changed.wait(None if due == math.inf else left_s)

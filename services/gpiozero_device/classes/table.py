@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Union
 
+from .motors import MOTORS
 from .outputs import OUTPUTS
 from .rows import DeviceSettings, Row
 from .sensors import SENSORS
 
-ROWS: dict[str, Row] = {row.name: row for row in (*SENSORS, *OUTPUTS)}
+ROWS: dict[str, Row] = {row.name: row for row in (*SENSORS, *OUTPUTS, *MOTORS)}
 MODELS: dict[str, type[DeviceSettings]] = {name: row.model() for name, row in ROWS.items()}
 
 if TYPE_CHECKING:

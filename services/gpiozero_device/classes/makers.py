@@ -11,9 +11,10 @@ import struct
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from datetime import time as time_of_day_of
+from functools import cache
 from statistics import median_low
 from typing import Any
 
@@ -24,7 +25,8 @@ from gpiozero.tones import Tone
 
 from device_bridge import DeviceError, DeviceErrorKind
 
-from .pins import PinlessFactory
+from ..lines.pins import PinlessFactory
+from .outputs import ENERGENIE_LINES
 from .rows import DeviceSettings, Row, pin_name
 
 warnings.filterwarnings("ignore", category=GPIOZeroWarning)  # its advice is for other pin factories
@@ -215,11 +217,36 @@ def converter(row: Row, options: dict[str, Any], factory: Factory) -> Any:
         gpiozero.Device.pin_factory = PinlessFactory()
     path = options.pop("spi_device")
     pins = {name: options.pop(name) for name in ("clock_pin", "mosi_pin", "miso_pin", "select_pin")}
-    return getattr(gpiozero, row.name)(**options, **({"path": path} if path else pins), pin_factory=factory)
+    device = _checked(row.name)(**options, **({"path": path} if path else pins), pin_factory=factory)
+    if not path:
+        factory.pin(pins["miso_pin"]).pull = "up"  # where no converter is, all bits are 1
+    return device
+
+
+@cache
+def _checked(name: str) -> type[Any]:
+    """A class of converters that says when none answers: a 0 comes before each value, or its sign (data sheets)."""
+    base: type[Any] = getattr(gpiozero, name)
+
+    def _words_to_int(self: Any, words: Sequence[int], expected_bits: int) -> int:
+        found: int = base._words_to_int(self, words)
+        if found >> expected_bits & 1:
+            detail = "no converter answers; DOUT is high where it has to be low"
+            raise DeviceError(DeviceErrorKind.NO_ACKNOWLEDGE, name, detail)
+        return found & (1 << expected_bits) - 1
+
+    return type(name, (base,), {"_words_to_int": _words_to_int})
+
+
+def energenie(_: Row, options: dict[str, Any], factory: Factory) -> Any:
+    """An Energenie, on other lines than those of its board if so wanted."""
+    lines = zip(ENERGENIE_LINES, options.pop("lines"), strict=True)
+    factory.aliases.update((board, wanted) for board, wanted in lines if board != wanted)
+    return gpiozero.Energenie(**options, pin_factory=factory)
 
 
 MAKERS: dict[str, Callable[[Row, dict[str, Any], Factory], Any]] = {
     each.__name__: each
-    for each in (distance_sensor, encoder, led_board, tonal_buzzer, time_of_day, ping_server, converter)
+    for each in (distance_sensor, encoder, led_board, tonal_buzzer, time_of_day, ping_server, converter, energenie)
 }
 """By the names that rows use."""

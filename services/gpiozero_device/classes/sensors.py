@@ -100,7 +100,7 @@ def _adc(name: str, bits: int, channels: int, *, signed: bool = False) -> Row:
             number("max_voltage", 3.3, 0.1, 7, "reference voltage"),
             line("clock_pin", "CLK", shared=True, optional=True),
             line("mosi_pin", "DIN", shared=True, optional=True),
-            line("miso_pin", "DOUT", shared=True, optional=True),
+            line("miso_pin", "DOUT", shared=True, optional=True)._replace(is_driven=True),
             line("select_pin", "CS", shared=True, optional=True),
             text("spi_device", "`/dev/spidev0.0`: the kernel's SPI instead of lines", ""),
         ),
@@ -118,7 +118,7 @@ SENSORS = (
         "DistanceSensor",
         "ultrasonic distance sensor: HC-SR04, HC-SR04P, US-100, JSN-SR04T",
         (
-            line("echo", "ECHO, by a divider where the sensor has 5 V"),
+            line("echo", "ECHO, by a divider where the sensor has 5 V")._replace(is_driven=True),
             line("trigger", "TRIG", drives=True),
             number("queue_len", 9, 1, 1000, _QUEUE.format("median"), whole=True),
             number("max_distance", 4.0, 0.02, 10, "metres; what is farther away is no echo"),
@@ -205,6 +205,7 @@ SENSORS = (
             ),
         ),
         check=_encoder_problem,
+        keeps="steps",
         make="encoder",
     ),
     *(

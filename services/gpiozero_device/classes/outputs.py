@@ -1,4 +1,4 @@
-"""The table of classes: what is switched and moved."""
+"""The table of classes: what is switched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from device_bridge import Parameter
 
+from .methods import PWM, plain, set_value, share
 from .rows import Line, Measure, Method, Option, Row, always, flag, line, number, text
 
 _SECONDS = (0.01, 86_400.0)
@@ -20,9 +21,7 @@ _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11, "#": 1, "
 
 _ACTIVE_HIGH = flag("active_high", True, "whether high is on")
 _FREQUENCY = number("frequency", 100, 0.1, 1000, "of the pulses, in Hz; they are made in software")
-_PWM = flag("pwm", True, "by pulses, so that it can be between on and off")
 _LIGHT = Parameter("value", "level", (0, 1), description="brightness")
-_SPEED = Parameter("speed", "number", (0, 1), required=False, description="share of full speed; 1 without it")
 _ON_TIME = Parameter("on_time", range=_SECONDS, required=False, unit="s", description="on; 1 without it")
 _OFF_TIME = Parameter("off_time", range=_SECONDS, required=False, unit="s", description="off; 1 without it")
 _COUNT = Parameter("n", "integer", (1, 1_000_000), required=False, description="times; without end without it")
@@ -41,29 +40,6 @@ def _fades(settings: Any) -> tuple[Parameter, ...]:
     return _FADES if _is_dimmed(settings) else ()
 
 
-def _assign(name: str = "value") -> Callable[[Any, Mapping[str, Any]], object]:
-    return lambda device, parameters: setattr(device, name, parameters["value"])
-
-
-def _value(parameter: Parameter, description: str = "sets it", name: str = "value") -> Method:
-    return Method("", always(parameter), description, _assign(name))
-
-
-def _plain(*names: str) -> tuple[Method, ...]:
-    says = {
-        "on": "on",
-        "off": "off",
-        "toggle": "the other way",
-        "reverse": "the other direction, as fast",
-        "stop": "stops",
-        "min": "to its least",
-        "mid": "to the middle",
-        "max": "to its greatest",
-        "detach": "no pulses any more: it gives way",
-    }
-    return tuple(Method(name, always(), says[name]) for name in names)
-
-
 def _blinking(name: str = "blink", *, fades: bool = True) -> tuple[Method, ...]:
     def blink(settings: Any) -> tuple[Parameter, ...]:
         return (_ON_TIME, _OFF_TIME, *(_fades(settings) if fades else ()), _COUNT)
@@ -76,12 +52,8 @@ def _blinking(name: str = "blink", *, fades: bool = True) -> tuple[Method, ...]:
     return (*found, pulse) if fades else found
 
 
-_SWITCH = (_value(Parameter("value", "boolean", description="on or off")), *_plain("on", "off", "toggle"))
+_SWITCH = (set_value(Parameter("value", "boolean", description="on or off")), *plain("on", "off", "toggle"))
 _LIT = (Measure("", lambda device: bool(device.value), "", None, "on"),)
-
-
-def _share(suffix: str, read: Callable[[Any], Any], description: str, low: float = 0.0) -> Measure:
-    return Measure(suffix, read, "/", lambda _: (low, 1.0), description, "detached")
 
 
 def _of_colour(index: int) -> Callable[[Any], Any]:
@@ -89,7 +61,7 @@ def _of_colour(index: int) -> Callable[[Any], Any]:
 
 
 def _leds(settings: Any) -> tuple[Measure, ...]:
-    return tuple(_share(str(n), _of_colour(n), "brightness") for n in range(len(settings.pins)))
+    return tuple(share(str(n), _of_colour(n), "brightness") for n in range(len(settings.pins)))
 
 
 def _some_leds(name: str) -> Method:
@@ -119,23 +91,6 @@ def _tone_problem(settings: Any) -> tuple[str, str] | None:
     return None
 
 
-def _pulse_problem(settings: Any) -> tuple[str, str] | None:
-    if settings.min_pulse_width >= settings.max_pulse_width:
-        return "min_pulse_width", f"is not below max_pulse_width = {settings.max_pulse_width:g}"
-    if settings.max_pulse_width >= settings.frame_width:
-        return "max_pulse_width", f"is not below frame_width = {settings.frame_width:g}"
-    return None
-
-
-def _angle_problem(settings: Any) -> tuple[str, str] | None:
-    low, high = _angles(settings)
-    if low == high:
-        return "max_angle", "is the same as min_angle"
-    if settings.initial_angle is not None and not low <= settings.initial_angle <= high:
-        return "initial_angle", f"is not between {low:g} and {high:g}"
-    return _pulse_problem(settings)
-
-
 def _play(device: Any, given: Mapping[str, Any]) -> None:
     tone, kind = given["tone"], type(device.mid_tone)
     if isinstance(tone, str) and _NOTE.fullmatch(tone):
@@ -146,17 +101,8 @@ def _play(device: Any, given: Mapping[str, Any]) -> None:
         device.play(kind.from_frequency(tone))
 
 
-def _angles(settings: Any) -> tuple[float, float]:
-    return min(settings.min_angle, settings.max_angle), max(settings.min_angle, settings.max_angle)
-
-
-_SERVO = (
-    line("pin", "signal, the orange or white wire", drives=True),
-    number("min_pulse_width", 0.001, 0.0001, 0.02, "seconds of a pulse at its least"),
-    number("max_pulse_width", 0.002, 0.0001, 0.02, "seconds of a pulse at its greatest"),
-    number("frame_width", 0.02, 0.002, 0.1, "seconds from pulse to pulse"),
-)
-_MOVES = _plain("min", "mid", "max", "detach")
+ENERGENIE_LINES = tuple(f"BOARD{number}" for number in (11, 15, 16, 13, 18, 22))
+"""Where the board has them; gpiozero knows no others."""
 
 OUTPUTS = (
     Row(
@@ -178,17 +124,17 @@ OUTPUTS = (
             number("initial_value", 0, 0, 1, "brightness from the start"),
             _FREQUENCY,
         ),
-        (_share("", attrgetter("value"), "brightness"),),
+        (share("", attrgetter("value"), "brightness"),),
         (),
-        (_value(_LIGHT), *_plain("on", "off", "toggle"), *_blinking()),
+        (set_value(_LIGHT), *plain("on", "off", "toggle"), *_blinking()),
         on="on",
         safe="off",
     ),
     Row(
         "RGBLED",
         "lamp of three colours",
-        (*(line(name, name, drives=True) for name in ("red", "green", "blue")), _ACTIVE_HIGH, _PWM),
-        tuple(_share(name, _of_colour(n), name) for n, name in enumerate(("red", "green", "blue"))),
+        (*(line(name, name, drives=True) for name in ("red", "green", "blue")), _ACTIVE_HIGH, PWM),
+        tuple(share(name, _of_colour(n), name) for n, name in enumerate(("red", "green", "blue"))),
         (),
         (
             Method(
@@ -197,7 +143,7 @@ OUTPUTS = (
                 "sets all three",
                 lambda device, p: setattr(device, "value", (p["red"], p["green"], p["blue"])),
             ),
-            *_plain("on", "off", "toggle"),
+            *plain("on", "off", "toggle"),
             *_blinking(),
         ),
         on="on",
@@ -262,7 +208,7 @@ OUTPUTS = (
                 "a tone",
                 _play,
             ),
-            *_plain("stop"),
+            *plain("stop"),
         ),
         on="play_mid",
         safe="stop",
@@ -270,80 +216,18 @@ OUTPUTS = (
         make="tonal_buzzer",
     ),
     Row(
-        "Motor",
-        "DC motor on an H bridge: L298N, DRV8833, L9110",
-        (
-            line("forward", "input for forward", drives=True),
-            line("backward", "input for backward", drives=True),
-            line("enable", "enable, where the bridge has it", drives=True, optional=True),
-            _PWM,
-        ),
-        (_share("", lambda device: float(device.value), "speed, backward is negative", -1.0),),
-        (),
-        (
-            _value(Parameter("value", range=(-1, 1), description="speed, backward is negative")),
-            Method("forward", always(_SPEED), "forward"),
-            Method("backward", always(_SPEED), "backward"),
-            *_plain("reverse", "stop"),
-        ),
-        on="forward",
-        safe="stop",
-    ),
-    Row(
-        "PhaseEnableMotor",
-        "DC motor on a bridge with phase and enable: DRV8835",
-        (line("phase", "direction", drives=True), line("enable", "enable", drives=True), _PWM),
-        (_share("", lambda device: float(device.value), "speed, backward is negative", -1.0),),
-        (),
-        (
-            _value(Parameter("value", range=(-1, 1), description="speed, backward is negative")),
-            Method("forward", always(_SPEED), "forward"),
-            Method("backward", always(_SPEED), "backward"),
-            *_plain("reverse", "stop"),
-        ),
-        on="forward",
-        safe="stop",
-    ),
-    Row(
-        "Servo",
-        "hobby servo",
-        (*_SERVO, number("initial_value", None, -1, 1, "position from the start; null: detached")),
-        (_share("", attrgetter("value"), "position", -1.0),),
-        (),
-        (_value(Parameter("value", range=(-1, 1), description="position"), "moves it"), *_MOVES),
-        on="max",
-        safe="detach",
-        check=_pulse_problem,
-    ),
-    Row(
-        "AngularServo",
-        "hobby servo by its angle",
-        (
-            *_SERVO,
-            number("min_angle", -90, -360, 360, "degrees at min_pulse_width"),
-            number("max_angle", 90, -360, 360, "degrees at max_pulse_width"),
-            number("initial_angle", None, -360, 360, "angle from the start; null: detached"),
-        ),
-        (Measure("", attrgetter("angle"), "deg", _angles, "angle", "detached"),),
-        (),
-        (
-            Method(
-                "",
-                lambda s: (Parameter("value", range=_angles(s), unit="deg", description="angle"),),
-                "moves it",
-                _assign("angle"),
-            ),
-            *_MOVES,
-        ),
-        on="max",
-        safe="detach",
-        check=_angle_problem,
-    ),
-    Row(
         "Energenie",
-        "mains socket by radio: Energenie ENER002-2PI on a Raspberry Pi",
+        "mains socket by radio: Energenie ENER002-2PI",
         (
             Option("socket", Annotated[int, Meta(ge=1, le=4, description="its number")]),
+            Option(
+                "lines",
+                Annotated[tuple[Line, ...], Meta(min_length=6, max_length=6, description="K0 to K3, mode, enable")],
+                ENERGENIE_LINES,
+                is_line=True,
+                drives=True,
+                shared=True,
+            ),
             flag("initial_value", False, "on from the start"),
         ),
         (Measure("", attrgetter("value"), "", None, "as it was switched last"),),
@@ -351,6 +235,7 @@ OUTPUTS = (
         _SWITCH[:3],
         on="on",
         safe="off",
+        make="energenie",
         shares=True,
     ),
 )

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from device_bridge import DeviceError
+from device_bridge import DeviceError, DeviceErrorKind
 from device_bridge.buses import GpioLines
 
 log = logging.getLogger("gpiozero_device")
@@ -50,7 +50,7 @@ class EdgeWatcher:
         Parameters:
             lines: with one line.
             tell: is called with seconds of the edge, on the monotonic clock, and the level after it.
-            failed: is called once when the line is lost.
+            failed: is called when the line is lost, or edges of it.
         """
         with self._lock:
             self._watched[lines.fileno()] = _Watched(lines, tell, failed)
@@ -102,6 +102,9 @@ class EdgeWatcher:
                         self._poll.unregister(fd)
                         lost.append((watched, error))
                         continue
+                    if batch is not None and batch.lost:
+                        detail = f"{batch.lost} edges came faster than they were read"
+                        lost.append((watched, DeviceError(DeviceErrorKind.GARBLED, watched.lines.names, detail)))
                     for time_ns, kind, *_ in batch or ():
                         found += 1
                         edges.append((time_ns / 1e9, int(kind == RISING), watched.tell))

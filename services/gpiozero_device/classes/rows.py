@@ -28,7 +28,7 @@ class OutputSettings(DeviceSettings, frozen=True, kw_only=True):
     """What all devices that take commands have in common."""
 
     source: Annotated[OptionalName, Meta(description="a device whose value it follows, as gpiozero's `source`")] = ""
-    max_on: Annotated[Seconds, Meta(description="seconds after a command until its safe state; 0: never")] = 0.0
+    max_on: Annotated[Seconds, Meta(description="seconds that it is on at most, then its safe state; 0: any")] = 0.0
 
 
 class Option(NamedTuple):
@@ -41,6 +41,7 @@ class Option(NamedTuple):
         is_line: whether it names a line, or several.
         drives: whether these are driven: they have a level in the device's safe state.
         shared: whether several devices may name the same line.
+        is_driven: whether the device drives it, high and low, so that it needs no resistor.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Option(NamedTuple):
     is_line: bool = False
     drives: bool = False
     shared: bool = False
+    is_driven: bool = False
 
 
 def line(
@@ -172,6 +174,7 @@ class Row(NamedTuple):
         sends: `changes`: looked at once a second, sent when changed and at its interval; `all`: at its interval.
         interval: the default.
         check: a problem of settings that are valid one by one, as option and rule; None without.
+        keeps: attribute that counts on when it is made again; uncertain then, for it was not watched meanwhile.
         shares: whether devices of this class share what is behind them, as the lines of an SPI bus.
         make: name of a function of `makers` that makes it of settings and pin factory; "" for the class itself.
     """
@@ -187,6 +190,7 @@ class Row(NamedTuple):
     sends: Literal["changes", "all"] = "changes"
     interval: float = 60.0
     check: Callable[[Any], tuple[str, str] | None] | None = None
+    keeps: str = ""
     shares: bool = False
     make: str = ""
 
@@ -207,6 +211,10 @@ class Row(NamedTuple):
     def methods_of(self, settings: DeviceSettings) -> list[Method]:
         """The commands of a device with these settings."""
         return [method for method in self.methods if method.offered(settings)]
+
+    def driven_pins(self, settings: DeviceSettings) -> set[str]:
+        """Lines that the device itself drives."""
+        return {name for option, name in self.lines_of(settings) if option.is_driven}
 
     def rest_levels(self, settings: DeviceSettings) -> dict[str, int]:
         """The level of each driven line in the safe state."""
