@@ -62,7 +62,7 @@ def value_of(kind, channel, **contents):
             "anglvel_x",
             {"in_anglvel_x_raw": "100\n", "in_anglvel_scale": "0.031415927\n"},
             "deg/s",
-            180.00000153,
+            3.1415927 * 57.29577951308232,
         ),
         ("iio", "magn_z", {"in_magn_z_raw": "400\n", "in_magn_scale": "0.001\n"}, "T", 0.00004),
         ("thermal", "temp", {"temp": "48692\n"}, "Cel", 48.692),
