@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import NODEFAULT
 
+from device_bridge import Quantity
 from device_bridge.cli import commands_table
 from device_bridge.settings import settings_table
 
@@ -33,7 +36,7 @@ def _body(row: Row) -> str:
     table = [line for line in rows if line.split("|")[1].strip() not in _COMMON]
     settings = _example(row)
     quantities = [one.quantity(settings) for one in row.measures_of(settings)]
-    readings = ", ".join(f"`{one.name}` {_unit(one.unit)}({one.description})" for one in quantities)
+    readings = ", ".join(f"`{one.name}` {_unit(one)}({one.description})" for one in quantities)
     text = f"{row.about[0].upper()}{row.about[1:]}.\n\n" + "\n".join(table)
     text += f"\n\nReadings: {readings}."
     if row.safe:
@@ -45,7 +48,7 @@ def _body(row: Row) -> str:
 
 def _example(row: Row) -> DeviceSettings:
     """Settings with which everything is offered."""
-    given: dict[str, object] = {"name": "…"}
+    given: dict[str, Any] = {"name": "…"}
     for option in row.options:
         if option.default is NODEFAULT:
             given[option.name] = _REQUIRED.get(option.name, "GPIO1")
@@ -54,5 +57,8 @@ def _example(row: Row) -> DeviceSettings:
     return MODELS[row.name](**given)
 
 
-def _unit(unit: str) -> str:
-    return f"`{unit}` " if unit else ""
+def _unit(quantity: Quantity) -> str:
+    if not quantity.unit:
+        return ""
+    low, high = quantity.valid or (0, 0)
+    return f"`{quantity.unit}` {low:g} to {high:g} " if quantity.valid else f"`{quantity.unit}` "
