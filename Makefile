@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test test-guides image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
+.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test home-assistant test-guides image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -138,6 +138,10 @@ browser-test: $(STAMP) ## open the live page in headless Chromium and use it
 #: Debian's chromium, or CHROMIUM=path
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --group browser --python $(BIN)/python
 	@$(BIN)/python -m tests.browser $(ARGS)
+
+home-assistant: $(STAMP) ## what Home Assistant's own package says
+#: of mqtt_bridge's discovery; installs it once
+	@$(BIN)/python -m tests.home_assistant $(ARGS)
 
 image-test: $(STAMP) ## build every image and run it as a node does
 #: root, podman and buildah; no registry needed

@@ -52,7 +52,7 @@ class View:
         if not self.tracker.is_new(message):
             return
         self._arrivals.append(now)
-        if message.infotype == ANNOUNCEMENT_TYPE:
+        if message.infotype == ANNOUNCEMENT_TYPE or (self._by_source and message.infotype != senml.INFO_TYPE):
             return
         if message.infotype != senml.INFO_TYPE:
             self.results.append(message.contentdata.decode(errors="replace")[:1000])

@@ -47,12 +47,14 @@ class Example(Model, frozen=True, kw_only=True):
     Parameters:
         name: of the microservice.
         device: on the node, "" for a service without one.
+        devices: on the node, of a service that takes any.
         config: its settings.
         page_port: of the node, where its page is published.
     """
 
     name: Name
     device: str = ""
+    devices: tuple[str, ...] = ()
     config: dict[str, Any] = {}
     page_port: PublishedPort | None = None
 
@@ -61,10 +63,11 @@ class Needs(Model, frozen=True, kw_only=True):
     """What a container of a service needs.
 
     Parameters:
-        bus: kind of its device; None for a service without one.
+        bus: kind of its device; None for a service without one, or with several.
+        any_devices: whether it takes any number of devices of any kind, which its settings name as the node does.
         folder: of the node that it reads, bound read-only where agents do that; "" for none.
         device_setting: where its settings name the device, "" where they do not.
-        position_setting: member of its settings by which it tells the node where it is, "" without one.
+        position_setting: member of its settings by which it reports the node's position, "" without one.
         receives: whether it wants the readings of its application, where no routes bring them.
         page_setting: member of its settings with `host` and `port` of a page for people, "" without one.
         demo_with: services that a demo runs beside it, for something to receive.
@@ -73,6 +76,7 @@ class Needs(Model, frozen=True, kw_only=True):
 
     bus: Bus | None = None
     folder: Annotated[str, Meta(pattern=r"^(/[\w.-]+)*$")] = ""
+    any_devices: bool = False
     device_setting: str = ""
     position_setting: str = ""
     receives: bool = False

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from .reading import Quality, Quantity, Reading, is_finite
+from .reading import Quality, Quantity, Reading, is_finite, scaled
 from .settings.base import Settings
 
 _MAX_NAMES = 1000
@@ -102,7 +102,7 @@ class Scale(FilterSettings, frozen=True, kw_only=True, tag="scale"):
 
     def start(self, scope: Scope) -> Filter:
         wrapped = self.scope_after(scope).wrapped
-        return _Stateless(lambda value: wrapped(value * self.factor + self.offset))
+        return _Stateless(lambda value: wrapped(scaled(value, self.factor, self.offset)))
 
 
 class Clamp(FilterSettings, frozen=True, kw_only=True, tag="clamp"):

@@ -1,4 +1,4 @@
-"""What a service can know of its node, and what it can tell it beside its readings."""
+"""What a service can know of its node, and the position that it reports to it."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ log = logging.getLogger("device_bridge")
 
 
 class NodePosition:
-    """Tells the node where it is, in the background; readings never wait for it.
+    """Reports the node's position to it, in the background; readings never wait for that.
 
     Parameters:
-        tell: sends latitude and longitude, degrees of WGS 84. Raises IoFogError.
+        send: sends latitude and longitude, degrees of WGS 84. Raises IoFogError.
     """
 
-    def __init__(self, tell: Callable[[float, float], Awaitable[None]]) -> None:
-        self._tell = tell
-        self._telling: asyncio.Task[None] | None = None
+    def __init__(self, send: Callable[[float, float], Awaitable[None]]) -> None:
+        self._send = send
+        self._sending: asyncio.Task[None] | None = None
         self._next_at = 0.0
-        self._counts = {"taken": 0, "refused": 0}
+        self._counts = {"accepted": 0, "refused": 0}
         self._logged = ""
 
-    def offer(self, lat: float, lon: float, interval_s: float) -> None:
-        """Tells the node this position, unless less than `interval_s` has gone by since the last one."""
+    def report(self, lat: float, lon: float, interval_s: float) -> None:
+        """Sends this position, unless less than `interval_s` has passed since the last attempt."""
         now = asyncio.get_running_loop().time()
-        if now >= self._next_at and (self._telling is None or self._telling.done()):
+        if now >= self._next_at and (self._sending is None or self._sending.done()):
             self._next_at = now + interval_s
-            self._telling = asyncio.get_running_loop().create_task(self._offer(lat, lon))
+            self._sending = asyncio.get_running_loop().create_task(self._report(lat, lon))
 
     def close(self) -> None:
-        """Gives up what is on its way."""
-        if self._telling is not None:
-            self._telling.cancel()
+        """Cancels a report that is being sent."""
+        if self._sending is not None:
+            self._sending.cancel()
 
     def metrics(self) -> Iterator[Metric]:
-        """None while no position has been offered."""
-        text = "Positions offered to the node."
-        for result, count in self._counts.items() if self._telling is not None else ():
+        """None before the first report."""
+        text = "Positions reported to the node."
+        for result, count in self._counts.items() if self._sending is not None else ():
             yield Metric("bridge_node_positions_total", "counter", text, count, {"result": result})
 
-    async def _offer(self, lat: float, lon: float) -> None:
+    async def _report(self, lat: float, lon: float) -> None:
         try:
-            await self._tell(lat, lon)
+            await self._send(lat, lon)
         except IoFogError as error:
             self._counts["refused"] += 1
             if self._logged != str(error):
                 self._logged = str(error)
-                log.warning("the node has not taken its position: %s", error)
+                log.warning("the node does not accept its position: %s", error)
         else:
-            self._counts["taken"] += 1
+            self._counts["accepted"] += 1
             self._logged = ""
 
 
@@ -65,7 +65,7 @@ class NodeState:
     Parameters:
         is_connected: whether the node is connected now.
         settings: which are in force, which were refused.
-        position: by which the node is told where it is.
+        position: reports the node's position to it.
     """
 
     def __init__(

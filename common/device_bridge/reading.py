@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -124,3 +125,33 @@ class Quantity(msgspec.Struct, frozen=True):
     def bad(self, reason: str) -> Reading:
         """No value, and why."""
         return Reading(self.name, None, self.unit, quality=Quality.BAD, reason=reason)
+
+
+def scaled(raw: float, scale: float, offset: float) -> float:
+    """raw * scale + offset, without the digits that binary arithmetic adds (36.97, not 36.97000000000003).
+
+    The value has as many decimal places as raw, scale and offset need as written. Where a count of steps (an int) is
+    multiplied by no short decimal fraction (175 / 65535), it has one place more than tells one step from the next;
+    any other number then keeps twelve digits.
+    """
+    if scale == 1 and not offset:
+        return raw
+    value = raw * scale + offset
+    if not is_finite(value):
+        return value
+    step_places = max(0, math.ceil(-math.log10(abs(scale)))) if scale else 0
+    places = _places(scale)
+    if places > step_places + _MOST_PLACES:
+        return round(value, step_places + 1) if isinstance(raw, int) else float(f"{value:.12g}")
+    return round(value, max(places + _places(raw), _places(offset)))
+
+
+_MOST_PLACES = 5
+"""Beyond those that one step needs: 0.0078125 has four more, 1 / 1.2 has fifteen."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(number: float) -> int:
+    """How many decimal places a number has as written."""
+    digits, _, exponent = repr(float(number)).partition("e")
+    return max(0, len(digits.partition(".")[2].removesuffix("0")) - int(exponent or 0)) if digits[-1].isdigit() else 0

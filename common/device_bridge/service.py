@@ -61,7 +61,7 @@ class DeviceService(Generic[SettingsT]):
     CommandedSettings, its `commands`, and `execute`. It raises DeviceError when the device fails: the runtime then
     closes it, reports every quantity as bad once, and opens it again with back-off. A new instance is made for each
     attempt and for each change of its settings, so nothing needs to be reset; what has to survive that is kept in
-    `totals`. `__init__` has no effects outside the instance.
+    `totals`, or in `kept` if it need not survive the process. `__init__` has no effects outside the instance.
 
     Parameters:
         settings: complete, valid, and passed by `check_settings`.
@@ -82,6 +82,8 @@ class DeviceService(Generic[SettingsT]):
         """The state of the link to the node; the runtime puts the real one here before `open`."""
         self.totals = Totals(None)
         """Totals of the process; the runtime puts the real ones here before `open`."""
+        self.kept: dict[str, Any] = {}
+        """What later instances for this device go on with; the runtime puts the device's own here before `open`."""
         self.inbound: Inbound | None = None
         """Messages for the device, where `forwards_messages`; the runtime puts it here before `open`."""
         self.bridge_states: Callable[[], Mapping[str, str]] = dict

@@ -7,6 +7,7 @@
 | `IOFOG_LINK=nats://host[:port]`, `tls://…` | NATS with JetStream, without an agent |
 | `IOFOG_LINK=mqtt://host[:port]`, `mqtts://…` | an MQTT broker, without an agent |
 | `EDGELET_MICROSERVICE_UID` | EdgeletAPI v1 for configuration and signals, NATS for messages (ioFog 3.8 and later) |
+| … without its folder of credentials | Edgelet without a Controller: neither; a node of its own needs IOFOG_LINK |
 | `SELFNAME` alone | the agent that started this container, at `iofog:54321`; NATS for messages if it has none (3.7) |
 
 `IOFOG_AGENT=host:port` and `EDGELET_API=host:port` replace the default addresses of the last two.
@@ -56,7 +57,6 @@ def connect(environment: Mapping[str, str] | None = None) -> Link:
         log.info("ioFog node: %s, set by IOFOG_LINK", link.description)
         return link
     if uid := variables.get("EDGELET_MICROSERVICE_UID"):
-        log.info("ioFog node: EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
         return _edgelet_link(uid, variables)
     if variables.get("SELFNAME"):
         return _detecting_link(variables)
@@ -137,6 +137,12 @@ def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
 
     folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
     host, port = _read_address("EDGELET_API", variables, EDGELET_HOST)
+    if not folder.is_dir():
+        log.info("ioFog node: Edgelet without a Controller (there is no %s): no settings or signals from it", folder)
+        if not variables.get("NATS_SERVER_URL"):
+            raise NodeNotFound("Edgelet without a Controller carries no messages; set IOFOG_LINK=mqtt://host")
+        return NatsLink(_node_nats_options(variables))
+    log.info("ioFog node: EDGELET_MICROSERVICE_UID is set: settings by EdgeletAPI v1, messages over NATS")
     client = EdgeletClient(ServiceAccount(folder), host, port)
     return SplitLink(EdgeletControl(client, uid), NatsLink(_node_nats_options(variables)))
 

@@ -87,7 +87,7 @@ class LocalAgent(NodeServer):
         self._rest.apply(config)
         old_texts = before.config_texts()
         for identity, text in config.config_texts().items():
-            if text is not None and old_texts.get(identity) != text:
+            if text is not None and old_texts.get(identity) != text and not self.faults.drop_signals:
                 self.control_sockets.config_changed(identity)
                 for listener in self.config_listeners:
                     listener(identity)

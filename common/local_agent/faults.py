@@ -15,6 +15,7 @@ class Faults:
         delay_s: seconds by which answers and receipts are late.
         drop_receipts: takes messages without a receipt.
         garbage: sent as a binary message in place of every receipt.
+        drop_signals: signals no changed configuration, whatever the node: a client has to look by itself.
     """
 
     hang: bool = False
@@ -22,3 +23,4 @@ class Faults:
     delay_s: float = 0.0
     drop_receipts: bool = False
     garbage: bytes = b""
+    drop_signals: bool = False

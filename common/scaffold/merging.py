@@ -17,7 +17,7 @@ from .answers import AnswerError
 from .remembered import FILE, recall, remembered
 from .rendering import rendered, write
 
-_TABLE = re.compile(r"(<!-- (?P<mark>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- (?!end)\w+ -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _MARK = "<<<<<<< "
 _LABELS = ("yours", "the template before", "the template")
 

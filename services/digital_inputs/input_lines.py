@@ -69,7 +69,7 @@ class InputLine:
         finally:
             with contextlib.suppress(DeviceError):
                 while (batch := lines.pending()) is not None:
-                    self._feed(views, batch)  # pulses that have come count, though nobody waits for them
+                    self._feed(views, batch)  # pulses that have come count
             await lines.close()
 
     def _feed(self, views: Sequence[View], batch: EdgeBatch | None) -> list[Sample]:

@@ -20,6 +20,7 @@ from device_bridge import (
 )
 from device_bridge.buses import Bias, GpioLine, LineName
 from device_bridge.control import Totals
+from device_bridge.protocols import scaled
 
 from .views import ContactView, CounterView, EncoderView, FrequencyView, Start, View
 
@@ -81,7 +82,7 @@ class CountedSettings(InputSettings, frozen=True, kw_only=True):
 
     def total(self, totals: Totals) -> Reading:
         """Its total; uncertain once steps were missed, until it is set, and while earlier ones cannot be read."""
-        total, value = self.quantities()[0], totals.get(self.name) * self.step
+        total, value = self.quantities()[0], scaled(totals.get(self.name), self.step, 0.0)
         if not totals.is_complete:
             return total.uncertain(value, "what was counted before this start cannot be read now")
         missed = totals.get(self.missed)

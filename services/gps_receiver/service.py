@@ -32,8 +32,8 @@ class GpsSettings(ServiceSettings, frozen=True, kw_only=True):
     node_position: Annotated[
         float,
         Meta(
-            description="seconds, 10 at least, between positions that the node is told, for its Controller to show; "
-            "0 for none",
+            description="seconds, 10 at least, between reports of the position to the node, whose Controller "
+            "shows it; 0 for none",
             ge=0,
         ),
     ] = 0.0
@@ -46,10 +46,10 @@ class GpsReceiver(DeviceService[GpsSettings]):
 
     @classmethod
     def check_settings(cls, settings: GpsSettings) -> None:
-        """A node is told no more often than every ten seconds."""
+        """The node gets its position every ten seconds at most."""
         if 0 < settings.node_position < _MIN_NODE_POSITION_S:
             remedy = f"Write 0 for none, or {_MIN_NODE_POSITION_S:g} at least."
-            raise SettingsError("node_position", settings.node_position, "tells the node too often", remedy)
+            raise SettingsError("node_position", settings.node_position, "is too often for the node", remedy)
 
     def __init__(self, settings: GpsSettings) -> None:
         super().__init__(settings)
@@ -67,14 +67,14 @@ class GpsReceiver(DeviceService[GpsSettings]):
             came_at = loop.time() - self.port.age_s
             for sentence in self.sentences.feed(data):
                 if readings := self.decoder.decode(sentence):
-                    self._tell_node(readings)
+                    self._report_position(readings)
                     yield aged(readings, loop.time() - came_at)
 
-    def _tell_node(self, readings: Sample) -> None:
+    def _report_position(self, readings: Sample) -> None:
         known = {each.name: each.value for each in readings if each.quality is Quality.GOOD}
         lat, lon = known.get("lat"), known.get("lon")
         if self.settings.node_position and isinstance(lat, float) and isinstance(lon, float):
-            self.node.position.offer(lat, lon, self.settings.node_position)
+            self.node.position.report(lat, lon, self.settings.node_position)
 
     async def close(self) -> None:
         await self.port.close()

@@ -10,8 +10,10 @@ from device_bridge.settings import profile_names
 from simulated_devices import add_socket_option, emulator_parser, play_until_stopped, socket_of
 
 from .emulated_devices import Wire, scaled_device
+from .emulated_profiles import add_profile
 from .emulated_tree import SimulatedSysfs
-from .profile_devices import add_profile
+
+_ALARMS = ("temp1_max_alarm", "fan1_alarm", "in0_min_alarm")
 
 
 def build(tree: SimulatedSysfs, sensors: int) -> list[dict[str, Any]]:
@@ -34,7 +36,7 @@ def build(tree: SimulatedSysfs, sensors: int) -> list[dict[str, Any]]:
         "devices/platform/board.0",
         "nct6775",
         {"temp": ("temp1_input", 1e3, 41), "fan": ("fan1_input", 1, 1180), "in": ("in0_input", 1e3, 1.1)},
-        {"temp1_label": "SYSTIN\n", "temp1_max_alarm": "0\n", "fan1_fault": "0\n"},
+        {"temp1_label": "SYSTIN\n", "fan1_fault": "0\n"} | dict.fromkeys(_ALARMS, "0\n"),
     )
     tree.add("board", board)
     channels = {"system": "temp:SYSTIN", "fan": "fan1", "core": "in0"}

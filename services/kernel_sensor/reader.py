@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from device_bridge.control import Member, Put
 from .finder import Device, chosen, labelled, scan
 from .protocol import Fault, Recipe, describe, evaluate
 from .protocol.iio import frequency_file
-from .protocol.model import Content, number
+from .protocol.model import Content
 from .protocol.one_wire import RESOLUTION
 from .sensors import Sensor, Value
 from .sysfs import Lane, Sysfs
@@ -38,27 +37,31 @@ class SensorReader:
 
     Parameters:
         sensor: that is wanted.
+        place: of its settings; its lane is called so, for its device has another path when it comes back.
         sysfs: where it is looked for.
         interval_s: from one measurement to the next, and to the first attempt at one that has failed.
         max_retry_s: the most seconds between attempts.
     """
 
-    def __init__(self, sensor: Sensor, sysfs: Sysfs, interval_s: float, max_retry_s: float) -> None:
-        self.sensor, self._sysfs, self._interval_s = sensor, sysfs, interval_s
+    def __init__(self, sensor: Sensor, place: str, sysfs: Sysfs, interval_s: float, max_retry_s: float) -> None:
+        self.sensor, self._place, self._sysfs, self._interval_s = sensor, place, sysfs, interval_s
         self.member = Member(sensor.label, sensor.quantities, retry_s=interval_s, max_retry_s=max_retry_s)
         self.device: Device | None = None
         self._recipes: dict[Value, Recipe | Fault] = {}
+        self._not_set = ""
 
     @property
     def _lane(self) -> Lane:
         """That of its wire, where it has one: its sensors are read one after another."""
         assert self.device is not None, "not found yet"  # noqa: S101 - misuse by a programmer
-        return self._sysfs.lane(wire_of(self.device) if self.sensor.kind.name == "w1" else self.device.path)
+        return self._sysfs.lane(wire_of(self.device) if self.sensor.kind.name == "w1" else self._place)
 
     async def measure(self) -> Sample:
         """Its readings. Raises DeviceError when none of them has a value."""
         if self.device is None:
             await self.take(await scan(self._sysfs.lane(TREE), self.sensor.kind))
+        elif self.member.is_failing:
+            await self._set_up(self.device)  # what it was set to may have gone with its supply
         assert self.device is not None  # noqa: S101 - taken
         recipes = [recipe for recipe in self._recipes.values() if isinstance(recipe, Recipe)]
         files = [file for recipe in recipes for file in recipe.files]
@@ -145,17 +148,21 @@ class SensorReader:
     async def _set(self, device: Device, file: str, wanted: float, setting: str) -> None:
         reason = "its driver has no file for that"
         if file:
-            with contextlib.suppress(Fault):
-                content = (await self._lane.read(device.path, [file]))[file]
-                if isinstance(content, str) and number(content) == wanted:
-                    return
-            failed = await self._lane.write(f"{device.path}/{file}", f"{wanted:g}\n")
-            if not failed:
-                log.info("%s: %s is now %g", self.sensor.label, setting, wanted)
+            content = (await self._lane.read(device.path, [file]))[file]
+            if isinstance(content, int):
+                reason = describe(content)
+            elif content.strip() == f"{wanted:g}":
                 return
-            reason = describe(failed)
+            elif failed := await self._lane.write(f"{device.path}/{file}", f"{wanted:g}\n"):
+                reason = describe(failed)
+            else:
+                log.info("%s: %s was %s, is now %g", self.sensor.label, setting, content.strip(), wanted)
+                self._not_set = ""
+                return
         self.member.counters["not_set"] += 1
-        log.warning("%s: %s = %g is not set: %s; it stays as it is", self.sensor.label, setting, wanted, reason)
+        if reason != self._not_set:
+            self._not_set = reason
+            log.warning("%s: %s = %g is not set: %s; it stays as it is", self.sensor.label, setting, wanted, reason)
 
 
 def wire_of(device: Device) -> str:

@@ -54,7 +54,7 @@ class KernelSensor(DeviceService[KernelSettings]):
     def __init__(self, settings: KernelSettings) -> None:
         super().__init__(settings)
         self.sysfs = self.own(Sysfs(settings.path, settings.timeout))
-        self.readers = [self._reader(sensor) for sensor in sensors_of(settings.sensors)]
+        self.readers = [self._reader(n, sensor) for n, sensor in enumerate(sensors_of(settings.sensors))]
         self.members = [reader.member for reader in self.readers]
         on_wires = [reader for reader in self.readers if reader.sensor.kind.name == "w1"]
         self._alone = [reader for reader in self.readers if reader not in on_wires]
@@ -88,9 +88,9 @@ class KernelSensor(DeviceService[KernelSettings]):
         """Reads one sensor until cancelled."""
         await reader.poll(put, 1 + self.settings.retries)
 
-    def _reader(self, sensor: Sensor) -> SensorReader:
+    def _reader(self, n: int, sensor: Sensor) -> SensorReader:
         interval_s = sensor.interval_s or max(self.settings.interval, sensor.least_s)
-        return SensorReader(sensor, self.sysfs, interval_s, self.settings.max_retry_interval)
+        return SensorReader(sensor, f"sensors.{n}", self.sysfs, interval_s, self.settings.max_retry_interval)
 
 
 def main() -> None:

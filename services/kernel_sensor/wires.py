@@ -118,6 +118,6 @@ class Wires:
             return
         self._refused.add(wire)
         if failed == errno.ENOENT:
-            log.info("%s: this kernel has no bulk conversion (Linux 5.10 has it); sensors convert in turn", wire)
+            log.info("%s: this kernel has no bulk conversion (Linux 5.8 has it); sensors convert in turn", wire)
         else:
             log.warning("%s/%s: %s; sensors convert in turn. %s", wire, BULK, describe(failed), _REMEDY)

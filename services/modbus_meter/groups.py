@@ -45,7 +45,7 @@ def grouped(registers: Sequence[RegisterSettings], max_gap: int, max_count: int)
 
     Parameters:
         registers: in any order.
-        max_gap: most registers nobody wants that may be read along between two that are wanted.
+        max_gap: most unwanted registers that may be read along between two that are wanted.
         max_count: most registers in a request; the standard allows 125.
     """
     groups: list[Group] = []

@@ -16,12 +16,16 @@ def check_settings(settings: MqttBridgeSettings) -> None:
     options = settings.options()
     ToTopics(settings.to_mqtt, options.name, None)
     FromTopics(settings.to_iofog, options.name)
-    if not (settings.to_mqtt or settings.to_iofog or settings.commands):
-        raise SettingsError("to_mqtt", None, "nothing is to be bridged", "Write to_mqtt, to_iofog or commands.")
+    if not (settings.to_mqtt or settings.to_iofog or settings.commands or settings.sparkplug.group):
+        remedy = "Write to_mqtt, to_iofog, commands or sparkplug."
+        raise SettingsError("to_mqtt", None, "nothing is to be bridged", remedy)
+    if settings.sparkplug.group and settings.broker.session:
+        reason = "is a session that outlives the connection, which Sparkplug forbids"
+        raise SettingsError("broker.session", settings.broker.session, reason, "Write session = 0.")
     if not is_name(options.name):
         remedy = "Write letters, digits, '.', '_' and '-', 128 at most."
         raise SettingsError("broker.client_id", options.name, "cannot tell other bridges who this is", remedy)
-    if status := options.expand(settings.status):
+    if status := options.expand(options.status):
         check_template(status, set(), "status")
     for name, command in settings.commands.items():
         check_template(command.topic, places(command.topic), f"commands.{name}.topic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 
 from device_bridge import Command, CommandSpec, DeviceService, Forwarded, Parameter, Result, run
@@ -14,6 +15,7 @@ from .discovery import Discovery
 from .log_once import LogOnce
 from .session import Session
 from .settings import MqttBridgeSettings
+from .sparkplug import SparkplugNode, edge_node_of
 from .to_iofog import FromTopics
 from .to_mqtt import ToTopics, publication_of
 from .topics import needed, places
@@ -23,18 +25,17 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
     """Maps ioFog messages to MQTT topics and topics to ioFog messages, both ways."""
 
     forwards_messages = True
-    _duplicates = DuplicateFilter(keeps_unprocessed=True)
-    """Of this process: it has one broker, however often it connects."""
-    _log_once = LogOnce()
 
     def __init__(self, settings: MqttBridgeSettings) -> None:
         super().__init__(settings)
         self.options = settings.options()
-        self._status = self.options.expand(settings.status)
+        self._status = self.options.expand(self.options.status)
         self._discovery = Discovery(settings.discovery, self._status) if settings.discovery.prefix else None
+        self._sparkplug: SparkplugNode | None = None
         self._to_topics = ToTopics(settings.to_mqtt, self.options.name, self._discovery)
         self._from_topics = FromTopics(settings.to_iofog, self.options.name, self._log_unused)
         self._session: Session | None = None
+        self._log_once = LogOnce()
 
     @classmethod
     def check_settings(cls, settings: MqttBridgeSettings) -> None:
@@ -52,11 +53,21 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         )
 
     async def open(self) -> None:
-        self._session = Session(self.options, self._duplicates, self._take_ours)
+        options, edge_node = self.options, edge_node_of(self.settings.sparkplug, self.options.name, self.kept)
+        if edge_node is not None:
+            options = dataclasses.replace(options, will=edge_node.death())
+        self._sparkplug = self._to_topics.sparkplug = edge_node
+        self._log_once = self.kept.setdefault("log_once", self._log_once)
+        duplicates = self.kept.setdefault("duplicates", DuplicateFilter(keeps_unprocessed=True))
+        self._session = Session(options, duplicates, self._take_ours)
         filters = [rule.topic for rule in self.settings.to_iofog]
         if self._discovery is not None:
             filters.append(self._discovery.birth_topic)
+        if edge_node is not None:
+            filters.append(edge_node.command_topic)
         await self._session.open(needed(filters))
+        if edge_node is not None:
+            self._session.announce(edge_node.births())
         self.log.info("MQTT %s at %s is up", self.options.version, self.options.server)
 
     async def close(self) -> None:
@@ -88,10 +99,16 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
         counts |= {f"to_iofog_{name}": to_iofog[name] for name in names}
         if self._discovery is not None:
             counts["discovery_untold"] = self._discovery.untold
+        if self._sparkplug is not None:
+            counts |= {f"sparkplug_{name}": count for name, count in self._sparkplug.counts.items()}
         return counts | self.session.counters()
 
     def _take_ours(self, received: ReceivedMessage) -> bool:
         if received.topic == self._status:
+            return True
+        if self._sparkplug is not None and received.topic == self._sparkplug.command_topic:
+            if self._sparkplug.asks_for_births(received.payload):
+                self.session.announce(self._sparkplug.births())
             return True
         if self._discovery is None or received.topic != self._discovery.birth_topic:
             return False

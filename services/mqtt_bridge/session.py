@@ -57,6 +57,10 @@ class Session:
             raise self._failed(error) from None
         self._up_at = asyncio.get_running_loop().time()
 
+    def announce(self, publications: Sequence[Publication]) -> None:
+        """Publishes what need not be answered, before anything else that is published later."""
+        self._connection.publish(publications, lambda _: None)
+
     async def close(self) -> None:
         """Ends the connection; what is in the outbox now need not come again."""
         if self._outgoing is not None and not self.lost.done():

@@ -129,6 +129,18 @@ class DiscoverySettings(Settings, frozen=True, kw_only=True):
     ] = 0
 
 
+class SparkplugSettings(Settings, frozen=True, kw_only=True):
+    """This bridge as an edge node of Sparkplug B."""
+
+    group: Annotated[
+        str, Meta(max_length=200, pattern="^[^+/#]*$", description="its group; without one it is no edge node")
+    ] = ""
+    edge_node: Annotated[
+        str, Meta(max_length=200, pattern="^[^+/#]*$", description="its name there; by default the client id")
+    ] = ""
+    match: Annotated[str, Meta(description="pattern of names of readings, as `gps:*`")] = "*"
+
+
 class MqttBridgeSettings(CommandedSettings, frozen=True, kw_only=True):
     """Settings of this service, beside those of every service."""
 
@@ -140,7 +152,9 @@ class MqttBridgeSettings(CommandedSettings, frozen=True, kw_only=True):
     to_iofog: Annotated[tuple[ToIofog, ...], Meta(description="which topics become what; see above")] = ()
     commands: Annotated[dict[str, MqttCommand], Meta(description="commands that are published; see above")] = {}
     discovery: DiscoverySettings = DiscoverySettings()
+    sparkplug: SparkplugSettings = SparkplugSettings()
 
     def options(self) -> MqttOptions:
         """Of the connection, in this process."""
-        return self.broker.options(self.status, os.environ)
+        status = "" if self.sparkplug.group else self.status  # births and deaths say the same
+        return self.broker.options(status, os.environ)

@@ -18,6 +18,7 @@ from iofog_sdk.mqtt import Publication, add_sequence
 from .discovery import Discovery
 from .hops import goes_round, notes_of
 from .settings import MqttCommand, ToMqtt
+from .sparkplug import SparkplugNode
 from .topics import check_template, filled_payload, filled_topic, places, plain_text
 
 _KNOWN = {
@@ -63,6 +64,8 @@ class ToTopics:
                 raise SettingsError(setting, rule.topic, "is one topic for the values of many quantities", remedy)
         self._rules = {kind: [rule for rule in rules if rule.messages == kind] for kind in _KNOWN}
         self._name, self._discovery = name, discovery
+        self.sparkplug: SparkplugNode | None = None
+        """Publishes readings as Sparkplug B too, if that is wanted."""
         self.counts: Counter[str] = Counter()
 
     def publications(self, message: IoMessage) -> list[Publication]:
@@ -93,7 +96,12 @@ class ToTopics:
             if not as_it_is:
                 records = [one.at(message.timestamp / 1000) for one in records]
             whole = message.contentdata if as_it_is else _pack(records)
-            return [each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)]
+            found = [
+                each for rule in self._rules["readings"] for each in self._by_rule(rule, message, records, whole)
+            ]
+            if self.sparkplug is not None:
+                found += self.sparkplug.publications(records, message.publisher)
+            return found
         except (ValueError, OverflowError):  # SenmlError is a ValueError
             self.counts["malformed"] += 1
             return []

@@ -217,7 +217,7 @@ def quantities_of(settings: InstrumentSettings) -> tuple[Quantity, ...]:
 
 
 def commands_of(settings: InstrumentSettings) -> tuple[CommandSpec, ...]:
-    """What can be told. Raises SettingsError."""
+    """The commands that it takes. Raises SettingsError."""
     return tuple(
         CommandSpec(
             name,

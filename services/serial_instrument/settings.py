@@ -1,4 +1,4 @@
-"""What serial_instrument can be told."""
+"""Settings of serial_instrument."""
 
 from __future__ import annotations
 

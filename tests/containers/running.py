@@ -79,7 +79,7 @@ def _passed_in(pid, settings):
         pty.chmod(0o666)
         serial["port"] = "/dev/device"
         return [f"--volume={pty}:/dev/device"]
-    bus = settings.get("bus") or settings["gpio"]
+    bus = settings.get("bus") or settings.get("gpio") or settings
     socket = Path(bus["path"].removeprefix("sim:"))
     socket.chmod(0o666)
     socket.parent.chmod(0o755)

@@ -1,4 +1,4 @@
-"""`make test-guides`: does what the guides say, in a clean clone, with emulated devices in place of real ones.
+"""`make test-guides`: does what the guides say, in clean clones, with emulated devices in place of real ones.
 
 The commands and files are those of the pages in common/guides. Where a page names the port or bus of a device, its
 emulator's is used; `iofogctl` is a stand-in that takes files that can be read.
@@ -6,14 +6,17 @@ emulator's is used; `iofogctl` is a stand-in that takes files that can be read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +24,8 @@ from .pages import Command, File, steps
 
 PROJECT = Path(__file__).parents[2]
 GUIDES = PROJECT / "common/guides"
+CLONES = 2
+"""Followed at once, each in a clone of its own."""
 _DEVICES = re.compile(r"/dev/(ttyUSB0|i2c-1)")
 _RUN_S = 60.0
 _COMMAND_S = 300.0
@@ -75,14 +80,13 @@ class Reader:
         return sum(1 for line in file.text.splitlines() if line.strip() and line not in before)
 
     def _run(self, command: Command) -> None:
-        print(f"$ {command.text}", flush=True)
         began = time.monotonic()
         output, status = self._run_on(command) if command.runs_on else self._run_to_its_end(command)
         if not command.runs_on and status != command.status:
             raise GuideError(f"{command.text}\n{output}\nIt ended with status {status}, not {command.status}")
         if missing := command.missing(output):
             raise GuideError(f"{command.text}\n{output}\nIt does not say: {missing[0]}")
-        print(f"  {time.monotonic() - began:.1f} s", flush=True)
+        print(f"{time.monotonic() - began:6.1f} s  {command.text}", flush=True)
 
     def _run_to_its_end(self, command: Command) -> tuple[str, int]:
         done = subprocess.run(
@@ -99,7 +103,9 @@ class Reader:
         return done.stdout, done.returncode
 
     def _run_on(self, command: Command) -> tuple[str, int]:
-        """Runs a service on its emulator until it has said what the guide shows."""
+        """Runs a service on its emulator, or an emulator, until it has said what the guide shows."""
+        if "SERVICE=" not in command.text:
+            return self._until_shown(command, command.text, self._environment), 0
         service = command.text.partition("SERVICE=")[2].split()[0]
         with subprocess.Popen(
             [self._folder / ".venv/bin/python", "-m", f"{service}.emulator"],
@@ -139,28 +145,46 @@ class Reader:
         return output
 
 
+def _follow(pages: queue.SimpleQueue[Path], folder: Path, tools: Path) -> dict[str, Figures]:
+    """Takes pages and does them in a clone of its own until none is left. Raises GuideError."""
+    subprocess.run(["git", "clone", "--quiet", PROJECT, folder], check=True)
+    subprocess.run(["make", "setup"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    reader, figures = Reader(folder, tools), {}
+    with contextlib.suppress(queue.Empty):
+        while True:
+            page = pages.get_nowait()
+            try:
+                figures[page.stem] = reader.follow(page)
+            except GuideError as error:
+                raise GuideError(f"{page.relative_to(PROJECT)}: {error}") from None
+    return figures
+
+
 def main(names: list[str]) -> int:
     """Exit status 1 when a guide does not do what it says."""
-    pages = [GUIDES / f"{name}.md" for name in names] or sorted(GUIDES.glob("*.md"))
+    pages: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    for page in [GUIDES / f"{name}.md" for name in names] or sorted(GUIDES.glob("*.md")):
+        pages.put(page)
+    figures: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory(prefix="guides-") as folder:
-        clone, tools = Path(folder) / "project", Path(folder) / "tools"
+        tools = Path(folder) / "tools"
         tools.mkdir()
         (tools / "iofogctl").write_text(_IOFOGCTL)
         (tools / "iofogctl").chmod(0o755)
-        subprocess.run(["git", "clone", "--quiet", PROJECT, clone], check=True)
-        began = time.monotonic()
-        subprocess.run(["make", "setup"], cwd=clone, stdout=subprocess.DEVNULL, check=True)
-        print(f"make setup: {time.monotonic() - began:.0f} s")
-        reader, figures = Reader(clone, tools), {}
-        try:
-            for page in pages:
-                print(f"== {page.stem}", flush=True)
-                figures[page.stem] = reader.follow(page)
-        except GuideError as error:
-            print(f"guides: {page.relative_to(PROJECT)}: {error}", file=sys.stderr)
-            return 1
+        count = min(CLONES, pages.qsize())
+        with ThreadPoolExecutor(count) as workers:
+            work = [workers.submit(_follow, pages, Path(folder) / f"clone{n}", tools) for n in range(count)]
+            try:
+                for each in as_completed(work):
+                    figures |= each.result()
+            except GuideError as error:
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        pages.get_nowait()
+                print(f"guides: {error}", file=sys.stderr, flush=True)
+                return 1
     print(f"{'guide':28} commands  files by hand  lines by hand  seconds")
-    for name, (commands, files, lines, seconds) in figures.items():
+    for name, (commands, files, lines, seconds) in sorted(figures.items()):
         print(f"{name:28} {commands:8}  {files:13}  {lines:13}  {seconds:7.0f}")
     print(f"{len(figures)} passed, 0 failed")
     return 0

@@ -11,7 +11,7 @@ _BLOCK = re.compile(
     r"(?:^`(?P<file>[^`\n]+)`[^\n]*:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 _STATUS = re.compile(r"# ends with status (\d+)")
-_RUNS_ON = re.compile(r"\bmake run\b")
+_RUNS_ON = re.compile(r"\bmake run\b|\.emulator$")
 
 
 class Command(NamedTuple):

@@ -41,7 +41,7 @@ def main() -> int:
     told = {
         "command": [sys.executable, *pytest],
         "folder": str(PROJECT),
-        "i2c_stub": str(folder / "i2c-stub.ko"),
+        "modules": {"i2c-stub": str(folder / "i2c-stub.ko"), "w1_sim": str(folder / "w1_sim.ko")},
         "environment": {
             "PATH": "/usr/bin:/bin",
             "HOME": "/dev/shm",

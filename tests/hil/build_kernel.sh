@@ -10,7 +10,7 @@ package=linux-source-6.1
 command -v apt-cache >/dev/null || { echo "hil: a kernel is built of a Debian package, and there is no apt-get here"; exit 77; }
 version=$(apt-cache policy "$package" | awk '/Candidate/ { print $2 }')
 [ -n "$version" ] || { echo "hil: Debian 12's package $package is needed to build a kernel; apt-get does not know it"; exit 77; }
-key="$(cat "$here/kernel.config" "$0" | sha256sum | cut -c1-12)-$version"
+key="$(cat "$here/kernel.config" "$here/w1_sim.c" "$0" | sha256sum | cut -c1-12)-$version"
 if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ]; then exit 0; fi
 
 missing=()
@@ -34,6 +34,10 @@ cd "$package"
 sed -i 's/^#define NR_IRQS\(\s*\)UM_LAST_SIGNAL_IRQ$/#define NR_IRQS\1(UM_LAST_SIGNAL_IRQ + 256)/' arch/um/include/asm/irq.h
 make -s ARCH=um KCONFIG_ALLCONFIG="$here/kernel.config" allnoconfig >/dev/null
 make -s ARCH=um -j"$(nproc)" KCFLAGS="-O1 -pipe" linux modules >"$work/log" 2>&1 || { tail -30 "$work/log"; exit 1; }
+mkdir "$work/w1_sim"
+cp "$here/w1_sim.c" "$work/w1_sim/"
+echo "obj-m := w1_sim.o" >"$work/w1_sim/Kbuild"
+make -s ARCH=um M="$work/w1_sim" modules >>"$work/log" 2>&1 || { tail -30 "$work/log"; exit 1; }
 strip -o "$out/linux" linux
-cp drivers/i2c/i2c-stub.ko "$out/"
+cp drivers/i2c/i2c-stub.ko "$work/w1_sim/w1_sim.ko" "$out/"
 echo "$key" >"$out/key"

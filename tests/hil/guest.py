@@ -11,7 +11,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 FINIT_MODULE = 313
 POWER_OFF = 0x4321FEDC
 LINES = 32
-STUB_ADDRESSES = "0x48,0x76"
+PARAMETERS = {"i2c-stub": "chip_addr=0x48,0x4a,0x4b,0x76", "w1_sim": ""}
 
 
 def mount(kind, target):
@@ -30,11 +30,11 @@ def gpio_chip(label):
     (bank.parent / "live").write_text("1")
 
 
-def i2c_stub(module):
-    """An SMBus adapter with chips that are nothing but memory (Documentation/i2c/i2c-stub.rst)."""
+def load(name, module):
+    """i2c-stub is an SMBus adapter with chips that are nothing but memory (Documentation/i2c/i2c-stub.rst)."""
     fd = os.open(module, os.O_RDONLY)
-    if LIBC.syscall(FINIT_MODULE, fd, f"chip_addr={STUB_ADDRESSES}".encode(), 0):
-        print(f"hil: i2c-stub: {os.strerror(ctypes.get_errno())}", flush=True)
+    if LIBC.syscall(FINIT_MODULE, fd, PARAMETERS[name].encode(), 0):
+        print(f"hil: {name}: {os.strerror(ctypes.get_errno())}", flush=True)
     os.close(fd)
 
 
@@ -65,7 +65,8 @@ def main():
     told = json.loads(base64.urlsafe_b64decode(os.environ.pop("hil") + "==="))
     os.environ.update(told["environment"])
     gpio_chip("hil-gpio")
-    i2c_stub(told["i2c_stub"])
+    for name, module in told["modules"].items():
+        load(name, module)
     print(f"HIL-EXIT {run(told['command'], told['folder'])}", flush=True)
     os.sync()
     LIBC.reboot(POWER_OFF)

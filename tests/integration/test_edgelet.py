@@ -454,6 +454,22 @@ async def test_edgelet_alone_gives_no_configuration_and_local_settings_apply(api
         assert await service.stop() == 0
 
 
+async def test_without_the_folder_of_credentials_there_is_no_control(nats, tmp_path, caplog):
+    variables = {"EDGELET_MICROSERVICE_UID": "x", "EDGELET_SERVICE_ACCOUNT": str(tmp_path / "none")}
+    with pytest.raises(NodeNotFound, match="carries no messages; set IOFOG_LINK=mqtt://host"):
+        connect(variables)
+    caplog.clear()
+    configs = []
+    with caplog.at_level(logging.INFO):
+        link = connect(variables | {"NATS_SERVER_URL": nats.url})
+        link.on_config = configs.append
+        async with link:
+            await asyncio.wait_for(link.wait_connected(), 60)
+    assert configs == [None]
+    assert caplog.text.count(f"Edgelet without a Controller (there is no {tmp_path}/none)") == 1
+    assert "control socket" not in caplog.text
+
+
 async def test_an_agent_of_3_7_gives_settings_and_nats_carries_messages(nats, start, line):
     config = agent_config(device={"serial": {"port": str(line.path)}})
     async with LocalAgent(msgspec.structs.replace(config, messages=False)) as agent:

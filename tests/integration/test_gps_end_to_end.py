@@ -18,7 +18,7 @@ from local_agent import LocalAgent
 from local_agent.ports import free_port
 from simulated_devices import SerialFaults, SimulatedSerialLine
 
-from .conftest import agent_config, environment, opened, page, receiving, until, until_page
+from .conftest import ServiceHere, agent_config, environment, opened, page, receiving, until, until_page
 
 
 def metric(text, name):
@@ -53,6 +53,21 @@ async def test_two_thousand_sentences_with_five_percent_damaged(agent, start, li
     assert (receiver.tracker.missing, receiver.tracker.duplicates, receiver.tracker.reordered) == (0, 0, 0)
     counts = service.counts
     assert counts["read"] == counts["delivered"] == sum(len(sample) for sample in expected)
+
+
+async def test_the_position_is_reported_to_the_node_beside_the_readings(agent, line, caplog):
+    port = free_port()
+    config = {"serial": {"port": str(line.path)}, "http": {"port": port}, "node_position": 3600}
+    agent.set_config("device", config)
+    async with receiving(agent) as receiver:
+        service = ServiceHere(GpsReceiver, caplog, **environment(agent))
+        await until(lambda: opened(service, line))
+        await line.send(encode("GPGLL,5332.6968,N,00958.0251,E,120000,A,A"))
+        await until(lambda: agent.position["lat"] and receiver.samples)
+        text = await until_page(port, "/metrics", lambda _, text: 'positions_total{result="accepted"} 1' in text)
+        await service.stop()
+    assert agent.position == {"lat": "53.544947", "lon": "9.967085"}
+    assert 'positions_total{result="refused"} 0' in text
 
 
 async def test_an_agent_killed_and_restarted_costs_nothing(start, line, tmp_path):

@@ -165,6 +165,15 @@ async def test_a_failed_call_raises_the_official_exception(agent, client, monkey
     with pytest.raises(IoFogException, match="ssl: "):
         client(ssl=True)
     client(ssl="false")
+    monkeypatch.setenv("IOFOG_LINK", "console:")
+    printing = Client()
+    with pytest.raises(IoFogException, match="carries messages alone, and has no control connection"):
+        await do(printing.establish_control_ws_connection, Signals())
+    await do(printing.close)
+    with pytest.raises(IoFogException, match="invalid literal"):
+        client(port="http")
+    with pytest.raises(IoFogException, match="IOFOG_AGENT=h:99999: write host or host:port"):
+        client(host="h", port=99999)
 
 
 async def test_messages_by_socket_survive_lost_connections(agent, client):

@@ -12,7 +12,7 @@ from device_bridge.outbox.inbound import Inbound
 from device_bridge.service_settings import OutboxSettings
 from device_bridge.supervision.supervisor import Supervisor
 from iofog_sdk import IoMessage
-from iofog_sdk.mqtt.messages import DuplicateFilter, Publication
+from iofog_sdk.mqtt.messages import Publication
 from mqtt_bridge.service import MqttBridge
 
 from ..services.serving import settings_of
@@ -26,9 +26,13 @@ WINDOW = 1024
 """Messages that the NATS server sends without an acknowledgement."""
 
 
+KEPT = {}
+"""What instances of one process go on with."""
+
+
 @pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
-    monkeypatch.setattr(MqttBridge, "_duplicates", DuplicateFilter(keeps_unprocessed=True))
+def nothing_kept():
+    KEPT.clear()
 
 
 def bridge_settings(port, version, **more):
@@ -39,6 +43,7 @@ def bridge_settings(port, version, **more):
 @contextlib.asynccontextmanager
 async def opened(settings):
     service = MqttBridge(settings)
+    service.kept = KEPT
     try:
         await service.open()
         yield service
@@ -157,14 +162,14 @@ class Outgoing:
 
 
 @needs_mosquitto
-async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_path, monkeypatch):
+async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_path):
     async with broker("mosquitto", tmp_path / "broker") as node:
         settings = bridge_settings(node.relay.port, node.version)
 
         async def some(count, *, write):
             box = Inbound(OutboxSettings(), None, "bridge", {"run"}, outgoing=Outgoing())
             service = MqttBridge(settings)
-            service.inbound = box
+            service.inbound, service.kept = box, KEPT
             await service.open()
             samples = service.stream()
             values = [value(await asyncio.wait_for(anext(samples), 60)) for _ in range(count)]
@@ -182,7 +187,7 @@ async def test_a_message_is_acknowledged_to_the_broker_when_it_is_written(tmp_pa
         async with client(node) as peer:
             await published(peer, *numbers(1, 3))
         assert await some(3, write=False) == [1, 2, 3]
-        monkeypatch.setattr(MqttBridge, "_duplicates", DuplicateFilter(keeps_unprocessed=True))
+        KEPT.clear()
         assert await some(3, write=True) == [1, 2, 3], "as after a crash"
         async with client(node) as peer:
             await published(peer, *numbers(4, 4))

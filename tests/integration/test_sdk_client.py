@@ -81,7 +81,7 @@ async def test_refusals_carry_the_agents_words_alone(client):
     assert caught.value.text == "Validation Error, Error: Missing input field value infotype"
 
 
-async def test_the_agent_is_told_where_it_is(agent, client):
+async def test_the_position_is_reported_to_the_agent(agent, client):
     await client.set_position(-53.5, 9.9999999)
     assert agent.position == {"lat": "-53.500000", "lon": "10.000000"}
 
@@ -265,6 +265,21 @@ async def test_config_signals_arrive_and_every_reconnect_asks_again(agent, clien
     await until(lambda: agent.control_sockets.sessions[agent.id_of("device")]._pending is None)
     agent.drop_connections()
     await until(lambda: len(asked) == 3)
+
+
+async def test_a_change_whose_signal_is_swallowed_is_found(agent, monkeypatch, caplog):
+    monkeypatch.setattr("iofog_sdk.links.control.REFETCH_S", 0.2)
+    monkeypatch.setattr("iofog_sdk.links.control._SIGNAL_DELAY_S", 0.1)
+    agent.set_config("device", {"n": 1})
+    configs = []
+    link = connect(environment(agent))
+    link.on_config = configs.append
+    async with link:
+        await until(lambda: configs)
+        agent.faults.drop_signals = True
+        agent.set_config("device", {"n": 2})
+        await until(lambda: configs[-1] == '{"n":2}')
+        await until(lambda: "changed and no signal came; the control socket is opened again" in caplog.text)
 
 
 async def test_a_link_that_is_not_read_stays_up_and_keeps_the_newest_messages(agent):

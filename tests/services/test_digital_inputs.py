@@ -70,7 +70,7 @@ def without_debounce(chip):
 CONTACT = {"kind": "contact", "name": "door", "line": "GPIO17"}
 
 
-async def test_the_state_is_told_at_first_and_at_each_change(tmp_path):
+async def test_the_state_is_reported_at_first_and_at_each_change(tmp_path):
     async with world_of(tmp_path) as gpio:
         gpio.drive("GPIO17", 1)
         async with watching(gpio, CONTACT) as bridged:
@@ -91,13 +91,13 @@ async def test_a_short_pulse_is_not_missed(tmp_path):
 async def test_a_change_has_the_kernels_time_of_its_edge(tmp_path):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
         await bridged.sample()
-        gpio.chips["gpiochip0"].drive("GPIO17", 1, now_ns() - 2 * S)  # told two seconds late
+        gpio.chips["gpiochip0"].drive("GPIO17", 1, now_ns() - 2 * S)  # reported two seconds late
         found = (await bridged.sample())["door"]
         assert found.value is True
         assert -3 < found.time <= -2
 
 
-async def test_the_state_is_told_again_by_its_heartbeat(tmp_path):
+async def test_the_state_is_reported_again_by_its_heartbeat(tmp_path):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT | {"heartbeat": 0.05}) as bridged:
         assert [(await bridged.sample())["door"].value for _ in range(4)] == [False] * 4
 
@@ -117,7 +117,7 @@ async def test_a_bouncing_contact_changes_once(tmp_path, by):
             assert bridged.samples.empty()
 
 
-async def test_an_edge_that_was_never_told_is_healed(tmp_path):
+async def test_an_edge_that_was_never_reported_is_made_good(tmp_path):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT) as bridged:
         await bridged.sample()
         chip = gpio.chips["gpiochip0"]
@@ -144,7 +144,7 @@ async def test_pulses_that_overflow_the_buffer_are_counted_and_told(tmp_path):
     counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.05}
     async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
         await bridged.sample()
-        for _ in range(5000):  # while nobody can read
+        for _ in range(5000):  # before any can be read
             gpio.drive("GPIO22", 1)
             gpio.drive("GPIO22", 0)
         found = await bridged.sample(lambda found: found["flow"].value > 0)
@@ -274,7 +274,7 @@ async def test_a_line_that_is_lost_and_comes_again_fails_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("edges", "total"), [("rising", 10), ("falling", 10), ("both", 20)])
-async def test_a_counter_counts_the_edges_it_is_told_to(tmp_path, edges, total):
+async def test_a_counter_counts_the_edges_of_its_setting(tmp_path, edges, total):
     counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.5, "edges": edges}
     async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
         await bridged.sample()
@@ -284,6 +284,16 @@ async def test_a_counter_counts_the_edges_it_is_told_to(tmp_path, edges, total):
         await bridged.sample()
         found = await bridged.sample()
         assert found["flow"].value == total
+
+
+def test_a_total_has_the_digits_of_what_a_pulse_stands_for():
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "per_pulse": 0.1}
+    settings, totals = settings_of(DigitalInputs, inputs=[counter]).inputs[0], Totals(None)
+    found = []
+    for _ in range(1000):
+        totals.add("water", 1)
+        found.append(settings.total(totals).value)
+    assert found == [round(0.1 * count, 1) for count in range(1, 1001)]
 
 
 async def test_a_total_is_set_to_what_the_meter_shows_and_kept(tmp_path):
@@ -344,7 +354,7 @@ async def test_two_views_of_one_line_lose_no_pulse_in_an_overflow(tmp_path):
     ]
     async with world_of(tmp_path) as gpio, watching(gpio, *inputs) as bridged:
         await bridged.sample()
-        for n in range(5000):  # while nobody can read, 1000 a second
+        for n in range(5000):  # before any can be read, 1000 a second
             gpio.drive("GPIO22", 1, now_ns() + n * S // 1000)
             gpio.drive("GPIO22", 0, now_ns() + n * S // 1000 + S // 2000)
         await asyncio.sleep(5)
@@ -405,7 +415,7 @@ def test_totals_that_cannot_be_read_are_kept_aside(tmp_path, caplog):
     assert "begin at 0" in caplog.text
 
 
-def test_totals_that_cannot_be_saved_are_told_and_go_on(tmp_path, caplog):
+def test_totals_that_cannot_be_saved_are_reported_and_go_on(tmp_path, caplog):
     (tmp_path / "totals.new").mkdir()
     totals = Totals(tmp_path / "totals.json")
     assert totals.add("a", 3) == 3
@@ -627,7 +637,7 @@ async def test_losing_the_chip_is_noticed_and_it_is_read_again(tmp_path):
     ("members", "words"),
     [({"line": "GPIO99"}, "no line is called 'GPIO99'"), ({"line": "3", "chip": "nope"}, "no GPIO chip is called")],
 )
-async def test_a_line_that_is_not_there_is_told(tmp_path, members, words):
+async def test_a_line_that_does_not_exist_is_reported(tmp_path, members, words):
     async with world_of(tmp_path) as gpio, watching(gpio, CONTACT | members) as bridged:
         assert words in (await bridged.sample())["door"].reason
 

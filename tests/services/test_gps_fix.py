@@ -76,7 +76,7 @@ def test_gst():
 
 @pytest.mark.parametrize("latitude", ["8960.0000", "36000.0000", "", "0000.0000", "nonsense"])
 @pytest.mark.parametrize("longitude", ["18960.0000", "72000.0000", "", "00000.0000"])
-def test_no_fix_is_said_whatever_stands_for_coordinates(latitude, longitude):
+def test_no_fix_is_reported_whatever_the_coordinates_are(latitude, longitude):
     position = f"{latitude},N,{longitude},E"
     decoder = Decoder()
     gga, rmc, gll, gns = read(

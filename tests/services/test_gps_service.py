@@ -48,7 +48,7 @@ async def test_a_talkative_echo_sounder_keeps_no_position_alive(tmp_path):
         await asyncio.gather(sounding, return_exceptions=True)
 
 
-async def test_the_loss_of_the_fix_is_said_at_once(tmp_path):
+async def test_the_loss_of_the_fix_is_reported_at_once(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         await line.send(encode("GPGGA,120000,5300.0,N,00630.0,E,1,08,1.0,1.0,M,,M,,"))
         await bridged.sample()
@@ -58,14 +58,14 @@ async def test_the_loss_of_the_fix_is_said_at_once(tmp_path):
         assert lost["fix_quality"].value == 0
 
 
-async def test_the_node_is_told_good_positions_alone(tmp_path):
-    told = []
+async def test_good_positions_alone_are_reported_to_the_node(tmp_path):
+    reported = []
 
-    async def tell(lat, lon):
-        told.append((lat, lon))
+    async def send(lat, lon):
+        reported.append((lat, lon))
 
     async with receiver(tmp_path, node_position=3600) as (line, bridged):
-        bridged.node.position = NodePosition(tell)
+        bridged.node.position = NodePosition(send)
         without_fix = "GPGGA,120001,5300.0,N,00700.0,E,0,00,50.0,0.0,M,0.0,M,,"
         for sentence in (without_fix, "GPGLL,5301.0,N,00700.0,E,120000,A,E"):
             await line.send(encode(sentence))
@@ -73,17 +73,17 @@ async def test_the_node_is_told_good_positions_alone(tmp_path):
         for sentence in (POSITION, encode("GPGLL,5400.0,N,00630.0,E,120000,A,A")):
             await line.send(sentence)
             assert (await bridged.sample())["lat"].quality is Quality.GOOD
-    assert told == [(53, 6.5)]
+    assert reported == [(53, 6.5)]
 
 
-async def test_the_node_is_told_nothing_by_default(tmp_path):
+async def test_no_position_is_reported_by_default(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         bridged.node.position = None
         await line.send(POSITION)
         assert (await bridged.sample())["lat"].value == 53
 
 
-def test_a_node_is_not_told_every_second():
+def test_a_position_is_not_reported_every_second():
     with pytest.raises(SettingsError, match=r"node_position = 1.*Write 0 for none, or 10 at least"):
         GpsReceiver.check_settings(settings_of(GpsReceiver, serial={"port": "/dev/x"}, node_position=1))
 
@@ -98,7 +98,7 @@ async def test_a_lost_receiver_is_bad_in_what_it_has_measured(tmp_path):
         assert {reading.quality for reading in lost.values()} == {Quality.BAD}
 
 
-async def test_every_sentence_is_counted_as_what_became_of_it(tmp_path):
+async def test_every_sentence_is_counted_by_its_outcome(tmp_path):
     async with receiver(tmp_path) as (line, bridged):
         damaged = POSITION.replace(b"5300", b"5301")
         odd = encode("GPGLL,9960.0,N,00630.0,E,120000,A,A")

@@ -7,8 +7,8 @@ import pytest
 
 from device_bridge import Quality, SettingsError
 from kernel_sensor.emulated_devices import scaled_device
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.service import KernelSensor
 
 from .kernel_files import BOARD, ID, a_round, channels, chip, served, values, wire_of

@@ -12,8 +12,8 @@ from device_bridge import DeviceError, Quality
 from device_bridge.buses import attached
 from device_bridge.settings import profile_names, read_profile
 from kernel_sensor.emulated_devices import Wire
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.protocol import CLASSES, Fault, Recipe, evaluate
 from kernel_sensor.protocol.iio import frequency_file
 from kernel_sensor.protocol.one_wire import temperature
@@ -56,7 +56,7 @@ def value_of(kind, channel, **contents):
             19.99,
         ),
         ("iio", "concentration_co2", {"in_concentration_co2_input": "0.041200000\n"}, "ppm", 412),
-        ("iio", "accel_x", {"in_accel_x_raw": "-16384\n", "in_accel_scale": "0.000598550\n"}, "m/s2", -9.806643),
+        ("iio", "accel_x", {"in_accel_x_raw": "-16384\n", "in_accel_scale": "0.000598550\n"}, "m/s2", -9.8066432),
         ("iio", "magn_z", {"in_magn_z_raw": "400\n", "in_magn_scale": "0.001\n"}, "T", 0.00004),
         ("thermal", "temp", {"temp": "48692\n"}, "Cel", 48.692),
         ("power_supply", "current_now", {"current_now": "-1500000\n", "present": "1\n"}, "A", -1.5),

@@ -8,8 +8,8 @@ import pytest
 
 from device_bridge import Quality
 from kernel_sensor.emulated_devices import Wire
+from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.profile_devices import add_profile
 from kernel_sensor.service import KernelSensor
 
 from ..movable_clock import now
@@ -114,6 +114,18 @@ async def test_the_resolution_is_set_and_its_time_is_kept(tree):
         assert values(await a_round(bridged, 2)) == {"t0/temperature": 20, "t1/temperature": 20.5}
         assert now() - start == pytest.approx(0.094, abs=0.01)
         assert {one.resolution for one in wire.thermometers.values()} == {9}
+
+
+async def test_a_resolution_that_went_with_the_supply_is_set_again(tree):
+    thermometer = wire_of(tree, 1).thermometers["t0"]
+    async with served(tree, thermometers(1)[0] | {"resolution": 9}) as bridged:
+        await bridged.sample()
+        tree.execute("set t0/undersupplied 1")
+        await bridged.sample()
+        assert thermometer.resolution == 12
+        tree.execute("set t0/undersupplied 0")
+        assert values(await bridged.sample()) == {"t0/temperature": 20}
+        assert thermometer.resolution == 9
 
 
 async def test_a_setting_that_cannot_be_set_is_counted_and_the_sensor_read(tree, caplog):

@@ -284,7 +284,7 @@ async def test_what_is_set_is_read(profile, tmp_path):
         assert found[f"m2/{names[0]}"].unit == "V"
 
 
-async def test_a_silent_unit_is_told_once_and_found_again(tmp_path):
+async def test_a_silent_unit_is_reported_once_and_found_again(tmp_path):
     async with meters(tmp_path) as bed:
         await bed.sample("m1", good)
         bed.meters.set("1/silent", 1)

@@ -225,7 +225,7 @@ def test_a_value_that_has_waited_here_has_the_time_of_its_coming():
 
 
 @pytest.mark.parametrize("doubt", [{"waited": True}, {"retained": True}])
-def test_a_command_that_nobody_can_date_is_dropped_and_counted(doubt):
+def test_a_command_of_unknown_age_is_dropped_and_counted(doubt):
     rule = {"becomes": "command", "command": "lamp", "to": "relays"}
     found, counts = passed(rule, came(b"ON", **doubt))
     assert (found, counts["retained" if "retained" in doubt else "undated"]) == ([], 1)
@@ -243,7 +243,7 @@ def test_a_command_that_has_waited_here_says_since_when():
     assert json.loads(found.content) == {"command": "lamp", "value": "ON", "time": NOW - 30}
 
 
-def test_a_pack_whose_times_count_from_now_is_stale_when_nobody_knows_when_that_was():
+def test_a_pack_with_relative_times_of_unknown_age_is_stale():
     relative = b'[{"bn":"d:","n":"a","t":-5,"v":1},{"n":"b","v":2,"quality":"bad","reason":"x"}]'
     absolute = b'[{"bn":"d:","bt":1700000000,"n":"a","v":1}]'
     ((old,), _) = passed({"payload": "senml"}, came(relative, waited=True))

@@ -276,7 +276,7 @@ def test_a_wrong_checksum_is_refused(settings, rule):
 # Flags, tables, formulas
 
 
-async def test_stale_values_are_read_again_and_then_said_to_be_stale(tmp_path):
+async def test_stale_values_are_read_again_and_then_marked(tmp_path):
     answers = iter(["5fff7ffc", "1fff7ffc"])
 
     class Once(Scripted):
@@ -484,6 +484,9 @@ async def test_another_chip_in_its_place_is_noticed_though_it_never_failed_to_an
         (7, 1e-5, 0, 7e-05),
         (12, 1, 0, 12),
         (0.5, 10, 0, 5.0),
+        (1.0, 28.349523125, 0, 28.349523125),
+        (36.0, 0.2777777777777778, 0, 10.0),
+        (10.0, 2.2369362920544, 0, 22.3693629205),
     ],
 )
 def test_values_have_the_digits_that_their_step_resolves(raw, scale, offset, value):

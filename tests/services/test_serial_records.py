@@ -68,7 +68,7 @@ KINDS = {
 }
 
 
-def test_kinds_of_records_are_told_apart():
+def test_kinds_of_records_are_distinguished():
     device = described(records=KINDS)
     assert values(device.sample(b"0R1,Dn=230D,Dm=236D")) == {"dir": 236}
     assert values(device.sample(b"0R2,Ta=23.6C")) == {"temp": 23.6}
@@ -79,7 +79,7 @@ def test_kinds_of_records_are_told_apart():
     ("presence", "sample"),
     [("usual", {"t": 21.5}), ("required", {"t": 21.5, "h": (None, "not in the record")}), ("optional", {"t": 21.5})],
 )
-def test_a_field_is_required_only_where_it_is_said(presence, sample):
+def test_a_field_is_required_only_where_the_settings_say_so(presence, sample):
     fields = [{"name": "t"}, {"name": "h", "presence": presence}]
     assert read(b"t=21.5", fields, type="key_value") == sample
 

@@ -211,7 +211,7 @@ def test_the_line_and_each_device_have_a_pause_of_their_own():
     assert times[2] - times[0] == pytest.approx(0.88, abs=0.01)
 
 
-def test_a_line_that_is_never_quiet_is_told():
+def test_a_line_that_is_never_quiet_is_reported():
     line = Line(replies())
     line.put(question(b"a"))
     for step in range(10_000):

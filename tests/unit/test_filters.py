@@ -34,6 +34,11 @@ def test_scale_and_clamp_in_their_order():
     assert run(chain(clamp, scale), -5, 1, 50) == [1, 3, 21]
 
 
+def test_what_is_scaled_has_the_digits_that_it_resolves():
+    assert run(chain({"type": "scale", "factor": 0.1}), 1, 3, 6, 7, 12) == [0.1, 0.3, 0.6, 0.7, 1.2]
+    assert run(chain({"type": "scale", "offset": -273.15}), 310.12) == [36.97]
+
+
 def test_an_absolute_deadband_compares_with_the_last_that_passed():
     assert run(chain({"type": "deadband", "absolute": 1}), 10, 10.9, 11.1, 11.9, 12.2) == [10, None, 11.1, None, 12.2]
 

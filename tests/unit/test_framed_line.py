@@ -7,19 +7,26 @@ import pytest
 
 from device_bridge import DeviceError
 from device_bridge.buses import FramedLine, SerialSettings, attached
-from device_bridge.protocols import LineFraming
+from device_bridge.protocols import ChecksumSettings, DelimiterFraming, LineFraming, MarksFraming
 from simulated_devices import InProcessSerialLine
 
 pytestmark = pytest.mark.clock("movable")
 
 
+LINES = LineFraming()
+
+
 @contextlib.asynccontextmanager
-async def asking(tmp_path, answers, keep=False):
-    """A line to a device that answers each line by the next of some pieces, each after so many seconds."""
+async def asking(tmp_path, answers, keep=False, quiet_s=0.2, framing=LINES):
+    """A line to a device that answers each line by the next of some pieces, each after so many seconds.
+
+    It is quiet for a while at first, so that what comes then is whole.
+    """
     path, left = tmp_path / "tty", list(answers)
     with InProcessSerialLine(path) as line, attached(str(path), line):
-        framed = FramedLine(SerialSettings(port=f"sim:{path}"), LineFraming(), keep=keep)
+        framed = FramedLine(SerialSettings(port=f"sim:{path}"), framing, keep=keep)
         await framed.open()
+        await asyncio.sleep(quiet_s)
 
         async def answer():
             while True:
@@ -65,12 +72,31 @@ async def test_a_poll_is_asked_again_at_once_after_one_was_lost(tmp_path):
         assert asyncio.get_running_loop().time() - asked_at == pytest.approx(0.2, abs=0.01), "drained, and no more"
 
 
-async def test_what_a_device_says_by_itself_goes_on_while_it_is_asked(tmp_path):
+async def test_unsolicited_frames_are_read_during_a_question(tmp_path):
     async with asking(tmp_path, [[(0.1, b"OK\n")]], keep=True) as (framed, line):
         asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 1.0))
         await line.send(b"1\n2\n")
         assert await framed.frames() == [b"1", b"2"]
         assert await asked == b"OK"
+
+
+@pytest.mark.parametrize(
+    ("framing", "data", "frames", "at_once"),
+    [
+        (LINES, b"34.5\n1234.6\n", [b"34.5", b"1234.6"], [b"1234.6"]),
+        (DelimiterFraming(delimiter=";"), b"34.5;1234.6;", [b"34.5", b"1234.6"], [b"1234.6"]),
+        (MarksFraming(start="<", end=">"), b"34.5><1234.6>", [b"1234.6"], [b"1234.6"]),
+        (LineFraming(checksum=ChecksumSettings(algorithm="XOR", notation="hex")), b"12330\n", [b"123"], [b"123"]),
+    ],
+)
+async def test_what_comes_as_soon_as_the_port_is_open_may_be_the_rest_of_a_frame(
+    tmp_path, framing, data, frames, at_once
+):
+    for quiet_s, expected in ((0.0, at_once), (0.2, frames)):
+        async with asking(tmp_path, [], keep=True, quiet_s=quiet_s, framing=framing) as (framed, line):
+            line.write(data)
+            assert await framed.frames() == expected
+            assert framed.garbled == len(frames) - len(expected)
 
 
 async def test_an_echoed_question_is_not_its_answer(tmp_path):
@@ -87,7 +113,7 @@ async def test_who_waits_for_an_answer_learns_that_the_device_has_gone(tmp_path)
             await asked
 
 
-async def test_a_command_is_answered_while_nobody_reads_what_the_device_says_by_itself(tmp_path):
+async def test_a_command_is_answered_while_unsolicited_frames_are_not_read(tmp_path):
     """As with an outbox that is full and pauses reading."""
     async with asking(tmp_path, [[(0.1, b"OK\n")]] * 40, keep=True) as (framed, line):
         said = 0
@@ -104,7 +130,7 @@ async def test_a_command_is_answered_while_nobody_reads_what_the_device_says_by_
         assert framed.counters()["overflown_frames"] == 0
 
 
-async def test_what_is_said_beyond_all_bounds_while_something_is_asked_is_counted(tmp_path):
+async def test_unsolicited_frames_beyond_the_limit_during_a_question_are_counted(tmp_path):
     async with asking(tmp_path, [], keep=True) as (framed, line):
         asked = asyncio.ensure_future(framed.ask(b"TARE\n", is_result, 200.0))
         for number in range(1500):

@@ -236,8 +236,11 @@ class Lives(RuleBasedStateMachine):
 
         self.loop.run_until_complete(done())
 
-    @initialize(port=st.sampled_from(["a", "b"]), stale_after=st.sampled_from([0.0, 3.0]))
-    def begin(self, port, stale_after):
+    @initialize(port=st.sampled_from(["a", "b"]), stale_after=st.sampled_from([0.0, 3.0]), recovers=st.booleans())
+    def begin(self, port, stale_after, recovers):
+        """Its parts behave again before the end, or as they did last at the end, too."""
+        self.recovers = recovers
+
         def start():
             self.run = Run(BenchSettings(port=port, stale_after=stale_after))
             self.run.begin()
@@ -256,7 +259,12 @@ class Lives(RuleBasedStateMachine):
 
     @rule(port=PORTS, log_level=st.sampled_from(["info", "debug"]), stale_after=st.sampled_from([0.0, 3.0]))
     def give(self, **members):
-        self.on_loop(lambda: self.run.give(**members))
+        run = self.run
+        is_at_rest = run.supervisor.state in USABLE and run.given[-1] == run.adopted[-1] and run.world.samples.empty()
+        live = list(run.world.live) if is_at_rest and members["port"] == run.adopted[-1].port else None
+        self.on_loop(lambda: run.give(**members), 0.0 if live is None else 0.01)
+        if live is not None:
+            assert run.world.live == live, "a device is reopened for its own settings alone"
 
     @rule()
     def command(self):
@@ -298,7 +306,8 @@ class Lives(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "run"):
-            self.on_loop(self._recover)
+            if self.recovers:
+                self.on_loop(self._recover)
             self.on_loop(self.run.end)
             self.run.check()
         self.loop.close()

@@ -43,7 +43,7 @@ def imported(environment: dict[str, str]) -> set[str]:
             {"iofog_sdk.nats.options"},
             EDGELET | MQTT | TLS | SENML | {"nats", "iofog_sdk.nats.link", "iofog_sdk.agent.message_socket"},
         ),
-        ({"EDGELET_MICROSERVICE_UID": "x"}, EDGELET | NATS | HTTP, AGENT | MQTT),
+        ({"EDGELET_MICROSERVICE_UID": "x", "EDGELET_SERVICE_ACCOUNT": "/"}, EDGELET | NATS | HTTP, AGENT | MQTT),
         ({"IOFOG_LINK": "nats://h"}, NATS, AGENT | EDGELET | HTTP | MQTT),
         ({"IOFOG_LINK": "mqtt://h"}, MQTT, AGENT | EDGELET | HTTP | NATS),
     ],

@@ -9,6 +9,7 @@ from climate_sensor.service import ClimateSensor
 from device_bridge import DeviceService, Quality, ServiceSettings
 from digital_inputs.service import DigitalInputs
 from modbus_meter.service import ModbusMeter
+from mqtt_bridge.service import MqttBridge
 from pytest_simulated_devices.hardware import BoardDevices, Found, KernelDevices, RealBus, SimulatedDevices
 from serial_instrument.emulator import BenchScale
 from serial_instrument.service import SerialInstrument
@@ -111,6 +112,20 @@ async def test_nothing_is_lost_in_any_fault_of_the_agent(serial_device, local_ag
         await asyncio.sleep(0.1)
         local_agent.heal()
         await received.wait_for(quantity="weight", value=load)
+
+
+async def test_each_fault_of_the_broker_is_told_and_ends(mqtt_broker, running_service, received):
+    rule = {"topic": "level", "payload": "value", "fields": [{"name": "level"}]}
+    broker = {"answer_timeout": 1, "ping_interval": 1}
+    await running_service.start(MqttBridge, mqtt_broker, broker=broker, to_iofog=[rule], stale_after=1)
+    await mqtt_broker.publish("level", "0", retain=True)
+    await received.wait_for(quantity="level")
+    for value, begin in enumerate((mqtt_broker.corrupt, mqtt_broker.no_acknowledge, mqtt_broker.stall), 1):
+        begin()
+        await received.wait_for(quantity="level", where=lambda reading: reading.quality is not Quality.GOOD)
+        mqtt_broker.heal()
+        await mqtt_broker.publish("level", str(value), retain=True)
+        await received.wait_for(quantity="level", where=lambda reading, value=value: reading.value == value)
 
 
 async def test_a_tty_that_comes_back_is_found_by_the_name_of_the_device_alone(serial_device):

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from deployment.services import service_type_of
 from deployment.workspace import service_names
-from device_bridge import ServiceSettings, Settings, SettingsError
+from device_bridge import Name, ServiceSettings, Settings, SettingsError
 from device_bridge.settings.explain import json_schema
 from device_bridge.settings.sources import SettingsSources
 
@@ -204,3 +204,11 @@ def test_arbitrary_lists_give_settings_or_the_named_error(parts):
 def test_arbitrary_variables_give_settings_or_the_named_error(environment):
     with suppress(SettingsError):
         resolve(GOOD, environment)
+
+
+def test_an_error_about_a_name_that_users_choose_says_where_it_is():
+    class Named(Settings, frozen=True, kw_only=True):
+        limits: dict[Name, int] = {}
+
+    with pytest.raises(SettingsError, match=r"setting limits = .*: expected `str` matching regex '\^\[A-Z"):
+        SettingsSources(Named, file=None, environment={}).resolve('{"limits": {"": 1}}')

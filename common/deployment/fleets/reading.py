@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from device_bridge import SettingsError
+from device_bridge.gateway import check_entries
 from device_bridge.settings import SettingsSources
 
 from ..documents import Document, ManifestError, Where, load
@@ -106,7 +107,7 @@ class _FleetCheck:
         self._once(ports, (*here, "services"), "metrics_port")
         pages = [str(one.page_port) for one in kit.services if one.page_port]
         self._once([*set(ports), *pages], (*here, "services"), "page_port")
-        used = {value for one in kit.services for value in values_used((one.device, one.config))}
+        used = {value for one in kit.services for value in values_used(list(one.written))}
         for value in kit.defaults:
             self._check_value(value, (*here, "defaults", value), name, used)
         self._literal(kit.defaults, (*here, "defaults"))
@@ -123,6 +124,8 @@ class _FleetCheck:
                 self._add((*where, "page_port"), f"{one.service} has no page: leave it out")
             if bus is None and one.device:
                 self._add((*where, "device"), f"{one.name} has no device; {one.service} needs none")
+            if one.devices and not needs_of(one.service).any_devices:
+                self._add((*where, "devices"), f"{one.service} takes no list of devices: write device: /dev/…")
             if bus is not None and not one.device:
                 self._add(where, f"{one.name} needs the {bus} device on the node: write device: /dev/…")
         for at, route in enumerate(kit.routes):
@@ -149,7 +152,7 @@ class _FleetCheck:
         if kit is None:
             self._add((*where, "kit"), _unknown("kit", node.kit, self._fleet.kits))
             return
-        used = {name for one in kit.services for name in values_used((one.device, one.config))}
+        used = {name for one in kit.services for name in values_used(list(one.written))}
         missing = sorted(used - set(kit.defaults) - set(node.values) - {NODE})
         for name in missing:
             self._add(where, f"a value for ${name} is missing; give it here or under the kit's defaults")
@@ -175,6 +178,13 @@ class _FleetCheck:
                     needed = f"a {bus} device, which {placed.service.service} needs"
                     self._add(source, f"device {device} of {name} is not {needed}")
                 if bus == "serial" and device in serial:
+                    self._add(source, f"device {device} of {name} is another service's already: one can open it")
+                serial.add(device)
+            for number, device in enumerate(placed.devices):
+                source = self._source(placed.service.devices[number], (*place, "devices", number), node, where)
+                if not device.startswith("/dev/") or ".." in device:
+                    self._add(source, f"device {device!r} of {name} is not below /dev")
+                if bus_of_path(device) in ("serial", None) and device in serial:
                     self._add(source, f"device {device} of {name} is another service's already: one can open it")
                 serial.add(device)
             self._check_settings(placed, place, node, where)
@@ -230,7 +240,10 @@ def _settings_errors(service: str, config: dict[str, Any]) -> Iterator[tuple[str
     while True:
         try:
             sources = SettingsSources(service_type.settings_type, file=None, environment={})
-            service_type(sources.resolve(json.dumps(config)))
+            settings = sources.resolve(json.dumps(config))
+            service_type(settings)
+            if service_type.hosts_bridges:
+                check_entries(settings)
         except SettingsError as error:
             name = next(iter(_STEP.findall(error.field)), "")
             if name not in left_out:

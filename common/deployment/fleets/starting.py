@@ -44,6 +44,7 @@ def starter(file: str, services: Sequence[str], generation: str) -> str:
     kit = [
         {"name": each.example.name, "service": service}
         | ({"device": each.example.device} if each.bus else {})
+        | ({"devices": list(each.example.devices)} if each.example.devices else {})
         | ({"config": each.example.config} if each.example.config else {})
         for service, each in needs.items()
     ]

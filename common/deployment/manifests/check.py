@@ -53,35 +53,20 @@ def _check(document: Document, generation: Generation) -> Iterator[Problem]:
         yield from check_rendered(spec, ("spec",), generation)
     if kind == "Application":
         yield from _check_application(spec, ("spec",), generation)
-        yield from _check_use(spec.get("template"))
 
 
 def _check_application(spec: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
     names = [one.get("name") for one in _mappings(spec, "microservices")]
-    taken: set[str] = set()
     for at, route in enumerate(_mappings(spec, "routes") if generation.has_routes else ()):
         for end in ("from", "to"):
             if end in route and route[end] not in names:
                 rule = f"a route {end} {route[end]!r}, which is not a microservice here"
                 yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
-        if (name := str(route.get("name"))) in taken:
-            rule = f"the name {name!r} of a route is used twice"
-            yield Problem((*where, "routes", at), rule, "Choose another name.")
-        taken.add(name)
     for at, service in enumerate(_mappings(spec, "microservices") if generation.has_nats else ()):
         if _wants_nats(service) and not _wants_nats(spec):
             rule = f"microservice {service.get('name')!r} has natsAccess, its application has not"
             remedy = "Write natsConfig: {natsAccess: true} for the application, too."
             yield Problem((*where, "microservices", at, "natsConfig"), rule, remedy)
-
-
-def _check_use(use: Any) -> Iterator[Problem]:
-    keys: set[str] = set()
-    for at, variable in enumerate(_mappings(use, "variables")):
-        if (key := str(variable.get("key"))) in keys:
-            rule = f"variable {key!r} is used twice"
-            yield Problem(("spec", "template", "variables", at), rule, "Give it once.")
-        keys.add(key)
 
 
 class _Template:
@@ -125,11 +110,6 @@ class _Template:
 
     def _check(self, spec: dict[str, Any]) -> Iterator[Problem]:
         where, generation = ("spec", "application"), self._generation
-        keys: set[str] = set()
-        for at, variable in enumerate(_mappings(spec, "variables")):
-            if (key := str(variable.get("key"))) in keys:
-                yield Problem(("spec", "variables", at), f"variable {key!r} is used twice", "Declare it once.")
-            keys.add(key)
         yield from _check_application(self._application, where, generation)
         yield from check_rendered(self._application, where, generation, self.variables)
         for at, service in enumerate(_mappings(self._application, "microservices")):

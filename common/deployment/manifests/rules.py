@@ -116,17 +116,6 @@ def no_double_quotes(one: Microservice, _: Generation) -> Iterator[Problem]:
         yield problem._replace(where=one.where) if one.made else problem
 
 
-@rule(*_ALL)
-def variables_once(one: Microservice, _: Generation) -> Iterator[Problem]:
-    """The last one wins, without a word."""
-    keys: set[str] = set()
-    for at, variable in enumerate(one.mappings("env")):
-        key = str(variable.get("key"))
-        if key in keys:
-            yield Problem(one.at("container", "env", at), f"variable {key!r} is used twice", "Keep one.")
-        keys.add(key)
-
-
 @rule("3.0")
 def way_in_by_root_host_access(one: Microservice, _: Generation) -> Iterator[Problem]:
     """Every container is privileged, but sees only what is mounted, or the node's own with rootHostAccess."""

@@ -1,7 +1,8 @@
 """Manifests judged by JSON Schemas, whose errors become sentences with a remedy.
 
 Schemas say what is peculiar in annotations: `errorMessage` (by keyword), `remedy`, `severity` and, where a value must
-not be printed, `writeOnly`. The rest is said here, by keyword.
+not be printed, `writeOnly`. The rest is said here, by keyword. One keyword is of this project: `uniqueBy` names a
+member that no two items of a list have in common.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _MESSAGES = {
     "minLength": "{field} is empty",
     "maxLength": "{field} is too long",
     "required": "{title} without {name}",
+    "uniqueBy": "variable {name!r} is used twice",
 }
 _REMEDIES = {
     "type": "Write {types}.",
@@ -46,6 +48,7 @@ _REMEDIES = {
     "maximum": "Write {bound} or less.",
     "maxLength": "Write {bound} characters at most.",
     "required": "Write {name}.",
+    "uniqueBy": "Keep one.",
 }
 _PLAIN_PARENTS = ("spec", "container", "application", "microservices")
 _SHOWN, _LISTED = 60, 8
@@ -147,7 +150,21 @@ def _additional(validator: Any, allowed: Any, instance: Any, schema: Schema) -> 
             yield from validator.descend(instance[key], allowed, path=key)
 
 
-_NAMING = {"required": _required, "dependentRequired": _dependent, "additionalProperties": _additional}
+def _unique(_: Any, key: str, instance: Any, __: Schema) -> Iterator[ValidationError]:
+    taken: set[str] = set()
+    for at, item in enumerate(instance if isinstance(instance, list) else ()):
+        name = str(item.get(key, "")) if isinstance(item, dict) else ""
+        if name and name in taken:
+            yield ValidationError(name, path=[at])
+        taken.add(name)
+
+
+_NAMING = {
+    "uniqueBy": _unique,
+    "required": _required,
+    "dependentRequired": _dependent,
+    "additionalProperties": _additional,
+}
 _OF_VALUES = ("enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum")
 
 

@@ -23,6 +23,8 @@ NOT_SENDABLE, REFUSED = "not sendable", "refused by the node"
 """Why messages are given up: the transport cannot carry them; or the node ends the connection over each attempt."""
 _SUSPECT_AFTER, _SUSPECT_AFTER_S = 10, 60.0
 """A message over which so many connections were lost one after another, for so long, is suspected."""
+_MOST_SUSPECTS = 4
+"""Messages one behind another that the node may end connections over."""
 
 
 class Transport(Protocol):
@@ -61,8 +63,9 @@ class Delivery:
     """Sends in order; after a loss of the link begins again at the first message without a receipt.
 
     A message that the transport refuses is given up. One over which the connection is lost again and again is sent
-    alone, and when that has gone on for a minute the next one is tried in its place: if that passes, it was the
-    message, which is given up; if not, it is the node, and nothing is.
+    alone, and when that has gone on for a minute the next one is tried in its place, later the one behind that, up to
+    the fifth. If that passes, it was the messages before it, which are given up; if not, it is the node, and nothing
+    is.
 
     Parameters:
         outbox: where messages come from.
@@ -79,6 +82,8 @@ class Delivery:
         self._rewinding = False
         self._progress = asyncio.Event()
         self._suspect, self._losses, self._lost_at = 0, 0, 0.0
+        self._suspects = 0
+        """How many messages were put aside last, one of which is tried alone each time."""
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -127,19 +132,21 @@ class Delivery:
             return
         if self._rewinding:
             return  # sent again behind those that were lost: order goes before
-        self._losses = 0
+        self._losses = self._suspects = 0
         if isinstance(outcome, MessageError):
             log.error("a message is dropped: %s", outcome)
             outbox.acknowledge(NOT_SENDABLE)
             return
-        if outbox.set_aside is not None:
-            log.error("message %d is dropped: the node ends every connection over it", self._suspect)
+        if count := len(outbox.set_aside):
+            log.error(
+                "%d messages from %d on are dropped: the node ends every connection over them", count, self._suspect
+            )
             outbox.give_up_aside(REFUSED)
         outbox.acknowledge()
 
     def _count_loss(self, number: int) -> None:
         now = asyncio.get_running_loop().time()
-        if self._outbox.set_aside is not None:
+        if self._outbox.set_aside:
             self._losses = 2  # it was not that message
         elif number != self._suspect or not self._losses:
             self._suspect, self._losses, self._lost_at = number, 1, now
@@ -147,9 +154,10 @@ class Delivery:
             self._losses += 1
 
     def _judge_suspect(self) -> None:
-        if self._outbox.set_aside is not None:
+        if self._outbox.set_aside:
             self._outbox.take_back()
             return
         for_s = asyncio.get_running_loop().time() - self._lost_at
         if self._losses >= _SUSPECT_AFTER and for_s >= _SUSPECT_AFTER_S:
-            self._outbox.put_aside()
+            self._suspects = self._suspects % _MOST_SUSPECTS + 1
+            self._outbox.put_aside(self._suspects)

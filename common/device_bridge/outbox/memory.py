@@ -52,8 +52,8 @@ class Backlog:
         self._sent: deque[Entry] = deque()
         self._ready: deque[Entry] = deque()
         self._to_notify: deque[tuple[int, Callable[[], None]]] = deque()
-        self.set_aside: Entry | None = None
-        """A message that is not taken for now."""
+        self.set_aside: list[Entry] = []
+        """Messages that are not taken for now."""
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
         self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -128,22 +128,22 @@ class Backlog:
         if self._ready:
             self._filled.set()
 
-    def put_aside(self) -> None:
-        """The next message is not taken for now, if there is another one behind it."""
-        if len(self._ready) > 1:
-            self.set_aside = self._ready.popleft()
+    def put_aside(self, count: int) -> None:
+        """So many of the next messages are not taken for now, if there is another one behind them."""
+        if len(self._ready) > count:
+            self.set_aside = [self._ready.popleft() for _ in range(count)]
 
     def take_back(self) -> None:
-        """The message that was put aside is the next one again."""
-        if self.set_aside is not None:
-            self._ready.appendleft(self.set_aside)
-            self.set_aside = None
+        """The messages that were put aside are the next ones again."""
+        self._ready.extendleft(reversed(self.set_aside))
+        self.set_aside = []
+        if self._ready:
             self._filled.set()
 
     def give_up_aside(self, reason: str) -> None:
-        """The message that was put aside is dropped for this reason."""
-        entry, self.set_aside = self.set_aside, None
-        if entry is not None:
+        """The messages that were put aside are dropped for this reason."""
+        entries, self.set_aside = self.set_aside, []
+        for entry in entries:
             self._end(entry, reason)
 
     def when_written(self, done: Callable[[], None]) -> None:

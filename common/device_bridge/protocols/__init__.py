@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ..reading import scaled
     from .checksums import AlgorithmSettings, Checksum, ChecksumSettings
     from .escapes import unescaped
-    from .fields import FieldSettings, Raw, RecordField, at_path, scaled
+    from .fields import FieldSettings, Raw, RecordField, at_path
     from .framer import Framer
     from .framing import framer_for
     from .framing_settings import (

@@ -26,6 +26,11 @@ class Delimited(Framer):
         super().clear()
         self._overlong = False
 
+    def begin_within_frame(self) -> None:
+        if self._checksum is None:
+            self._overlong = True
+            self.garbled += 1
+
     def feed(self, data: bytes, now: float = 0.0) -> list[bytes]:
         *parts, rest = self._split(self._buffer + data)
         if self._as_it_comes and not self._overlong and len(rest) <= self._max_length:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ..reading import Quality, Quantity, Reading, Value, is_finite
+from ..reading import Quality, Quantity, Reading, Value, is_finite, scaled
 from ..settings.base import Name, Settings
 from .numerals import plain_number, positional_number, split_unit
 
@@ -207,35 +206,6 @@ def _spelled(raw: Raw) -> str:
     if isinstance(raw, float) and math.isfinite(raw) and raw == int(raw):
         return str(int(raw))
     return str(raw)
-
-
-def scaled(raw: float, scale: float, offset: float) -> float:
-    """raw * scale + offset, without the digits that binary arithmetic adds (36.97, not 36.97000000000003).
-
-    The value has as many decimal places as raw, scale and offset need as written. Where a whole raw value is
-    multiplied by no short decimal fraction (175 / 65535), it has one place more than tells one step from the next.
-    """
-    if scale == 1 and not offset:
-        return raw
-    value = raw * scale + offset
-    if not is_finite(value):
-        return value
-    step_places = max(0, math.ceil(-math.log10(abs(scale)))) if scale else 0
-    places = _places(scale)
-    if places > step_places + _MOST_PLACES and raw == int(raw):
-        return round(value, step_places + 1)
-    return round(value, max(places + _places(raw), _places(offset)))
-
-
-_MOST_PLACES = 5
-"""Beyond those that one step needs: 0.0078125 has four more, 1 / 1.2 has fifteen."""
-
-
-@functools.lru_cache(maxsize=1024)
-def _places(number: float) -> int:
-    """How many decimal places a number has as written."""
-    digits, _, exponent = repr(float(number)).partition("e")
-    return max(0, len(digits.partition(".")[2].removesuffix("0")) - int(exponent or 0)) if digits[-1].isdigit() else 0
 
 
 def at_path(members: Any, path: str, null: Raw = None) -> Raw:

@@ -35,6 +35,13 @@ class Framer(abc.ABC):
         """Forgets a frame that has begun."""
         self._buffer = b""
 
+    def begin_within_frame(self) -> None:  # noqa: B027 - most framings need nothing
+        """What comes next may be the rest of a frame that began before: not to be taken for a whole one.
+
+        To be called at the start of a stream, before any data. Nothing has to be done where a checksum or a mark at
+        the start of frames decides.
+        """
+
     def _accepted(self, frame: bytes | None) -> list[bytes]:
         if frame is not None and self._checksum:
             frame = self._checksum.strip(frame)

@@ -180,6 +180,9 @@ class _Idle(Framer):
         self._longest = settings.max_length + (self._checksum.size if self._checksum else 0)
         self._overlong = False
 
+    def begin_within_frame(self) -> None:
+        self._overlong = self._checksum is None
+
     def feed(self, data: bytes, now: float = 0.0) -> list[bytes]:
         found = self.flush(now)
         self._last = now

@@ -99,7 +99,7 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
     return text, meaning
 
 
-_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_AT = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
 _ITEM = re.compile(r"[^\[\]]+\[\d+\]")
 _PART = re.compile(r"[^.\[\]]+")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
@@ -132,7 +132,8 @@ def explain(
         rule = "is required"
     given = _at(merged, path)
     remedy = _remedy_of_kinds(kinds, given) if kinds else _remedy(known, path)
-    return SettingsError(path, given, rule.lower(), remedy, source=_source(layers, path))
+    rule = rule[:1].lower() + rule[1:]
+    return SettingsError(path, given, rule, remedy, source=_source(layers, path))
 
 
 def _known_at(model: type[Settings], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -78,6 +78,7 @@ class Supervisor:
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._absence = Backoff(0.25, 1.0)
         self._node, self._totals, self._inbound = node or NodeState(), totals or Totals(None), inbound
+        self._kept: dict[str, Any] = {}
         self._bridge_states = bridge_states
         self._on_adopted, self._on_refused = on_adopted, on_refused
         self._events: deque[Event] = deque()
@@ -183,6 +184,7 @@ class Supervisor:
     def _make(self) -> DeviceService[Any]:
         service = self._service_type(self._life.wanted)
         service.node, service.totals, service.inbound = self._node, self._totals, self._inbound
+        service.kept = self._kept
         service.bridge_states = self._bridge_states
         return service
 

@@ -96,7 +96,7 @@ class LocalApiClient:
             raise ConnectionLost(f"/v2/edgeResources: {error}") from None
 
     async def set_position(self, lat: float, lon: float) -> None:
-        """Tells the agent where its node is, degrees of WGS 84; the Controller shows it."""
+        """Reports the node's position, degrees of WGS 84; the Controller shows it."""
         await self._post("/v2/gps", position_members(lat, lon))
 
     async def request(self, method: str, path: str) -> Any:

@@ -71,7 +71,7 @@ class EdgeletClient:
         return config if isinstance(config, str) else msgspec.json.encode(config).decode()
 
     async def set_position(self, lat: float, lon: float) -> None:
-        """Tells the node where it is, degrees of WGS 84; the role of a microservice does not allow it by default."""
+        """Reports the node's position, degrees of WGS 84; the role of a microservice does not allow it by default."""
         try:
             await self._rest.request("POST", _POSITION, position_members(lat, lon))
         except RequestRefused as refusal:

@@ -82,7 +82,7 @@ class Link(abc.ABC):
         log.log(logging.WARNING if warning else logging.INFO, "%s", message)
 
     async def set_position(self, lat: float, lon: float) -> None:
-        """Tells the node where it is, degrees of WGS 84. Raises IoFogError, also for a link that leads to no node."""
+        """Reports the node's position, degrees of WGS 84. Raises IoFogError, also for a link without a node."""
         raise IoFogError(f"{self.description} keeps no position")
 
     async def send(self, message: IoMessage) -> Receipt:

@@ -87,7 +87,7 @@ class Control(abc.ABC):
         """The configuration text, None when the node has none. Raises IoFogError."""
 
     async def set_position(self, lat: float, lon: float) -> None:
-        """Tells the node where it is, degrees of WGS 84. Raises IoFogError."""
+        """Reports the node's position, degrees of WGS 84. Raises IoFogError."""
         raise IoFogError(f"{self.description} keeps no position")
 
     async def log(self, message: str, *, warning: bool = False) -> None:

@@ -32,7 +32,14 @@ from .messages import (
     check_publication,
 )
 from .options import MqttOptions
-from .paho_client import connect, new_client, publish_properties, subscribe_arguments
+from .paho_client import (
+    connect,
+    last_will,
+    new_client,
+    publish_properties,
+    status_message,
+    subscribe_arguments,
+)
 from .paho_loop import attach, detach
 
 log = logging.getLogger("iofog_sdk")
@@ -99,7 +106,7 @@ class MqttConnection:
                 await connect(self._client, self.options)
                 await self._wait_or_lost(self._accepted)
                 if self.options.status:
-                    await self._publish_and_wait(self._status_message("online"))
+                    await self._publish_and_wait(status_message(self.options, "online"))
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
@@ -172,8 +179,8 @@ class MqttConnection:
         if client.is_connected() and not self._lost.done():
             with contextlib.suppress(LinkError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
-                    if self.options.status:
-                        await self._publish_and_wait(self._status_message("offline"))
+                    if (will := last_will(self.options)) is not None:
+                        await self._publish_and_wait(will)
                     client.disconnect()
                     await asyncio.wait((self._lost,))
         detach(client, self._loop)
@@ -279,9 +286,6 @@ class MqttConnection:
         now = self._loop.time()
         self._freshness.acknowledged(now - at)
         return now
-
-    def _status_message(self, status: str) -> Publication:
-        return Publication(self.options.expand(self.options.status), status.encode(), qos=1, retain=True)
 
     async def _publish_and_wait(self, publication: Publication) -> None:
         refused: list[MessageError | None] = []

@@ -12,6 +12,8 @@ from ..links.url import TEXT, Choice, Number, OptionTypes, check_placeholders, p
 if TYPE_CHECKING:
     import ssl
 
+    from .messages import Publication
+
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 _UNNAMED = Identity("default", "unnamed")
 
@@ -47,6 +49,7 @@ class MqttOptions:
         window: largest number of acknowledgements in flight.
         max_payload: largest payload, bytes; less if an MQTT 5 broker states less. Larger messages fail, as a broker
             would close the connection over them.
+        will: published at the end of the connection, and by the broker when it is lost, instead of the status.
     """
 
     server: str = "mqtt://127.0.0.1:1883"
@@ -75,6 +78,7 @@ class MqttOptions:
     ping_interval_s: int = 15
     window: int = 20
     max_payload: int = 1024 * 1024
+    will: Publication | None = None
 
     def __repr__(self) -> str:
         return f"MqttOptions({self.server})"  # never a secret into a log

@@ -35,9 +35,21 @@ def new_client(options: MqttOptions) -> Client:
             client.username_pw_set(options.user, options.read_password())
         except OSError as error:
             raise NodeUnreachable(f"MQTT: {error.strerror}") from None
-    if options.status:
-        client.will_set(options.expand(options.status), "offline", qos=1, retain=True)
+    if (will := last_will(options)) is not None:
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
     return client
+
+
+def last_will(options: MqttOptions) -> Publication | None:
+    """What is published when the connection ends, None for nothing."""
+    if options.will is not None or not options.status:
+        return options.will
+    return status_message(options, "offline")
+
+
+def status_message(options: MqttOptions, status: str) -> Publication:
+    """The retained status of this client."""
+    return Publication(options.expand(options.status), status.encode(), qos=1, retain=True)
 
 
 async def connect(client: Client, options: MqttOptions) -> None:

@@ -81,7 +81,9 @@ async def _read(target: Target, options: Sequence[str], before: Set[str] = froze
             return wanted, seen  # it does not know the profile: that of a setting, or of another service
         sources = SettingsSources(target.service_type.settings_type, file=None, environment={})
         resolved = sources.resolve(json.dumps(settings))
-        wanted |= {quantity.name for quantity in target.service_type.quantities_of(resolved)}
+        switched = {command.name for command in target.service_type.commands_of(resolved)}  # unknown until it is told
+        declared = target.service_type.quantities_of(resolved)
+        wanted |= {quantity.name for quantity in declared if not quantity.optional} - switched
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(settings, file)
             file.flush()
@@ -132,5 +134,8 @@ async def _tell(emulator: asyncio.subprocess.Process, text: str) -> str:
     """What became of a line of its control input."""
     assert emulator.stdin is not None  # noqa: S101 - a pipe was asked for
     emulator.stdin.write(f"{text}\n".encode())
-    answer = await asyncio.wait_for(_line(emulator), _START_S)
-    return str(json.loads(answer)["result"]) if answer else "it has ended"
+    async with asyncio.timeout(_START_S):
+        while answer := await _line(emulator):
+            if "result" in (told := json.loads(answer)):  # one that is a microservice prints what it sends, too
+                return str(told["result"])
+    return "it has ended"

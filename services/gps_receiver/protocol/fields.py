@@ -51,7 +51,7 @@ class Fields:
     """Fields of one sentence, by position from 0.
 
     Parameters:
-        sentence: where they stand.
+        sentence: that has them.
     """
 
     def __init__(self, sentence: Sentence) -> None:
@@ -60,7 +60,7 @@ class Fields:
         """Fields that cannot be, so far."""
 
     def text(self, at: int) -> str:
-        """The field as it stands; "" for one that is missing."""
+        """The field as it was sent; "" for one that is missing."""
         fields = self.sentence.fields
         return fields[at] if at < len(fields) else ""
 

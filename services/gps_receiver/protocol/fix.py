@@ -70,7 +70,7 @@ def by_status(status: str, mode: str) -> Fix:
     """From the status and mode of RMC or GLL.
 
     Since version 2.3 the status is V for every mode but A and D, so that the mode decides what V means. A letter that
-    is not known says nothing: the status stands.
+    is not known says nothing: the status decides.
     """
     fix = MODES.get(mode, VALID)
     if status == "A":

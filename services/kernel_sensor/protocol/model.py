@@ -14,8 +14,8 @@ from device_bridge import Value
 PAGE = 4096
 """Bytes of the longest file that is read: the kernel's own limit (Documentation/filesystems/sysfs.rst)."""
 _NUMBER = re.compile(r"[+-]?(\d{1,19}(\.\d{1,19})?|\.\d{1,19})( dB)?", re.ASCII)
-_DIGITS = 6
-"""Digits behind the point that are left: what a factor such as 0.001 adds beyond them is rounding."""
+_DIGITS = 12
+"""Digits that are left: what a factor such as 0.001 adds beyond them is rounding."""
 
 Content: TypeAlias = "str | int"
 """What is in a file, or the number of the error with which it could not be read."""
@@ -165,7 +165,7 @@ def evaluate(recipe: Recipe, contents: Mapping[str, Content]) -> Evaluated:
             value += number(_text(contents, recipe.offset))
         if recipe.scale:
             value *= number(_text(contents, recipe.scale))
-        value = round(value * recipe.factor, _DIGITS)
+        value = float(f"{value * recipe.factor:.{_DIGITS}g}")
         if not math.isfinite(value):
             return Evaluated(None, "not a number that can be", alarm)
         return Evaluated(value, alarm=alarm)

@@ -17,9 +17,11 @@ from .bus import SerialBus
 from .port import SerialSettings
 
 _MOST_UNREAD, _MOST_DURING_QUESTIONS = 64, 1024
-"""Batches of frames that nobody has read yet."""
+"""Batches of frames that are not read yet."""
 _ATTEMPTS = 3
 """At an answer that can be doubted."""
+_FIRST_QUIET_S = 0.1
+"""What comes sooner after the opening may be the rest of a frame that the device was sending."""
 _SHORTEST_S = 1e-6
 """What is left of a wait by rounding; waiting for it may not move the clock on."""
 
@@ -137,7 +139,7 @@ class FramedLine:
         gone when the device is unplugged.
         """
         async with self._asking:
-            self._unread_changed.set()  # what nobody reads keeps no answer waiting
+            self._unread_changed.set()  # unread frames keep no answer waiting
             for _ in range(_ATTEMPTS if question.repeatable else 1):
                 verdict = await self._ask_once(question)
                 if verdict is Verdict.ANSWERED:
@@ -182,11 +184,15 @@ class FramedLine:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
+        whole_from: float | None = loop.time() + _FIRST_QUIET_S
         try:
             while True:
                 try:
                     async with asyncio.timeout(self._gap_s):
                         data = await self._bus.read()
+                    if whole_from is not None and loop.time() - self._bus.age_s < whole_from:
+                        self._framer.begin_within_frame()
+                    whole_from = None
                     left = self._take(self._exchange.receive(data, loop.time()), loop.time())
                 except TimeoutError:
                     left = self._unclaimed(self._framer.flush(loop.time()), loop.time())
@@ -199,7 +205,7 @@ class FramedLine:
             self._unread_changed.set()
 
     async def _keep(self, frames: list[bytes], came_at: float) -> None:
-        """Has frames read later. While nobody reads them the line waits, but not while something is asked."""
+        """Has frames read later. While they are not read the line waits, but not while something is asked."""
         if len(self._unread) >= _MOST_DURING_QUESTIONS:
             self._overflown += len(frames)
             return

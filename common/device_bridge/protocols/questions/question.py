@@ -1,4 +1,4 @@
-"""What is asked on a line, and how the answer to it stands. No I/O."""
+"""Questions on a line, and what is known of their answers. No I/O."""
 
 from __future__ import annotations
 

@@ -90,13 +90,13 @@ class Node:
             self._next = None
         return found
 
-    async def receive(self, take: Callable[[IoMessage], Awaitable[None]]) -> None:
+    async def receive(self, handle: Callable[[IoMessage], Awaitable[None]]) -> None:
         """Gives every message to this from now on, one after another."""
         await self._start()
-        self._receiving = asyncio.ensure_future(self._receive(take))
+        self._receiving = asyncio.ensure_future(self._receive(handle))
 
     async def follow(self, on_config: Callable[[str | None], None], on_edge_resources: Callable[[], None]) -> None:
-        """Tells of the configuration and of edge resources from now on."""
+        """Reports changes of the configuration and of edge resources from now on."""
         if self._control is None:
             raise IoFogException(f"{self._link.description} carries messages alone, and has no control connection")
         self._link.on_config, self._control.on_edge_resources = on_config, on_edge_resources
@@ -130,11 +130,11 @@ class Node:
             self._has_message_routes = False  # an agent of 3.7
             return None
 
-    async def _receive(self, take: Callable[[IoMessage], Awaitable[None]]) -> None:
+    async def _receive(self, handle: Callable[[IoMessage], Awaitable[None]]) -> None:
         if self._next is not None:  # asked for by the last `next_messages`
-            await take(await self._next)
+            await handle(await self._next)
         async for message in self._incoming or self._link.messages():
-            await take(message)
+            await handle(message)
 
     async def _start(self) -> None:
         if self._starting is None:

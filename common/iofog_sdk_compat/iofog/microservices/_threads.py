@@ -105,14 +105,14 @@ class ListenerThread:
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
 
-        def call_and_tell() -> None:
+        def call_and_notify() -> None:
             try:
                 call()
             finally:
                 with contextlib.suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(done.set)
 
-        self._calls.put(call_and_tell)
+        self._calls.put(call_and_notify)
         await done.wait()
 
     def close(self) -> None:

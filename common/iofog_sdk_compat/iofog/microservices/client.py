@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import iofog_sdk
@@ -27,8 +27,8 @@ _PORT = 54321
 _AGENT = "iofog"
 _FALSE = ("", "0", "false", "no", "off")
 _QUERY = ("timeframestart", "timeframeend", "publishers")
-_MAX_UNTOLD = 1000
-"""Messages sent by socket whose receipt the listener has not been told yet."""
+_MAX_PENDING = 1000
+"""Messages sent by socket whose receipt has not been passed to the listener yet."""
 _ROOM_S = 30.0
 _UNKNOWN = object()
 
@@ -56,8 +56,8 @@ class Client:
         self.ssl = False
         if str(ssl or os.environ.get("SSL", "")).strip().lower() not in _FALSE:
             raise IoFogException("ssl: agents serve plain text to their microservices. Leave ssl and SSL out")
-        self.host, self.port = host or _AGENT, int(port or _PORT)
         with as_iofog_exceptions():
+            self.host, self.port = host or _AGENT, int(port or _PORT)
             link = connect(_environment(id, host, port))
         self.id = id or link.microservice_id
         self._node = Node(link)
@@ -68,7 +68,7 @@ class Client:
         self.messages_without_receipt = 0
         """Messages sent by socket whose connection was lost before their receipt."""
         self._connection_loss: Outcome | None = None
-        self._room = threading.BoundedSemaphore(_MAX_UNTOLD)
+        self._room = threading.BoundedSemaphore(_MAX_PENDING)
 
     def get_config(self) -> Any:
         """The microservice's configuration, decoded."""
@@ -116,20 +116,22 @@ class Client:
         listener = IoFogMessageWsListener() if listener is None else listener
         _check_listener(listener, IoFogMessageWsListener, self._messages)
         thread = ListenerThread("iofog messages")
-        self._messages = thread, listener
 
-        async def take(message: iofog_sdk.IoMessage) -> None:
+        async def handle(message: iofog_sdk.IoMessage) -> None:
             await thread.call(lambda: listener.on_message(iomessage.from_sdk(message)))
 
-        with as_iofog_exceptions():
-            self._loop.run(self._node.receive(take))
+        self._messages = thread, listener  # before the first message: the listener may answer it
+        try:
+            self._establish(thread, self._node.receive(handle))
+        except BaseException:
+            self._messages = None
+            raise
 
     def establish_control_ws_connection(self, listener: IoFogControlWsListener | None) -> None:
         """The same for signals of the node."""
         listener = IoFogControlWsListener() if listener is None else listener
         _check_listener(listener, IoFogControlWsListener, self._control)
         thread = ListenerThread("iofog control")
-        self._control = thread, listener
 
         def on_config(text: str | None) -> None:
             known, self._config = self._config, text
@@ -139,16 +141,11 @@ class Client:
         def on_edge_resources() -> None:
             thread.put_once(listener.on_edge_resources_signal)
 
-        try:
-            with as_iofog_exceptions():
-                self._loop.run(self._node.follow(on_config, on_edge_resources))
-        except IoFogException:
-            self._control = None
-            thread.close()
-            raise
+        self._establish(thread, self._node.follow(on_config, on_edge_resources))
+        self._control = thread, listener
 
     def post_message_via_socket(self, io_msg: IoMessage) -> None:
-        """Sends a message over the connection; the listener is told its receipt.
+        """Sends a message over the connection; the listener gets its receipt.
 
         Waits for the connection, and while a thousand messages have no receipt yet, for half a minute each at most. A
         message whose connection is lost before its receipt may or may not have arrived: it is counted.
@@ -161,19 +158,19 @@ class Client:
             message = self._outgoing(io_msg)
             is_counted = not thread.is_current  # which would wait for itself
             if is_counted and not self._room.acquire(timeout=_ROOM_S):
-                raise IoFogException(f"{_MAX_UNTOLD} messages have no receipt, or the listener takes none")
+                raise IoFogException(f"{_MAX_PENDING} messages have no receipt, or the listener takes none")
 
             def leave_room() -> None:
                 if is_counted:
                     self._room.release()
 
-            def tell(receipt: Receipt) -> None:
+            def report(receipt: Receipt) -> None:
                 leave_room()
                 listener.on_receipt(receipt.id, receipt.timestamp)
 
             def done(outcome: Outcome) -> None:
                 if isinstance(outcome, Receipt):
-                    thread.put(lambda: tell(outcome))
+                    thread.put(lambda: report(outcome))
                 else:
                     leave_room()
                     self.messages_without_receipt += 1
@@ -198,6 +195,14 @@ class Client:
                 if connection is not None:
                     connection[0].close()
         self._loop.close()
+
+    def _establish(self, thread: ListenerThread, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            with as_iofog_exceptions():
+                self._loop.run(work)
+        except BaseException:
+            thread.close()  # else it would keep the process running
+            raise
 
     def _outgoing(self, io_msg: IoMessage) -> iofog_sdk.IoMessage:
         io_msg.version = io_msg.version or 4

@@ -8,7 +8,7 @@ __all__ = ["IoFogControlWsListener", "IoFogMessageWsListener"]
 
 
 class IoFogControlWsListener:
-    """Told that something of the node has changed."""
+    """Called when something of the node has changed."""
 
     def on_control_signal(self) -> None:
         """The configuration differs from what `get_config` returned last, or from what was signalled before."""
