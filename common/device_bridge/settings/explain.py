@@ -140,6 +140,8 @@ def _kind_and_meaning(kind: Any) -> tuple[str, str]:
 
 
 _AT = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
+_ITEM = re.compile(r"[^\[\]]+\[\d+\]")
+_PART = re.compile(r"[^.\[\]]+")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 
 
@@ -153,19 +155,48 @@ def explained(
     rule = text[: at.start()] if at else text
     if rule.startswith("Invalid"):  # it repeats the value whole
         rule = "is none of the values that it can have"
-    known = dict(fields(model))
     named = _NAMED.match(rule)
     if named:
         path = f"{path}.{named.group(2)}".lstrip(".")
+    known, kinds = _known_at(model, path, merged)
+    if named:
         parent = path.rpartition(".")[0]
         siblings = _members_below(known, parent)
         if named.group(1) == "contains unknown":
             hint = _two_underscores(path, known, layers) or did_you_mean(named.group(2), siblings)
             remedy = f"{hint} Known here: {', '.join(siblings)}.".lstrip()
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
-        return SettingsError(path, None, "is required", _remedy(known, path))
+        rule = "is required"
+    given = _at(merged, path)
+    remedy = _remedy_of_kinds(kinds, given) if kinds else _remedy(known, path)
     rule = rule[:1].lower() + rule[1:]
-    return SettingsError(path, _at(merged, path), rule, _remedy(known, path), source=_source(layers, path))
+    return SettingsError(path, given, rule, remedy, source=_source(layers, path))
+
+
+def _known_at(model: type[Settings], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Every setting by its path, those of list items on the way to this one too; the kinds, where none is known."""
+    known, kinds = dict(fields(model)), []
+    for item in _ITEM.finditer(path):
+        place = path[: item.end()]
+        field = known.get(place.rpartition("[")[0])
+        inner = plain_type(getattr(plain_type(field.type), "item_type", None)) if field is not None else None
+        models = [kind.cls for kind in getattr(inner, "types", [inner]) if type(kind).__name__ == "StructType"]
+        tag_field = models[0].__struct_config__.tag_field if len(models) > 1 else None
+        tag = _at(merged, f"{place}.{tag_field}")
+        chosen = next((each for each in models if not tag_field or each.__struct_config__.tag == tag), None)
+        if chosen is not None:
+            known |= fields(chosen, f"{place}.")
+        elif path == f"{place}.{tag_field}":
+            kinds = [str(each.__struct_config__.tag) for each in models]
+    return known, kinds
+
+
+def _remedy_of_kinds(kinds: list[str], given: Any) -> str:
+    import difflib  # noqa: PLC0415 - needed to help once, not to run
+
+    close = difflib.get_close_matches(str(given)[:100], kinds, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    return f"{hint}Known here: {', '.join(sorted(kinds))}."
 
 
 def _two_underscores(path: str, known: Mapping[str, Any], layers: Layers) -> str:
@@ -197,8 +228,11 @@ def _remedy(known: Mapping[str, Any], path: str) -> str:
 
 
 def _at(members: Any, path: str) -> Any:
-    for part in path.split("."):
-        members = members.get(part) if isinstance(members, Mapping) else None
+    for part in _PART.findall(path):
+        if isinstance(members, list) and part.isdecimal() and int(part) < len(members):
+            members = members[int(part)]
+        else:
+            members = members.get(part) if isinstance(members, Mapping) else None
     return members
 
 
