@@ -202,9 +202,12 @@ async def test_tls_with_an_authority_and_a_client_certificate(tmp_path, caplog):
         gc.collect()
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    ("version", "content"),
+    [("5", b'{"command":"tare"}'), ("3.1.1", b'{"command":"drive","run":true,"seq":5}')],
+)
 @needs_mosquitto
-async def test_a_command_that_has_waited_at_the_broker_is_as_old_as_it_says_or_of_no_age(tmp_path, version):
+async def test_a_command_that_has_waited_at_the_broker_is_as_old_as_it_says_or_of_no_age(tmp_path, version, content):
     async with mosquitto(tmp_path) as port:
         url = f"mqtt://127.0.0.1:{port}?version={version}"
         async with linked(url) as link:
@@ -215,7 +218,7 @@ async def test_a_command_that_has_waited_at_the_broker_is_as_old_as_it_says_or_o
             timestamp=1_700_000_000_000,
             infotype="application/json",
             tag=Address("gps").tag(),
-            contentdata=b'{"command":"tare"}',
+            contentdata=content,
         )
         async with linked(f"{url}&status=", IOFOG_MICROSERVICE="operator") as operator:
             await operator.wait_connected()
@@ -223,7 +226,7 @@ async def test_a_command_that_has_waited_at_the_broker_is_as_old_as_it_says_or_o
         async with linked(url) as link:
             told = await asyncio.wait_for(anext(link.messages()), 60)
         assert told.timestamp == (1_700_000_000_000 if version == "5" else 0)
-        assert (told.contentdata, told.groupid, told.sequencenumber) == (b'{"command":"tare"}', "run", 3)
+        assert (told.contentdata, told.groupid, told.sequencenumber) == (content, "run", 3)
 
 
 @needs_mosquitto

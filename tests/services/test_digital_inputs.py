@@ -314,7 +314,7 @@ async def test_a_total_is_set_to_what_the_meter_shows_and_kept(tmp_path):
             ("water", -1, "is not a number from 0"),
             ("water", float("inf"), "is not a number"),
             ("water", "x", "is not a number"),
-            ("door", 1, "known are water"),
+            ("door", 1, "Known are water"),
         ):
             refused = await tell(bridged, name, value=value)
             assert (refused.ok, words in refused.detail) == (False, True), refused.detail

@@ -102,7 +102,7 @@ async def test_a_wrong_command_is_refused_and_switches_nothing(parameters, words
 
 async def test_unknown_outputs_are_refused(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
-        assert "known are lamp, all_safe" in (await tell(bridged, "light", value=True)).detail
+        assert "Known are lamp, all_safe" in (await tell(bridged, "light", value=True)).detail
 
 
 async def test_a_bounded_time_ends_and_is_told(tmp_path):

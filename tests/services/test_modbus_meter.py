@@ -350,7 +350,7 @@ async def test_a_write_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("name", "parameters", "named"),
     [
-        ("m1/voltage", {"value": 1}, "known are m1/pulse_width, m2/pulse_width"),
+        ("m1/voltage", {"value": 1}, "Known are m1/pulse_width, m2/pulse_width"),
         ("m1/pulse_width", {"value": 1000}, "a number from 60 to 200"),
         ("m1/pulse_width", {}, "needs `value`"),
         ("m1/pulse_width", {"value": 60, "x": 1}, "`x` is unknown"),

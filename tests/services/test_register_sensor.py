@@ -1,5 +1,6 @@
 """Chips by profile: bytes from data sheets, conversion times, several on a bus, multiplexers, wrong profiles."""
 
+import asyncio
 import contextlib
 import datetime
 import json
@@ -269,6 +270,11 @@ async def test_bytes_mean_what_the_data_sheet_says(profile, answers, meaning, tm
     scripted = ScriptedAdc if profile == "ads1115" else Scripted
     async with driving(tmp_path, chip_of(profile), scripted(answers)) as driver:
         readings = await driver.measure()
+        warm_up_s = max(read.warm_up for read in chip_of(profile).reads)
+        if warm_up_s and None not in meaning.values():
+            assert {reading.reason for reading in readings} == {"it is warming up"}
+            await asyncio.sleep(warm_up_s)
+            readings = await driver.measure()
         steps = {field.name: field.step for field in chip_of(profile).fields}
         assert {reading.name: reading.value for reading in readings} == {
             name: value

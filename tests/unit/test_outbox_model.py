@@ -81,3 +81,20 @@ async def test_what_a_link_refuses_or_cannot_read_is_counted_and_holds_nothing_u
     assert node.received == [1, 3, 5, 6]
     assert box.dropped == {NOT_SENDABLE: 2}
     sending.cancel()
+
+
+@pytest.mark.clock("movable")
+@pytest.mark.parametrize(("most", "kept"), [(10, [1, 2, 3, 4, 5, 21, 22, 23, 24, 25]), (2, [1, 25]), (1, [1])])
+async def test_a_small_outbox_drops_the_oldest_that_is_not_in_flight_while_the_node_answers_nothing(most, kept):
+    box, node = Outbox(OutboxSettings(durability="memory", max_messages=most, on_full="drop_oldest")), Node()
+    await box.open()
+    sending = asyncio.ensure_future(Delivery(box, node, lambda entry: entry.body).run())
+    for number in range(1, 26):
+        box.put(b"%d " % number, 1)
+        await asyncio.sleep(1)
+    assert box.dropped == {"outbox full": 25 - most}
+    while not box.is_empty:
+        node.answer(10)
+        await asyncio.sleep(1)
+    assert node.received == kept
+    sending.cancel()

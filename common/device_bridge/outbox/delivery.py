@@ -98,7 +98,10 @@ class Delivery:
 
     @property
     def _most(self) -> int:
-        return 1 if self._losses > 1 else self._window
+        if self._losses > 1:
+            return 1
+        # What is in flight cannot be dropped: if all were, the newest would have to give way.
+        return min(self._window, max(1, self._outbox.settings.max_messages // 2))
 
     def _send(self) -> None:
         most = self._most
