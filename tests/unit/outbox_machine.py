@@ -237,7 +237,7 @@ class Machine(RuleBasedStateMachine):
     def wall_clock_steps(self, seconds):
         self.wall_s += seconds
 
-    @precondition(lambda self: self.disk.read_error is None)  # else nobody can know what was in them
+    @precondition(lambda self: self.disk.read_error is None and not self.box.problem)  # else it is estimated
     @rule()
     def files_are_removed(self):
         for path in [path for path in self.disk.files if path.suffix == ".segment"]:
@@ -304,8 +304,11 @@ class Machine(RuleBasedStateMachine):
             self.disk.faults.clear()
             self.node.up.set()
             self.node.poison = {number for number in self.node.poison if number <= self.put}
-            self.put_some(5, 10)  # a device goes on: with one message alone nobody knows whether that is the cause
             for second in range(400):
+                if (
+                    second % 20 == 0
+                ):  # a device goes on: with one message alone nobody knows whether that is the cause
+                    self.put_some(1, 10)
                 self.passes(1)
                 self.node.up.set()
                 self.passes(0.001)

@@ -250,6 +250,27 @@ async def test_files_that_vanish_are_written_anew(caplog, what):
 
 
 @pytest.mark.clock("movable")
+async def test_nothing_is_written_into_a_file_that_has_vanished():
+    """It was removed while all in it was delivered, when nobody looks after it."""
+    disk = SimulatedDisk()
+    box = begin(disk, durability="spill")
+    await box.open()
+    box.put(b"1 ", 1)
+    box.spill()
+    await asyncio.sleep(20)
+    await drain(box)
+    for path in [path for path in disk.files if path.suffix == ".segment"]:
+        del disk.files[path]
+    await asyncio.sleep(20)
+    box.put(b"2 ", 1)
+    await box.close()
+    again = begin(disk)
+    await again.open()
+    assert [entry.body for entry in await drain(again)] == [b"2 "]
+    await again.close()
+
+
+@pytest.mark.clock("movable")
 async def test_files_set_aside_are_bounded(monkeypatch):
     disk, rng = SimulatedDisk(), random.Random(1)
     for _ in range(12):

@@ -110,6 +110,8 @@ class Store:
         parts.append(records.encode_progress(records.STATE, progress))
         try:
             self._remove_delivered(progress.acknowledged)
+            if self._current is not None and not self._current.file.is_in_place():
+                self.check()  # what is written into a file without a name is lost with the process
             segment = self._writable()
             self._append(segment, b"".join(parts))
         except OSError as error:
