@@ -119,7 +119,7 @@ class Panel:
                 "title": part.title,
                 "breaks": part.breaks,
                 "broken": part.name in self._broken,
-                **_seen(bridges.get(part.name), link),
+                **_seen(part.name, bridges.get(part.name), link, is_broken=part.name in self._broken),
                 "counts": by_bridge.get(part.name, {}),
             }
             for part in self._parts.values()
@@ -134,12 +134,21 @@ class Panel:
         return None
 
 
-def _seen(bridge: Mapping[str, Any] | None, link: Mapping[str, Any]) -> dict[str, str]:
-    """How the gateway sees a part: a device by its bridge, agent and wire by its link."""
+def _seen(name: str, bridge: Mapping[str, Any] | None, link: Mapping[str, Any], *, is_broken: bool) -> dict[str, Any]:
+    """How the gateway sees a part: a device by its bridge, the wire by its link."""
     if bridge is not None:
-        device = bridge.get("device", {})
-        return {"state": device.get("state", ""), "reason": device.get("reason", "")}
-    return {"state": "connected" if link.get("up") else "away", "reason": link.get("reason", "")}
+        device, is_ready = bridge.get("device", {}), bridge.get("ready", False)
+        state = device.get("state", "")
+        state = "device gone" if not is_ready and state in ("open", "reading") else state
+        return {"state": state, "good": is_ready, "reason": device.get("reason", "")}
+    if name == "agent":
+        return {"state": "stopped" if is_broken else "running", "good": not is_broken, "reason": ""}
+    is_up = bool(link.get("up"))
+    return {
+        "state": "connected" if is_up else "away",
+        "good": is_up,
+        "reason": "" if is_up else link.get("reason", ""),
+    }
 
 
 def _counts(metrics: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:

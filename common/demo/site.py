@@ -10,6 +10,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+from local_agent.ports import free_port
+
 from .nodes import DemoNode, demo_node
 from .panel import Panel, Part
 from .parts import (
@@ -56,7 +58,7 @@ async def run_site(seconds: float | None, link: str = "agent") -> int:
             node = await stack.enter_async_context(demo_node(link, (GATEWAY, PAGE), folder, receiver=PAGE))
             emulator = await stack.enter_async_context(running(f"{GATEWAY}.emulator", {}, folder, controlled=True))
             settings, _ = await first_line(emulator, GATEWAY, folder)
-            page_port, health_port, token = _free_port(_PAGE_PORT), _free_port(), secrets.token_hex(8)
+            page_port, health_port, token = _page_port(), free_port(), secrets.token_hex(8)
             settings |= {"announce": 5, "http": {"port": health_port}, "outbox": {"directory": str(folder / "state")}}
             to_gateway = node.configure(GATEWAY, settings)
             to_page = node.configure(PAGE, {"page": {"port": page_port, "title": "Demo site"}, "source_timeout": 5})
@@ -128,11 +130,11 @@ async def _mend_ways(node: DemoNode, wire: Wire | None) -> None:
         await node.agent.start()
 
 
-def _free_port(wanted: int = 0) -> int:
-    """The wanted port of this machine, if nobody has it, or another one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found: int = probe.getsockname()[1]
-            return found
-    raise DemoFailed("no port is free")
+def _page_port() -> int:
+    """The usual one, if nobody has it, or another."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", _PAGE_PORT))
+        except OSError:
+            return free_port()
+        return _PAGE_PORT

@@ -92,12 +92,13 @@ def notes(root: Path) -> Iterator[str]:
         folder = root / "services" / service
         if not re.search(rf"\b{service}\b", tests):
             yield f"services/{service}: no test names it. Write tests/services/test_{service}.py"
-        yield from _names_of_others(folder, [other for other in services if other != service])
+        used = {re.split(r"[^a-z0-9-]", text)[0].replace("-", "_") for text in _dependencies(folder)}
+        yield from _names_of_others(folder, [other for other in services if other not in {service, *used}])
         title = (folder / "README.md").read_text().split("\n", 1)[0]
         if title != f"# {service}":
             yield f"services/{service}/README.md: its title is {title!r}, not '# {service}'"
     for what, file, of in (
-        ("description", "pyproject.toml", _description),
+        ("description", "pyproject.toml", description_of),
         ("example's name", "deploy.toml", lambda folder: _load(folder / "deploy.toml")["example"]["name"]),
     ):
         first: dict[str, str] = {}
@@ -125,14 +126,20 @@ def with_services(root: Path, text: str) -> str:
     for service in service_names(root):
         folder = root / "services" / service
         needs = _load(folder / "deploy.toml")
-        bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), "network")
-        rows.append(f"| [{service}](services/{service}/README.md) | {_description(folder)} | {bus} |")
+        named = "any" if needs.get("any_devices") else "network"
+        bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), named)
+        rows.append(f"| [{service}](services/{service}/README.md) | {description_of(folder)} | {bus} |")
     table = "\n".join(rows) + "\n"
     return _TABLE.sub(lambda _: table, text)
 
 
-def _description(folder: Path) -> str:
+def description_of(folder: Path) -> str:
+    """What a service is for, as its pyproject.toml says it."""
     return str(_load(folder / "pyproject.toml").get("project", {}).get("description", ""))
+
+
+def _dependencies(folder: Path) -> list[str]:
+    return list(_load(folder / "pyproject.toml").get("project", {}).get("dependencies", []))
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from .emulated_devices import Wire, scaled_device
 from .emulated_profiles import add_profile
 from .emulated_tree import SimulatedSysfs
 
-
 _ALARMS = ("temp1_max_alarm", "fan1_alarm", "in0_min_alarm")
 
 

@@ -12,7 +12,10 @@ from device_bridge.settings import profile_names
 
 from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
 
-WITHOUT_DEVICE = {"live_dashboard": "shows what others have measured"}
+WITHOUT_DEVICE = {
+    "live_dashboard": "shows what others have measured",
+    "edge_gateway": "runs services that have worlds of their own; tests/gateway is what happens between them",
+}
 """Services that have no bus on which anything could go wrong."""
 
 CLOCKS = {}

@@ -93,3 +93,23 @@ async def test_one_that_takes_no_commands(gateway, lamps):
         running.link.command(command="lamp", bridge="one", value=True, id="7")
         await asyncio.sleep(5)
         assert lamps.done == []
+
+
+async def test_one_that_is_being_stopped_holds_up_no_command_for_another(gateway, lamps, monkeypatch):
+    async with gateway(bridges=BRIDGES) as running:
+        await until(lambda: running.state("more") == running.state("lamps") == "open")
+
+        async def close(self):
+            await asyncio.sleep(2.5 if self.settings.source else 0)
+
+        monkeypatch.setattr(lamps, "close", close)
+        running.link.configure(bridges=BRIDGES | {"lamps": BRIDGES["lamps"] | {"enabled": False}})
+        await asyncio.sleep(0.5)
+        for number in range(40):
+            running.link.command(command="lamp", bridge="lamps", value=True, id=f"l{number}")
+            running.link.command(command="lamp", bridge="more", value=True, id=f"m{number}")
+            await asyncio.sleep(0.1)
+        await until(lambda: len(running.link.results) == 80)
+        refused = [result["detail"] for result in running.link.results if result["id"].startswith("l")]
+        assert set(refused) == {"the service is stopping", "bridge lamps does not run: it is disabled"}
+        assert all(result["ok"] == result["id"].startswith("m") for result in running.link.results)

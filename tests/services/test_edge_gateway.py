@@ -4,14 +4,20 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from device_bridge import SettingsError
+from device_bridge.gateway import check_entries
+from device_bridge.settings import SettingsSources
 from digital_outputs.emulator import LINES
+from edge_gateway.service import EdgeGateway, EdgeGatewaySettings
+from local_agent.ports import free_port
 from simulated_devices import SimulatedGpio
-
-from ..ports import free_port
 
 CONTACT, RELAY, LAMP = "GPIO4", "GPIO17", "GPIO22"
 
@@ -94,7 +100,8 @@ async def test_rules_between_services_pages_for_all_and_a_kill(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "status", "said"),
     [
-        ({"bridges": {"a/b": {"service": "gps_receiver"}}}, 78, "bridges"),
+        ({"bridges": {"a/b": {"service": "gps_receiver"}}}, 78, "setting bridges.a/b: is no name of a bridge"),
+        ({"bridges": {"gps": 3}}, 78, "setting bridges.gps = 3: is no object"),
         ({"bridges": {"gps": {"service": "gps_receiver", "settings": {"prt": 1}}}}, 78, "bridges.gps.settings.prt"),
         ({"bridges": {"gps": {"service": "gps_receiver", "settings": {"serial": {"port": "/dev/ttyS0"}}}}}, 0, ""),
     ],
@@ -110,3 +117,32 @@ async def test_settings_are_checked_whole_before_they_are_used(tmp_path, setting
     _, errors = await process.communicate()
     assert process.returncode == status
     assert said in errors.decode()
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.text(max_size=8)
+    | st.sampled_from(["gps_receiver", "edge_gateway"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+MEMBERS = st.sampled_from(["service", "settings", "enabled", "max_rate", "other"])
+ENTRIES = st.dictionaries(
+    st.text("abz/-_", max_size=5), st.dictionaries(MEMBERS, VALUES, max_size=4) | VALUES, max_size=4
+)
+NAMES = st.sampled_from(["reading", "output", "on_above", "off_below", "on_when", "max_age"])
+
+
+@given(ENTRIES, st.lists(st.dictionaries(NAMES, VALUES | st.just("a/b"), max_size=5), max_size=3))
+def test_whatever_a_document_says_is_settings_or_an_error_that_names_its_place(bridges, rules):
+    document = json.dumps({"bridges": bridges, "rules": rules})
+    field = "bridges"
+    try:
+        settings = SettingsSources(EdgeGatewaySettings, file=None, environment={}).resolve(document)
+        EdgeGateway.check_settings(settings)
+        check_entries(settings)
+    except SettingsError as error:
+        field = error.field
+    assert re.match(r"(bridges|rules)\b", field)

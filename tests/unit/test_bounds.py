@@ -183,6 +183,21 @@ SHOWN = {
 }
 
 BOUNDED = {
+    "device_bridge.gateway.bridges:ServiceBridges._bridges": "gateway_settings: MOST",
+    "device_bridge.gateway.bridges:ServiceBridges._ending": "an end is bounded in time",
+    "device_bridge.gateway.intake:RateLimit._held": "_MAX_HELD",
+    "device_bridge.gateway.rules:BridgeRules._acting": "gateway_settings: MOST",
+    "device_bridge.gateway.rules:BridgeRules._decided": "outputs that rules name",
+    "device_bridge.gateway.rules:BridgeRules._heard": "readings that rules name",
+    "device_bridge.gateway.rules:BridgeRules._held": "outputs that rules name",
+    "device_bridge.gateway.rules:BridgeRules._lost": "readings that rules name",
+    "device_bridge.gateway.rules:BridgeRules._problems": "outputs that rules name",
+    "device_bridge.gateway.rules:BridgeRules._waiting": "outputs that rules name",
+    "device_bridge.outbox.account:Account.dropped": "names in code",
+    "device_bridge.outbox.memory:Backlog.accounts": "bridges that there were since the start",
+    "device_bridge.outbox.memory:Backlog.set_aside": "a few at the head, for a while",
+    "device_bridge.runtime.uplink:Uplink._shares": "bridges that there were since the start",
+    "device_bridge.service:DeviceService.kept": "names in code",
     "device_bridge.buses.gpio.bus:GpioBus._chips": "chips of the machine",
     "device_bridge.buses.gpio.bus:GpioBus._warned": "lines in settings",
     "device_bridge.buses.i2c.locks:TaskLock._held": "tasks of the service",

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,9 +15,12 @@ from deployment.generations import GENERATIONS
 from deployment.manifests import check_documents
 from deployment.services import needs_of, service_type_of
 from deployment.workspace import service_names
+from device_bridge.gateway import check_entries
 from device_bridge.settings.sources import SettingsSources
+from edge_gateway.emulator import SITE
 
 PROJECT = Path(__file__).parents[2]
+BUSES = ("-serial", "-i2c", "-gpio")
 EXAMPLE = PROJECT / "deploy" / "fleet.example.yaml"
 SERVICES = service_names(PROJECT)
 
@@ -238,7 +242,7 @@ def test_the_files_of_a_folder_can_be_deployed_in_the_order_of_its_readme(genera
     folder = PROJECT / "deploy" / GENERATIONS[generation].folder
     text = (folder / "README.md").read_text()
     order = dict.fromkeys(re.findall(r"^[0-9]+\. `([\w/]+\.yaml)`", text, re.MULTILINE))
-    files = [name.replace("SERVICE", each) for name in order for each in SERVICES]
+    files = [name.replace("SERVICE", each + bus) for name in order for each in SERVICES for bus in ("", *BUSES)]
     files = [name for name in dict.fromkeys(files) if (folder / name).exists()]
     assert set(files) == {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
     documents = []
@@ -264,8 +268,9 @@ def test_services_understand_their_manifests_in_deploy(service):
 
 def test_compose_gives_a_service_its_device_and_no_more():
     compose = yaml.safe_load((PROJECT / "deploy" / "compose.yaml").read_text())
-    assert sorted(compose["services"]) == SERVICES
-    for name, service in compose["services"].items():
+    alone = {name: each for name, each in compose["services"].items() if each["profiles"] != ["site"]}
+    assert sorted(alone) == SERVICES
+    for name, service in alone.items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert "privileged" not in service
@@ -274,6 +279,36 @@ def test_compose_gives_a_service_its_device_and_no_more():
         folder = needs_of(name).folder
         bound = [volume for volume in service["volumes"] if volume.split(":")[0] not in compose["volumes"]]
         assert bound == ([f"{folder}:{folder}:ro"] if folder else [])
+
+
+def test_the_site_of_compose_is_consistent():
+    compose = yaml.safe_load((PROJECT / "deploy" / "compose.yaml").read_text())
+    site = {name: each for name, each in compose["services"].items() if each["profiles"] == ["site"]}
+    assert site.keys() == {"site-broker", "site-gateway", "site-page"}
+    for name, service in site.items():
+        assert (service["read_only"], service["cap_drop"], service["user"].split(":")[0]) == (
+            True,
+            ["ALL"],
+            "1883" if name == "site-broker" else "10001",
+        )
+        assert all(volume.split(":")[0] in compose["volumes"] for volume in service.get("volumes", ()))
+        assert set(service.get("depends_on", ())) <= site.keys()
+    environment = site["site-gateway"]["environment"]
+    gateway = service_type_of("edge_gateway")
+    settings = SettingsSources(gateway.settings_type, file=None, environment=environment).resolve(None)
+    gateway.check_settings(settings)
+    bridges = check_entries(settings)
+    assert sorted(each.name() for each, _ in bridges.values()) == sorted(SITE.values())
+    given = {device.split(":")[1] for device in site["site-gateway"]["devices"]}
+    paths = {getattr(getattr(each, "serial", None), "port", None) for _, each in bridges.values()}
+    paths |= {getattr(getattr(each, "bus", None), "path", None) for _, each in bridges.values()}
+    assert paths - {None} <= given
+    assert "/dev/gpiochip0" in given
+    page = site["site-page"]["environment"]
+    hosts = {urlsplit(each["IOFOG_LINK"]).hostname for each in (environment, page)}
+    assert hosts == {"site-broker"}
+    assert page["IOFOG_RECEIVE"] == "iofog/{application}/+/readings,iofog/{application}/+/results"
+    assert page["IOFOG_APPLICATION"] == environment["IOFOG_APPLICATION"]
 
 
 @pytest.fixture
@@ -358,3 +393,64 @@ def test_a_ring_is_deployed_by_itself(tool, tmp_path, capsys):
     assert "the fleet has no ring 'canry'; there are main, canary" in capsys.readouterr().out
     assert deployed(tmp_path, fleet=EXAMPLE) == 0
     assert not list((tmp_path / "out").glob("rings/*")), "no rings, no files of rings"
+
+
+GATEWAY = {
+    "name": "gateway",
+    "service": "edge_gateway",
+    "devices": ["$receiver", "/dev/i2c-1"],
+    "config": {
+        "bridges": {
+            "Gps-1": {"service": "gps_receiver", "settings": {"serial": {"port": "$receiver"}, "source": "12"}},
+            "climate": {"service": "climate_sensor", "settings": {"bus": {"path": "/dev/i2c-1"}}},
+        }
+    },
+}
+
+
+def gateway_fleet(tmp_path, service=GATEWAY, **values):
+    kits = {"site": {"services": [service]}}
+    nodes = [{"name": "pi-01", "kit": "site", "values": {"receiver": "/dev/ttyUSB0"} | values}]
+    return read_fleet(fleet_file(tmp_path, kits=kits, nodes=nodes))
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8", "3.9", "edgelet-1.0", "edgelet-1.1"])
+def test_one_container_has_several_devices(tmp_path, generation):
+    files = dict(render(gateway_fleet(tmp_path), generation))
+    if generation.startswith("edgelet"):
+        (document,) = manifests(files["nodes/pi-01.yaml"])
+        container = document["spec"]["container"]
+        environment = {variable["key"]: variable["value"] for variable in container["env"]}
+        sources = SettingsSources(service_type_of("edge_gateway").settings_type, file=None, environment=environment)
+        settings = sources.resolve(None)
+    else:
+        ((_, settings, service),) = settings_from_controller(files, "pi-01")
+        container = service["container"]
+    assert settings.bridges["Gps-1"]["settings"] == {"serial": {"port": "/dev/ttyUSB0"}, "source": "12"}
+    if generation == "3.0":
+        assert container["rootHostAccess"] is True
+    elif "devices" in container:
+        assert [each["containerPath"] for each in container["devices"]] == ["/dev/ttyUSB0", "/dev/i2c-1"]
+        assert container["runAsGroup"] == container["runAsUser"] == "10001"
+    else:
+        assert container["cdiDevices"] == ["iofog.local/serial=gateway-1", "iofog.local/i2c=gateway-2"]
+        cdi = [manifests(files[f"cdi/pi-01/iofog-{bus}.yaml"])[0]["devices"][0] for bus in ("serial", "i2c")]
+        paths = [each["containerEdits"]["deviceNodes"][0]["path"] for each in cdi]
+        assert paths == ["/dev/ttyUSB0", "/dev/i2c-1"]
+
+
+def test_what_is_wrong_with_a_gateway_is_said_before_it_is_deployed(tmp_path):
+    bridges = GATEWAY["config"]["bridges"]
+    twice = {"service": "gps_receiver", "settings": {"serial": {"port": "$receiver"}}}
+    meter = GATEWAY | {"config": {"bridges": bridges | {"meter": twice}}}
+    with pytest.raises(FleetError, match=r"bridges\.meter\.settings\.serial\.port.*is opened by bridge Gps-1"):
+        gateway_fleet(tmp_path, meter)
+    wrong = GATEWAY | {
+        "config": {"bridges": bridges | {"climate": {"service": "climate_sensor", "settings": {"a": 1}}}}
+    }
+    with pytest.raises(FleetError, match=r"bridges\.climate\.settings\.a"):
+        gateway_fleet(tmp_path, wrong)
+    with pytest.raises(FleetError, match="is not below /dev"):
+        gateway_fleet(tmp_path, receiver="ttyUSB0")
+    with pytest.raises(FleetError, match="takes no list of devices"):
+        gateway_fleet(tmp_path, GATEWAY | {"service": "gps_receiver", "config": {}, "devices": ["$receiver"]})

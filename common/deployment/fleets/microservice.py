@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..generations import GENERATIONS
-from ..services import STATE, Bus, needs_of
+from ..services import STATE, Bus, bus_of_path, needs_of
 from .model import FleetError, KitService
 
 TMP_MIB = 16
 MEMORY_MIB = 96
 CDI_VENDOR = "iofog.local"
 METRICS_PORT = 8080
+_BY_NAME = "bridges"
 PAGE_PORT = 8000
 _EDGELET_API = "edgelet.iofog.org/v1"
 _POSITION_ROLE = {"kind": "Role", "name": "node-position"}
@@ -34,6 +35,7 @@ class Placed:
         image: with registry and tag.
         node: it runs on.
         device: on the node, "" for a service without one.
+        devices: on the node, of a service that takes several.
         config: settings.
         user: that the container runs as.
         group: that owns the device, or the user's own; in a template for CDI, the variable of user and group.
@@ -52,6 +54,7 @@ class Placed:
     registry: int | None = None
     link: str = ""
     owner: str = ""
+    devices: tuple[str, ...] = ()
 
     @property
     def bus(self) -> Bus | None:
@@ -156,17 +159,30 @@ def edgelet_microservice(placed: Placed, generation: str) -> dict[str, Any]:
     }
 
 
-def cdi_device(placed: Placed) -> dict[str, Any]:
-    """Its entry in a CDI file. A link is refused there: a udev rule gives the device a node of its own."""
-    node = {"path": placed.inside(""), "hostPath": placed.device, "permissions": "rw"}
-    return {"name": placed.service.name, "containerEdits": {"deviceNodes": [node]}}
+def cdi_devices(placed: Placed) -> Iterator[tuple[Bus, dict[str, Any]]]:
+    """Its entries in CDI files. A link is refused there: a udev rule gives the device a node of its own."""
+    for bus, name, inside, device in _cdi_names(placed):
+        node = {"path": inside, "hostPath": device, "permissions": "rw"}
+        yield bus, {"name": name, "containerEdits": {"deviceNodes": [node]}}
+
+
+def _cdi_names(placed: Placed) -> Iterator[tuple[Bus, str, str, str]]:
+    """Bus, name, path in the container and on the node of each of its devices."""
+    name = placed.service.name
+    if placed.bus:
+        yield placed.bus, name, placed.inside(""), placed.device
+    for number, device in enumerate(placed.devices, 1):
+        yield bus_of_path(device) or "serial", f"{name}-{number}", device, device
 
 
 def variables(settings: dict[str, Any], prefix: str = "SETTING_") -> Iterator[tuple[str, str]]:
-    """Settings as SETTING_A__B; lists as JSON. Double quotes are no problem: there is no Controller."""
+    """Settings as SETTING_A__B; lists, and objects by names that users choose, as JSON.
+
+    Double quotes are no problem: there is no Controller.
+    """
     for key, value in settings.items():
         name = f"{prefix}{key.upper()}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != _BY_NAME:
             yield from variables(value, f"{name}__")
         else:
             yield name, value if isinstance(value, str) else json.dumps(value)
@@ -188,7 +204,7 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
             for _, internal, external in placed.published
         ]
     if "rootHostAccess" in known.container:
-        if placed.bus is None:
+        if placed.bus is None and not placed.devices:
             return container | {"rootHostAccess": False}
         # Its agent runs every container privileged, whatever is written; /dev as a whole survives replugging.
         dev = {"hostDestination": "/dev", "containerDestination": "/dev", "accessMode": "rw", "type": "bind"}
@@ -199,14 +215,17 @@ def _container(placed: Placed, generation: str) -> dict[str, Any]:
     if known.has_cdi_only:
         # Edgelet gives a volume to a user that is a number alone, else to root.
         both = placed.group if placed.group.startswith("{{ user-") else f"{placed.user}:{placed.group}"
-        container["runAsUser"] = both if placed.bus or known.is_java else placed.user
-        if placed.bus:
-            container["cdiDevices"] = [f"{CDI_VENDOR}/{placed.bus}={name}"]
+        container["runAsUser"] = both if placed.bus or placed.devices or known.is_java else placed.user
+        if cdi := [f"{CDI_VENDOR}/{bus}={each}" for bus, each, _, _ in _cdi_names(placed)]:
+            container["cdiDevices"] = cdi
     else:
         container |= {"runAsUser": placed.user, "runAsGroup": placed.group}
-        if placed.bus:
-            device = {"hostPath": placed.device, "containerPath": placed.inside(generation), "permissions": "rw"}
-            container["devices"] = [device]
+        paths = [(placed.device, placed.inside(generation))] if placed.bus else []
+        paths += [(device, device) for device in placed.devices]
+        if paths:
+            container["devices"] = [
+                {"hostPath": device, "containerPath": inside, "permissions": "rw"} for device, inside in paths
+            ]
         tmpfs = [{"containerPath": "/tmp", "size": TMP_MIB}]  # noqa: S108 - the container's own
         container |= {"readOnlyRootFilesystem": True, "tmpfs": tmpfs}
     env = list(_variables(placed, generation))

@@ -56,6 +56,7 @@ class KitService(Model, frozen=True, kw_only=True):
         name: of the microservice.
         service: which of this project's.
         device: on the node: `/dev/serial/by-id/…`, `/dev/i2c-1`, `/dev/gpiochip0`; "" for a service without one.
+        devices: on the node, of a service that takes several; its settings name them by the same paths.
         config: its settings.
         secrets: variables that the Controller fills from its secrets: `BROKER_PASSWORD: mqtt/password`; from 3.6.
         metrics_port: of the node, where health and metrics are published; by default they are not.
@@ -65,10 +66,16 @@ class KitService(Model, frozen=True, kw_only=True):
     name: Name
     service: str
     device: str = ""
+    devices: tuple[str, ...] = ()
     config: dict[str, Any] = {}
     secrets: dict[str, Secret] = {}
     metrics_port: PublishedPort | None = None
     page_port: PublishedPort | None = None
+
+    @property
+    def written(self) -> tuple[Any, ...]:
+        """All that may hold `$name`."""
+        return (self.device, list(self.devices), self.config)
 
 
 class KitRoute(Model, frozen=True, kw_only=True, rename={"source": "from"}):

@@ -5,7 +5,6 @@ Every mistake is reported at once, at its own line: a kit's in the kit, a node's
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,9 @@ from typing import Any
 import msgspec
 
 from device_bridge import SettingsError
+from device_bridge.gateway import check_entries
 from device_bridge.settings import SettingsSources
+from iofog_sdk import did_you_mean
 
 from ..documents import Document, ManifestError, Where, load
 from ..generations import GENERATIONS, resolve
@@ -106,7 +107,7 @@ class _FleetCheck:
         self._once(ports, (*here, "services"), "metrics_port")
         pages = [str(one.page_port) for one in kit.services if one.page_port]
         self._once([*set(ports), *pages], (*here, "services"), "page_port")
-        used = {value for one in kit.services for value in values_used((one.device, one.config))}
+        used = {value for one in kit.services for value in values_used(list(one.written))}
         for value in kit.defaults:
             self._check_value(value, (*here, "defaults", value), name, used)
         self._literal(kit.defaults, (*here, "defaults"))
@@ -123,6 +124,8 @@ class _FleetCheck:
                 self._add((*where, "page_port"), f"{one.service} has no page: leave it out")
             if bus is None and one.device:
                 self._add((*where, "device"), f"{one.name} has no device; {one.service} needs none")
+            if one.devices and not needs_of(one.service).any_devices:
+                self._add((*where, "devices"), f"{one.service} takes no list of devices: write device: /dev/…")
             if bus is not None and not one.device:
                 self._add(where, f"{one.name} needs the {bus} device on the node: write device: /dev/…")
         for at, route in enumerate(kit.routes):
@@ -134,7 +137,9 @@ class _FleetCheck:
         if value in _RESERVED or value.startswith(_RESERVED_BEGINNINGS):
             self._add(where, f"value {value!r} is reserved for manifests ($node is the node's name). Rename it")
         elif value not in used:
-            self._add(where, f"value {value!r} is not used by kit {kit}{_close(value, used)}")
+            self._add(
+                where, f"value {value!r} is not used by kit {kit}. {did_you_mean(value, used)}".removesuffix(". ")
+            )
 
     def _check_whole(self, config: Any, where: Where, names: set[str]) -> None:
         by_name = {name.casefold(): name for name in names}
@@ -149,7 +154,7 @@ class _FleetCheck:
         if kit is None:
             self._add((*where, "kit"), _unknown("kit", node.kit, self._fleet.kits))
             return
-        used = {name for one in kit.services for name in values_used((one.device, one.config))}
+        used = {name for one in kit.services for name in values_used(list(one.written))}
         missing = sorted(used - set(kit.defaults) - set(node.values) - {NODE})
         for name in missing:
             self._add(where, f"a value for ${name} is missing; give it here or under the kit's defaults")
@@ -177,6 +182,13 @@ class _FleetCheck:
                 if bus == "serial" and device in serial:
                     self._add(source, f"device {device} of {name} is another service's already: one can open it")
                 serial.add(device)
+            for number, device in enumerate(placed.devices):
+                source = self._source(placed.service.devices[number], (*place, "devices", number), node, where)
+                if not device.startswith("/dev/") or ".." in device:
+                    self._add(source, f"device {device!r} of {name} is not below /dev")
+                if bus_of_path(device) in ("serial", None) and device in serial:
+                    self._add(source, f"device {device} of {name} is another service's already: one can open it")
+                serial.add(device)
             self._check_settings(placed, place, node, where)
 
     def _check_settings(self, placed: Placed, place: Where, node: Node, where: Where) -> None:
@@ -201,12 +213,9 @@ class _FleetCheck:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return f"there is no {what} {name!r}; there are {', '.join(known)}{_close(name, known)}"
-
-
-def _close(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {close[0]}?" if close else ""
+    return f"there is no {what} {name!r}; there are {', '.join(known)}. {did_you_mean(name, known)}".removesuffix(
+        ". "
+    )
 
 
 def _member(value: Any, steps: Where) -> Any:
@@ -230,7 +239,10 @@ def _settings_errors(service: str, config: dict[str, Any]) -> Iterator[tuple[str
     while True:
         try:
             sources = SettingsSources(service_type.settings_type, file=None, environment={})
-            service_type(sources.resolve(json.dumps(config)))
+            settings = sources.resolve(json.dumps(config))
+            service_type(settings)
+            if service_type.hosts_bridges:
+                check_entries(settings)
         except SettingsError as error:
             name = next(iter(_STEP.findall(error.field)), "")
             if name not in left_out:

@@ -12,7 +12,7 @@ from ..services import Bus, needs_of
 from .microservice import (
     CDI_VENDOR,
     Placed,
-    cdi_device,
+    cdi_devices,
     edgelet_microservice,
     microservice,
     nats_access,
@@ -64,6 +64,7 @@ def _placed(fleet: Fleet, kit: str, values: dict[str, Any], group: Callable[[Bus
             image=f"{fleet.registry}/{one.service}:{fleet.tag}",
             node=str(values[NODE]),
             device=str(replaced(one.device, values)),
+            devices=tuple(str(replaced(device, values)) for device in one.devices),
             config=replaced(one.config, values),
             user=str(fleet.user),
             group=group(needs_of(one.service).bus),
@@ -79,8 +80,8 @@ def cdi_files(placed: Iterable[Placed]) -> Iterator[tuple[Bus, dict[str, Any]]]:
     """Files for /etc/cdi of a node, one for each bus."""
     devices: dict[Bus, list[dict[str, Any]]] = {}
     for one in placed:
-        if one.bus is not None:
-            devices.setdefault(one.bus, []).append(cdi_device(one))
+        for bus, device in cdi_devices(one):
+            devices.setdefault(bus, []).append(device)
     for bus in sorted(devices):
         yield bus, {"cdiVersion": "0.6.0", "kind": f"{CDI_VENDOR}/{bus}", "devices": devices[bus]}
 
@@ -108,7 +109,7 @@ def _roles(fleet: Fleet, generation: str) -> list[dict[str, Any]]:
 
 def _template(fleet: Fleet, name: str, generation: str) -> dict[str, Any]:
     kit = fleet.kits[name]
-    used = {value for one in kit.services for value in values_used((one.device, one.config))}
+    used = {value for one in kit.services for value in values_used(list(one.written))}
     names = sorted(used - {NODE})
     variables: list[dict[str, Any]] = [{"key": "agent"}]
     variables += [{"key": key} | _default(kit, key) for key in names]

@@ -28,18 +28,19 @@ class Misaddressed(CommandError):  # noqa: N818 - the name says what it is
         self.command = command
 
 
-def address(message: IoMessage, base_names: Mapping[str, str]) -> tuple[str, IoMessage]:
+def address(message: IoMessage, states: Mapping[str, str], base_names: Mapping[str, str]) -> tuple[str, IoMessage]:
     """The bridge that commands are for, and the message as this bridge is to see it. Raises Misaddressed.
 
     Parameters:
         message: commands.
-        base_names: of bridges, to their names.
+        states: of all bridges that do not run, by their names, and "" of those that do.
+        base_names: of those that run, to their names.
     """
     try:
         content = msgspec.json.decode(message.contentdata)
     except (ValueError, RecursionError) as error:
         raise Misaddressed(f"not JSON: {error}", Command(name="", id=message.id)) from None
-    names = sorted(base_names.values())
+    names = sorted(states)
     remedy = f"Known: {', '.join(names[:20])}." if names else "There is none now."
     if isinstance(content, dict):
         name = content.pop(MEMBER, None)
@@ -48,6 +49,8 @@ def address(message: IoMessage, base_names: Mapping[str, str]) -> tuple[str, IoM
             if name is None:
                 raise Misaddressed(f'say for which bridge it is, in "{MEMBER}". {remedy}', command)
             raise Misaddressed(f"there is no bridge {str(name)[:60]!r}. {remedy}", command)
+        if states[name]:
+            raise Misaddressed(f"bridge {name} does not run: it is {states[name]}", _command_of(content, message.id))
         return name, _with_content(message, msgspec.json.encode(content))
     try:
         full_names = [record.name for record in parse_senml(message.contentdata)]

@@ -130,12 +130,21 @@ class Bridge:
         if self.pipeline is None:
             return {
                 "service": self.service,
+                "ready": self.is_up,
                 "device": {"state": self._idle, "reason": self._problem or self.refused},
                 "settings": {"refused": self.refused},
             }
         state = self.pipeline.readiness()
         state["settings"]["refused"] = self.refused
-        return {"service": self.service, "device": state["device"], "settings": state["settings"]}
+        failing = (member for member in self.pipeline.supervisor.members if member.is_failing)
+        if not state["device"]["reason"] and (member := next(failing, None)) is not None:
+            state["device"]["reason"] = f"{member.label}: {member.reason}"
+        return {
+            "service": self.service,
+            "ready": self.is_up,
+            "device": state["device"],
+            "settings": state["settings"],
+        }
 
     async def _run(self, after: asyncio.Task[None] | None) -> None:
         if after is not None:

@@ -84,9 +84,11 @@ class ServiceBridges:
     async def take(self, message: IoMessage) -> None:
         """A message for this microservice: commands for one bridge, or what some forward to their devices."""
         running = {name: each.pipeline for name, each in self._bridges.items() if each.pipeline is not None}
-        forwarding = [pipeline for pipeline in running.values() if pipeline.forwards_messages]
+        forwarding = [pipeline for pipeline in running.values() if pipeline.downlink.forwards]
         try:
-            name, addressed = address(message, {pipeline.base_name: name for name, pipeline in running.items()})
+            states = {name: "" if name in running else bridge.state for name, bridge in self._bridges.items()}
+            base_names = {pipeline.base_name: name for name, pipeline in running.items()}
+            name, addressed = address(message, states, base_names)
         except Misaddressed as error:
             if not is_command(message):
                 for pipeline in forwarding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -19,6 +20,7 @@ from ..settings.base import Settings
 from ..settings.sources import SettingsSources
 from .gateway_settings import GatewaySettings
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 _OF_PROCESS = ("http", "outbox", "log_level", "trust_clock")
 _INHERITED = (*_OF_PROCESS, "announce", "stale_after")
 
@@ -63,6 +65,11 @@ def read_entry(name: str, gateway: GatewaySettings) -> Entry:
     """What the entry of this name says. Raises SettingsError."""
     path = path_of(name)
     sources = SettingsSources(BridgeSettings, file=None, environment={}, config_name="")
+    if not _NAME.fullmatch(name):
+        remedy = "Write letters, digits, `_` and `-`, 50 at most, a letter or digit first."
+        raise SettingsError(path, None, "is no name of a bridge", remedy)
+    if not isinstance(gateway.bridges[name], dict):
+        raise SettingsError(path, gateway.bridges[name], "is no object", "Write its `service` and `settings`.")
     try:
         bridge: BridgeSettings = sources.resolve(msgspec.json.encode(gateway.bridges[name]).decode())
         service_type = service_type_of(bridge.service)
@@ -98,8 +105,19 @@ def service_type_of(service: str) -> type[DeviceService[Any]]:
 
 
 def check_entries(gateway: GatewaySettings) -> Mapping[str, tuple[type[DeviceService[Any]], ServiceSettings]]:
-    """The services with their settings, by name. Raises SettingsError for the first that cannot be used."""
-    return {name: check_entry(name, gateway) for name in gateway.bridges}
+    """The services with their settings, by name. Raises SettingsError for the first that cannot be used.
+
+    What one bridge alone can open is not another's: a serial port that both are to have is found here, before one of
+    them finds it busy.
+    """
+    checked = {name: check_entry(name, gateway) for name in gateway.bridges}
+    ports: dict[str, str] = {}
+    for name, (_, settings) in checked.items():
+        port = getattr(getattr(settings, "serial", None), "port", "")
+        if port and (other := ports.setdefault(port, name)) != name:
+            field = f"{path_of(name)}.settings.serial.port"
+            raise SettingsError(field, port, f"is opened by bridge {other}", "A serial port is for one bridge.")
+    return checked
 
 
 def check_entry(name: str, gateway: GatewaySettings) -> tuple[type[DeviceService[Any]], ServiceSettings]:

@@ -10,7 +10,6 @@ from ..control.rules import RuleSettings
 from ..service_settings import ServiceSettings
 from ..settings.base import Seconds
 
-BridgeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=50)]
 MOST = 200
 """Bridges in one process."""
 
@@ -30,7 +29,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """Settings of a service that runs others, beside those of every service."""
 
     bridges: Annotated[
-        dict[BridgeName, dict[str, Any]],
+        dict[str, Any],
         Meta(
             description="services to run, by a name for each: `service`, its `settings`, `enabled`, `max_rate`",
             max_length=MOST,

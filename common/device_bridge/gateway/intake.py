@@ -12,6 +12,8 @@ from ..runtime.hosting import Put
 TOO_FAST = "faster than max_rate"
 """Why readings are dropped here."""
 _BURST_S = 2.0
+_MAX_HELD = 1000
+"""Quantities of which the latest waits for its turn."""
 _LEAST_BURST = 10.0
 
 
@@ -71,9 +73,11 @@ class RateLimit:
 
     def _hold(self, sample: Sample, now: float) -> None:
         for reading in sample:
-            if reading.name in self._held:
+            is_known = reading.name in self._held
+            if is_known or len(self._held) >= _MAX_HELD:
                 self._outbox.refuse(1, TOO_FAST)
-            self._held[reading.name] = reading, now
+            if is_known or len(self._held) < _MAX_HELD:
+                self._held[reading.name] = reading, now
         if self._timer is None:
             self._timer = self._call_later(max(0.0, 1 - self._tokens) / self.rate, self._end_timer)
 

@@ -47,7 +47,7 @@ class BridgeRules:
         self._decided: dict[str, bool | None] = {}
         self._waiting: dict[str, bool | None] = {}
         self._acting: dict[str, asyncio.Task[None]] = {}
-        self._problems: dict[str, str] = {}
+        self._problems: set[str] = set()
         self._due = asyncio.Event()
 
     def configure(self, settings: tuple[GatewayRule, ...]) -> None:
@@ -157,14 +157,14 @@ class BridgeRules:
                 self._report(output, result.detail)
             elif self._waiting.get(output, not on) is on:
                 self._waiting.pop(output, None)
-                self._problems.pop(output, None)
+                self._problems.discard(output)
         if any(output in self._waiting for output in waiting):
             await asyncio.sleep(_LOOK_S)
         self._due.set()
 
     def _report(self, output: str, problem: str) -> None:
-        if self._problems.get(output) != problem:
-            self._problems[output] = problem
+        if output not in self._problems:
+            self._problems.add(output)
             log.warning("rules: %s cannot be switched now and is tried again: %s", output, problem)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 
 class Account:
@@ -42,3 +42,22 @@ class Account:
         self.buffered -= readings
         self.size -= size
         self.on_less()
+
+
+def settle(accounts: Mapping[str, Account], held: Iterable[tuple[str, int, int]], reason: str) -> None:
+    """Whose the messages were that cannot be read shows once all others are known: they are what an account misses.
+
+    Parameters:
+        accounts: by stream.
+        held: stream, readings and bytes of each message that waits.
+        reason: why the others are dropped.
+    """
+    waiting = {stream: [0, 0] for stream in accounts}
+    for stream, readings, size in held:
+        if stream:
+            waiting[stream][0] += readings
+            waiting[stream][1] += size
+    for stream, account in accounts.items():
+        readings, size = account.buffered - waiting[stream][0], account.size - waiting[stream][1]
+        if readings or size:
+            account.end(readings, size, reason)

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
+from .account import settle
 from .disk_jobs import Check, Commit, DiskTask, Job, Load, Open
 from .entry import Entry, StoreError
 from .memory import Backlog, size_of
@@ -289,7 +290,9 @@ class DiskBacklog(Backlog):
             self._is_unsettled = True
         if self._unloaded <= 0 or not (page.entries or page.damaged_messages):
             self._lose_unloaded()
-            self._settle_accounts()
+            if self._is_unsettled:
+                self._is_unsettled = False
+                settle(self.accounts, ((each.stream, each.readings, size_of(each)) for each in self._held()), DAMAGED)
         while self.settings.on_full == "drop_oldest" and self._ready and self._is_overfull():
             self._drop_oldest()
         self._set_room()
@@ -308,21 +311,6 @@ class DiskBacklog(Backlog):
             self._emptied.set()
             self._start_timer("flush", FLUSH_AFTER_S, self._flush)
         self._release_fresh()
-
-    def _settle_accounts(self) -> None:
-        """Whose the damaged messages were shows when all that can be read is in memory: it is what is missing."""
-        if not self._is_unsettled:
-            return
-        self._is_unsettled = False
-        held = {stream: [0, 0] for stream in self.accounts}
-        for entry in self._held():
-            if entry.stream:
-                held[entry.stream][0] += entry.readings
-                held[entry.stream][1] += size_of(entry)
-        for stream, (readings, size) in held.items():
-            account = self.accounts[stream]
-            if account.buffered != readings or account.size != size:
-                account.end(account.buffered - readings, account.size - size, DAMAGED)
 
     def _release_fresh(self) -> None:
         """Nothing on disk goes before what is fresh: it need not wait, unless it has to be on disk first."""

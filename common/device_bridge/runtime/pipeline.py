@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iofog_sdk import IoMessage, Link, address_of
+from iofog_sdk import IoMessage, Link
 
 from ..command import Command, Result
 from ..control.totals import Totals
 from ..filters import FilterChain
 from ..messages.maker import MessageMaker
 from ..node_state import NodePosition, NodeState
-from ..outbox.box_metrics import inbound_metrics, outbox_metrics
-from ..outbox.inbound import Inbound, is_command
+from ..outbox.box_metrics import outbox_metrics
+from ..outbox.inbound import Inbound
 from ..outbox.share import AnyOutbox
 from ..service import DeviceService
 from ..service_settings import CommandedSettings, ServiceSettings
@@ -30,6 +29,7 @@ from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
+from .downlink import Downlink, within
 from .hosting import Bridges, Hosted, Intake
 from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
@@ -39,12 +39,10 @@ log = logging.getLogger("device_bridge")
 
 _HOUSEKEEPING_S = 5.0
 _DRAIN_S = 3.5
-_DRAIN_INBOUND_S = 1.0
 _END_S = 7.5
 """Docker and ioFog kill a container 10 s after SIGTERM: closing the device may take 4 of them, and what is left of
 these goes to the drain; then outbox and link are closed."""
 _SAVE_S = 1.0
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = ("directory", "durability", "sync")
 
 
@@ -84,16 +82,16 @@ class Pipeline:
         self._filtered_by: object = None
         self._filters = FilterChain(())
         self._totals = Totals(_totals_file(settings, file_name, uplink.folder))
-        self._inbound: Inbound | None = None
+        inbound: Inbound | None = None
         if service_type.forwards_messages:
             waiting = uplink.file(f"{file_name}.incoming")
-            self._inbound = Inbound(
+            inbound = Inbound(
                 settings.outbox, waiting, link.microservice_id, self._maker.groups, outgoing=self.outbox
             )
         self.latest = LatestReadings(self._maker.put, self.clock.now)
-        self._position = NodePosition(link.set_position)
         self.intake: Intake | None = hosted.make_intake(self.latest.put, self.outbox) if hosted else None
         self.bridges = make_bridges(self) if make_bridges else None
+        self._position = NodePosition(link.set_position)
         self.supervisor = Supervisor(
             service_type,
             settings,
@@ -101,20 +99,21 @@ class Pipeline:
             (self.intake or self.outbox).wait_room,
             node=NodeState(lambda: link.connected, follower.status, self._position),
             totals=self._totals,
-            inbound=self._inbound,
+            inbound=inbound,
             bridge_states=self.bridges.states if self.bridges else dict,
             on_adopted=self._adopt,
             on_refused=follower.refuse_proposed,
         )
-        self._commands: CommandRunner | None = None
+        commands: CommandRunner | None = None
         if isinstance(settings, CommandedSettings):
-            self._commands = CommandRunner(
+            commands = CommandRunner(
                 self.supervisor.execute,
                 self._maker.put_result,
                 settings,
                 memory=CommandMemory(uplink.file(f"{file_name}.commands.jsonl")),
                 wall=self.clock.now,
             )
+        self.downlink = Downlink(self.name, link.microservice_id, commands, inbound)
         bridge = hosted.name if hosted else ""
         service, put = service_type.name(), self._maker.put
         self._announcer = Announcer(service, self.supervisor, follower.status, put, link, bridge=bridge)
@@ -122,9 +121,7 @@ class Pipeline:
 
     async def execute(self, command: Command) -> Result:
         """Has the device execute a command of this process; what it reads back is sent as a sample."""
-        if self._commands is None:
-            return Result(ok=False, detail=f"{self.name} takes no commands")
-        result = await self._commands.execute(command)
+        result = await self.downlink.execute(command)
         if result.readings:
             self.latest.put(result.readings)
         return result
@@ -136,11 +133,6 @@ class Pipeline:
     def report(self, text: str) -> None:
         """Sends the node a warning."""
         self._follower.report(text)
-
-    @property
-    def forwards_messages(self) -> bool:
-        """Whether messages of other microservices go to the device."""
-        return self._inbound is not None
 
     @property
     def base_name(self) -> str:
@@ -157,51 +149,36 @@ class Pipeline:
         Returns when it is as safe as the settings ask for; never once nothing can be answered or kept any more, so
         that the node delivers it again.
         """
-        if self._is_for_another(address_of(message.tag).recipient):
+        if self.downlink.is_for_another(message):
             return
         if self._is_closing:
             await asyncio.Event().wait()
         if self.bridges:
             await self.bridges.take(message)
-        elif self._inbound is not None and not (self._commands and is_command(message)):
-            await self._inbound.accept(message)
-        elif self._commands:
-            self._commands.take(message, self._maker.base_name)
         else:
-            log.warning("message %s ignored: %s takes no commands", message.id, self.name)
-
-    def _is_for_another(self, recipient: str) -> bool:
-        """Routes of Local API v2 bring a message to all receivers of its sender: a UUID says for whom it is."""
-        own = self._link.microservice_id
-        return bool(_UUID.fullmatch(recipient) and _UUID.fullmatch(own)) and recipient.lower() != own.lower()
+            await self.downlink.take(message, self._maker.base_name)
 
     async def open(self) -> None:
         """Takes up what an earlier run has left."""
         if not self._hosted:
             await self.uplink.outbox.open()
-        if self._inbound is not None:
-            await self._inbound.open()
-        if self._commands:
-            await self._commands.open()
+        await self.downlink.open()
         await asyncio.get_running_loop().run_in_executor(None, self._totals.load)
 
     async def close(self) -> None:
         """Ends what `open` began, when it is not run."""
         await self._close_outbox()
-        if self._inbound is not None:
-            await self._inbound.close()
+        await self.downlink.close()
 
     async def run(self) -> None:
         """Runs until cancelled, then ends in order: commands, device, what waits. Raises SettingsError at start."""
         loop = asyncio.get_running_loop()
         supervising = loop.create_task(self.supervisor.run())
-        others = [loop.create_task(self._keep_house()), loop.create_task(self._announcer.run())]
+        others = [loop.create_task(work) for work in (self._keep_house(), self._announcer.run(), self.downlink.run())]
         if not self._hosted:
             others.append(loop.create_task(self.uplink.delivery.run()))
         if self.bridges:
             others.append(loop.create_task(self.bridges.run()))
-        if self._commands:
-            others.append(loop.create_task(self._commands.run()))
         try:
             done, _ = await asyncio.wait([supervising, *others], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -218,25 +195,18 @@ class Pipeline:
         end_at = loop.time() + _END_S
         if self.bridges:
             await self.bridges.stop()
-        if self._commands:
-            self._commands.refuse_waiting("the service is stopping")
-        if self._inbound is not None and self.supervisor.is_usable:
-            await _within(_DRAIN_INBOUND_S, self._inbound.wait_empty())
+        await self.downlink.refuse("the service is stopping", is_usable=self.supervisor.is_usable)
         await _cancel([supervising])
         self._position.close()
-        if self._commands:
-            await _within(_SAVE_S, self._commands.wait_idle())
-        await _within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
+        await self.downlink.wait_idle()
+        await within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
         if self.intake:
             self.intake.close()
         if not self._hosted:
-            await _within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
-        self._is_closing = True
+            await within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
+        self._is_closing = not self._hosted  # where others go on, whoever sends a command now is told so
         await _cancel(others)
-        if self._commands:
-            await self._commands.close()
-        if self._inbound is not None:
-            await self._inbound.close()
+        await self.downlink.close()
         await self._close_outbox()
         box, made = self.outbox, self._maker.made
         self.uplink.made += made
@@ -263,10 +233,7 @@ class Pipeline:
     def _use(self, settings: ServiceSettings) -> None:
         if not self._hosted:
             self.uplink.outbox.configure(settings.outbox)
-        if self._inbound is not None:
-            self._inbound.configure(settings.outbox)
-        if self._commands and isinstance(settings, CommandedSettings):
-            self._commands.settings = settings
+        self.downlink.configure(settings)
         key = (settings.filters, self._service_type.quantities_of(settings))
         if key != self._filtered_by:  # filters keep their state over a change that does not concern them
             self._filtered_by, self._filters = key, FilterChain(*key)
@@ -313,10 +280,7 @@ class Pipeline:
         yield from self._position.metrics()
         refusals = self._follower.status.refusals
         yield Metric("bridge_settings_refused_total", "counter", "New settings not usable.", refusals)
-        if self._commands:
-            yield from self._commands.metrics()
-        if self._inbound is not None:
-            yield from inbound_metrics(self._inbound)
+        yield from self.downlink.metrics()
         if self._settings.http.readings_as_metrics:
             yield from self.latest.metrics(self._service_type.name(), self.source)
 
@@ -325,12 +289,6 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
     """Where totals are kept: in the service's own folder for them, if it has such a setting, or with the rest."""
     directory = getattr(settings, "state_directory", "") or os.environ.get("STATE_DIRECTORY", "") or folder
     return Path(directory) / f"{name}.totals.json" if directory else None
-
-
-async def _within(seconds: float, work: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await work
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -96,7 +96,7 @@ class LatestReadings:
         """For `/metrics`: the value if it is a number and not bad, whether it is good, and its age."""
         labelled = [
             (one, {"service": service, "source": source, "quantity": one.name, "unit": one.unit})
-            for one in self.readings()
+            for one in self._own_readings("")
         ]
         for one, labels in labelled:
             if isinstance(one.value, int | float) and one.quality != Quality.BAD.value:
