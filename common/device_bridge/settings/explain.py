@@ -173,7 +173,7 @@ def explained(
     return SettingsError(path, given, rule, remedy, source=_source(layers, path))
 
 
-def _known_at(model: type[Settings], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _known_at(model: type[msgspec.Struct], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Every setting by its path, those of list items on the way to this one too; the kinds, where none is known."""
     known, kinds = dict(fields(model)), []
     for item in _ITEM.finditer(path):
