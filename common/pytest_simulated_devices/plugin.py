@@ -246,9 +246,11 @@ async def local_agent(device_transcript: Transcript, received: Received) -> Asyn
     from .nodes.agent import LocalAgentFixture  # noqa: PLC0415
 
     agent = LocalAgentFixture(device_transcript, received)
-    await agent.start()
-    yield agent
-    await agent.close()
+    try:
+        await agent.start()
+        yield agent
+    finally:
+        await agent.close()
 
 
 @pytest_asyncio.fixture
@@ -258,6 +260,8 @@ async def mqtt_broker(device_folder: Path, device_transcript: Transcript) -> Asy
     from .nodes.broker import MqttBrokerFixture  # noqa: PLC0415
 
     broker = MqttBrokerFixture(device_folder, device_transcript)
-    await broker.start()
-    yield broker
-    await broker.close()
+    try:
+        await broker.start()
+        yield broker
+    finally:
+        await broker.close()

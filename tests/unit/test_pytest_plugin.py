@@ -1,19 +1,24 @@
-"""The pytest plugin in somebody else's project: its page's examples, reports, skips, and hands off real devices."""
+"""The pytest plugin in somebody else's project: its page's examples, reports, skips, and hands off real devices.
+
+Each run is a process of its own: pytest in pytest would drop modules that it was the first to load.
+"""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from pytest_simulated_devices import plugin
+from pytest_simulated_devices.hardware import DevicesError, parse_devices
 
 pytest_plugins = ["pytester"]
 PAGE = Path(__file__).parents[2] / "common/pytest_simulated_devices/README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 SERVICE = """
 import pytest
-from simulated_devices import RegisterChip
-from register_sensor.emulator import ProfileChip
 from climate_sensor.emulator import ClimateChip
 from climate_sensor.service import ClimateSensor
 """
@@ -30,14 +35,14 @@ def project(pytester):
 
 def test_every_example_of_the_page_is_a_body_of_about_ten_lines_that_passes(project):
     project.makepyfile(**{f"test_{number}": example for number, example in enumerate(EXAMPLES)})
-    outcome = project.runpytest_inprocess("-q")
+    outcome = project.runpytest_subprocess("-q", "-p", "no:xdist")
     outcome.assert_outcomes(passed=6, skipped=1)
     outcome.stdout.fnmatch_lines(["devices: the only test on real buses did not run; *"])
     bodies = [example.partition("async def")[2].strip().splitlines()[1:] for example in EXAMPLES]
     assert max(map(len, bodies)) <= 10
 
 
-def test_a_failure_shows_buses_messages_and_faults(project):
+def test_what_fails_shows_buses_messages_and_faults_and_what_is_used_wrongly_says_what_to_do(project):
     project.makepyfile(
         SERVICE
         + """
@@ -58,12 +63,24 @@ def test_real(real_bus): ...
 
 @pytest.mark.needs_bus("serial")
 def test_another(real_bus): ...
+
+def test_not_marked(real_bus): ...
+
+async def test_names_a_device(running_service):
+    await running_service.start(ClimateSensor)
+
+async def test_misspelt(i2c_bus, running_service):
+    await running_service.start(ClimateSensor, i2c_bus, adress=1)
+
+async def test_wants_a_process(i2c_bus, running_service, clock):
+    await running_service.start(ClimateSensor, i2c_bus, as_process=True)
 """
     )
-    outcome = project.runpytest_inprocess("-rs")
-    outcome.assert_outcomes(passed=1, failed=1, skipped=2)
+    outcome = project.runpytest_subprocess("-rs", "-p", "no:xdist")
+    outcome.assert_outcomes(passed=1, failed=4, skipped=2, errors=1)
     outcome.stdout.fnmatch_lines(
         [
+            "*test_not_marked uses real_bus: mark it with needs_bus*",
             "E *AssertionError: temperature = 99 (good) did not come in 60 s; the latest of *temperature = no value*",
             "*transcript of buses and messages*",
             "* running_service *climate_sensor starts with {*",
@@ -71,6 +88,9 @@ def test_another(real_bus): ...
             "* received *temperature = 21.* Cel",
             "* i2c_bus *absent chip on",
             "* i2c_bus *0x76 *: EREMOTEIO",
+            "*the settings name /dev/i2c-1 of this machine: pass a fixture as i2c_bus to start*",
+            "*unknown setting*Did you mean address?*",
+            "*processes and nodes need the real clock: leave out the fixture `clock`*",
             "*needs a real gpio bus: run it with --devices=board:FILE or --devices=kernel",
         ]
     )
@@ -94,7 +114,7 @@ def test_not_named(real_bus): ...
 """
     )
     project.maketxtfile(board='[serial]\nport = "/dev/ptmx"\nbaud = 4800\n[i2c]\npath = "/dev/i2c-99"\n')
-    outcome = project.runpytest_inprocess("-rs", "--devices=board:board.txt")
+    outcome = project.runpytest_subprocess("-rs", "-p", "no:xdist", "--devices=board:board.txt")
     outcome.assert_outcomes(passed=1, skipped=2)
     outcome.stdout.fnmatch_lines_random(
         [
@@ -110,47 +130,27 @@ def test_not_named(real_bus): ...
     [
         ("real", "", "--devices=real: write simulated, kernel or board:FILE"),
         ("board:", "", "--devices=board:: write simulated"),
-        ("board:away.toml", "", "--devices=board:away.toml: *No such file"),
-        ("board:board.txt", "[spi]\n", "spi is not a table of a bus; write *serial*i2c*gpio"),
-        ("board:board.txt", "serial = 5\n", "serial is not a table of a bus"),
-        ("board:board.txt", "[i2c]\nport = 5\n", '*i2c* names no device; write path = "/dev/…"'),
-        ("board:board.txt", "[[[", "--devices=board:board.txt: "),
+        ("board:away.toml", "", "--devices=board:away.toml: .*No such file"),
+        ("board:board.toml", "[spi]\n", r"spi is not a table of a bus; write \[serial\], \[i2c\], \[gpio\]"),
+        ("board:board.toml", "serial = 5\n", "serial is not a table of a bus"),
+        ("board:board.toml", "[i2c]\nport = 5\n", r'\[i2c\] names no device; write path = "/dev/…"'),
+        ("board:board.toml", "[[[", "--devices=board:board.toml: "),
     ],
 )
-def test_a_wrong_option_says_what_to_write(project, option, board, reason):
-    project.maketxtfile(board=board)
-    outcome = project.runpytest_inprocess(f"--devices={option}")
-    outcome.stderr.fnmatch_lines([f"ERROR: *{reason}*"])
+def test_a_wrong_option_says_what_to_write(tmp_path, monkeypatch, option, board, reason):
+    monkeypatch.chdir(tmp_path)
+    Path("board.toml").write_text(board)
+    with pytest.raises(DevicesError, match=reason):
+        parse_devices(option)
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ('@pytest.mark.needs_bus("spi")\ndef test_it(): ...', "*needs_bus('spi'): write serial, i2c or gpio*"),
-        ("def test_it(real_bus): ...", "*test_it uses real_bus: mark it with needs_bus*"),
-        ('@pytest.mark.clock("slow")\nasync def test_it(): ...', "*clock('slow'): write movable or real*"),
-        (
-            "async def test_it(running_service):\n    await running_service.start(ClimateSensor)",
-            "*the settings name /dev/i2c-1 of this machine: pass a fixture as i2c_bus to start*",
-        ),
-        (
-            "async def test_it(i2c_bus, running_service):\n"
-            "    await running_service.start(ClimateSensor, i2c_bus, adress=1)",
-            "*unknown setting*Did you mean address?*",
-        ),
-        (
-            "async def test_it(i2c_bus, running_service, clock):\n"
-            "    await running_service.start(ClimateSensor, i2c_bus, as_process=True)",
-            "*processes and nodes need the real clock: leave out the fixture `clock`*",
-        ),
-    ],
-)
-def test_a_wrong_use_says_what_to_do(project, body, reason):
-    project.makepyfile(SERVICE + body)
-    outcome = project.runpytest_inprocess()
-    assert outcome.ret
-    lines = outcome.stdout.str() + outcome.stderr.str()
-    assert re.search(re.escape(reason).replace(r"\*", ".*"), lines, re.DOTALL), lines
+def test_a_wrong_mark_says_what_to_write():
+    item = SimpleNamespace(nodeid="test_it", iter_markers=lambda name: [getattr(pytest.mark, name)("spi").mark])
+    with pytest.raises(pytest.UsageError, match=r"test_it: needs_bus\('spi'\): write serial, i2c or gpio"):
+        plugin.pytest_collection_modifyitems(None, [item])
+    item = SimpleNamespace(get_closest_marker=lambda name: getattr(pytest.mark, name)("slow").mark)
+    with pytest.raises(pytest.UsageError, match=r"clock\('slow'\): write movable or real"):
+        plugin.pytest_asyncio_loop_factories(item)
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_but_pytest():

@@ -13,6 +13,7 @@ from ..received import Received
 from ..transcript import Transcript
 
 _DEVICE, _VIEWER = "device", "viewer"
+_START_S = 60.0
 
 
 class LocalAgentFixture:
@@ -87,7 +88,8 @@ class LocalAgentFixture:
         """Listens, and receives what the service sends."""
         await self._stack.enter_async_context(self.agent)
         viewer = self._viewer = await self._stack.enter_async_context(connect(self._variables(_VIEWER)))
-        await viewer.wait_connected()
+        async with asyncio.timeout(_START_S):
+            await viewer.wait_connected()
         receiving = asyncio.ensure_future(self._receive(viewer))
         self._stack.push_async_callback(asyncio.wait, [receiving])
         self._stack.callback(receiving.cancel)
