@@ -66,7 +66,7 @@ class Site:
         if emulator is None or emulator.stdin is None:
             return f"{name} is away"
         emulator.stdin.write(f"{command}\n".encode())
-        return "passed on"
+        return "ok"
 
     async def play(self) -> None:
         """Waits until an emulator ends by itself. Raises ChildProcessError then."""
