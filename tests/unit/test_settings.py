@@ -141,6 +141,41 @@ def test_the_settings_shown_in_the_readme_can_be_used(service, tmp_path):
         service_type.check_settings(sources.resolve(None))
 
 
+class Lamp(Settings, frozen=True, kw_only=True, tag_field="kind", tag="lamp"):
+    line: Annotated[str, Meta(description="where it is")]
+    watts: Annotated[float, Meta(ge=0, le=60)] = 5.0
+
+
+class Horn(Settings, frozen=True, kw_only=True, tag_field="kind", tag="horn"):
+    steps: tuple[Probe, ...] = ()
+
+
+class Listed(ServiceSettings, frozen=True, kw_only=True):
+    parts: tuple[Lamp | Horn, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "text"),
+    [
+        ({"parts": [{"kind": "lamp", "line": "a", "watts": 99}]}, "parts[0].watts", "= 99 (from ioFog config): "),
+        ({"parts": [{"kind": "lamp", "line": "a", "watts": 99}]}, "parts[0].watts", "Write number, 0 to 60."),
+        ({"parts": [{"kind": "lamp"}]}, "parts[0].line", "is required. Write text (where it is)."),
+        ({"parts": [{"kind": "lamp", "lin": "a"}]}, "parts[0].lin", "Did you mean line? Known here: line, watts."),
+        ({"parts": [{"kind": "lmp"}]}, "parts[0].kind", "Did you mean lamp? Known here: horn, lamp."),
+        ({"parts": [{}]}, "parts[0].kind", "is required. Known here: horn, lamp."),
+        ({"parts": [{"kind": "horn", "steps": [{"port": 5}]}]}, "parts[0].steps[0].port", "Write text (device path)"),
+        ({"probes": [{"port": "a"}, {"port": "b", "baud": 9}]}, "probes[1].baud", "Write integer, at least 50."),
+        ({"probes": [7]}, "probes[0]", "expected `object`"),
+    ],
+)
+def test_errors_inside_lists_name_value_and_remedy_as_others_do(config, field, text):
+    with pytest.raises(SettingsError) as caught:
+        SettingsSources(Listed, file=None, environment={}).resolve(json.dumps(config))
+    assert caught.value.field == field
+    assert text in str(caught.value)
+
+
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
@@ -157,6 +192,12 @@ names = st.sampled_from(["probe", "http", "outbox", "source", "log_level", "verb
 def test_arbitrary_configs_give_settings_or_the_named_error(config):
     with suppress(SettingsError):
         msgspec.json.encode(resolve(config))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["kind", "line", "watts", "steps", "x"]), json_values), max_size=2))
+def test_arbitrary_lists_give_settings_or_the_named_error(parts):
+    with suppress(SettingsError):
+        SettingsSources(Listed, file=None, environment={}).resolve(json.dumps({"parts": parts}))
 
 
 @given(st.dictionaries(st.from_regex(r"SETTING_[A-Z_]{0,20}", fullmatch=True), st.text(max_size=10), max_size=4))

@@ -1,10 +1,12 @@
 """Where everything in an image comes from: base, tools, licences."""
 
 import contextlib
+import functools
 import http.server
 import json
 import re
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,20 @@ def test_the_licences_of_everything_in_images_are_listed(monkeypatch):
     assert LICENCES.read_text() == page, "run: make docs"
     assert "| msgspec | " in page
     assert re.findall(r"\| *\| (?:all|\w+)[^|]*\|$", page, re.MULTILINE) == [], "a package names no licence"
+
+
+@functools.cache
+def locked_packages():
+    return tomllib.loads((PROJECT / "uv.lock").read_text())["package"]
+
+
+@pytest.mark.parametrize("service", service_names(PROJECT))
+def test_no_image_gets_what_images_must_not_have(service):
+    packages = {one["name"]: one for one in locked_packages()}
+    found, left = set(), [service.replace("_", "-")]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [one["name"] for one in packages[name].get("dependencies", ())]
+    assert not found & {"pip", "setuptools", "wheel"}
