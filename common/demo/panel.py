@@ -50,6 +50,8 @@ class Panel:
     def __init__(self, parts: list[Part], health: str, page: str) -> None:
         self._parts = {part.name: part for part in parts}
         self._broken: set[str] = set()
+        self.was_used = False
+        """Whether anything was broken."""
         self._health, self._page = health, page
         self._turn = asyncio.Lock()
         self._runner: web.AppRunner | None = None
@@ -104,6 +106,7 @@ class Panel:
             raise web.HTTPNotFound(text=f"known: {', '.join(self._parts)}")
         async with self._turn:
             if is_broken != (name in self._broken):
+                self.was_used = True
                 await self._parts[name].set_broken(is_broken)
                 (self._broken.add if is_broken else self._broken.discard)(name)
         return await self._state(request)

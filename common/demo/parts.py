@@ -174,13 +174,16 @@ def show_log(log: Path) -> None:
         print(f"  {line}", file=sys.stderr)
 
 
-def summarise(sent: dict[str, int], seen: dict[str, int], *, commanded: bool = False) -> int:
+def summarise(
+    sent: dict[str, int], seen: dict[str, int], *, commanded: bool = False, may_repeat: bool = False
+) -> int:
     """Prints how it went; 0 when readings arrived, none were lost, and the command was done.
 
     Parameters:
         sent: counted by the service.
         seen: counted by the viewer.
         commanded: whether the viewer has sent a command.
+        may_repeat: whether connections were broken on purpose: what had no receipt then is sent again.
     """
     messages, received = sent.get("messages", 0), seen.get("received", 0)
     lost, twice = messages - received, seen.get("duplicates", 0)
@@ -188,11 +191,11 @@ def summarise(sent: dict[str, int], seen: dict[str, int], *, commanded: bool = F
     problems = [
         *(["no good reading arrived"] if not seen.get("good") else []),
         *([f"{lost} messages lost"] if lost else []),
-        *([f"{twice} messages arrived twice"] if twice else []),
+        *([f"{twice} messages arrived twice"] if twice and not may_repeat else []),
         *([f"{dropped} readings dropped"] if dropped else []),
         *(["the command was refused"] if commanded and seen.get("refused") else []),
         *(["the command was not answered"] if commanded and not seen.get("refused") and not seen.get("done") else []),
     ]
-    verdict = f"FAILED: {', '.join(problems)}" if problems else "ok: none lost, none twice"
+    verdict = f"FAILED: {', '.join(problems)}" if problems else f"ok: none lost, {twice or 'none'} twice"
     print(f"demo: {sent.get('read', 0)} readings in {messages} messages sent, {received} received. {verdict}")
     return 1 if problems else 0

@@ -31,6 +31,8 @@ from .wire import Wire
 
 GATEWAY, PAGE = "edge_gateway", "live_dashboard"
 _PAGE_PORT = 8000
+_ON_ITS_WAY_S = 0.3
+"""What the agent has taken reaches its receivers before it stops: an agent keeps nothing over its end."""
 _DEVICES = {
     "gps": ("GPS receiver", "unplugs it from its serial port"),
     "climate": ("Climate sensor", "takes the chip off the I2C bus"),
@@ -89,7 +91,7 @@ async def run_site(seconds: float | None, link: str = "agent") -> int:
                 if (log := folder / f"{ended}.log").exists():
                     show_log(log)
                 raise DemoFailed(f"{ended} ended by itself with status {processes[ended].returncode}")
-        return summarise(counts, read_json(report))
+        return summarise(counts, read_json(report), may_repeat=panel.was_used)
 
 
 def _devices(emulator: asyncio.subprocess.Process) -> list[Part]:
@@ -111,7 +113,12 @@ def _ways(node: DemoNode, wire: Wire | None) -> list[Part]:
         return []
 
     async def set_agent_broken(broken: bool) -> None:
-        await (agent.close() if broken else agent.start())
+        agent.faults.hang = broken
+        if broken:
+            await asyncio.sleep(_ON_ITS_WAY_S)
+            await agent.close()
+        else:
+            await agent.start()
 
     async def set_wire_broken(broken: bool) -> None:
         (wire.cut if broken else wire.mend)()
@@ -127,6 +134,7 @@ async def _mend_ways(node: DemoNode, wire: Wire | None) -> None:
     if wire is not None and wire.is_cut:
         wire.mend()
     if node.agent is not None and not node.agent.is_listening:
+        node.agent.faults.hang = False
         await node.agent.start()
 
 

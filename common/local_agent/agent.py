@@ -101,6 +101,13 @@ class LocalAgent(NodeServer):
         self.message_sockets.tick(now)
         self.control_sockets.tick(now)
 
+    async def close(self) -> None:
+        """Stops as an agent's process does: sessions end with it, and later messages wait for who connects again."""
+        await super().close()
+        for sockets in (self.message_sockets, self.control_sockets):
+            for session in list(sockets.sessions.values()):
+                sockets.remove(session)
+
     async def run_in_background(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
