@@ -24,7 +24,7 @@ IMAGES    = --registry $(REGISTRY) --tag $(TAG) $(if $(BASE),--python $(BASE)) $
 need = $(if $($(1)),,$(error $(1)= is missing. For example: make $@ $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test home-assistant test-guides image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
+.PHONY: help setup lock list demo run test test-image-python fuzz soak new-service update-service new-project lint-services hil static check build build-arm push browser-test home-assistant test-guides image-test image-test-arm image-report new-fleet deploy-render deploy-diff deploy-check deploy audit renew-base bench docs format clean
 
 help: ## list the targets
 	@echo "Bring a physical device onto an Eclipse ioFog edge node."
@@ -59,6 +59,9 @@ $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
 	@VIRTUAL_ENV=$(VENV) $(UV) sync --quiet --locked --all-packages --all-extras --inexact --python $(BIN)/python
 	@touch $@
 
+list: $(STAMP) ## list services, profiles and commands
+	@$(BIN)/python -m deployment list
+
 demo: $(STAMP) ## a whole site of emulated devices, with a live page
 #: [SERVICE=name] one of them alone, and what arrives
 #: [LINK=agent|edgelet|nats|mqtt]
@@ -68,7 +71,7 @@ demo: $(STAMP) ## a whole site of emulated devices, with a live page
 
 run: $(STAMP) ## run a service on a real device
 #: SERVICE=name [SETTINGS=file]
-	@$(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
+	@$(if $(filter-out $(SERVICES),$(SERVICE)),$(BIN)/python -m deployment unknown $(SERVICE) &&) $(BIN)/python -m $(SERVICE) $(if $(SETTINGS),--settings $(SETTINGS))
 
 test: $(STAMP) ## run the tests (no hardware, root or network needed)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

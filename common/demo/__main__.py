@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from iofog_sdk import keep_files_private
+from deployment.services import ServiceError
+from iofog_sdk import did_you_mean, keep_files_private
 
 from .nodes import LINKS
 from .parts import DemoFailed
@@ -23,8 +24,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="stop after this many seconds (default: at Ctrl-C)")
     parser.add_argument("--profile", help="device profile of the service")
     parser.add_argument("--command", help="a command to send once readings arrive, as JSON")
-    parser.add_argument("--link", choices=LINKS, default="agent", help="transport of messages")
+    parser.add_argument("--link", default="agent", help=f"transport of messages: {', '.join(LINKS)}")
     options = parser.parse_args()
+    if options.link not in LINKS:
+        parser.error(f"LINK={options.link}: there are {', '.join(LINKS)}. {did_you_mean(options.link, LINKS)}")
     if options.service is None and (options.profile or options.command):
         parser.error("--profile and --command are for one service: name it")
     keep_files_private()
@@ -32,7 +35,7 @@ def main() -> int:
         if options.service is None:
             return asyncio.run(run_site(options.seconds, options.link))
         return asyncio.run(run_demo(options.service, options.seconds, options.profile, options.command, options.link))
-    except DemoFailed as error:
+    except (DemoFailed, ServiceError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 

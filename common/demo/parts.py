@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from iofog_sdk import did_you_mean
 
 from .nodes import DemoNode
 
@@ -92,7 +95,9 @@ async def _until_ready(viewer: asyncio.subprocess.Process, mark: Path) -> None:
         raise DemoFailed("the viewer cannot connect") from None
 
 
-async def first_line(emulator: asyncio.subprocess.Process, service: str, folder: Path) -> tuple[dict[str, Any], str]:
+async def first_line(
+    emulator: asyncio.subprocess.Process, service: str, folder: Path, profile: str | None = None
+) -> tuple[dict[str, Any], str]:
     """The settings with which a service reaches the emulator, which every emulator prints first; and its note."""
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
@@ -100,8 +105,11 @@ async def first_line(emulator: asyncio.subprocess.Process, service: str, folder:
         printed = msgspec.json.decode(line)
         settings, note = printed["settings"], printed.get("note", "")
     except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
-        show_log(folder / f"{service}.emulator.log")
-        raise DemoFailed(f"the emulator of {service} did not start") from None
+        log = folder / f"{service}.emulator.log"
+        show_log(log)
+        choices = re.findall(r"'([\w-]+)'", log.read_text(errors="replace").rpartition("choose from")[2])
+        hint = did_you_mean(profile, choices) if profile else ""
+        raise DemoFailed(f"the emulator of {service} did not start. {hint}".removesuffix(". ")) from None
     assert isinstance(settings, dict)  # noqa: S101 - the emulators' own convention
     return settings, note
 
@@ -157,16 +165,22 @@ def read_json(file: Path) -> dict[str, int]:
 
 
 def show_log(log: Path) -> None:
-    for line in _json_lines(log):
-        print(f"  {line.get('level')}: {line.get('message')}", file=sys.stderr)
+    """Prints what a part has logged, and what an emulator says about its options."""
+    for text in log.read_text(errors="replace").splitlines():
+        line = text
+        with contextlib.suppress(msgspec.DecodeError, AttributeError):
+            logged = msgspec.json.decode(text)
+            line = f"{logged.get('level')}: {logged.get('message')}"
+        print(f"  {line}", file=sys.stderr)
 
 
-def summarise(sent: dict[str, int], seen: dict[str, int]) -> int:
-    """Prints how it went; 0 when readings arrived and none were lost.
+def summarise(sent: dict[str, int], seen: dict[str, int], *, commanded: bool = False) -> int:
+    """Prints how it went; 0 when readings arrived, none were lost, and the command was done.
 
     Parameters:
         sent: counted by the service.
         seen: counted by the viewer.
+        commanded: whether the viewer has sent a command.
     """
     messages, received = sent.get("messages", 0), seen.get("received", 0)
     lost, twice = messages - received, seen.get("duplicates", 0)
@@ -176,6 +190,8 @@ def summarise(sent: dict[str, int], seen: dict[str, int]) -> int:
         *([f"{lost} messages lost"] if lost else []),
         *([f"{twice} messages arrived twice"] if twice else []),
         *([f"{dropped} readings dropped"] if dropped else []),
+        *(["the command was refused"] if commanded and seen.get("refused") else []),
+        *(["the command was not answered"] if commanded and not seen.get("refused") and not seen.get("done") else []),
     ]
     verdict = f"FAILED: {', '.join(problems)}" if problems else "ok: none lost, none twice"
     print(f"demo: {sent.get('read', 0)} readings in {messages} messages sent, {received} received. {verdict}")

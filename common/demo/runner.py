@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from deployment.services import needs_of
+from deployment.services import needs_of, service_type_of, unknown_service
 
 from .nodes import DemoNode, demo_node
 from .parts import (
@@ -49,9 +49,11 @@ async def run_demo(
     Raises DemoFailed when a part does not start.
     """
     if not service.isidentifier() or importlib.util.find_spec(service) is None:
-        raise DemoFailed(f"no service named {service!r}")
+        raise DemoFailed(unknown_service(service))
     if importlib.util.find_spec(f"{service}.emulator") is None:
         raise DemoFailed(f"{service} has no emulator")
+    if command and not service_type_of(service).takes_commands():
+        raise DemoFailed(f"{service} takes no commands: its README says what it does")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -65,7 +67,7 @@ async def run_demo(
             demo_node(link, (service, *beside), folder) as node,
             running(f"{service}.emulator", {}, folder, *chosen) as emulator,
         ):
-            settings, note = await first_line(emulator, service, folder)
+            settings, note = await first_line(emulator, service, folder, profile)
             arguments = node.configure(service, settings)
             if note:
                 print(f"demo: {note}", flush=True)
@@ -84,7 +86,7 @@ async def run_demo(
             if ended is not None:
                 show_log(folder / f"{service}.log")
                 raise DemoFailed(f"a part ended by itself with status {ended.returncode}")
-        return summarise(counts, read_json(viewer_report))
+        return summarise(counts, read_json(viewer_report), commanded=command is not None)
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,8 @@ from iofog_sdk import IoMessage, Link, SequenceTracker, connect
 _REFRESH_S = 0.25
 _RATE_OVER_S = 5.0
 _LAST_WAIT_S = 3.0
+_FRAME_LINES = 6
+"""Of a table: its title, three of its head, its end, and the line below everything."""
 _WRONG_WIDTH = 60
 
 
@@ -45,6 +48,8 @@ class View:
         self.readings = 0
         self.good = 0
         self.results: deque[str] = deque(maxlen=5)
+        self.outcomes = Counter[bool]()
+        """How many commands were done (True), how many refused (False)."""
 
     def take(self, message: IoMessage) -> None:
         """Counts one message and keeps its readings."""
@@ -56,6 +61,8 @@ class View:
             return
         if message.infotype != senml.INFO_TYPE:
             self.results.append(message.contentdata.decode(errors="replace")[:1000])
+            with contextlib.suppress(msgspec.DecodeError, TypeError, KeyError):
+                self.outcomes[msgspec.json.decode(message.contentdata)["ok"] is True] += 1
             return
         for reading in senml.decode(message.contentdata):
             self._last[reading.name] = (reading, now)
@@ -73,10 +80,14 @@ class View:
             f"{tracker.missing} lost   {tracker.duplicates} twice"
         )
 
-    def table(self) -> Group:
-        """The latest reading of every quantity, and the counts."""
+    def table(self, height: int) -> Group:
+        """The latest reading of every quantity, and the counts.
+
+        Parameters:
+            height: of the terminal, in lines; rows are left out for what is below them.
+        """
         if self._by_source:
-            return self._sources()
+            return self._sources(height)
         table = Table(title=self._title, title_justify="left", expand=False)
         table.add_column("quantity", min_width=24)
         table.add_column("value", justify="right", min_width=12)
@@ -84,14 +95,16 @@ class View:
         table.add_column("quality", min_width=12)
         table.add_column("age", justify="right", min_width=6)
         now = time.monotonic()
-        for name, (reading, at) in sorted(self._last.items()):
-            table.add_row(
-                name.partition(":")[2], _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s"
-            )
-        results = [Text(f"result: {result}") for result in self.results]
-        return Group(table, *results, Text(self.line()), Text("Ctrl-C ends", style="dim"))
+        rows = [
+            (name.partition(":")[2], _shown(reading), reading.unit, _quality(reading), f"{now - at:.1f} s")
+            for name, (reading, at) in sorted(self._last.items())
+        ]
+        results = [Text(f"result: {result}", no_wrap=True, overflow="ellipsis") for result in self.results]
+        footer = [*results, Text(self.line()), Text("Ctrl-C ends", style="dim")]
+        _add_rows(table, rows, height - len(footer))
+        return Group(table, *footer)
 
-    def _sources(self) -> Group:
+    def _sources(self, height: int) -> Group:
         """The state of each source, and the counts."""
         table = Table(title=self._title, title_justify="left", expand=False)
         for column in ("source", "quantities", "good", "what is not good", "age"):
@@ -100,6 +113,7 @@ class View:
         by_source: dict[str, list[tuple[Reading, float]]] = {}
         for name, last in sorted(self._last.items()):
             by_source.setdefault(name.partition(":")[0], []).append(last)
+        rows: list[tuple[str | Text, ...]] = []
         for source, readings in by_source.items():
             good = sum(reading.quality is Quality.GOOD for reading, _ in readings)
             wrong = next(
@@ -107,9 +121,21 @@ class View:
             )
             wrong.truncate(_WRONG_WIDTH, overflow="ellipsis")
             age_s = now - max(at for _, at in readings)
-            table.add_row(source, f"{len(readings)}", f"{good}", wrong, f"{age_s:.1f} s")
-        note = Text(self._note.replace("   ", "\n"), style="bold")
-        return Group(table, Text(self.line()), note, Text("Ctrl-C ends", style="dim"))
+            rows.append((source, f"{len(readings)}", f"{good}", wrong, f"{age_s:.1f} s"))
+        note = self._note.replace("   ", "\n")
+        footer = [Text(self.line()), Text(note, style="bold"), Text("Ctrl-C ends", style="dim")]
+        _add_rows(table, rows, height - len(footer) - note.count("\n"))
+        return Group(table, *footer)
+
+
+def _add_rows(table: Table, rows: Sequence[tuple[str | Text, ...]], height: int) -> None:
+    """Rows that fit into so many lines, and how many do not."""
+    room = max(1, height - _FRAME_LINES)
+    shown = rows if len(rows) <= room else rows[: room - 1]
+    for row in shown:
+        table.add_row(*row)
+    if left := len(rows) - len(shown):
+        table.add_row(f"… {left} more, in a higher window")
 
 
 def _shown(reading: Reading) -> str:
@@ -137,10 +163,10 @@ async def _receive(link: Link, view: View, command: str | None) -> None:
 async def _show(view: View) -> None:
     console = Console()
     if console.is_terminal:
-        with Live(view.table(), console=console, auto_refresh=False) as live:
+        with Live(view.table(console.height), console=console, auto_refresh=False) as live:
             while True:
                 await asyncio.sleep(_REFRESH_S)
-                live.update(view.table(), refresh=True)
+                live.update(view.table(console.height), refresh=True)
     while True:
         await asyncio.sleep(1.0)
         while view.results:
@@ -180,6 +206,7 @@ async def view(shown: View, report: Path, command: str | None) -> None:
             await asyncio.gather(*work, return_exceptions=True)
             tracker = shown.tracker
             counts = {"received": tracker.received, "duplicates": tracker.duplicates, "good": shown.good}
+            counts |= {"done": shown.outcomes[True], "refused": shown.outcomes[False]}
             report.write_bytes(msgspec.json.encode(counts))
 
 

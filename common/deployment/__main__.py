@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
+
+from device_bridge.settings import json_schema
 
 from .documents import Document, ManifestError, load
 from .fleets import (
@@ -37,10 +43,16 @@ from .images import (
     renew_base,
     report,
 )
+from .listing import listing
 from .manifests import Finding, check_documents
+from .services import Needs, ServiceError, needs_of, unknown_service
 from .workspace import notes, problems, service_names
 
 _NEWEST = "3.9"
+_SCHEMAS: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "fleet": (Fleet, "a fleet file"),
+    "deploy": (Needs, "deploy.toml of a service"),
+}
 Act: TypeAlias = "Callable[[argparse.Namespace], int | None]"
 
 
@@ -49,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.act(options) or 0
-    except (BillError, FleetError, ImageError, ManifestError, RegistryError) as error:
+    except (BillError, FleetError, ImageError, ManifestError, RegistryError, ServiceError) as error:
         _print(str(error))
         return 1
 
@@ -95,9 +107,27 @@ def _parser() -> argparse.ArgumentParser:
     generate.set_defaults(act=_generate)
     renew = verbs.add_parser("renew-base", help="name the newest base image by its digest")
     renew.set_defaults(act=_renew_base)
+    everything = verbs.add_parser("list", help="list services, profiles and commands")
+    everything.set_defaults(act=_list)
+    schema = verbs.add_parser("schema", help="print the JSON Schema of a kind of file")
+    schema.set_defaults(act=lambda o: _print(msgspec.json.format(json.dumps(json_schema(*_SCHEMAS[o.file])))))
+    schema.add_argument("file", choices=tuple(_SCHEMAS))
+    unknown = verbs.add_parser("unknown", help="say which service was meant by a name that there is not")
+    unknown.set_defaults(act=_unknown)
+    unknown.add_argument("name")
     complete = verbs.add_parser("services", help="check that services are complete and their tables up to date")
     complete.set_defaults(act=_services)
     return parser
+
+
+def _list(_: argparse.Namespace) -> None:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    _print("\n".join(line[:width] for line in listing(Path())))
+
+
+def _unknown(options: argparse.Namespace) -> int:
+    _print(unknown_service(options.name))
+    return 1
 
 
 def _generate(_: argparse.Namespace) -> None:
@@ -110,8 +140,20 @@ def _renew_base(_: argparse.Namespace) -> None:
     _print(f"the base image is {after}" + (", as before" if before == after else f"; before: {before}"))
 
 
+def _wrong_needs() -> Iterator[str]:
+    """What is wrong in deploy.toml files."""
+    for service in service_names(Path()):
+        if Path("services", service, "deploy.toml").exists():
+            try:
+                needs_of(service)
+            except ServiceError as error:
+                yield str(error)
+
+
 def _services(_: argparse.Namespace) -> int:
-    wrong = list(problems(Path())) or [f"{file}: not up to date. Run: make docs" for file in outdated(Path())]
+    wrong = [*problems(Path()), *_wrong_needs()] or [
+        f"{file}: not up to date. Run: make docs" for file in outdated(Path())
+    ]
     for line in wrong:
         _print(line)
     for line in () if wrong else notes(Path()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from device_bridge import DeviceService
+from device_bridge.settings import explained
+from iofog_sdk import did_you_mean
 
 from .workspace import service_names
 
@@ -90,6 +93,14 @@ def known_services() -> list[str]:
     return service_names(Path())
 
 
+def unknown_service(name: str) -> str:
+    """What is said of a service that the project does not have."""
+    known = known_services()
+    return f"SERVICE={name}: there is no such service. {did_you_mean(name, known)}".rstrip() + (
+        f" There are {', '.join(known)}"
+    )
+
+
 @cache
 def needs_of(service: str) -> Needs:
     """What a service needs. Raises ServiceError for one that this project does not have."""
@@ -98,8 +109,39 @@ def needs_of(service: str) -> Needs:
     for folder in folders or ():
         file = Path(folder, "deploy.toml")
         if file.exists():
-            return msgspec.toml.decode(file.read_bytes(), type=Needs)
+            return _read(file)
     raise ServiceError(f"there is no service {service!r}: its folder needs a deploy.toml")
+
+
+def _read(file: Path) -> Needs:
+    """A service's deploy.toml. Raises ServiceError, naming file, line and remedy."""
+    place = f"services/{file.parent.name}/{file.name}"
+    text = file.read_text()
+    try:
+        members = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ServiceError(f"{place}: {error}. Write TOML, as another service's {file.name} has it") from None
+    try:
+        return msgspec.convert(members, Needs)
+    except msgspec.ValidationError as error:
+        wrong = explained(error, Needs, members, [(place, members)])
+        raise ServiceError(
+            f"{place}:{_line_of(text, wrong.field)}: {wrong.field}: {wrong.rule}. {wrong.remedy}"
+        ) from None
+
+
+def _line_of(text: str, path: str) -> int:
+    """The line where a member stands, or where its table begins; the last one for what is not there."""
+    table, _, name = path.rpartition(".")
+    inside, found = not table, 0
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if title := re.match(r"\s*\[+\s*([\w.]+)", line):
+            inside = title[1] == table
+            found = number if inside else found
+        if re.match(rf"\s*{re.escape(name)}\s*=", line) and inside:
+            return number
+    return found or len(lines)
 
 
 @cache

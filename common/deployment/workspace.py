@@ -98,7 +98,7 @@ def notes(root: Path) -> Iterator[str]:
         if title != f"# {service}":
             yield f"services/{service}/README.md: its title is {title!r}, not '# {service}'"
     for what, file, of in (
-        ("description", "pyproject.toml", _description),
+        ("description", "pyproject.toml", description_of),
         ("example's name", "deploy.toml", lambda folder: _load(folder / "deploy.toml")["example"]["name"]),
     ):
         first: dict[str, str] = {}
@@ -128,12 +128,13 @@ def with_services(root: Path, text: str) -> str:
         needs = _load(folder / "deploy.toml")
         named = "any" if needs.get("any_devices") else "network"
         bus = needs.get("folder") or _BUSES.get(needs.get("bus", ""), named)
-        rows.append(f"| [{service}](services/{service}/README.md) | {_description(folder)} | {bus} |")
+        rows.append(f"| [{service}](services/{service}/README.md) | {description_of(folder)} | {bus} |")
     table = "\n".join(rows) + "\n"
     return _TABLE.sub(lambda _: table, text)
 
 
-def _description(folder: Path) -> str:
+def description_of(folder: Path) -> str:
+    """What a service is for, as its pyproject.toml says it."""
     return str(_load(folder / "pyproject.toml").get("project", {}).get("description", ""))
 
 

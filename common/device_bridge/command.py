@@ -183,9 +183,8 @@ def check_command(specs: Sequence[CommandSpec], command: Command) -> Command:
             return spec.check(command)
     if not specs:
         raise CommandError(f"{shown(command.name)}: this device takes no commands")
-    import difflib  # noqa: PLC0415 - needed to help once, not to run
+    from iofog_sdk import did_you_mean  # noqa: PLC0415 - needed to help once, not to run
 
     names = [spec.name for spec in specs]
-    close = difflib.get_close_matches(command.name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise CommandError(f"unknown command {shown(command.name)}; {hint}known are {', '.join(names)}")
+    known = f"{did_you_mean(command.name, names)} Known are {', '.join(names)}".lstrip()
+    raise CommandError(f"unknown command {shown(command.name)}. {known}")

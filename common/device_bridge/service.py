@@ -104,12 +104,11 @@ class DeviceService(Generic[SettingsT]):
         known = cls.settings_type.__struct_fields__
         for method, setting in cls.polls():
             if setting not in known:
-                import difflib  # noqa: PLC0415 - needed to help once, not to run
+                from iofog_sdk import did_you_mean  # noqa: PLC0415 - needed to help once, not to run
 
-                close = difflib.get_close_matches(setting, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"its settings are {', '.join(known)}"
+                hint = did_you_mean(setting, known) or f"Its settings are {', '.join(known)}"
                 marked = f"{cls.__name__}.{method}: @every({setting!r})"
-                raise ContractError(f"{marked} names no setting of {cls.settings_type.__name__}; {hint}")
+                raise ContractError(f"{marked} names no setting of {cls.settings_type.__name__}. {hint}")
 
     @classmethod
     def check_contract(cls) -> None:

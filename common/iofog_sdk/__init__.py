@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .messages.sequence import SequenceTracker
     from .messages.tag import Address, address_of
     from .private_files import keep_files_private
+    from .suggestions import did_you_mean
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -61,6 +62,7 @@ else:
             "messages.sequence": ("SequenceTracker",),
             "messages.tag": ("Address", "address_of"),
             "private_files": ("keep_files_private",),
+            "suggestions": ("did_you_mean",),
         },
     )
 
@@ -94,5 +96,6 @@ __all__ = [
     "SplitLink",
     "address_of",
     "connect",
+    "did_you_mean",
     "keep_files_private",
 ]

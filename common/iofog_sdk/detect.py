@@ -75,7 +75,10 @@ def _link_from_url(url: str, variables: Mapping[str, str]) -> Link:
     make_link = _LINKS.get(url.partition(":")[0])
     if make_link is None:
         remedy = "write agent://host:54321, nats://host:4222, mqtt://host:1883 or console:"
-        raise NodeNotFound(f"IOFOG_LINK={redact_url(url)}: unknown kind of link; {remedy}")
+        from .suggestions import did_you_mean
+
+        hint = did_you_mean(url.partition(":")[0], (*_LINKS, "console"))
+        raise NodeNotFound(f"IOFOG_LINK={redact_url(url)}: unknown kind of link; {remedy}. {hint}".removesuffix(". "))
     try:
         return make_link(url, variables)
     except ValueError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from device_bridge.settings import json_schema
 from iofog_sdk import keep_files_private
 
 from .agent import LocalAgent
@@ -36,7 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on (default 54321, 0 for any free one)")
     parser.add_argument("--edgelet", type=Path, metavar="FOLDER", help="serve EdgeletAPI and NATS; tokens in FOLDER")
     parser.add_argument("--example", action="store_true", help="print an example of the YAML file and exit")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the YAML file and exit")
     options = parser.parse_args(arguments)
+    if options.schema:
+        sys.stdout.write(
+            msgspec.json.format(msgspec.json.encode(json_schema(AgentConfig, "agent.yaml"))).decode() + "\n"
+        )
+        return 0
     if options.example:
         sys.stdout.write(EXAMPLE)
         return 0

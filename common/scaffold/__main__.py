@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 
+from deployment.services import unknown_service
 from deployment.workspace import service_names
 
 from .answers import SHAPES, AnswerError, Answers
@@ -90,9 +90,7 @@ def _lint(root: Path, service: str, *, runs: bool) -> int:
     """Tells each service's level and all that is found; 1 unless all are gold."""
     names = service_names(root)
     if service and service not in names:
-        close = difflib.get_close_matches(service, names, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(names)}"
-        sys.stderr.write(f"SERVICE={service}: there is no such service. {hint}\n")
+        sys.stderr.write(f"{unknown_service(service)}\n")
         return 2
     is_gold = True
     for name in [service] if service else names:

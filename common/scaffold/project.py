@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Set
 from pathlib import Path
 
 from deployment.images import DOCKERFILE
@@ -17,15 +18,13 @@ from .answers import TEMPLATES, AnswerError, Answers
 from .rendering import generate, write
 
 WHEELS = "wheels"
-_NOT_THEIRS = frozenset(
-    (
-        *("test-image-python", "fuzz", "soak", "hil", "browser-test", "image-test", "image-test-arm", "renew-base"),
-        *("bench", "new-project", "test-guides"),
-    )
-)
-"""Targets of this project's Makefile that are about this project."""
+_NOT_THEIRS = ("new-project", "renew-base")
+_OUR_TESTS = "-m tests."
+"""Targets of the Makefile that are about this project: by name, and by what runs this project's own tests."""
 _OF_OURS = re.compile(r".*(common/deployment/|pip compile|TOOLS:\.txt=\.in).*\n")
 """Lines of its recipes about its own packages."""
+_OWN_OR_SITE = re.compile(r"\$\(if \$\(or .*,\$\(SERVICE\)\)")
+"""The service to show; without a name, this project shows a site."""
 _RULE = re.compile(r"^(?P<target>[a-z$()A-Z-]+):(?!=)", re.MULTILINE)
 _FOLDER = re.compile(rf'url = "{WHEELS}"\nformat = "flat".*\n')
 
@@ -77,12 +76,14 @@ def _files(source: Path, name: str, index: str) -> dict[str, str]:
 
 def makefile(text: str) -> str:
     """That of a project of one's own: this project's without what is about this project."""
-    paragraphs = text.split("\n\n")
-    theirs = [paragraph for paragraph in paragraphs if not _NOT_THEIRS & set(_RULE.findall(paragraph))]
+    named = {rule: paragraph for paragraph in text.split("\n\n") for rule in _RULE.findall(paragraph)}
+    ours = {rule for rule, paragraph in named.items() if rule in _NOT_THEIRS or _OUR_TESTS in paragraph}
+    theirs = [each for each in text.split("\n\n") if not ours & set(_RULE.findall(each))]
     whole = _OF_OURS.sub("", "\n\n".join(theirs))
-    whole = re.sub(r"^\.PHONY: .*", lambda phony: _without(phony[0]), whole, flags=re.MULTILINE)
+    whole = re.sub(r"^\.PHONY: .*", lambda phony: _without(phony[0], ours), whole, flags=re.MULTILINE)
+    whole = _OWN_OR_SITE.sub("$(SERVICE)", whole)
     return re.sub(r"^SERVICE \?= .*", "SERVICE ?= $(firstword $(SERVICES))", whole, flags=re.MULTILINE)
 
 
-def _without(phony: str) -> str:
-    return " ".join(word for word in phony.split() if word not in _NOT_THEIRS)
+def _without(phony: str, names: Set[str]) -> str:
+    return " ".join(word for word in phony.split() if word not in names)

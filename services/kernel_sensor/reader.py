@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from device_bridge import DeviceError, DeviceErrorKind, Reading, Sample
+from device_bridge import DeviceError, DeviceErrorKind, Quantity, Reading, Sample
 from device_bridge.control import Member, Put
 
 from .finder import Device, chosen, labelled, scan
@@ -45,7 +45,8 @@ class SensorReader:
 
     def __init__(self, sensor: Sensor, place: str, sysfs: Sysfs, interval_s: float, max_retry_s: float) -> None:
         self.sensor, self._place, self._sysfs, self._interval_s = sensor, place, sysfs, interval_s
-        self.member = Member(sensor.label, sensor.quantities, retry_s=interval_s, max_retry_s=max_retry_s)
+        measured = [value.quantity for value in sensor.values]
+        self.member = Member(sensor.label, measured, retry_s=interval_s, max_retry_s=max_retry_s)
         self.device: Device | None = None
         self._recipes: dict[Value, Recipe | Fault] = {}
         self._not_set = ""
@@ -81,6 +82,7 @@ class SensorReader:
         self.device = device = chosen(self.sensor.wanted, devices)
         try:
             self._recipes = await self._recipes_of(device)
+            self.member.quantities = tuple(self._reported())
             await self._set_up(device)
         except BaseException:
             self.device = None
@@ -99,6 +101,13 @@ class SensorReader:
             except Fault as fault:
                 recipes[value] = fault
         return recipes
+
+    def _reported(self) -> Iterator[Quantity]:
+        """What this device tells: an alarm only where it has one."""
+        for value, recipe in self._recipes.items():
+            yield value.quantity
+            if value.alarm is not None and isinstance(recipe, Recipe) and recipe.alarms:
+                yield value.alarm
 
     def _is_gone(self, recipes: Sequence[Recipe], contents: Mapping[str, Content]) -> bool:
         """Whether its files are no longer there, or are those of another device."""

@@ -13,7 +13,7 @@ from device_bridge.control import Put, Source, merged
 
 from .discovery import DISCOVERED, report
 from .reader import SensorReader
-from .sensors import PACKAGE, Sensor, SensorSettings, check_sensors, sensors_of
+from .sensors import PACKAGE, Profile, Sensor, SensorSettings, check_sensors, sensors_of
 from .sysfs import Sysfs
 from .wires import Wires
 
@@ -22,6 +22,7 @@ class KernelSettings(ServiceSettings, frozen=True, kw_only=True):
     """Settings of this service, beside those every service has."""
 
     profiles: ClassVar[str] = PACKAGE
+    profile_type: ClassVar[type[Profile]] = Profile
 
     path: Annotated[
         str,

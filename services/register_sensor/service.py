@@ -23,6 +23,7 @@ class RegisterSettings(ServiceSettings, frozen=True, kw_only=True):
     """Settings of this service, beside those every service has."""
 
     profiles: ClassVar[str] = PACKAGE
+    profile_type: ClassVar[type[ChipSettings]] = ChipSettings
     renamed: ClassVar[Mapping[str, str]] = {**ServiceSettings.renamed, "longest_absence": "max_retry_interval"}
 
     bus: I2cSettings = I2cSettings()

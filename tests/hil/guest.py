@@ -11,7 +11,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 FINIT_MODULE = 313
 POWER_OFF = 0x4321FEDC
 LINES = 32
-PARAMETERS = {"i2c-stub": "chip_addr=0x48,0x4a,0x4b,0x76", "w1_sim": ""}
+PARAMETERS = {"i2c-stub": "chip_addr=0x48,0x4a,0x4b,0x76"}
 
 
 def mount(kind, target):
@@ -33,7 +33,7 @@ def gpio_chip(label):
 def load(name, module):
     """i2c-stub is an SMBus adapter with chips that are nothing but memory (Documentation/i2c/i2c-stub.rst)."""
     fd = os.open(module, os.O_RDONLY)
-    if LIBC.syscall(FINIT_MODULE, fd, PARAMETERS[name].encode(), 0):
+    if LIBC.syscall(FINIT_MODULE, fd, PARAMETERS.get(name, "").encode(), 0):
         print(f"hil: {name}: {os.strerror(ctypes.get_errno())}", flush=True)
     os.close(fd)
 

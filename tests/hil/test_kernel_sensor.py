@@ -61,7 +61,7 @@ async def test_twenty_thermometers_of_w1_therm_convert_at_once(simulated):
     assert Path("/sys/bus/w1/devices/28-000000000001/resolution").read_text() == "9\n"
 
 
-@pytest.mark.parametrize(("fault", "reason"), [("noisy", "CRC"), ("undersupplied", "power-on"), ("absent", "")])
+@pytest.mark.parametrize(("fault", "reason"), [("noisy", "checksum"), ("undersupplied", "power-on"), ("absent", "")])
 async def test_one_thermometer_that_fails_costs_the_others_nothing(simulated, fault, reason):
     async with served(*THERMOMETERS) as bridged:
         await a_round(bridged, 20)

@@ -74,7 +74,7 @@ async def test_tare_over_iofog(both_ways, start, tmp_path):
 
         unknown = await operator.tell([{"n": "relay", "vb": True}])
         assert (unknown["command"], unknown["ok"]) == ("relay", False)
-        assert "known are tare, zero, show" in unknown["detail"]
+        assert "Known are tare, zero, show" in unknown["detail"]
         assert "not JSON" in (await operator.tell_raw(b"tare"))["detail"]
 
         played.execute("silent on")

@@ -95,7 +95,7 @@ async def test_a_line_that_does_not_follow_makes_the_command_fail(tmp_path):
     [
         ("lamp", {"value": "perhaps"}, "is not true or false"),
         ("lamp/blink", {"on_time": 0}, "from 0.01 to 86400"),
-        ("lamp/dance", {}, "did you mean"),
+        ("lamp/dance", {}, "Did you mean"),
         ("motor/forward", {"speed": 0.5}, "must be 0 or 1 with non-PWM"),
         ("buzzer/play", {"tone": "H2"}, "neither a note"),
         ("buzzer/play", {"tone": 5000}, "out of the device's range"),

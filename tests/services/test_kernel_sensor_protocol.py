@@ -57,6 +57,13 @@ def value_of(kind, channel, **contents):
         ),
         ("iio", "concentration_co2", {"in_concentration_co2_input": "0.041200000\n"}, "ppm", 412),
         ("iio", "accel_x", {"in_accel_x_raw": "-16384\n", "in_accel_scale": "0.000598550\n"}, "m/s2", -9.8066432),
+        (
+            "iio",
+            "anglvel_x",
+            {"in_anglvel_x_raw": "100\n", "in_anglvel_scale": "0.031415927\n"},
+            "deg/s",
+            3.1415927 * 57.29577951308232,
+        ),
         ("iio", "magn_z", {"in_magn_z_raw": "400\n", "in_magn_scale": "0.001\n"}, "T", 0.00004),
         ("thermal", "temp", {"temp": "48692\n"}, "Cel", 48.692),
         ("power_supply", "current_now", {"current_now": "-1500000\n", "present": "1\n"}, "A", -1.5),

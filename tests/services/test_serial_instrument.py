@@ -193,7 +193,7 @@ async def test_a_poll_without_an_answer_is_reported_once(tmp_path):
 @pytest.mark.parametrize(
     ("name", "parameters", "named"),
     [
-        ("weigh", {}, "known are tare, zero, show"),
+        ("weigh", {}, "Known are tare, zero, show"),
         ("tare", {"value": 1}, "parameter `value` is unknown to tare"),
         ("show", {}, "show needs `value`"),
         ("show", {"value": "a\r\nZ"}, "control characters"),

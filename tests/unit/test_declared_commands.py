@@ -50,8 +50,8 @@ def test_and_the_other_one(given):
         ("mode", {"value": "turbo"}, "is not one of eco, boost"),
         ("mode", {"value": "x" * 10_000}, r"`value` = 'xxx.*\.\.\.x+' is not"),
         ("tare", {"value": 1}, "it takes none"),
-        ("lampe", {}, "did you mean lamp"),
-        ("xyz", {}, "known are tare, lamp, mode, level"),
+        ("lampe", {}, "Did you mean lamp"),
+        ("xyz", {}, "Known are tare, lamp, mode, level"),
     ],
 )
 def test_what_is_not_as_declared_is_refused_with_a_reason(name, parameters, problem):

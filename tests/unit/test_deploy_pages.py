@@ -59,7 +59,8 @@ def test_a_folder_says_of_each_of_its_files_when_it_is_deployed(folder):
     text = (PROJECT / "deploy" / folder / "README.md").read_text()
     services = {file.name for file in (PROJECT / "services").iterdir()}
     for file in sorted((PROJECT / "deploy" / folder).rglob("*.yaml")):
-        name = "SERVICE" if file.stem in services else file.stem
+        service, dash, _ = file.stem.partition("-")
+        name = f"SERVICE{dash and '-BUS'}" if service in services else file.stem
         shown = f"{'cdi/' if file.parent.name == 'cdi' else ''}{name}.yaml"
         assert f"`{shown}`" in text, f"{folder}/README.md says nothing of {shown}"
     assert f"deploy/{folder}/" in PAGE.read_text() or f"({folder}/README.md)" in PAGE.read_text()

@@ -149,7 +149,11 @@ def test_mqtt_topics_that_are_good(option, value):
             "IOFOG_LINK=mqtt://h: IOFOG_RECEIVE='a/#/b' is not an MQTT topic filter",
         ),
         ({"IOFOG_LINK": "mqtt://h"}, "a\0", "IOFOG_RECEIVE='a\\x00' is not an MQTT topic filter"),
-        ({"EDGELET_MICROSERVICE_UID": "x"}, "a..b", "IOFOG_RECEIVE='a..b' is not a NATS subject"),
+        (
+            {"EDGELET_MICROSERVICE_UID": "x", "EDGELET_SERVICE_ACCOUNT": "/"},
+            "a..b",
+            "IOFOG_RECEIVE='a..b' is not a NATS subject",
+        ),
         ({"SELFNAME": "x"}, "a..b", "IOFOG_RECEIVE='a..b' is not a NATS subject"),
         ({"SELFNAME": "x", "NATS_SERVER_URL": "nats://h"}, ".", "NATS_SERVER_URL=nats://h: IOFOG_RECEIVE='.' is no"),
     ],

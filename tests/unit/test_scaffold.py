@@ -93,10 +93,11 @@ def test_a_project_has_the_same_targets_and_takes_its_packages_from_an_index(tmp
     assert {"demo", "run", "test", "check", "lock", "build-arm", "deploy-render", "update-service"} <= targets
     assert not {"hil", "bench", "new-project", "image-test"} & targets
     assert "common/deployment" not in makefile
+    assert "python -m demo $(SERVICE) $(if $(PROFILE)" in makefile
     assert targets == set(re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)[1].split())
     ours = (PROJECT / "Makefile").read_text()
     assert all(
-        paragraph in ours for paragraph in makefile.split("\n\n") if paragraph.startswith(("demo", "build", "deploy"))
+        paragraph in ours for paragraph in makefile.split("\n\n") if paragraph.startswith(("run", "build", "deploy"))
     )
     project = tomllib.loads((tmp_path / "devices/pyproject.toml").read_text())
     assert project["tool"]["uv"]["index"] == [{"name": "iofog-device-services", "url": index}]

@@ -5,7 +5,6 @@ Every mistake is reported at once, at its own line: a kit's in the kit, a node's
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ import msgspec
 from device_bridge import SettingsError
 from device_bridge.gateway import check_entries
 from device_bridge.settings import SettingsSources
+from iofog_sdk import did_you_mean
 
 from ..documents import Document, ManifestError, Where, load
 from ..generations import GENERATIONS, resolve
@@ -137,7 +137,9 @@ class _FleetCheck:
         if value in _RESERVED or value.startswith(_RESERVED_BEGINNINGS):
             self._add(where, f"value {value!r} is reserved for manifests ($node is the node's name). Rename it")
         elif value not in used:
-            self._add(where, f"value {value!r} is not used by kit {kit}{_close(value, used)}")
+            self._add(
+                where, f"value {value!r} is not used by kit {kit}. {did_you_mean(value, used)}".removesuffix(". ")
+            )
 
     def _check_whole(self, config: Any, where: Where, names: set[str]) -> None:
         by_name = {name.casefold(): name for name in names}
@@ -211,12 +213,9 @@ class _FleetCheck:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return f"there is no {what} {name!r}; there are {', '.join(known)}{_close(name, known)}"
-
-
-def _close(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {close[0]}?" if close else ""
+    return f"there is no {what} {name!r}; there are {', '.join(known)}. {did_you_mean(name, known)}".removesuffix(
+        ". "
+    )
 
 
 def _member(value: Any, steps: Where) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import yaml
 
 from ..generations import GENERATIONS
-from ..services import Bus, ServiceError, known_services, needs_of
+from ..services import Bus, ServiceError, known_services, needs_of, unknown_service
 from .model import FleetError
 
 _GROUPS: dict[Bus, int] = {"serial": 20, "i2c": 998, "gpio": 997}
@@ -31,9 +30,7 @@ def starter(file: str, services: Sequence[str], generation: str) -> str:
         needs = {service: needs_of(service) for service in services}
     except ServiceError:
         wrong = next(service for service in services if service not in known_services())
-        close = difflib.get_close_matches(wrong, known_services(), n=1)
-        hint = f". Did you mean {close[0]}?" if close else ""
-        raise FleetError(f"SERVICE={wrong}: there are {', '.join(known_services())}{hint}") from None
+        raise FleetError(unknown_service(wrong)) from None
     more = []
     buses = sorted({each.bus for each in needs.values() if each.bus})
     if buses:

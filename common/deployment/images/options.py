@@ -6,6 +6,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
+from ..services import unknown_service
 from ..workspace import service_names
 from .builders import BUILDERS, PYTHON, ImageError, Images, native_platform
 
@@ -26,7 +27,7 @@ def images_of(options: argparse.Namespace) -> Images:
     services = known if options.services == ["all"] else options.services
     for service in services:
         if service not in known:
-            raise ImageError(f"SERVICE={service}: there are {', '.join(known)}, and all")
+            raise ImageError(f"{unknown_service(service)}, and all")
     return Images(
         services=services,
         platforms=options.platforms.split(",") if options.platforms else [native_platform()],

@@ -7,12 +7,13 @@ member that no two items of a list have in common.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
+
+from iofog_sdk import did_you_mean
 
 from ..documents import Where
 from ..generations import Generation, Schema, fields, generations_with
@@ -96,8 +97,7 @@ def _problem(error: ValidationError, generation: Generation | None, where: Where
 
 def _unknown(name: str, schema: Schema, generation: Generation | None) -> tuple[str, str]:
     known = fields(schema)
-    close = difflib.get_close_matches(name, known, n=1)
-    remedy = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+    remedy = did_you_mean(name, known) or f"There are {', '.join(known)}."
     if generation is None:
         return "{title} has no {name!r}", remedy
     effect = schema.get("errorMessage", {}).get("additionalProperties", "it would be dropped without a word")

@@ -89,8 +89,9 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
     """
     import argparse  # noqa: PLC0415
 
-    from ..settings.explain import json_schema  # noqa: PLC0415
+    from ..settings.explain import json_schema, profile_schema  # noqa: PLC0415
     from .command_docs import commands_schema  # noqa: PLC0415
+    from .example import example_settings  # noqa: PLC0415
     from .readme import write_readme  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
@@ -100,16 +101,29 @@ def _handle(service_type: type[DeviceService[Any]], arguments: list[str]) -> Pat
         "IOFOG_LINK=agent://host:54321 with SELFNAME=<uuid> reaches an agent elsewhere, "
         "IOFOG_LINK=console: prints messages instead of sending them.",
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings as .json or .toml")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings as .toml, .json or .yaml")
     parser.add_argument("--check", action="store_true", help="check the local settings, print them and exit")
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the settings and exit")
+    parser.add_argument("--example", action="store_true", help="print a commented settings file and exit")
+    parser.add_argument(
+        "--schema",
+        nargs="?",
+        const="settings",
+        choices=("settings", "profile"),
+        help="print the JSON Schema of the settings, or of a profile, and exit",
+    )
     parser.add_argument(
         "--write-readme", type=Path, metavar="FILE", help="bring the tables of a README up to date and exit"
     )
     parser.add_argument("--version", action="version", version=f"{service_type.name()} {__version__}")
     options = parser.parse_args(arguments)
     if options.schema:
-        _print(json_schema(service_type.settings_type) | commands_schema(service_type.commands))
+        model, title = service_type.settings_type, f"{service_type.name()}: {options.schema}"
+        if options.schema == "profile":
+            _print(profile_schema(model, title))
+        else:
+            _print(json_schema(model, title) | commands_schema(service_type.commands))
+    elif options.example:
+        sys.stdout.write(example_settings(service_type))
     elif options.write_readme:
         write_readme(service_type, options.write_readme)
     elif options.check:

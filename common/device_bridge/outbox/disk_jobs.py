@@ -112,6 +112,8 @@ class DiskTask:
         self._due.set()
         if self._task is not None:
             await asyncio.wait((self._task,))  # who waits may be cancelled, the disk's work is not
+            if self._task.cancelled():
+                await self._do_jobs()
         await self._call(self.store.close)
         self._worker.shutdown(wait=False)
 
@@ -149,6 +151,10 @@ class DiskTask:
                 self._due.set()
                 result = await self._call(job.run, self.store)
                 self._employer.finish_job(job, result)
+            except asyncio.CancelledError:
+                if job is not None and not isinstance(job, Open):
+                    self._employer.fail_job(job, StoreError("the disk's task was cancelled"))
+                raise
             except StoreError as error:
                 if job is not None:
                     self._employer.fail_job(job, error)

@@ -8,9 +8,9 @@ from iofog_sdk.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .base import Port, Seconds, Settings
-    from .explain import settings_table
+    from .explain import explained, json_schema, settings_table
     from .limits import LIMITS, check_limits, limit
-    from .profiles import profile_names, read_profile
+    from .profiles import about_profile, profile_names, read_profile
     from .renames import with_new_names
     from .sources import SettingsSources
     from .status import SettingsStatus
@@ -19,9 +19,9 @@ else:
         __name__,
         {
             "base": ("Port", "Seconds", "Settings"),
-            "explain": ("settings_table",),
+            "explain": ("explained", "json_schema", "settings_table"),
             "limits": ("LIMITS", "check_limits", "limit"),
-            "profiles": ("profile_names", "read_profile"),
+            "profiles": ("about_profile", "profile_names", "read_profile"),
             "renames": ("with_new_names",),
             "sources": ("SettingsSources",),
             "status": ("SettingsStatus",),
@@ -35,7 +35,10 @@ __all__ = [
     "Settings",
     "SettingsSources",
     "SettingsStatus",
+    "about_profile",
     "check_limits",
+    "explained",
+    "json_schema",
     "limit",
     "profile_names",
     "read_profile",

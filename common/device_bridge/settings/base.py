@@ -31,6 +31,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     profiles: ClassVar[str] = ""
     """The package whose folder `profiles` holds ready settings; the model then has a setting `profile`."""
     default_profile: ClassVar[str] = ""
+    profile_type: ClassVar[type[msgspec.Struct] | None] = None
+    """What a profile's file describes; None where it holds some of these settings."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Old names of settings of this model, by which they are still accepted: old name to new name."""
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}

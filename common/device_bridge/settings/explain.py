@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from iofog_sdk import did_you_mean
+
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,9 +20,47 @@ Layers = list[tuple[str, dict[str, Any]]]
 """Sources by name with their members, later ones winning."""
 
 
-def json_schema(model: type[Settings]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a settings model."""
-    return msgspec.json.schema(model)
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(model: type[msgspec.Struct], title: str = "") -> dict[str, Any]:
+    """The JSON Schema of what a file holds, as editors use it."""
+    return {"$schema": SCHEMA_DIALECT, "title": title or model.__name__} | msgspec.json.schema(model)
+
+
+def profile_schema(model: type[Settings], title: str) -> dict[str, Any]:
+    """The schema of a profile's file: what it describes, or a part of the settings, and what it is for."""
+    described = model.profile_type
+    schema = json_schema(described or model, title)
+    whole = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+    whole["properties"] = {"about": {"type": "string", "description": "what it is for"}} | whole["properties"]
+    for definition in schema["$defs"].values() if described is None else ():
+        definition.pop("required", None)
+    return schema
+
+
+def explained_fields(
+    model: type[msgspec.Struct], prefix: str = "", *, needed: bool = True
+) -> Iterator[tuple[str, str, Any, bool]]:
+    """Every setting: dotted path, what it means and can be, default or example (None: neither), whether it is needed.
+
+    Parameters:
+        model: whose settings.
+        prefix: of their paths.
+        needed: whether the model itself has to be there.
+    """
+    for name, field, inner in _own_fields(model):
+        is_needed = needed and field.required
+        if inner is not None:
+            yield from explained_fields(inner, f"{prefix}{name}.", needed=is_needed)
+            continue
+        kind, meaning = _kind_and_meaning(field.type)
+        if field.required:
+            shown = next(iter((getattr(field.type, "extra_json_schema", None) or {}).get("examples", ())), None)
+        else:
+            given = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            shown = msgspec.to_builtins(given)
+        yield f"{prefix}{name}", f"{meaning} ({kind})" if meaning else kind, shown, is_needed
 
 
 def settings_table(model: type[Settings]) -> str:
@@ -105,8 +145,8 @@ _PART = re.compile(r"[^.\[\]]+")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 
 
-def explain(
-    error: msgspec.ValidationError, model: type[Settings], merged: dict[str, Any], layers: Layers
+def explained(
+    error: msgspec.ValidationError, model: type[msgspec.Struct], merged: dict[str, Any], layers: Layers
 ) -> SettingsError:
     """msgspec's finding as an error that names the source of the value and what to write instead."""
     text = str(error)
@@ -123,11 +163,8 @@ def explain(
         parent = path.rpartition(".")[0]
         siblings = _members_below(known, parent)
         if named.group(1) == "contains unknown":
-            import difflib  # noqa: PLC0415 - needed to help once, not to run
-
-            close = difflib.get_close_matches(named.group(2)[:100], siblings, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
-            remedy = f"{hint}Known here: {', '.join(siblings)}."
+            hint = _two_underscores(path, known, layers) or did_you_mean(named.group(2), siblings)
+            remedy = f"{hint} Known here: {', '.join(siblings)}.".lstrip()
             return SettingsError(path, _at(merged, path), "unknown setting", remedy, source=_source(layers, path))
         rule = "is required"
     given = _at(merged, path)
@@ -162,6 +199,14 @@ def _remedy_of_kinds(kinds: list[str], given: Any) -> str:
     return f"{hint}Known here: {', '.join(sorted(kinds))}."
 
 
+def _two_underscores(path: str, known: Mapping[str, Any], layers: Layers) -> str:
+    """The variable that was meant by one that has a single underscore between two levels."""
+    if _source(layers, path) != "environment":
+        return ""
+    meant = next((name for name in known if name.replace(".", "_") == path.replace(".", "_")), "")
+    return f"Write SETTING_{meant.upper().replace('.', '__')}, with two underscores." if meant else ""
+
+
 def _members_below(known: Mapping[str, Any], parent: str) -> list[str]:
     prefix = f"{parent}." if parent else ""
     return sorted({path[len(prefix) :].split(".")[0] for path in known if path.startswith(prefix)})
@@ -173,7 +218,10 @@ def _remedy(known: Mapping[str, Any], path: str) -> str:
         inside = _members_below(known, path)
         return f"Write an object with {', '.join(inside)}." if inside else "See the service's README."
     kind, meaning = _kind_and_meaning(field.type)
-    examples = (getattr(field.type, "extra_json_schema", None) or {}).get("examples")
+    extra = getattr(field.type, "extra_json_schema", None) or {}
+    if "remedy" in extra:
+        return str(extra["remedy"])
+    examples = extra.get("examples")
     example = f", for example {msgspec.json.encode(examples[0]).decode()}" if examples else ""
     about = f" ({meaning})" if meaning else ""
     return f"Write {kind}{about}{example}."

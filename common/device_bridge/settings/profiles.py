@@ -33,7 +33,10 @@ def about_profile(package: str, name: str) -> str:
 
 def _members(package: str, name: object) -> dict[str, Any]:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name not in profile_names(package):
-        remedy = f"Write one of {', '.join(profile_names(package))}, or leave it out."
+        from iofog_sdk import did_you_mean  # noqa: PLC0415 - needed to help once, not to run
+
+        known = profile_names(package)
+        remedy = f"{did_you_mean(str(name), known)} Write one of {', '.join(known)}, or leave it out.".lstrip()
         raise SettingsError("profile", name, "is no profile of this service", remedy)
     members: dict[str, Any] = msgspec.toml.decode((_folder(package) / f"{name}.toml").read_bytes())
     return members

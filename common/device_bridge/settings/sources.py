@@ -4,7 +4,7 @@ A later source wins over an earlier one, member by member:
 
 1. the defaults in the model,
 2. the configuration that ioFog keeps for the microservice (a JSON object),
-3. the file given with `--settings` (JSON or TOML),
+3. the file given with `--settings` (TOML or JSON; YAML where PyYAML is installed, which images do not have),
 4. environment variables: `SETTING_` and the path in capitals, `__` between levels (`SETTING_SERIAL__PORT`).
 """
 
@@ -30,6 +30,8 @@ ENVIRONMENT_PREFIX = "SETTING_"
 
 _QUOTED = re.compile(r"'.*'", re.DOTALL)
 """What a parser's error repeats of the file: it may be a part of a secret."""
+_ANCHOR = re.compile(rb"(?:[:\[{,-]|^)[ \t]*&\w", re.MULTILINE)
+"""Of YAML: what refers to it over and over makes a small file large."""
 _LONG_KEY = re.compile(rb"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){%d}""" % limit("depth"))
 """Python's TOML parser needs a time for them that grows with the square of their length."""
 
@@ -41,7 +43,7 @@ class SettingsSources:
 
     Parameters:
         model: the settings model of the service.
-        file: a JSON or TOML file, or None.
+        file: a TOML, JSON or YAML file, or None.
         environment: variables to look through.
         config_name: what errors call the configuration text; "" for nothing.
 
@@ -104,9 +106,9 @@ class SettingsSources:
         try:
             return msgspec.convert(merged, self.model)
         except msgspec.ValidationError as error:
-            from .explain import explain  # noqa: PLC0415 - needed to help, not to run
+            from .explain import explained  # noqa: PLC0415 - needed to help, not to run
 
-            raise explain(error, self.model, merged, layers) from None
+            raise explained(error, self.model, merged, layers) from None
 
     def _from_environment(self) -> dict[str, Any]:
         variables = {name: text for name, text in self._environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
@@ -137,7 +139,7 @@ def _merged(layers: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    remedy = "Give a .json or .toml file."
+    remedy = "Give a .toml or .json file."
     try:
         with file.open("rb") as stream:
             data = stream.read(limit("source") + 1)
@@ -148,8 +150,16 @@ def _read_file(file: Path) -> dict[str, Any]:
     is_toml = file.suffix == ".toml"
     if is_toml and _LONG_KEY.search(data):
         raise SettingsError("file", str(file), f"has a key of more than {limit('depth')} names", "Write flat tables.")
+    is_yaml = file.suffix in (".yaml", ".yml")
+    if is_yaml and _ANCHOR.search(data):
+        raise SettingsError("file", str(file), "has an anchor (&name)", "Write out what it stands for.")
     try:
-        members = msgspec.toml.decode(data) if is_toml else msgspec.json.decode(data)
+        if is_yaml:
+            members = msgspec.yaml.decode(data)
+        else:
+            members = msgspec.toml.decode(data) if is_toml else msgspec.json.decode(data)
+    except ImportError:
+        raise SettingsError("file", str(file), "is YAML, and PyYAML is not installed here", remedy) from None
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise SettingsError(
             "file", str(file), f"cannot be parsed: {_QUOTED.sub('...', str(error))}", remedy

@@ -23,7 +23,7 @@ MEASURES = {
     "distance": Measure("m", 1, (0, 1e5), "distance"),
     "accel": Measure("m/s2", 1, (-1e5, 1e5), "acceleration"),
     "gravity": Measure("m/s2", 1, (-1e3, 1e3), "acceleration by gravity"),
-    "anglvel": Measure("", 1, None, "angular velocity in rad/s"),
+    "anglvel": Measure("deg/s", 57.29577951308232, (-1e6, 1e6), "angular velocity"),
     "magn": Measure("T", 1e-4, (-1e3, 1e3), "magnetic flux density"),
     "angl": Measure("rad", 1, (-1e6, 1e6), "angle"),
     "velocity": Measure("m/s", 1, (-1e5, 1e5), "velocity"),

@@ -7,6 +7,11 @@ const SHOWN_ROWS = 10;
 const STATES = { ok: "ok", failing: "device gone", silent: "silent" };
 
 // Parameters: store; chosen(id) is called with the quantity that somebody chooses.
+// A name whose lines end after an underscore, where it is too long for one.
+function broken(name) {
+  return name.split(/(?<=_)/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
+}
+
 export class Sources {
   #cards = new Map();
   #rows = new Map();
@@ -166,7 +171,7 @@ export class Sources {
   }
 
   #makeRow(quantity) {
-    const name = element("span", { class: "name", title: quantity.name }, quantity.name.slice(quantity.name.lastIndexOf("/") + 1));
+    const name = element("span", { class: "name", title: quantity.name }, ...broken(quantity.name.slice(quantity.name.lastIndexOf("/") + 1)));
     const canvas = element("canvas", { "aria-hidden": "true" });
     const number = element("span"), unit = element("small");
     const value = element("span", { class: "value" }, number, unit);

@@ -30,6 +30,7 @@ OPEN_FAULTS: dict[int, tuple[DeviceErrorKind, str]] = {
         "there is no such bus; enable it (dtparam=i2c_arm=on), load i2c-dev, or give the container the device",
     ),
     errno.ENOTTY: (DeviceErrorKind.NOT_FOUND, "this is not an I2C bus; /dev/i2c-1 is one on most boards"),
+    errno.EISDIR: (DeviceErrorKind.NOT_FOUND, "this is a directory; /dev/i2c-1 is a bus on most boards"),
     errno.ECONNREFUSED: (DeviceErrorKind.NOT_FOUND, "no emulated bus listens there; start the emulator"),
 }
 

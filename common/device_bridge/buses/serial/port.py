@@ -271,6 +271,12 @@ def _device_error(port: str, error: serial.SerialException) -> DeviceError:
         detail = f"no serial server answers: {error}; is it running, and the port right?"
         return DeviceError(DeviceErrorKind.NOT_FOUND, port, detail)
     code = error.errno
+    if isinstance(error.__context__, termios.error):  # pyserial keeps its text alone
+        code = error.__context__.args[0]
+    if code == errno.ENOTTY:
+        return DeviceError(
+            DeviceErrorKind.NOT_FOUND, port, "this is no serial port; /dev/ttyUSB0 is one, for example"
+        )
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return DeviceError(DeviceErrorKind.NOT_FOUND, port, "no such device; is it plugged in?")
     if code in (errno.EACCES, errno.EPERM):

@@ -146,7 +146,9 @@ class Exchange:
                 return False
             return True
         for owed in self._owed:
-            if owed.question.accepts(frame):
+            # What devices send by themselves looks like an answer, too: it is not to be thrown away for longer.
+            until = owed.asked_at + REMEMBERED_S if self._strict else owed.expected_until
+            if now < until and owed.question.accepts(frame):
                 self._take_late(owed, frame, now)
                 return True
         return False
