@@ -173,7 +173,7 @@ def explained(
     return SettingsError(path, given, rule, remedy, source=_source(layers, path))
 
 
-def _known_at(model: type[Settings], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _known_at(model: type[msgspec.Struct], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Every setting by its path, those of list items on the way to this one too; the kinds, where none is known."""
     known, kinds = dict(fields(model)), []
     for item in _ITEM.finditer(path):
@@ -192,11 +192,7 @@ def _known_at(model: type[Settings], path: str, merged: dict[str, Any]) -> tuple
 
 
 def _remedy_of_kinds(kinds: list[str], given: Any) -> str:
-    import difflib  # noqa: PLC0415 - needed to help once, not to run
-
-    close = difflib.get_close_matches(str(given)[:100], kinds, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    return f"{hint}Known here: {', '.join(sorted(kinds))}."
+    return f"{did_you_mean(str(given), kinds)} Known here: {', '.join(sorted(kinds))}.".lstrip()
 
 
 def _two_underscores(path: str, known: Mapping[str, Any], layers: Layers) -> str:
