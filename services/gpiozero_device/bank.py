@@ -13,7 +13,7 @@ from device_bridge.control import Put, Rules, SafeAct, SafeStateGuard
 from .classes.rows import OutputSettings
 from .classes.table import row_of
 from .device import GpioDevice
-from .pins_in_use import PinsInUse
+from .pin_factory import SharedPinFactory
 from .settings import GpiozeroSettings
 
 log = logging.getLogger("gpiozero_device")
@@ -33,9 +33,9 @@ class DeviceBank:
 
     def __init__(self, settings: GpiozeroSettings, node: Callable[[], NodeState]) -> None:
         self._settings, self._node = settings, node
-        self.pins = PinsInUse(settings.gpio.path, self._pin_failed)
+        self.pins = SharedPinFactory(settings.gpio.path, self._pin_failed)
         self.devices = {
-            one.name: GpioDevice(one, row_of(one), self.pins.factory_of(one), self._lines_changed, self._seen)
+            one.name: GpioDevice(one, row_of(one), self.pins.factory_of(one), self._lines_changed, self._on_value)
             for one in settings.devices
         }
         self.outputs = {name: device for name, device in self.devices.items() if device.is_output}
@@ -48,7 +48,7 @@ class DeviceBank:
             if isinstance(one, OutputSettings) and one.source:
                 self._followers.setdefault(one.source, []).append(one.name)
         self._by_itself = self._rules.outputs | {name for names in self._followers.values() for name in names}
-        self._wanted: dict[str, float | bool | None] = {}
+        self._decisions: dict[str, float | bool | None] = {}
         """What rules and sources have last said of outputs: None for the safe state."""
         self._pending: dict[str, float | bool | None] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
@@ -122,7 +122,7 @@ class DeviceBank:
                 log.warning("outputs go to their safe state: %s", reason)
                 await self._trip(name for name in self.outputs if hold or name not in self._by_itself)
                 if hold:
-                    self._pending |= self._wanted  # when that is over
+                    self._pending |= self._decisions  # when that is over
             self._held = reason
 
     async def keep_guarded(self) -> None:
@@ -150,7 +150,7 @@ class DeviceBank:
 
         async def judged(sample: Sample) -> None:
             for name, wanted in self._rules.feed(sample):
-                self._want(name, wanted)
+                self._decide(name, wanted)
             self.follow()
             await put(sample)
 
@@ -176,17 +176,17 @@ class DeviceBank:
         if self._pending.get(name) is wanted:
             self._pending.pop(name, None)
 
-    def forget(self, name: str) -> None:
+    def drop_pending(self, name: str) -> None:
         """A command counts until a rule or a source says otherwise."""
         self._pending.pop(name, None)
 
-    def _want(self, name: str, wanted: float | bool | None) -> None:
-        self._wanted[name] = self._pending[name] = wanted
+    def _decide(self, name: str, wanted: float | bool | None) -> None:
+        self._decisions[name] = self._pending[name] = wanted
 
-    def _seen(self, name: str, value: float | None) -> None:
+    def _on_value(self, name: str, value: float | None) -> None:
         for follower in self._followers.get(name, ()):
-            if follower not in self._wanted or self._wanted[follower] != value:
-                self._want(follower, value)
+            if follower not in self._decisions or self._decisions[follower] != value:
+                self._decide(follower, value)
 
     async def _trip(self, names: Iterable[str]) -> None:
         names = list(names)
@@ -205,8 +205,8 @@ class DeviceBank:
                 device.fail(error)
 
     def _lines_changed(self, name: str) -> None:
-        if self.outputs[name].is_open and name in self._wanted:
-            self._pending[name] = self._wanted[name]
+        if self.outputs[name].is_open and name in self._decisions:
+            self._pending[name] = self._decisions[name]
         self._changed.set()
 
     async def _protect(self) -> None:

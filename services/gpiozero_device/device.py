@@ -19,8 +19,8 @@ from device_bridge import CommandError, DeviceError, DeviceErrorKind, Quality, R
 from device_bridge.control import ChangeReporter, Member, Put
 
 from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
-from .threads import DeviceThread, HandOver
-from .values import assign, contradiction, has_measured, rounded, single
+from .threads import DeviceThread, EventQueue
+from .values import as_number, assign, has_measured, readback_error, rounded
 
 if TYPE_CHECKING:
     from .lines.pins import GpioChipFactory
@@ -30,13 +30,13 @@ log = logging.getLogger("gpiozero_device")
 T = TypeVar("T")
 
 _ERRORS = {errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no such file")}
-_LOOK_S = 1.0
+_READ_S = 1.0
 _FIRST_S = 0.1
 _MAKING = threading.Lock()
 """gpiozero shares devices behind devices, as the lines of an SPI bus, without a thought of threads."""
 
 
-class Seen(NamedTuple):
+class Snapshot(NamedTuple):
     """A device as it was read.
 
     Parameters:
@@ -61,8 +61,8 @@ class GpioDevice:
         settings: its own.
         row: its class.
         factory: gives the pin factory, once the service is open.
-        changed: is called with its name when an output's lines were taken into use or given back.
-        seen: is called with each value, for those that follow it.
+        on_lines_changed: is called with its name when an output's lines were taken into use or given back.
+        on_value: is called with each value, for those that follow it.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class GpioDevice:
         settings: DeviceSettings,
         row: Row,
         factory: Callable[[], GpioChipFactory],
-        changed: Callable[[str], None],
-        seen: Callable[[str, float | None], None],
+        on_lines_changed: Callable[[str], None],
+        on_value: Callable[[str, float | None], None],
     ) -> None:
         self.settings, self.row, self.name = settings, row, settings.name
         self.measures = row.measures_of(settings)
@@ -81,12 +81,12 @@ class GpioDevice:
         """Whether it may leave its safe state."""
         self.deadline = math.inf
         """When it has to go to its safe state, on the loop's clock."""
-        self._factory, self._changed, self._seen = factory, changed, seen
+        self._factory, self._on_lines_changed, self._on_value = factory, on_lines_changed, on_value
         self._thread = DeviceThread(settings.name)
         self._device: Any = None
-        self._kept: Any = None
-        self._doubt = ""
-        self._events: HandOver[tuple[float, Event] | _Failure | None] | None = None
+        self._kept_value: Any = None
+        self._uncertain_reason = ""
+        self._events: EventQueue[tuple[float, Event] | _Failure | None] | None = None
         self._lines = [name for option, name in row.lines_of(settings) if not option.shared]
 
     @property
@@ -106,19 +106,19 @@ class GpioDevice:
     async def open(self) -> None:
         """Makes it, an output in its safe state. Raises DeviceError."""
         if self._device is None:
-            self._events = HandOver(asyncio.get_running_loop())
+            self._events = EventQueue(asyncio.get_running_loop())
             await self._thread.call(self._make)
-            self._tell_changed()
+            self._report_lines()
 
     async def close(self) -> None:
         """Closes it; its lines are given back, outputs in their safe state."""
         self.deadline = math.inf
         await self._thread.call(self._unmake, always=True)
-        self._tell_changed()
+        self._report_lines()
 
-    def _tell_changed(self) -> None:
+    def _report_lines(self) -> None:
         if self.is_output:
-            self._changed(self.name)
+            self._on_lines_changed(self.name)
 
     def end(self) -> None:
         """Ends its thread."""
@@ -137,7 +137,7 @@ class GpioDevice:
                 await self.open()
                 await self._watch(working)
             except DeviceError:
-                self._seen(self.name, None)
+                self._on_value(self.name, None)
                 await self.close()
                 raise
 
@@ -152,16 +152,16 @@ class GpioDevice:
         reporter = ChangeReporter(0.0 if sends_all else interval_s)
         loop = asyncio.get_running_loop()
         while True:
-            seen = await self.look()
-            if sample := reporter.select(seen.readings, loop.time()):
+            snapshot = await self.read()
+            if sample := reporter.select(snapshot.readings, loop.time()):
                 await put(sample)
-            wait_s = interval_s if sends_all else min(interval_s, _LOOK_S)
-            look_at = loop.time() + (wait_s if seen.readings else _FIRST_S)
+            wait_s = interval_s if sends_all else min(interval_s, _READ_S)
+            read_at = loop.time() + (wait_s if snapshot.readings else _FIRST_S)
             is_due = False
             while not is_due:
-                found, lost = await events.take(max(0.0, look_at - loop.time()))
+                found, lost = await events.get_all(max(0.0, read_at - loop.time()))
                 self.member.counters["lost_events"] += lost
-                is_due = loop.time() >= look_at
+                is_due = loop.time() >= read_at
                 for item in found:
                     if isinstance(item, _Failure):
                         raise item.error
@@ -177,37 +177,37 @@ class GpioDevice:
         index = next(n for n, measure in enumerate(self.measures) if measure.suffix == event.suffix)
         return self.quantities[index].good(event.value if event.value is not None else False)
 
-    async def look(self) -> Seen:
+    async def read(self) -> Snapshot:
         """Its readings now; none before the first. Raises DeviceError."""
-        seen = await self._thread.call(self._look)
-        self._seen(self.name, seen.value)
-        return seen
+        snapshot = await self._thread.call(self._read)
+        self._on_value(self.name, snapshot.value)
+        return snapshot
 
-    def look_soon(self) -> None:
+    def request_read(self) -> None:
         """Has it read and reported."""
         if self._events is not None:
             self._events.put(None)
 
     async def execute(self, method: Method, parameters: Mapping[str, Value]) -> list[Reading]:
         """Does what a command says; returns its readings then. Raises CommandError, DeviceError."""
-        seen = await self._call(lambda: self._execute(method, parameters))
-        self._limit(seen.is_on or method.goes_on)
-        if problem := contradiction(method, parameters, seen.readings):
-            seen.readings[0] = self.quantities[0].uncertain(seen.readings[0].value or False, problem)
-        self._seen(self.name, seen.value)
-        self.look_soon()
-        return seen.readings
+        snapshot = await self._call(lambda: self._execute(method, parameters))
+        self._update_deadline(snapshot.is_on or method.goes_on)
+        if problem := readback_error(method, parameters, snapshot.readings):
+            snapshot.readings[0] = self.quantities[0].uncertain(snapshot.readings[0].value or False, problem)
+        self._on_value(self.name, snapshot.value)
+        self.request_read()
+        return snapshot.readings
 
     async def follow(self, value: float) -> None:
         """Takes the value of another device. Raises CommandError, DeviceError."""
-        self._limit(await self._call(lambda: self._do(lambda device: assign(device, value))))
-        self.look_soon()
+        self._update_deadline(await self._call(lambda: self._do(lambda device: assign(device, value))))
+        self.request_read()
 
     async def switch(self, on: bool) -> None:
         """On by its row's method, or to its safe state. Raises CommandError, DeviceError."""
         method = self.row.on if on else self.row.safe
-        self._limit(await self._call(lambda: self._do(lambda device: getattr(device, method)())))
-        self.look_soon()
+        self._update_deadline(await self._call(lambda: self._do(lambda device: getattr(device, method)())))
+        self.request_read()
 
     async def _call(self, work: Callable[[], T]) -> T:
         """As its thread does it; a device that fails is closed and made again."""
@@ -217,7 +217,7 @@ class GpioDevice:
             self.fail(error)
             raise
 
-    def _limit(self, is_on: bool) -> None:
+    def _update_deadline(self, is_on: bool) -> None:
         """Counts the time that an output is on from when it was switched on."""
         settings = self.settings
         if not is_on or not isinstance(settings, OutputSettings) or not settings.max_on:
@@ -229,8 +229,8 @@ class GpioDevice:
         from .classes.makers import make  # noqa: PLC0415 - gpiozero is imported when a device is made, not for --check
 
         factory = self._factory()
-        factory.rest_levels.update(self.row.rest_levels(self.settings))
-        factory.driven_pins |= self.row.driven_pins(self.settings)
+        factory.safe_levels.update(self.row.safe_levels(self.settings))
+        factory.externally_driven |= self.row.externally_driven(self.settings)
         try:
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 device = make(self.row, self.settings, factory)
@@ -239,15 +239,15 @@ class GpioDevice:
             raise self._failure_of(error) from None
         for event in self.row.events:
             setattr(device, event.hook, partial(self._happened, event))
-        if self._kept is not None:
-            setattr(device, self.row.keeps, self._kept)
-            self._doubt = f"{self.row.keeps} may have been missed while it was away"
+        if self._kept_value is not None:
+            setattr(device, self.row.keeps, self._kept_value)
+            self._uncertain_reason = f"{self.row.keeps} may have been missed while it was away"
         self._device = device
 
     def _unmake(self) -> None:
         device, self._device = self._device, None
         if device is not None:
-            self._kept = getattr(device, self.row.keeps, None) if self.row.keeps else None
+            self._kept_value = getattr(device, self.row.keeps, None) if self.row.keeps else None
             with _MAKING if self.row.shares else contextlib.nullcontext():
                 try:
                     device.close()
@@ -259,21 +259,21 @@ class GpioDevice:
         """Has nothing of what was made reach its lines any more, whoever still holds it."""
         factory = self._factory()
         for name in self._lines:
-            factory.forget(name)
+            factory.detach(name)
 
     def _happened(self, event: Event) -> None:
         if self._events is not None:
             self._events.put((time.monotonic(), event))
 
-    def _look(self) -> Seen:
+    def _read(self) -> Snapshot:
         device = self._device
         if device is None:
             raise DeviceError(DeviceErrorKind.GONE, self.name, "it is not open")
         try:
             if not has_measured(device):
-                return Seen([], None)
+                return Snapshot([], None)
             values = [measure.read(device) for measure in self.measures]
-            value = single(device.value) if values[0] is not None else None
+            value = as_number(device.value) if values[0] is not None else None
             is_on = self.is_output and bool(device.is_active)
         except Exception as error:
             raise self._failure_of(error) from None
@@ -281,14 +281,14 @@ class GpioDevice:
             quantity.bad(measure.absent) if found is None else quantity.good(rounded(found))
             for measure, quantity, found in zip(self.measures, self.quantities, values, strict=True)
         ]
-        if self._doubt:
-            readings = [replace(one, quality=Quality.UNCERTAIN, reason=self._doubt) for one in readings]
-        return Seen(readings, value, is_on)
+        if self._uncertain_reason:
+            readings = [replace(one, quality=Quality.UNCERTAIN, reason=self._uncertain_reason) for one in readings]
+        return Snapshot(readings, value, is_on)
 
-    def _execute(self, method: Method, parameters: Mapping[str, Value]) -> Seen:
+    def _execute(self, method: Method, parameters: Mapping[str, Value]) -> Snapshot:
         self._do(lambda device: method.run(device, parameters))
-        self._doubt = ""
-        return self._look()
+        self._uncertain_reason = ""
+        return self._read()
 
     def _do(self, act: Callable[[Any], object]) -> bool:
         """Does something; returns whether it is on then. Raises CommandError, DeviceError."""

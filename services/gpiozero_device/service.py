@@ -68,7 +68,7 @@ class GpiozeroDevice(DeviceService[GpiozeroSettings]):
         device, method = self.methods[command.name]
         if device.is_output and (reason := self.bank.reason_to_hold):
             raise CommandError(f"outputs stay in their safe state until settings are good again: {reason}")
-        self.bank.forget(device.name)
+        self.bank.drop_pending(device.name)
         readings = await device.execute(method, command.parameters)
         reason = "; ".join(one.reason for one in readings if one.quality is Quality.UNCERTAIN)
         return Result(ok=not reason, detail=reason or "done and read back", readings=readings)

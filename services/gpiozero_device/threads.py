@@ -37,7 +37,7 @@ class DeviceThread:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def tell(outcome: Callable[[Any], None], value: object) -> None:
+        def settle(outcome: Callable[[Any], None], value: object) -> None:
             if not future.cancelled():
                 outcome(value)
 
@@ -51,7 +51,7 @@ class DeviceThread:
             except Exception as error:
                 outcome, result = future.set_exception, error
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(tell, outcome, result)
+                loop.call_soon_threadsafe(settle, outcome, result)
 
         self._jobs.put(do)
         if self._thread is None:
@@ -69,43 +69,43 @@ class DeviceThread:
             job()
 
 
-class HandOver(Generic[T]):
+class EventQueue(Generic[T]):
     """Passes what happens in gpiozero's threads to the event loop; no object of the loop is touched by them.
 
     Parameters:
         loop: that takes it.
-        most: how much may wait; the oldest gives way, and is counted.
+        max_size: how much may wait; the oldest gives way, and is counted.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, most: int = 1000) -> None:
-        self._loop, self._most = loop, most
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_size: int = 1000) -> None:
+        self._loop, self._max_size = loop, max_size
         self._waiting: deque[T] = deque()
         self._lost = 0
-        self._is_told = False
+        self._is_signalled = False
         self._turn = threading.Lock()
-        self._come = asyncio.Event()
+        self._available = asyncio.Event()
 
     def put(self, item: T) -> None:
         """Hands something over, in any thread."""
         with self._turn:
-            if len(self._waiting) >= self._most:
+            if len(self._waiting) >= self._max_size:
                 self._waiting.popleft()
                 self._lost += 1
             self._waiting.append(item)
-            if self._is_told:
+            if self._is_signalled:
                 return
-            self._is_told = True
+            self._is_signalled = True
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._come.set)
+            self._loop.call_soon_threadsafe(self._available.set)
 
-    async def take(self, within_s: float) -> tuple[list[T], int]:
+    async def get_all(self, within_s: float) -> tuple[list[T], int]:
         """All that has come, at least one thing unless none comes in time, and how many gave way before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await self._come.wait()
-        self._come.clear()
+                await self._available.wait()
+        self._available.clear()
         with self._turn:
             found, lost = list(self._waiting), self._lost
             self._waiting.clear()
-            self._lost, self._is_told = 0, False
+            self._lost, self._is_signalled = 0, False
         return found, lost

@@ -12,7 +12,7 @@ from .classes.rows import Method
 _DECIMALS = 4
 
 
-def contradiction(method: Method, parameters: Mapping[str, Value], readings: list[Reading]) -> str:
+def readback_error(method: Method, parameters: Mapping[str, Value], readings: list[Reading]) -> str:
     """What a line says against a command that has switched it; "" where it does not, or cannot be known."""
     wanted = parameters.get("value", {"on": True, "off": False}.get(method.name))
     found = readings[0].value if readings else None
@@ -23,10 +23,10 @@ def contradiction(method: Method, parameters: Mapping[str, Value], readings: lis
 
 def has_measured(device: Any) -> bool:
     """Whether what it takes the average of is there."""
-    told: bool | None = getattr(device, "has_measured", None)
-    if told is None and hasattr(device, "queue_len"):
+    is_ready: bool | None = getattr(device, "has_measured", None)
+    if is_ready is None and hasattr(device, "queue_len"):
         return device.active_time is not None or device.inactive_time is not None
-    return told is not False
+    return is_ready is not False
 
 
 def rounded(value: Value) -> Value:
@@ -34,7 +34,7 @@ def rounded(value: Value) -> Value:
     return round(value, _DECIMALS) if isinstance(value, float) else value
 
 
-def single(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
     """A value of gpiozero as one number: the greatest of several."""
     if isinstance(value, tuple):
         return max((float(one) for one in value), default=None)

@@ -51,7 +51,7 @@ async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, 
         (tmp_path / "temp").write_text("48312\n")
         settings["sensor_file"] = str(tmp_path / "temp")
     if name == "PingServer":
-        monkeypatch.setattr("gpiozero_device.classes.makers.answers", lambda _: True)
+        monkeypatch.setattr("gpiozero_device.classes.makers.ping", lambda _: True)
     async with world_of(tmp_path) as world:
         async with bridged_to(world, settings) as bridged:
             declared = {one.name: one for one in GpiozeroDevice.quantities_of(bridged.told)}
@@ -69,7 +69,7 @@ async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, 
                 assert {reading.name for reading in result.readings} == declared.keys()
                 for reading in result.readings:
                     assert declared[reading.name].judged(reading) is reading
-        for line, level in row.rest_levels(_model(name)).items():
+        for line, level in row.safe_levels(_model(name)).items():
             assert world.gpio.level(line.replace("BOARD7", "GPIO4")) == level
 
 

@@ -117,7 +117,7 @@ def test_what_a_callback_does_may_be_a_pin_again(world):
 
 def test_pulses_are_made_and_end_at_the_level_of_the_safe_state(world):
     gpio, factory, _ = world
-    factory.rest_levels["P8_10"] = 1
+    factory.safe_levels["P8_10"] = 1
     levels = []
     gpio.chips["gpiochip0"].on_level = lambda line, level: levels.append(level)
     with gpiozero.PWMLED("P8_10", active_high=False, frequency=200, pin_factory=factory) as lamp:
@@ -134,7 +134,7 @@ def test_pulses_are_made_and_end_at_the_level_of_the_safe_state(world):
 def test_a_line_that_was_given_up_is_not_taken_again_by_what_is_left_of_its_device(world):
     gpio, factory, _ = world
     led = gpiozero.LED("P8_10", pin_factory=factory)
-    factory.forget("P8_10")
+    factory.detach("P8_10")
     with pytest.raises(DeviceError, match="its device is closed"):
         led.on()
     with gpiozero.LED("P8_10", pin_factory=factory) as another:

@@ -15,7 +15,7 @@ from gpiozero_device.emulator import Converter
 from gpiozero_device.lines import spi
 from gpiozero_device.lines.pins import PinlessFactory
 from gpiozero_device.service import GpiozeroDevice
-from gpiozero_device.threads import HandOver
+from gpiozero_device.threads import EventQueue
 
 from .gpiozero_world import bridged_to, tell, value_of, world_of
 from .serving import settings_of
@@ -178,17 +178,17 @@ def test_an_echo_request_is_answered_or_not(answers, is_there, monkeypatch):
 
         thread = threading.Thread(target=reply)
         thread.start()
-        assert makers.is_answered(asking, 8, host.getsockname()) is is_there
+        assert makers.request_echo(asking, 8, host.getsockname()) is is_there
         thread.join(60)
 
 
 async def test_what_gpiozeros_threads_hand_over_is_bounded_and_in_order():
-    hand_over = HandOver(asyncio.get_running_loop(), most=10)
-    thread = threading.Thread(target=lambda: [hand_over.put(n) for n in range(25)])
+    events = EventQueue(asyncio.get_running_loop(), max_size=10)
+    thread = threading.Thread(target=lambda: [events.put(n) for n in range(25)])
     thread.start()
     await asyncio.to_thread(thread.join)
-    assert await hand_over.take(60) == (list(range(15, 25)), 15)
-    assert await hand_over.take(0) == ([], 0)
+    assert await events.get_all(60) == (list(range(15, 25)), 15)
+    assert await events.get_all(0) == ([], 0)
 
 
 async def test_a_busy_line_costs_its_own_device_alone_and_comes_back(tmp_path):

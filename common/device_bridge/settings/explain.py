@@ -192,11 +192,7 @@ def _known_at(model: type[msgspec.Struct], path: str, merged: dict[str, Any]) ->
 
 
 def _remedy_of_kinds(kinds: list[str], given: Any) -> str:
-    import difflib  # noqa: PLC0415 - needed to help once, not to run
-
-    close = difflib.get_close_matches(str(given)[:100], kinds, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    return f"{hint}Known here: {', '.join(sorted(kinds))}."
+    return f"{did_you_mean(str(given), kinds)} Known here: {', '.join(sorted(kinds))}.".lstrip()
 
 
 def _two_underscores(path: str, known: Mapping[str, Any], layers: Layers) -> str:

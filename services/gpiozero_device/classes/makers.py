@@ -55,15 +55,15 @@ def make(row: Row, settings: DeviceSettings, factory: Factory) -> Any:
     return getattr(gpiozero, row.name)(**options, pin_factory=factory)
 
 
-class HeardDistance(gpiozero.DistanceSensor):  # type: ignore[misc]  # gpiozero is untyped
-    """A DistanceSensor that knows when it has heard no echo.
+class EchoDistanceSensor(gpiozero.DistanceSensor):  # type: ignore[misc]  # gpiozero is untyped
+    """A DistanceSensor that notices missing echoes.
 
-    gpiozero's own goes on with what it heard before, takes an echo from beyond `max_distance` for a wall there, and
+    gpiozero's own keeps its last distances, takes an echo from beyond `max_distance` for a wall there, and
     waits without end for its first echo.
     """
 
     def __init__(self, **options: Any) -> None:
-        self._heard: deque[float | None] = deque(maxlen=options["queue_len"])
+        self._echoes: deque[float | None] = deque(maxlen=options["queue_len"])
         speed_of_sound = options.pop("speed_of_sound")
         super().__init__(partial=True, **options)
         self.speed_of_sound = speed_of_sound
@@ -77,32 +77,32 @@ class HeardDistance(gpiozero.DistanceSensor):  # type: ignore[misc]  # gpiozero 
     def _read(self) -> float | None:
         share: float | None = super()._read()
         found = share is not None and share < 1.0
-        self._heard.append(share * self.max_distance if share is not None and found else None)
+        self._echoes.append(share * self.max_distance if share is not None and found else None)
         return share if found else None
 
     @property
     def has_measured(self) -> bool:
         """Whether it has sent as many pings as it takes the median of."""
-        return len(self._heard) == self._heard.maxlen
+        return len(self._echoes) == self._echoes.maxlen
 
     @property
-    def heard_m(self) -> float | None:
+    def echo_distance(self) -> float | None:
         """The median of the last echoes, one of them; None while most pings had none."""
-        heard = self._heard.copy()
-        found = [distance for distance in heard if distance is not None]
-        return median_low(found) if len(found) * 2 > len(heard) else None
+        echoes = self._echoes.copy()
+        found = [distance for distance in echoes if distance is not None]
+        return median_low(found) if len(found) * 2 > len(echoes) else None
 
     @property
     def is_in_range(self) -> bool | None:
         """Whether it is nearer than the threshold; None without an echo."""
-        heard = self.heard_m
-        return None if heard is None else heard < self.threshold_distance
+        distance = self.echo_distance
+        return None if distance is None else distance < self.threshold_distance
 
     @property
     def value(self) -> float:
         """As gpiozero has it: 1 without an echo."""
-        heard = self.heard_m
-        return 1.0 if heard is None else heard / self.max_distance
+        distance = self.echo_distance
+        return 1.0 if distance is None else distance / self.max_distance
 
 
 class Hours(gpiozero.TimeOfDay):  # type: ignore[misc]  # gpiozero is untyped
@@ -126,16 +126,16 @@ class EchoServer(gpiozero.PingServer):  # type: ignore[misc]  # gpiozero is unty
     @property
     def value(self) -> int:
         """Whether it answers. Raises DeviceError where that cannot be found out."""
-        return int(answers(self.host))
+        return int(ping(self.host))
 
 
-def answers(host: str) -> bool:
+def ping(host: str) -> bool:
     """Whether a host answers an echo request. Raises DeviceError where that cannot be found out."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, None)[0]
-        with socket.socket(family, socket.SOCK_DGRAM, _PROTOCOLS[family]) as ping:
-            ping.setblocking(False)
-            return is_answered(ping, _ECHO_REQUEST[family], address)
+        with socket.socket(family, socket.SOCK_DGRAM, _PROTOCOLS[family]) as sender:
+            sender.setblocking(False)
+            return request_echo(sender, _ECHO_REQUEST[family], address)
     except socket.gaierror as error:
         detail = f"its address is not known: {error.strerror}"
         raise DeviceError(DeviceErrorKind.UNREACHABLE, host, detail) from None
@@ -148,21 +148,21 @@ def answers(host: str) -> bool:
         raise DeviceError(DeviceErrorKind.UNREACHABLE, host, os.strerror(error.errno or 0)) from None
 
 
-def is_answered(ping: socket.socket, request: int, address: Any) -> bool:
+def request_echo(sender: socket.socket, request: int, address: Any) -> bool:
     """Sends one echo request and waits for its answer; the kernel puts in identifier and checksum, and sorts answers.
 
     Parameters:
-        ping: does not block.
+        sender: does not block.
         request: the type of the message, by RFC 792 or RFC 4443.
         address: where to.
     """
     number = time.monotonic_ns() & 0xFFFF
-    ping.sendto(struct.pack("!BBHHH", request, 0, 0, 0, number), address)
+    sender.sendto(struct.pack("!BBHHH", request, 0, 0, 0, number), address)
     until = time.monotonic() + _PING_S
     while (left_s := until - time.monotonic()) > 0:
-        if select.select([ping], [], [], left_s)[0]:
+        if select.select([sender], [], [], left_s)[0]:
             with contextlib.suppress(BlockingIOError):
-                answer = ping.recv(1024)
+                answer = sender.recv(1024)
                 if answer[:1] in (b"\x00", b"\x81") and answer[6:8] == number.to_bytes(2, "big"):
                     return True
     return False
@@ -178,7 +178,7 @@ class Tones(gpiozero.TonalBuzzer):  # type: ignore[misc]  # gpiozero is untyped
 
 def distance_sensor(_: Row, options: dict[str, Any], factory: Factory) -> Any:
     """A DistanceSensor that says when there is no echo."""
-    return HeardDistance(**options, pin_factory=factory)
+    return EchoDistanceSensor(**options, pin_factory=factory)
 
 
 def encoder(_: Row, options: dict[str, Any], factory: Factory) -> Any:
@@ -213,7 +213,7 @@ def ping_server(_: Row, options: dict[str, Any], factory: Factory) -> Any:
 
 def converter(row: Row, options: dict[str, Any], factory: Factory) -> Any:
     """An MCP3xxx, by lines or by the kernel's SPI."""
-    if gpiozero.Device.pin_factory is None:  # its SPI in software has one device that is told of no other
+    if gpiozero.Device.pin_factory is None:  # its software SPI has a device to which it passes no factory
         gpiozero.Device.pin_factory = PinlessFactory()
     path = options.pop("spi_device")
     pins = {name: options.pop(name) for name in ("clock_pin", "mosi_pin", "miso_pin", "select_pin")}

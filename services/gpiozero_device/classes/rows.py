@@ -167,7 +167,7 @@ class Row(NamedTuple):
         name: of the class.
         about: the device, in a few words.
         options: of its constructor.
-        measures: what it tells; by settings where these decide.
+        measures: its readings; by settings where these decide.
         events: what it calls back for.
         methods: its commands.
         on, safe: methods that a rule calls, and that bring it into its safe state; "" for a device without outputs.
@@ -195,7 +195,7 @@ class Row(NamedTuple):
     make: str = ""
 
     def measures_of(self, settings: DeviceSettings) -> tuple[Measure, ...]:
-        """What a device with these settings tells."""
+        """The readings of a device with these settings."""
         return self.measures(settings) if callable(self.measures) else self.measures
 
     def lines_of(self, settings: DeviceSettings, *, driven: bool = False) -> list[tuple[Option, str]]:
@@ -212,11 +212,11 @@ class Row(NamedTuple):
         """The commands of a device with these settings."""
         return [method for method in self.methods if method.offered(settings)]
 
-    def driven_pins(self, settings: DeviceSettings) -> set[str]:
+    def externally_driven(self, settings: DeviceSettings) -> set[str]:
         """Lines that the device itself drives."""
         return {name for option, name in self.lines_of(settings) if option.is_driven}
 
-    def rest_levels(self, settings: DeviceSettings) -> dict[str, int]:
+    def safe_levels(self, settings: DeviceSettings) -> dict[str, int]:
         """The level of each driven line in the safe state."""
         level = 0 if getattr(settings, "active_high", True) else 1
         return {name: level for _, name in self.lines_of(settings, driven=True)}

@@ -126,7 +126,7 @@ SENSORS = (
             number("speed_of_sound", 343.26, 300, 400, "metres in a second: 331.3 + 0.606 for each degree Celsius"),
         ),
         (
-            Measure("", attrgetter("heard_m"), "m", lambda s: (0.0, s.max_distance), "distance", "no echo"),
+            Measure("", attrgetter("echo_distance"), "m", lambda s: (0.0, s.max_distance), "distance", "no echo"),
             Measure("in_range", attrgetter("is_in_range"), "", None, "nearer than threshold_distance", "no echo"),
         ),
         sends="all",
@@ -175,7 +175,7 @@ SENSORS = (
             *_pulled(up=True),
             _BOUNCE,
             number("hold_time", 1.0, 0, 3600, "seconds after which it is held"),
-            flag("hold_repeat", False, "held is told again and again"),
+            flag("hold_repeat", False, "held is reported again and again"),
         ),
         (
             Measure("", attrgetter("is_pressed"), "", None, "pressed"),

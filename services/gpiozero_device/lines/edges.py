@@ -1,4 +1,4 @@
-"""Edges of many lines, told in the order of their times by one thread."""
+"""Edges of many lines, reported in the order of their times by one thread."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ _END_S = 5.0
 
 class _Watched(NamedTuple):
     lines: GpioLines
-    tell: Callable[[float, int], None]
-    failed: Callable[[DeviceError], None]
+    on_edge: Callable[[float, int], None]
+    on_error: Callable[[DeviceError], None]
 
 
 class EdgeWatcher:
     """Calls back for each edge of the lines that are watched, in its thread.
 
-    Lines are told apart by the kernel, each with a queue of its own: what has come on all of them is sorted by the
-    kernel's times, so that the two lines of an encoder tell the order in which they changed.
+    The kernel keeps a queue for each line: what has come on all of them is sorted by the
+    kernel's times, so that the order of an encoder's two lines is right.
     """
 
     def __init__(self) -> None:
         self._watched: dict[int, _Watched] = {}
         self._lock = threading.Lock()
         self._poll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-        self._poll.register(self._wake, select.EPOLLIN)
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll.register(self._wake_fd, select.EPOLLIN)
         self._ends = False
         self._thread = threading.Thread(target=self._run, name="gpio edges", daemon=True)
         self._thread.start()
 
     def watch(
-        self, lines: GpioLines, tell: Callable[[float, int], None], failed: Callable[[DeviceError], None]
+        self, lines: GpioLines, on_edge: Callable[[float, int], None], on_error: Callable[[DeviceError], None]
     ) -> None:
         """Tells edges of a line from now on.
 
         Parameters:
             lines: with one line.
-            tell: is called with seconds of the edge, on the monotonic clock, and the level after it.
-            failed: is called when the line is lost, or edges of it.
+            on_edge: is called with seconds of the edge, on the monotonic clock, and the level after it.
+            on_error: is called when the line is lost, or edges of it.
         """
         with self._lock:
-            self._watched[lines.fileno()] = _Watched(lines, tell, failed)
+            self._watched[lines.fileno()] = _Watched(lines, on_edge, on_error)
             self._poll.register(lines.fileno(), select.EPOLLIN)
 
-    def forget(self, lines: GpioLines) -> None:
+    def unwatch(self, lines: GpioLines) -> None:
         """Does not touch these lines any more; they may be closed then."""
         with self._lock:
             if self._watched.pop(lines.fileno(), None) is not None:
@@ -65,12 +65,12 @@ class EdgeWatcher:
     def close(self) -> None:
         """Ends the thread."""
         self._ends = True
-        os.eventfd_write(self._wake, 1)
+        os.eventfd_write(self._wake_fd, 1)
         if threading.current_thread() is not self._thread:
             self._thread.join(_END_S)
             if not self._thread.is_alive():
                 self._poll.close()
-                os.close(self._wake)
+                os.close(self._wake_fd)
 
     def _run(self) -> None:
         while True:
@@ -78,13 +78,13 @@ class EdgeWatcher:
             if self._ends:
                 return
             edges, lost = self._collect()
-            for seconds, level, tell in sorted(edges, key=lambda edge: edge[0]):
+            for seconds, level, on_edge in sorted(edges, key=lambda edge: edge[0]):
                 try:
-                    tell(seconds, level)
+                    on_edge(seconds, level)
                 except Exception:
-                    log.exception("what is to be done at an edge has failed")
+                    log.exception("a callback for an edge has failed")
             for watched, error in lost:
-                watched.failed(error)
+                watched.on_error(error)
 
     def _collect(
         self,
@@ -107,7 +107,7 @@ class EdgeWatcher:
                         lost.append((watched, DeviceError(DeviceErrorKind.GARBLED, watched.lines.names, detail)))
                     for time_ns, kind, *_ in batch or ():
                         found += 1
-                        edges.append((time_ns / 1e9, int(kind == RISING), watched.tell))
+                        edges.append((time_ns / 1e9, int(kind == RISING), watched.on_edge))
                 if not found:
                     break
         return edges, lost

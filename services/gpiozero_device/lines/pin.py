@@ -37,14 +37,14 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
         self._wave: Wave | None = None
         self._callback: WeakMethod[Any] | ref[Any] | None = None
         self._turn = threading.RLock()
-        self.is_forgotten = False
+        self.is_detached = False
 
     def __repr__(self) -> str:
         return str(self._info.name)
 
     @property
-    def _rest_level(self) -> int | None:
-        return self._factory.rest_levels.get(self._info.name)
+    def _safe_level(self) -> int | None:
+        return self._factory.safe_levels.get(self._info.name)
 
     def close(self) -> None:
         """Gives the line back; an output that has a safe state is in it then."""
@@ -52,14 +52,14 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             self._callback = None
             with contextlib.suppress(DeviceError):
                 self._stop_pulses()
-                if self._lines is not None and self._config.output and self._rest_level is not None:
-                    self._factory.run(self._lines.set(self._rest_level))
+                if self._lines is not None and self._config.output and self._safe_level is not None:
+                    self._factory.run(self._lines.set(self._safe_level))
             self._release()
 
     def safe_act(self) -> SafeAct | None:
         """How another process brings it to its level in the safe state; None where it has none."""
         with self._turn:
-            lines, level = self._lines, self._rest_level
+            lines, level = self._lines, self._safe_level
             if lines is None or level is None or not self._config.output:
                 return None
             (fd, request, rest, rest_answer), (*_, other, other_answer) = (
@@ -71,7 +71,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
     def _release(self) -> None:
         lines, self._lines = self._lines, None
         if lines is not None:
-            self._factory.watcher.forget(lines)
+            self._factory.watcher.unwatch(lines)
             with contextlib.suppress(DeviceError):
                 self._factory.run(lines.close())
 
@@ -84,11 +84,11 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             self._release()
             before, self._config = self._config, config
             try:
-                if self.is_forgotten:
+                if self.is_detached:
                     raise DeviceError(DeviceErrorKind.GONE, str(self), "its device is closed")
                 lines = self._lines = self._take(config, again=was_open)
                 if config.rising or config.falling:
-                    self._factory.watcher.watch(lines, self._tell, self._lost)
+                    self._factory.watcher.watch(lines, self._on_edge, self._on_error)
             except DeviceError as error:
                 self._config = before
                 self._factory.report(self, error)
@@ -99,17 +99,17 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
         try:
             return self._factory.request(self._line, config, again=again)
         except DeviceError as error:
-            is_optional = self._info.name in self._factory.driven_pins and config.bias != "as_is"
+            is_optional = self._info.name in self._factory.externally_driven and config.bias != "as_is"
             if error.kind is not DeviceErrorKind.BUS_FAULT or not is_optional:
                 raise
             return self._factory.request(self._line, config._replace(bias="as_is"), again=False)
 
-    def _tell(self, seconds: float, level: int) -> None:
+    def _on_edge(self, seconds: float, level: int) -> None:
         method = self._callback() if self._callback is not None else None
         if method is not None:
             method(seconds, level)
 
-    def _lost(self, error: DeviceError) -> None:
+    def _on_error(self, error: DeviceError) -> None:
         self._factory.report(self, error)
 
     def _get_info(self) -> PinInfo:
@@ -120,7 +120,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
 
     def _set_function(self, value: str) -> None:
         if value == "output":
-            level = self._rest_level or 0
+            level = self._safe_level or 0
             self._request(LineConfig(output=True, values=level, bias=self._config.bias))
         elif value == "input":
             self._request(self._watching(self._config._replace(output=False, values=0)))
@@ -187,8 +187,8 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
                 self._factory.pwm.change(self._wave, frequency=value)
             else:
                 lines = self._lines or self._request(self._config)
-                rest = float(self._rest_level or 0)
-                self._wave = Wave(lambda level: self._factory.run(lines.set(level)), self._lost, value, rest)
+                rest = float(self._safe_level or 0)
+                self._wave = Wave(lambda level: self._factory.run(lines.set(level)), self._on_error, value, rest)
                 self._factory.pwm.start(self._wave)
 
     def _stop_pulses(self) -> None:
@@ -196,7 +196,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
         wave, self._wave = self._wave, None
         if wave is not None:
             self._factory.pwm.stop(wave)
-            self._set_level(self._rest_level or 0)
+            self._set_level(self._safe_level or 0)
 
     def _get_bounce(self) -> float | None:
         return self._config.debounce_us / 1e6 or None
@@ -228,7 +228,7 @@ class GpioChipPin(Pin):  # type: ignore[misc]  # gpiozero is untyped
             self._request(self._watching(self._config))
 
     def _watching(self, config: LineConfig) -> LineConfig:
-        """The configuration of an input that tells its edges where somebody hears of them."""
+        """The configuration of an input, with edges where a callback is set."""
         rising, falling = (
             self._callback is not None and self._edges in ("both", edge) for edge in ("rising", "falling")
         )

@@ -42,12 +42,12 @@ class PinlessFactory(Factory):  # type: ignore[misc]  # gpiozero is untyped
 
     def __init__(self) -> None:
         super().__init__()
-        self.rest_levels: dict[str, int] = {}
+        self.safe_levels: dict[str, int] = {}
         """Of pins whose device has a safe state: as outputs they begin and end with it."""
-        self.driven_pins: set[str] = set()
+        self.externally_driven: set[str] = set()
         """Inputs that something drives, high and low: they need no resistor, and have one only where the chip can."""
 
-    def forget(self, name: str) -> None:
+    def detach(self, name: str) -> None:
         """Gives a line back, whoever has it."""
 
     def ticks(self) -> float:
@@ -68,16 +68,16 @@ class GpioChipFactory(PinlessFactory):
 
     Parameters:
         path: folder of `gpiochipN`, or `sim:PATH` for emulated chips.
-        failed: is told, in any thread, which pin has failed and how, where nobody else can be: in threads of
+        on_failure: is called, in any thread, with a pin's name and its error where no caller gets it: in threads of
             gpiozero's and when a line is lost.
 
     Raises DeviceError when there are none.
     """
 
-    def __init__(self, path: str = "/dev", failed: Callable[[str, DeviceError], None] | None = None) -> None:
+    def __init__(self, path: str = "/dev", on_failure: Callable[[str, DeviceError], None] | None = None) -> None:
         super().__init__()
         self.bus = GpioBus(GpioSettings(path=path))
-        self.failed = failed
+        self.on_failure = on_failure
         self.aliases: dict[str, str] = {}
         """Other names of pins: for classes that know their own alone."""
         self.watcher, self.pwm = EdgeWatcher(), SoftwarePwm()
@@ -126,12 +126,12 @@ class GpioChipFactory(PinlessFactory):
         raise AssertionError("unreachable")
 
     def report(self, pin: GpioChipPin, error: DeviceError) -> bool:
-        """Tells that a pin has failed; ends the thread where it is one of gpiozero's, which has nobody to tell.
+        """Reports that a pin has failed; ends the thread where it is one of gpiozero's, which nobody waits for.
 
-        Returns whether the error has been told, and need not be raised.
+        Returns whether the error need not be raised as well.
         """
-        if self.failed is not None and not pin.is_forgotten:
-            self.failed(pin.info.name, error)
+        if self.on_failure is not None and not pin.is_detached:
+            self.on_failure(pin.info.name, error)
         thread = threading.current_thread()
         if isinstance(thread, GPIOQueue):
             raise ReferenceError from None  # noqa: TRY004 - what it ends by
@@ -161,11 +161,11 @@ class GpioChipFactory(PinlessFactory):
             self.run(self.bus.open())
             self.bus.find(line)
 
-    def forget(self, name: str) -> None:
+    def detach(self, name: str) -> None:
         """Gives a line back, whoever has it: what is left of its device does not reach it any more."""
         pin = self._pins.pop(name, None)
         if pin is not None:
-            pin.is_forgotten = True
+            pin.is_detached = True
             pin.close()
             self._reservations.pop(pin.info, None)
 
@@ -177,7 +177,7 @@ class GpioChipFactory(PinlessFactory):
     def close(self) -> None:
         """Gives all lines back and ends the threads."""
         for name in list(self._pins):
-            self.forget(name)
+            self.detach(name)
         self.watcher.close()
         self.pwm.close()
         if self._loop is not None and not self._loop.is_closed():

@@ -13,12 +13,12 @@ from device_bridge import DeviceError
 
 _END_S = 5.0
 _SLACK_NS = 1000
-"""How much later than asked for the kernel may wake this thread; it takes 50 us without being told."""
+"""How much later than asked for the kernel may wake this thread; the default is 50 us."""
 _SHORT_S = 0.003
 _SPIN_S = 0.0002
 """The end of a short pulse, as a servo's, is waited for awake: 0.1 ms are 18 degrees of a servo of 180."""
 _SWITCH_S = 0.0005
-"""How long another thread of this process may keep the interpreter from this one; 5 ms without being told."""
+"""How long another thread of this process may keep the interpreter from this one; the default is 5 ms."""
 
 
 class Wave:
@@ -26,7 +26,7 @@ class Wave:
 
     Parameters:
         set_level: switches the line; raises DeviceError.
-        failed: is told when that has failed; the pulses then end.
+        on_error: is called when that has failed; the pulses then end.
         frequency: in Hz.
         duty: share of the time that the line is high.
     """
@@ -34,11 +34,11 @@ class Wave:
     def __init__(
         self,
         set_level: Callable[[int], None],
-        failed: Callable[[DeviceError], None],
+        on_error: Callable[[DeviceError], None],
         frequency: float,
         duty: float,
     ) -> None:
-        self.set_level, self.failed, self.frequency, self.duty = set_level, failed, frequency, duty
+        self.set_level, self.on_error, self.frequency, self.duty = set_level, on_error, frequency, duty
         self.level = -1
         self.due = -math.inf
         self.next_rise = -math.inf
@@ -109,7 +109,7 @@ class SoftwarePwm:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        _wake_exactly()
+        _reduce_timer_slack()
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         with self._changed:
             while not self._ends:
@@ -121,14 +121,14 @@ class SoftwarePwm:
                         wave.switch(monotonic())
                     except DeviceError as error:
                         self._waves.discard(wave)
-                        wave.failed(error)
+                        wave.on_error(error)
                 due = min((wave.wake_at for wave in self._waves), default=math.inf)
                 left_s = due - monotonic()
                 if left_s > 0:
                     self._changed.wait(None if due == math.inf else left_s)
 
 
-def _wake_exactly() -> None:
+def _reduce_timer_slack() -> None:
     """Has the kernel wake this thread when it asked to be; without, pulses are some 50 us longer."""
     try:
         Path(f"/proc/{threading.get_native_id()}/timerslack_ns").write_text(str(_SLACK_NS))

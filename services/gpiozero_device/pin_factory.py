@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .lines.pins import GpioChipFactory, PinlessFactory
 
 
-class PinsInUse:
+class SharedPinFactory:
     """The pin factory.
 
     Parameters:
         path: of the chips.
-        failed: is told, in any thread, which pin has failed.
+        on_failure: is called, in any thread, with the name of a pin that has failed, and how.
     """
 
-    def __init__(self, path: str, failed: Callable[[str, DeviceError], None]) -> None:
-        self._path, self._failed = path, failed
+    def __init__(self, path: str, on_failure: Callable[[str, DeviceError], None]) -> None:
+        self._path, self._on_failure = path, on_failure
         self._factory: GpioChipFactory | None = None
         self._turn = threading.Lock()
         self._thread = DeviceThread("gpio chips")
@@ -51,7 +51,7 @@ class PinsInUse:
 
         with self._turn:
             if self._factory is None:
-                self._factory = GpioChipFactory(self._path, self._failed)
+                self._factory = GpioChipFactory(self._path, self._on_failure)
             return self._factory
 
 
