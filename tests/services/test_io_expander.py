@@ -119,7 +119,7 @@ async def test_a_command_switches_and_is_read_back(chip, tmp_path):
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [
-        ("door", {"value": True}, "known are pump"),
+        ("door", {"value": True}, "Known are pump"),
         ("pump", {"value": "perhaps"}, "is not true or false"),
         ("pump", {"value": 2}, "is not true or false"),
         ("pump", {"value": float("nan")}, "is not true or false"),
