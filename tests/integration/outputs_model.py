@@ -54,7 +54,7 @@ class WatchedGpio(SimulatedGpio):
         return self
 
     def _look(self, line, level):
-        self.history.append((self._now_ns(), line, level))
+        self.history.append((self.now_ns(), line, level))
         self.worst = max(self.worst, sum(self.level(LINES[name]) for name in GROUP))
 
     def _answer(self, verb, arguments, held):
