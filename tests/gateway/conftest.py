@@ -12,7 +12,7 @@ from device_bridge.runtime import Runtime
 from device_bridge.settings import SettingsSources
 from edge_gateway.service import EdgeGateway, EdgeGatewaySettings
 
-from ..memory_link import MemoryLink
+from .recording_link import RecordingLink
 
 SERVICES = Path(__file__).parent / "services"
 sys.path.append(str(SERVICES))
@@ -71,7 +71,7 @@ def gateway():
 
     @contextlib.asynccontextmanager
     async def run(link=None, *, limit_s=300, **settings):
-        link = link or MemoryLink(settings)
+        link = link or RecordingLink(settings)
         sources = SettingsSources(EdgeGatewaySettings, file=None, environment={})
         running = Gateway(link)
         runtime = Runtime(EdgeGateway, sources, link, make_bridges=running.make_bridges)

@@ -69,11 +69,11 @@ async def test_a_bridge_that_cannot_be_closed_holds_up_neither_the_others_nor_th
     hanging = {"service": "bench_hanging", "settings": {"where": "close"}}
     async with gateway(bridges={"one": steady("1"), "trouble": hanging}) as running:
         await until(lambda: running.state("trouble") == "reading")
-        running.link.configure(bridges={"one": steady("1")})
+        running.link.reconfigure(bridges={"one": steady("1")})
         await asyncio.sleep(30)
         assert max(intervals(running.link.records("one"))) <= 1.05
         assert running.bridges().keys() == {"one"}
-        running.link.configure(bridges={"one": steady("1"), "trouble": hanging})
+        running.link.reconfigure(bridges={"one": steady("1"), "trouble": hanging})
         await until(lambda: running.state("trouble") == "reading")
         before = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - before < 9.5, "a container is killed after 10 s"

@@ -103,7 +103,7 @@ async def test_one_that_is_being_stopped_holds_up_no_command_for_another(gateway
             await asyncio.sleep(2.5 if self.settings.source else 0)
 
         monkeypatch.setattr(lamps, "close", close)
-        running.link.configure(bridges=BRIDGES | {"lamps": BRIDGES["lamps"] | {"enabled": False}})
+        running.link.reconfigure(bridges=BRIDGES | {"lamps": BRIDGES["lamps"] | {"enabled": False}})
         await asyncio.sleep(0.5)
         for number in range(40):
             running.link.command(command="lamp", bridge="lamps", value=True, id=f"l{number}")

@@ -58,9 +58,9 @@ async def test_without_its_reading_an_output_is_in_its_safe_state(site, loss):
             case "silence":
                 levels["1"] = None
             case "removed":
-                running.link.configure(bridges={"lamps": bridges["lamps"], "gauge": {"service": "bench_crashing"}})
+                running.link.reconfigure(bridges={"lamps": bridges["lamps"], "gauge": {"service": "bench_crashing"}})
             case "disabled":
-                running.link.configure(
+                running.link.reconfigure(
                     bridges=bridges | {"gauge": bridges["gauge"] | {"enabled": False}}, rules=[LAMP, SIGN]
                 )
             case "crash":
@@ -91,7 +91,7 @@ async def test_decisions_are_repeated_for_a_device_that_was_opened_again(site):
         await until(lambda: lamps.state.get("lamp"))
         lamps.done.clear()
         again = {"service": "bench_lamps", "settings": {"port": "y"}}
-        running.link.configure(bridges=bridges | {"lamps": again}, rules=[LAMP, SIGN])
+        running.link.reconfigure(bridges=bridges | {"lamps": again}, rules=[LAMP, SIGN])
         await until(lambda: ("lamp", True) in lamps.done)
         assert lamps.state == {"lamp": True, "sign": True}
 
@@ -101,7 +101,7 @@ async def test_an_output_that_has_no_rule_any_more_goes_to_its_safe_state(site):
     levels["1"] = 20
     async with start() as running:
         await until(lambda: lamps.state.get("lamp"))
-        running.link.configure(bridges=bridges, rules=[SIGN])
+        running.link.reconfigure(bridges=bridges, rules=[SIGN])
         await until(lambda: not lamps.state.get("lamp"))
         assert lamps.state["sign"]
 

@@ -8,8 +8,8 @@ from bench_steady.service import Steady
 from device_bridge import SettingsError
 from edge_gateway.service import EdgeGateway, EdgeGatewaySettings
 
-from ..memory_link import MemoryLink
 from .conftest import steady, until
+from .recording_link import RecordingLink
 
 pytestmark = pytest.mark.clock("movable")
 
@@ -25,7 +25,7 @@ def gauge():
 async def test_a_changed_part_concerns_its_own_bridge(gateway, gauge):
     async with gateway(bridges={"one": steady("1"), "two": steady("2")}) as running:
         await until(lambda: len(running.link.records("one")) > 2 and len(running.link.records("two")) > 2)
-        running.link.configure(bridges={"one": steady("1"), "two": steady("3")})
+        running.link.reconfigure(bridges={"one": steady("1"), "two": steady("3")})
         await until(lambda: "3" in gauge.opened)
         await asyncio.sleep(3)
         assert (gauge.opened, gauge.closed) == (["1", "2", "3"], ["2"])
@@ -36,12 +36,12 @@ async def test_a_changed_part_concerns_its_own_bridge(gateway, gauge):
 async def test_start_and_stop_of_one_alone(gateway, gauge):
     async with gateway(bridges={"one": steady("1"), "two": steady("2")}) as running:
         await until(lambda: running.state("two") == "reading")
-        running.link.configure(bridges={"one": steady("1"), "two": steady("2") | {"enabled": False}})
+        running.link.reconfigure(bridges={"one": steady("1"), "two": steady("2") | {"enabled": False}})
         await until(lambda: running.state("two") == "disabled")
         assert running.pipeline.is_up, "nothing is wrong with what is off"
-        running.link.configure(bridges={"one": steady("1")})
+        running.link.reconfigure(bridges={"one": steady("1")})
         await until(lambda: running.bridges().keys() == {"one"})
-        running.link.configure(bridges={"one": steady("1"), "two": steady("2"), "three": steady("3")})
+        running.link.reconfigure(bridges={"one": steady("1"), "two": steady("2"), "three": steady("3")})
         await until(lambda: running.state("two") == running.state("three") == "reading")
         assert gauge.opened == ["1", "2", "2", "3"]
         assert gauge.closed == ["2"]
@@ -50,7 +50,7 @@ async def test_start_and_stop_of_one_alone(gateway, gauge):
 async def test_another_service_under_the_same_name(gateway, gauge):
     async with gateway(bridges={"one": steady("1"), "two": steady("2")}) as running:
         await until(lambda: running.state("two") == "reading")
-        running.link.configure(bridges={"one": steady("1"), "two": {"service": "bench_lamps"}})
+        running.link.reconfigure(bridges={"one": steady("1"), "two": {"service": "bench_lamps"}})
         await until(lambda: running.bridges()["two"]["service"] == "bench_lamps" and running.state("two") == "open")
         assert gauge.closed == ["2"]
 
@@ -75,7 +75,7 @@ async def test_refused_settings_of_one_are_named_and_the_others_go_on(gateway, g
         assert said in running.bridges()["two"]["settings"]["refused"]
         assert any(said in line for line in running.link.lines), "the node is told"
         await until(lambda: len(running.link.records("one")) > 3)
-        running.link.configure(bridges={"one": steady("1"), "two": steady("2")})
+        running.link.reconfigure(bridges={"one": steady("1"), "two": steady("2")})
         await until(lambda: running.state("two") == "reading")
         assert running.bridges()["two"]["settings"]["refused"] == ""
         assert gauge.closed == []
@@ -84,7 +84,7 @@ async def test_refused_settings_of_one_are_named_and_the_others_go_on(gateway, g
 async def test_refused_settings_leave_a_running_bridge_as_it_is(gateway, gauge):
     async with gateway(bridges={"one": steady("1"), "two": steady("2")}) as running:
         await until(lambda: running.state("two") == "reading")
-        running.link.configure(bridges={"one": steady("1", level=5), "two": steady("2", level=100)})
+        running.link.reconfigure(bridges={"one": steady("1", level=5), "two": steady("2", level=100)})
         await until(lambda: running.link.records("one")[-1]["v"] == 5)
         assert "bridges.two.settings.level" in running.bridges()["two"]["settings"]["refused"]
         count = len(running.link.records("two"))
@@ -117,7 +117,7 @@ async def test_the_process_has_one_of_what_is_shared(gateway, gauge):
     ],
 )
 async def test_rules_that_cannot_be_are_refused(gateway, rule, said):
-    link = MemoryLink({"bridges": {"one": steady(), "lamps": {"service": "bench_lamps"}}, "rules": [rule]})
+    link = RecordingLink({"bridges": {"one": steady(), "lamps": {"service": "bench_lamps"}}, "rules": [rule]})
     with pytest.raises(SettingsError, match=said):
         async with gateway(link):
             await asyncio.sleep(60)

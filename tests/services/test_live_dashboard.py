@@ -157,10 +157,10 @@ async def test_the_page_hears_that_the_node_is_away_and_back():
     async with dashboard() as page, page.get("/api/stream") as answer:
         frames = Frames(answer)
         assert (await frames.next())["link"] == [True, ""]
-        page.node.connected = False
+        page.node.connect(up=False)
         up, reason = (await frames.until(lambda frame: "link" in frame))["link"]
         assert (up, "node is down" in reason) == (False, True)
-        page.node.connected = True
+        page.node.connect(up=True)
         assert (await frames.until(lambda frame: "link" in frame))["link"] == [True, ""]
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from iofog_sdk import IoMessage, Link, Outcome, Receipt
+from iofog_sdk import ConnectionLost, IoMessage, Link, Outcome, Receipt
 
 
 class MemoryLink(Link):
@@ -20,7 +20,6 @@ class MemoryLink(Link):
     """
 
     description = microservice_id = "memory"
-    connected = True
 
     def __init__(self, on_message: Callable[[IoMessage], None] | None = None) -> None:
         super().__init__()
@@ -32,6 +31,16 @@ class MemoryLink(Link):
         """Messages for the service."""
         self._on_message = on_message or self.sent.append
         self._numbers = itertools.count(1)
+        self._up = asyncio.Event()
+        self._up.set()
+
+    @property
+    def connected(self) -> bool:
+        return self._up.is_set()
+
+    def connect(self, *, up: bool) -> None:
+        """The node is there, or away."""
+        (self._up.set if up else self._up.clear)()
 
     def configure(self, config: str | None) -> None:
         """Gives the service another configuration text."""
@@ -46,12 +55,15 @@ class MemoryLink(Link):
         """Nothing is on its way."""
 
     async def wait_connected(self) -> None:
-        """It always is."""
+        await self._up.wait()
 
     async def get_config(self) -> str | None:
         return self.config
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
+        if not self.connected:
+            done(ConnectionLost("the node is away"))
+            return
         self._on_message(IoMessage.from_bytes(body))
         done(Receipt(str(next(self._numbers)), time.time_ns() // 1_000_000))
 
