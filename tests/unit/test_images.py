@@ -121,7 +121,7 @@ def test_without_emulation_the_remedy_is_said(tmp_path: Path, monkeypatch: pytes
 
 def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "gps", "--registry", "r", "--tag", "t"]) == 1
-    assert "SERVICE=gps: there are climate_sensor" in capsys.readouterr().out
+    assert "SERVICE=gps: there is no such service. There are climate_sensor" in capsys.readouterr().out
 
 
 def write_archive(file: Path, members: dict[str, bytes]) -> None:
