@@ -5,17 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from device_bridge import (
-    Command,
-    CommandSpec,
-    DeviceService,
-    Parameter,
-    Quantity,
-    Reading,
-    Result,
-    Sample,
-    run,
-)
+from device_bridge import Command, CommandSpec, DeviceService, Parameter, Quantity, Reading, Result, Sample, run
 from device_bridge.buses import GpioBus, I2cBus
 from device_bridge.control import (
     ChangeReporter,
