@@ -54,8 +54,12 @@ async def test_a_short_press_is_told_as_well_and_all_in_their_order(tmp_path):
         assert await value_of(bridged) is False
         for level in (0, 1) * 10:
             world.gpio.drive("GPIO17", level)
-        told = [await value_of(bridged) for _ in range(20)]
-        assert told == [True, False] * 10
+        found = [await value_of(bridged)]
+        while len(found) < 20:
+            value = await value_of(bridged)
+            if value is not found[-1]:  # what is there is reported from time to time as well
+                found.append(value)
+        assert found == [True, False] * 10
 
 
 async def test_a_button_that_is_held_says_so(tmp_path):
