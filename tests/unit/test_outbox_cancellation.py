@@ -105,7 +105,11 @@ async def test_whoever_uses_it_may_be_cancelled_at_any_suspension(durability, is
 @CASES
 async def test_its_own_task_may_be_cancelled_at_any_suspension(durability, is_damaged, monkeypatch):
     run = DiskTask._run
-    monkeypatch.setattr(DiskTask, "_run", lambda self: suspensions.through(run(self)))
+
+    async def watched(self):
+        await suspensions.through(run(self))
+
+    monkeypatch.setattr(DiskTask, "_run", watched)
     for at in itertools.count(1):
         suspensions = Suspensions()
         life = Life(durability, is_damaged=is_damaged)

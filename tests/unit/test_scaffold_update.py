@@ -13,6 +13,8 @@ SERVICE = "services/rain_gauge/service.py"
 PROTOCOL = "services/rain_gauge/protocol.py"
 README = "services/rain_gauge/README.md"
 
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="apt-get install git (merges are git's)")
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ log = logging.getLogger("iofog")
 
 T = TypeVar("T")
 
+_LAST_TURNS = 10
+
 
 class LoopThread:
     """An event loop in a thread of its own, which does not keep the process running."""
@@ -53,7 +55,9 @@ async def _cancel_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.sleep(0)  # lets transports report their end
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    for _ in range(_LAST_TURNS):  # lets transports report their end, and what hears of it end as well
+        await asyncio.sleep(0)
 
 
 class _LateThreads(concurrent.futures.ThreadPoolExecutor):
