@@ -24,11 +24,11 @@ class DrivenExpander:
         device: the chip.
         off: levels of outputs that are off.
         safe: levels of outputs in their safe state.
-        guard: brings them there when this process has died.
+        guard_after_s: seconds without a sign of this process after which a second one brings them there.
     """
 
-    def __init__(self, expander: Expander, device: I2cDevice, off: int, safe: int, guard: SafeStateGuard) -> None:
-        self.device, self.guard = device, guard
+    def __init__(self, expander: Expander, device: I2cDevice, off: int, safe: int, guard_after_s: float) -> None:
+        self.device, self.guard = device, SafeStateGuard(guard_after_s)
         self._expander, self._off, self._safe = expander, off, safe
         self.driven = safe
         """Levels that outputs were given last."""

@@ -7,16 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from device_bridge import Command, CommandSpec, DeviceService, Parameter, Quantity, Reading, Result, Sample, run
 from device_bridge.buses import GpioBus, I2cBus
-from device_bridge.control import (
-    ChangeReporter,
-    Debounce,
-    Put,
-    SafeStateGuard,
-    Ticker,
-    leave_first_place,
-    merged,
-    without_samples,
-)
+from device_bridge.control import ChangeReporter, Debounce, Put, Ticker, leave_first_place, merged, without_samples
 
 from .chip import EXPANDERS
 from .driven import DrivenExpander
@@ -36,7 +27,7 @@ class IoExpander(DeviceService[ExpanderSettings]):
         device = self.own(I2cBus(settings.bus)).device(settings.address or expander.default_address)
         safe = self._bits(line for line in settings.outputs if line.safe != line.active_low)
         off = self._bits(line for line in settings.outputs if line.active_low)
-        self.chip = DrivenExpander(expander, device, off, safe, SafeStateGuard(settings.watchdog_timeout))
+        self.chip = DrivenExpander(expander, device, off, safe, settings.watchdog_timeout)
         self.interrupt: Interrupt | None = None
         if settings.interrupt is not None:
             self.interrupt = Interrupt(settings.interrupt, self.own(GpioBus(settings.gpio)), settings.interval)

@@ -8,16 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from device_bridge import (
-    DeviceError,
-    DeviceErrorKind,
-    DeviceService,
-    Forwarded,
-    Quantity,
-    Sample,
-    every,
-    run,
-)
+from device_bridge import DeviceError, DeviceErrorKind, DeviceService, Forwarded, Quantity, Sample, every, run
 from device_bridge.outbox import Delivery
 
 from .board import Board, Limits

@@ -25,7 +25,6 @@ from ..links.in_flight import too_large_error
 from .freshness import Freshness
 from .messages import (
     MAX_PAYLOAD_BYTES,
-    ContentRefused,
     DuplicateFilter,
     Publication,
     ReceivedMessage,
@@ -41,6 +40,7 @@ from .paho_client import (
     subscribe_arguments,
 )
 from .paho_loop import attach, detach
+from .refusals import FAILED, refusal, refusal_error
 
 log = logging.getLogger("iofog_sdk")
 
@@ -50,10 +50,6 @@ _HEADER_BYTES = 2048
 """Reserved for topic and properties in a packet, or half of a small maximum."""
 _BURST = 8
 """Publications between two writes to the socket: a broker left idle meanwhile costs a third of the rate."""
-_CONTENT_REFUSED = (0x90, 0x99)
-"""Topic name invalid, payload format invalid (MQTT 5.0, 3.4.2.1)."""
-_FAILED = 0x80
-"""Reason codes from this one on are errors (MQTT 5.0, 2.4)."""
 
 
 Done: TypeAlias = "Callable[[MessageError | None], None]"
@@ -221,7 +217,7 @@ class MqttConnection:
         for number, (mid, reason) in enumerate(answers, 1):
             topic, done, sent_at = self._by_mid.pop(mid, ("a message", _ignore, 0.0))
             self._duplicates.confirm(sent_at)  # it takes what comes in order
-            done(_refusal(topic, reason))
+            done(refusal(topic, reason))
             self._send()
             if number % _BURST == 0:
                 self._flush()
@@ -247,7 +243,7 @@ class MqttConnection:
 
     def _on_subscribe(self, _: Any, __: Any, mid: int, reasons: list[ReasonCode], ___: Any) -> None:
         filters, done, _ = self._by_mid.pop(mid, ("", _ignore, 0.0))
-        if refused := [str(reason) for reason in reasons if reason.value >= _FAILED]:
+        if refused := [str(reason) for reason in reasons if reason.value >= FAILED]:
             remedy = "allow this user to subscribe"
             self.abort(ConnectionLost(f"MQTT: a subscription to {filters} is refused: {refused[0]}; {remedy}"))
         done(None)
@@ -306,22 +302,9 @@ class MqttConnection:
             raise self._lost.result()
 
 
-def _refusal(topic: str, reason: ReasonCode) -> MessageError | None:
-    if reason.value < _FAILED:
-        return None
-    if reason.value in _CONTENT_REFUSED:
-        return ContentRefused(topic, f"is refused: {reason}")
-    return MessageError(topic, f"is refused: {reason}; allow this user to publish there")
-
-
 def _resolve(future: asyncio.Future[None], _: MessageError | None = None) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def refusal_error(refused: MessageError) -> ConnectionLost:
-    """A refused publication as the reason to close the connection."""
-    return ConnectionLost(f"MQTT: {refused.field} {refused.rule}")
 
 
 def _nothing() -> None:

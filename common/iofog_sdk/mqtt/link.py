@@ -24,9 +24,10 @@ from ..links.reconnecting import ReconnectingLink
 from ..messages.iomessage import IoMessage
 from ..messages.senml import SENML_TYPE, split_by_quantity
 from ..messages.tag import address_of
-from .connection import MqttConnection, refusal_error
+from .connection import MqttConnection
 from .messages import ContentRefused, DuplicateFilter, Publication, ReceivedMessage
 from .options import MqttOptions
+from .refusals import refusal_error
 
 log = logging.getLogger("iofog_sdk")
 
