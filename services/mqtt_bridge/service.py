@@ -7,18 +7,17 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 
-from device_bridge import Command, CommandSpec, DeviceService, Forwarded, Parameter, Result, run
+from device_bridge import Command, CommandSpec, DeviceService, Forwarded, Result, run
 from iofog_sdk.mqtt import DuplicateFilter, ReceivedMessage
 
+from .broker import LogOnce, Session
 from .checks import check_settings
 from .discovery import Discovery
-from .log_once import LogOnce
-from .session import Session
 from .settings import MqttBridgeSettings
 from .sparkplug import SparkplugNode, edge_node_of
 from .to_iofog import FromTopics
-from .to_mqtt import ToTopics, publication_of
-from .topics import needed, places
+from .to_mqtt import ToTopics, command_specs, publication_of
+from .topics import needed
 
 
 class MqttBridge(DeviceService[MqttBridgeSettings]):
@@ -43,14 +42,7 @@ class MqttBridge(DeviceService[MqttBridgeSettings]):
 
     @classmethod
     def commands_of(cls, settings: MqttBridgeSettings) -> tuple[CommandSpec, ...]:
-        return tuple(
-            CommandSpec(
-                name,
-                tuple(Parameter(place, "any") for place in sorted(places(rule.topic) | places(rule.payload))),
-                f"published on {rule.topic}",
-            )
-            for name, rule in settings.commands.items()
-        )
+        return command_specs(settings.commands)
 
     async def open(self) -> None:
         options, edge_node = self.options, edge_node_of(self.settings.sparkplug, self.options.name, self.kept)

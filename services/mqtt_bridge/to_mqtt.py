@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
-from device_bridge import Command, CommandError, Quality, Reading, SettingsError
+from device_bridge import Command, CommandError, CommandSpec, Parameter, Quality, Reading, SettingsError
 from device_bridge.messages import senml as packs
 from iofog_sdk import IoMessage, address_of
 from iofog_sdk.messages import SenmlRecord, parse_senml
@@ -137,6 +137,18 @@ class ToTopics:
         time = 0.0 if one.is_relative else reading.time  # of a message that does not say when it was sent
         payload = _Payload(reading.value, reading.unit, time, reading.quality.value, reading.reason)
         yield _publication(rule, None, add_sequence(message, msgspec.json.encode(payload)), _JSON, topic)
+
+
+def command_specs(commands: Mapping[str, MqttCommand]) -> tuple[CommandSpec, ...]:
+    """The commands that rules make publications of, with the places in them as parameters."""
+    return tuple(
+        CommandSpec(
+            name,
+            tuple(Parameter(place, "any") for place in sorted(places(rule.topic) | places(rule.payload))),
+            f"published on {rule.topic}",
+        )
+        for name, rule in commands.items()
+    )
 
 
 def publication_of(rule: MqttCommand, command: Command, name: str) -> Publication:

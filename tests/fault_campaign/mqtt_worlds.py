@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import mqtt_bridge.session
+import mqtt_bridge.broker.session
 from iofog_sdk import ConnectionLost, NodeUnreachable
 from iofog_sdk.mqtt import ReceivedMessage
 from mqtt_bridge.service import MqttBridge
@@ -140,13 +140,13 @@ class BrokerWorld(World):
 @contextlib.asynccontextmanager
 async def _broker(_, chance):
     broker = FakeBroker()
-    real, mqtt_bridge.session.MqttConnection = mqtt_bridge.session.MqttConnection, broker.connect
+    real, mqtt_bridge.broker.session.MqttConnection = mqtt_bridge.session.MqttConnection, broker.connect
     world = BrokerWorld(broker, chance)
     publishing = asyncio.ensure_future(world.publish())
     try:
         yield world
     finally:
-        mqtt_bridge.session.MqttConnection = real
+        mqtt_bridge.broker.session.MqttConnection = real
         publishing.cancel()
         await asyncio.gather(publishing, return_exceptions=True)
 

@@ -133,7 +133,7 @@ async def test_what_is_not_passed_on_at_a_reload_comes_again(tmp_path):
 
 @needs_mosquitto
 async def test_what_does_not_fit_into_memory_comes_on_the_next_connection(tmp_path, monkeypatch):
-    monkeypatch.setattr("mqtt_bridge.arrivals._MOST_BYTES", 60_000)
+    monkeypatch.setattr("mqtt_bridge.broker.arrivals._MOST_BYTES", 60_000)
     async with boundless(tmp_path / "broker") as node:
         settings, values, connections = bridge_settings(node.relay.port, node.version), [], 0
         async with opened(settings):

@@ -14,10 +14,10 @@ from device_bridge.messages import senml
 from device_bridge.protocols import RecordField
 from iofog_sdk import Address, IoMessage, address_of
 from iofog_sdk.mqtt import ReceivedMessage
-from mqtt_bridge.arrivals import _MOST_BYTES, Arrivals
+from mqtt_bridge.broker.arrivals import _MOST_BYTES, Arrivals
+from mqtt_bridge.broker.log_once import LogOnce
 from mqtt_bridge.discovery import Discovery
 from mqtt_bridge.hops import MAX_HOPS
-from mqtt_bridge.log_once import LogOnce
 from mqtt_bridge.service import MqttBridge
 from mqtt_bridge.settings import DiscoverySettings, MqttCommand, ToIofog, ToMqtt
 from mqtt_bridge.to_iofog import FromTopics

@@ -13,8 +13,8 @@ from iofog_sdk import ConnectionLost, IoMessage, LinkError, MessageError, Outcom
 from iofog_sdk.links import InFlight, PendingMessage, too_large_error
 from iofog_sdk.mqtt import MqttConnection
 
+from ..to_mqtt import ToTopics
 from .log_once import LogOnce
-from .to_mqtt import ToTopics
 
 log = logging.getLogger("mqtt_bridge")
 

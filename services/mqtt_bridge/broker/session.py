@@ -12,10 +12,10 @@ from device_bridge.outbox import AnyOutbox, Delivery, Inbound
 from iofog_sdk import ConnectionLost, LinkError, MessageError, NodeUnreachable
 from iofog_sdk.mqtt import DuplicateFilter, MqttConnection, MqttOptions, Publication, ReceivedMessage
 
+from ..to_mqtt import ToTopics
 from .arrivals import Arrivals
 from .log_once import LogOnce
 from .publishing import Publisher
-from .to_mqtt import ToTopics
 
 _TICK_S = 1.0
 _STEADY_AFTER_S = 10.0
