@@ -95,7 +95,7 @@ async def listening(port: int) -> None:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # another process opens it, and says nothing of it
                 continue
             writer.close()
             return

@@ -93,12 +93,11 @@ async def _away(folder: str, count: int) -> None:
         box.put(b"%08d" % number + _BODY, 1)
         if number % 200 == 199:
             while box.bytes_in_memory > 2 * box.settings.memory_bytes:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.001)  # a reader of a device does not wait for the disk either
             await asyncio.sleep(0)
         if number == 20_000:
             start = rss_mib(os.getpid())
-    while not box.is_written:
-        await asyncio.sleep(0.01)
+    await box.wait_written()
     print((rss_mib(os.getpid()) - start) * 1024, box.buffered)
     os._exit(0)
 

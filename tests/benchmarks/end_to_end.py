@@ -37,11 +37,11 @@ async def measure(bridge: Callable[[Path], AbstractAsyncContextManager[Bench]], 
             began = time.perf_counter()
             while not bench.received:
                 bench.line.write(lines(1))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # any bridge, also one that does not say when it is ready
             start_s = time.perf_counter() - began
             await _quiet(bench)
             before = wake_ups(bench.pid)
-            await asyncio.sleep(idle_s)
+            await asyncio.sleep(idle_s)  # what is measured: doing nothing
             waked = (wake_ups(bench.pid) - before) / idle_s
             latency_ms = await _latency(bench)
             memory = rss_mib(bench.pid)
@@ -58,7 +58,7 @@ async def _quiet(bench: Bench) -> None:
     """Waits until what was sent during the start has come through."""
     while True:
         have = len(bench.received)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # that nothing comes can only be waited for
         if len(bench.received) == have:
             return
 
@@ -71,7 +71,7 @@ async def _latency(bench: Bench) -> float:
         bench.line.write(lines(1))
         if await bench.wait_for(have + 1, 5):
             found.append((time.perf_counter() - began) * 1000)
-        await asyncio.sleep(0.01 + (number % 10) * 0.001)
+        await asyncio.sleep(0.01 + (number % 10) * 0.001)  # uneven, so that no timer of a bridge keeps step with it
     return statistics.median(found)
 
 

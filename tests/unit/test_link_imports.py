@@ -11,7 +11,7 @@ EDGELET = {"iofog_sdk.edgelet.control", "iofog_sdk.http.service_account"}
 HTTP = {"iofog_sdk.http.rest_client", "iofog_sdk.http.websocket", "h11"}
 NATS = {"nats", "ctypes", "iofog_sdk.nats.link", "iofog_sdk.nats.options"}
 MQTT = {"paho", "iofog_sdk.mqtt.link"}
-TLS = {"ssl", "_hashlib", "iofog_sdk.links.credential_files"}
+TLS = {"ssl", "_hashlib", "iofog_sdk.links.tls.credential_files"}
 SENML = {"iofog_sdk.messages.senml"}
 
 # Python's asyncio imports ssl if it can; hidden from it, ssl is loaded only if the link itself asks for it.

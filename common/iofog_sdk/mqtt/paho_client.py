@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ..errors import NodeUnreachable
-from ..links.tls_errors import describe_tls_error, is_of_tls
+from ..links.tls.tls_errors import describe_tls_error, is_of_tls
 from .messages import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, Publication
 from .options import MqttOptions
 from .paho_loop import detach

@@ -25,7 +25,7 @@ from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable, R
 from ..links.backoff import Backoff
 from ..links.in_flight import PendingMessage, too_large_error
 from ..links.reconnecting import ReconnectingLink, cancel_and_wait
-from ..links.tls_errors import describe_tls_error, is_of_tls
+from ..links.tls.tls_errors import describe_tls_error, is_of_tls
 from ..messages.iomessage import IoMessage
 from ..messages.senml import split_by_quantity
 from ..messages.tag import address_of

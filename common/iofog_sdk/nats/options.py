@@ -76,7 +76,7 @@ class NatsOptions:
         """The password; its file is read at each call. Raises OSError, whose `strerror` names the file."""
         if not self.password_file:
             return self.password
-        from ..links.credential_files import read_password  # noqa: PLC0415 - imports ssl
+        from ..links.tls.credential_files import read_password  # noqa: PLC0415 - imports ssl
 
         return read_password(self.password_file)
 
@@ -89,7 +89,7 @@ class NatsOptions:
         """TLS settings for `tls://`, None for plain TCP. Raises OSError, whose `strerror` names the file."""
         if not self.uses_tls:
             return None
-        from ..links.credential_files import create_tls_context  # noqa: PLC0415
+        from ..links.tls.credential_files import create_tls_context  # noqa: PLC0415
 
         return create_tls_context(self.ca, self.certificate, self.key)
 

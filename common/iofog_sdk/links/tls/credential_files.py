@@ -6,7 +6,7 @@ import errno
 import ssl
 from pathlib import Path
 
-from ..redact import shown_file
+from ...redact import shown_file
 
 _KEY_MISMATCH = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """OpenSSL's reasons for a key that belongs to another certificate: of the same type, of another type."""
