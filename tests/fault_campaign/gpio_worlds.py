@@ -16,6 +16,26 @@ from ..movable_clock import now, now_ns
 from .bench import World
 
 
+class TakenLine:
+    """A line that somebody else takes from whoever has it."""
+
+    def __init__(self, gpio):
+        self._gpio, self._held = gpio, None
+
+    def take(self, name):
+        """Takes it, as soon as it is free."""
+        self._gpio.disconnect()
+        chip = self._gpio.chips["gpiochip0"]
+        with contextlib.suppress(OSError):
+            self._held = self._held or chip.request([chip.offset(name)], LineConfig()._asdict(), 1, "w1-gpio")
+
+    def release(self):
+        """Gives it back."""
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+
 class InputsWorld(World):
     """A contact, a counter, an encoder and a line that somebody else holds from time to time."""
 
@@ -35,7 +55,7 @@ class InputsWorld(World):
                 {"kind": "encoder", "name": "axis", "line": "GPIO23", "line_b": "GPIO24", "interval": 0.5},
             ],
         )
-        self._gpio, self._held, self._least = gpio, None, 0
+        self._gpio, self._taken, self._least = gpio, TakenLine(gpio), 0
         self._levels = {"door": [(0.0, 0)], "gate": [(0.0, 0)]}
         self.pulses, self.steps = 0, {0}
         self.faults = {
@@ -68,16 +88,11 @@ class InputsWorld(World):
 
     def _hold(self):
         """Somebody else takes the gate's line, as soon as it is free."""
-        self._gpio.disconnect()
-        chip = self._gpio.chips["gpiochip0"]
-        with contextlib.suppress(OSError):
-            self._held = self._held or chip.request([chip.offset("GPIO27")], LineConfig()._asdict(), 1, "w1-gpio")
+        self._taken.take("GPIO27")
 
     def heal(self):
         self._gpio.answer_delay_s = 0.0
-        if self._held is not None:
-            self._held.release()
-            self._held = None
+        self._taken.release()
 
     def is_right(self, reading):
         if reading.name in self._levels:

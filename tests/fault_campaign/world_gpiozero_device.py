@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 
 from device_bridge import Command
-from device_bridge.buses import LineConfig
 from gpiozero_device.emulator import DEVICES, LINES
 from gpiozero_device.emulator import World as Lines
 from gpiozero_device.service import GpiozeroDevice
@@ -12,6 +11,7 @@ from simulated_devices import SimulatedGpio
 
 from ..movable_clock import now
 from .bench import World
+from .gpio_worlds import TakenLine
 
 CLOCK = "real"
 
@@ -34,7 +34,7 @@ class GpiozeroWorld(World):
             {"name": "lamp", "device": "LED", "pin": "GPIO22"},
         ]
         super().__init__(GpiozeroDevice, gpio={"path": f"sim:{gpio.path}"}, devices=devices, watchdog=False)
-        self._gpio, self._lines, self._held = gpio, lines, None
+        self._gpio, self._lines, self._taken = gpio, lines, TakenLine(gpio)
         self._history = {"level": [(0.0, 1.0)], "button": [(0.0, 1)], "poti": [(0.0, 0.0)], "lamp": [(0.0, 0)]}
         self.faults = {
             "distance": lambda chance: self._is("level", chance.choice((0.03, 0.9, 3.9, None))),
@@ -64,16 +64,11 @@ class GpiozeroWorld(World):
 
     def _hold(self):
         """Somebody else takes the button's line, as soon as it is free."""
-        self._gpio.disconnect()
-        chip = self._gpio.chips["gpiochip0"]
-        with contextlib.suppress(OSError):
-            self._held = self._held or chip.request([chip.offset("GPIO17")], LineConfig()._asdict(), 1, "w1-gpio")
+        self._taken.take("GPIO17")
 
     def heal(self):
         self._gpio.answer_delay_s = 0.0
-        if self._held is not None:
-            self._held.release()
-            self._held = None
+        self._taken.release()
 
     def is_right(self, reading):
         name, _, part = reading.name.partition("/")

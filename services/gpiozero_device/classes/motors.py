@@ -13,6 +13,15 @@ from .rows import Measure, Method, Row, always, line, number
 _SPEED = Parameter("speed", "number", (0, 1), required=False, description="share of full speed; 1 without it")
 
 
+_MOTOR_READINGS = (share("", lambda device: float(device.value), "speed, backward is negative", -1.0),)
+_MOTOR_METHODS = (
+    set_value(Parameter("value", range=(-1, 1), description="speed, backward is negative")),
+    Method("forward", always(_SPEED), "forward"),
+    Method("backward", always(_SPEED), "backward"),
+    *plain("reverse", "stop"),
+)
+
+
 def _pulse_problem(settings: Any) -> tuple[str, str] | None:
     if settings.min_pulse_width >= settings.max_pulse_width:
         return "min_pulse_width", f"is not below max_pulse_width = {settings.max_pulse_width:g}"
@@ -52,14 +61,9 @@ MOTORS = (
             line("enable", "enable, where the bridge has it", drives=True, optional=True),
             PWM,
         ),
-        (share("", lambda device: float(device.value), "speed, backward is negative", -1.0),),
+        _MOTOR_READINGS,
         (),
-        (
-            set_value(Parameter("value", range=(-1, 1), description="speed, backward is negative")),
-            Method("forward", always(_SPEED), "forward"),
-            Method("backward", always(_SPEED), "backward"),
-            *plain("reverse", "stop"),
-        ),
+        _MOTOR_METHODS,
         on="forward",
         safe="stop",
     ),
@@ -67,14 +71,9 @@ MOTORS = (
         "PhaseEnableMotor",
         "DC motor on a bridge with phase and enable: DRV8835",
         (line("phase", "direction", drives=True), line("enable", "enable", drives=True), PWM),
-        (share("", lambda device: float(device.value), "speed, backward is negative", -1.0),),
+        _MOTOR_READINGS,
         (),
-        (
-            set_value(Parameter("value", range=(-1, 1), description="speed, backward is negative")),
-            Method("forward", always(_SPEED), "forward"),
-            Method("backward", always(_SPEED), "backward"),
-            *plain("reverse", "stop"),
-        ),
+        _MOTOR_METHODS,
         on="forward",
         safe="stop",
     ),
