@@ -68,7 +68,10 @@ def device(service):
         yield _passed_in(pid, settings), settings
 
 
-def _passed_in(pid, settings):
+def _passed_in(pid, settings, name="device"):
+    """Options that bring a device into a container under this name; the settings say where it is there."""
+    if bridges := settings.get("bridges"):
+        return [option for bridge, entry in bridges.items() for option in _passed_in(pid, entry["settings"], bridge)]
     if "broker" in settings:
         return [f"--network=ns:/proc/{pid}/ns/net"]
     if "page" in settings:  # its token and history are on this machine; in the container it has its own folder
@@ -77,14 +80,14 @@ def _passed_in(pid, settings):
     if serial := settings.get("serial"):
         pty = Path(serial["port"]).resolve()
         pty.chmod(0o666)
-        serial["port"] = "/dev/device"
-        return [f"--volume={pty}:/dev/device"]
+        serial["port"] = f"/dev/{name}"
+        return [f"--volume={pty}:/dev/{name}"]
     bus = settings.get("bus") or settings.get("gpio") or settings
     socket = Path(bus["path"].removeprefix("sim:"))
     socket.chmod(0o666)
     socket.parent.chmod(0o755)
-    bus["path"] = "sim:/run/device"
-    return [f"--volume={socket}:/run/device"]
+    bus["path"] = f"sim:/run/{name}"
+    return [f"--volume={socket}:/run/{name}"]
 
 
 class Container:
