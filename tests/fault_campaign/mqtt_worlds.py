@@ -140,7 +140,7 @@ class BrokerWorld(World):
 @contextlib.asynccontextmanager
 async def _broker(_, chance):
     broker = FakeBroker()
-    real, mqtt_bridge.broker.session.MqttConnection = mqtt_bridge.session.MqttConnection, broker.connect
+    real, mqtt_bridge.broker.session.MqttConnection = mqtt_bridge.broker.session.MqttConnection, broker.connect
     world = BrokerWorld(broker, chance)
     publishing = asyncio.ensure_future(world.publish())
     try:
