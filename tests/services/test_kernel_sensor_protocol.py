@@ -172,7 +172,7 @@ def test_whatever_is_in_a_file_is_a_value_or_a_reason(text):
         temperature(text)
 
 
-def test_an_alarm_that_cannot_be_read_is_not_told():
+def test_an_alarm_that_cannot_be_read_is_not_reported():
     recipe = Recipe("v", alarms=("a", "b"))
     assert evaluate(recipe, {"v": "1\n", "a": errno.EIO, "b": "0\n"}).alarm is False
     assert evaluate(recipe, {"v": "1\n", "a": errno.EIO}).alarm is None
