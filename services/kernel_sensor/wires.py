@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from collections import defaultdict
@@ -13,7 +14,7 @@ from device_bridge.control import Put, Ticker
 
 from .finder import scan
 from .protocol import CLASSES, describe
-from .protocol.one_wire import BULK, CONVERTING, TRIGGER
+from .protocol.one_wire import BULK, CONVERTING, TRIGGER, UNREAD, VALUE
 from .reader import TREE, SensorReader, wire_of
 from .sysfs import Sysfs
 
@@ -76,8 +77,8 @@ class Wires:
         return wires
 
     async def _round(self, wire: str, readers: Sequence[SensorReader], put: Put) -> None:
-        if len(readers) > 1:
-            await self._convert(wire)
+        if len(readers) == 1 or not await self._convert(wire):
+            await self._discard_unread(wire, readers)
         again: list[tuple[SensorReader, DeviceError]] = []
         for one in readers:
             try:
@@ -97,21 +98,35 @@ class Wires:
         if sample := one.member.fail(f"{error.kind.value}: {error.detail}"):
             await put(sample)
 
-    async def _convert(self, wire: str) -> None:
+    async def _convert(self, wire: str) -> bool:
         """Has all sensors of a wire convert at once. Where that is not possible, each converts when it is read."""
-        lane = self._sysfs.lane(wire)
         try:
-            failed = await lane.write(f"{wire}/{BULK}", TRIGGER)
+            failed = await self._sysfs.lane(wire).write(f"{wire}/{BULK}", TRIGGER)
             if failed:
                 self._refuse(wire, failed)
-                return
+                return False
             self.bulk_conversions += 1
             for pause_s in _POLLS_S:
-                if str((await lane.read(wire, [BULK]))[BULK]).strip() != CONVERTING:
-                    return
+                if await self._state(wire) != CONVERTING:
+                    return True
                 await asyncio.sleep(pause_s)
         except DeviceError as error:
             log.warning("%s: %s", wire, error)
+        return False
+
+    async def _discard_unread(self, wire: str, readers: Sequence[SensorReader]) -> None:
+        """Has each sensor convert when it is read next: the driver first gives what an earlier conversion of all has
+        left unread, however old that is.
+        """
+        with contextlib.suppress(DeviceError):  # the sensors themselves say so
+            if await self._state(wire) == UNREAD:
+                for one in readers:
+                    assert one.device is not None  # noqa: S101 - it is due
+                    await self._sysfs.lane(wire).read(one.device.path, [VALUE])
+
+    async def _state(self, wire: str) -> str:
+        content = (await self._sysfs.lane(wire).read(wire, [BULK]))[BULK]
+        return content.strip() if isinstance(content, str) else ""
 
     def _refuse(self, wire: str, failed: int) -> None:
         if wire in self._refused:
