@@ -97,7 +97,7 @@ class Pipeline:
             settings,
             (self.intake or self.latest).put,
             (self.intake or self.outbox).wait_room,
-            node=NodeState(lambda: link.connected, follower.status, self._position),
+            node=NodeState(lambda: link.connected, follower.status, self._position, lambda: self.clock.trusted),
             totals=self._totals,
             inbound=inbound,
             bridge_states=self.bridges.states if self.bridges else dict,
