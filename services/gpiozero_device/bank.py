@@ -36,7 +36,12 @@ class DeviceBank:
         self.pins = SharedPinFactory(settings.gpio.path, self._pin_failed)
         self.devices = {
             one.name: GpioDevice(
-                one, row_of(one), self.pins.factory_of(one), self._lines_changed, self._on_value, self._has_time
+                one,
+                row_of(one),
+                self.pins.factory_of(one),
+                self._lines_changed,
+                self._on_value,
+                has_time=self._has_time,
             )
             for one in settings.devices
         }

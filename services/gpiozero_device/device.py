@@ -73,6 +73,7 @@ class GpioDevice:
         factory: Callable[[], GpioChipFactory],
         on_lines_changed: Callable[[str], None],
         on_value: Callable[[str, float | None], None],
+        *,
         has_time: Callable[[], bool],
     ) -> None:
         self.settings, self.row, self.name = settings, row, settings.name

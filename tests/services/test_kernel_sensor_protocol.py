@@ -14,7 +14,7 @@ from device_bridge.settings import profile_names, read_profile
 from kernel_sensor.emulated_devices import Wire
 from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.protocol import CLASSES, Fault, Recipe, evaluate
+from kernel_sensor.protocol import CLASSES, Fault, evaluate
 from kernel_sensor.protocol.iio import frequency_file
 from kernel_sensor.protocol.one_wire import temperature
 from kernel_sensor.service import KernelSensor

@@ -71,8 +71,8 @@ def recipe(channel: str, files: Collection[str], named: Mapping[str, str]) -> Re
     """`named` are channels by their labels, with their type before: `voltage:battery`.
 
     A processed value comes before a raw one, which its driver leaves to be multiplied. Scale and offset may be those
-    of one channel, of a type with this modifier, of all channels of its type, or of all. A raw value whose driver knows
-    no scale is a number without a unit; only what is counted is good without one.
+    of one channel, of a type with this modifier, of all channels of its type, or of all. A raw value without a scale
+    has no unit that its driver knows; only what is counted is good without one.
     """
     if ":" in channel:
         if channel not in named:
