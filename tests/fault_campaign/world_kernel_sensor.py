@@ -20,9 +20,6 @@ from .bench import World
 _ERRORS = ("EIO", "EAGAIN", "ENODATA", "ETIMEDOUT", "ENXIO", "EINVAL")
 _TEXTS = ("N/A", "'-'", "nan", "x", "'1 2'", "0x7f")
 _STATES = ("noisy", "shorted", "undersupplied")
-_ON_A_WIRE = 3
-_ABOUT_S = 15.0
-"""So long a reading may be on its way."""
 
 
 class TreeWorld(World):
@@ -79,6 +76,8 @@ class WireWorld(TreeWorld):
 
     def __init__(self, tree, sensors, wire):
         super().__init__(tree, sensors)
+        self._about_s = 2.0 + 5.0 * len(sensors)
+        """So long a reading may be on its way: each sensor before it may take the time limit."""
         self._bulk = f"{wire.path}/{BULK}"
         self._history = {f"{name}/temperature": [(0.0, 20.0 + n)] for n, name in enumerate(sensors)}
         self.faults |= {"another temperature": self._warm, "a conversion by others": self._convert}
@@ -89,12 +88,12 @@ class WireWorld(TreeWorld):
         self._history[f"{name}/temperature"].append((now(), celsius))
 
     def _convert(self, chance):
-        asyncio.ensure_future(self._tree.answer("write", self._bulk, TRIGGER))
+        self._converting = asyncio.ensure_future(self._tree.answer("write", self._bulk, TRIGGER))
 
     def is_right(self, reading):
         history = self._history[reading.name]
-        before = [celsius for at, celsius in history if at < now() - _ABOUT_S][-1:]
-        recent = [celsius for at, celsius in history if at >= now() - _ABOUT_S]
+        before = [celsius for at, celsius in history if at < now() - self._about_s][-1:]
+        recent = [celsius for at, celsius in history if at >= now() - self._about_s]
         return reading.value in (*before, *recent)
 
 
@@ -142,10 +141,10 @@ async def _labelled(folder, chance):
 
 
 @contextlib.asynccontextmanager
-async def _on_a_wire(bulk, folder, chance):
+async def _on_a_wire(count, bulk, folder, chance):
     tree = SimulatedSysfs(folder / "sys")
     wire, sensors = Wire(tree, bulk=bulk), {}
-    for n in range(_ON_A_WIRE):
+    for n in range(count):
         id_ = f"28-{n + 1:012x}"
         wire.add(f"t{n}", id_, 20 + n)
         sensors[f"t{n}"] = {"profile": "ds18b20", "name": f"t{n}", "id": id_}
@@ -156,6 +155,7 @@ async def _on_a_wire(bulk, folder, chance):
 WORLDS = {
     **{f"kernel_sensor:{profile}": partial(_alone, profile) for profile in profile_names("kernel_sensor")},
     "kernel_sensor:hwmon by labels": _labelled,
-    "kernel_sensor:ds18b20 on a wire, together": partial(_on_a_wire, True),
-    "kernel_sensor:ds18b20 on a wire, in turn": partial(_on_a_wire, False),
+    "kernel_sensor:ds18b20 on a wire, together": partial(_on_a_wire, 3, True),
+    "kernel_sensor:ds18b20 on a wire, in turn": partial(_on_a_wire, 3, False),
+    "kernel_sensor:ds18b20 on a wire, alone": partial(_on_a_wire, 1, True),
 }
