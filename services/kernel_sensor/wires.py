@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
-from device_bridge import DeviceError
+from device_bridge import DeviceError, DeviceErrorKind, Sample
 from device_bridge.control import Put, Ticker
 
 from .finder import scan
@@ -77,12 +77,11 @@ class Wires:
         return wires
 
     async def _round(self, wire: str, readers: Sequence[SensorReader], put: Put) -> None:
-        if len(readers) == 1 or not await self._convert(wire):
-            await self._discard_unread(wire, readers)
+        is_converted = len(readers) > 1 and await self._convert(wire)
         again: list[tuple[SensorReader, DeviceError]] = []
         for one in readers:
             try:
-                sample = await one.measure()
+                sample = await (one.measure() if is_converted else self._measure_alone(wire, one))
             except DeviceError as error:
                 again.append((one, error))
             else:
@@ -91,7 +90,9 @@ class Wires:
         for one, failed in again:  # each converts alone now, which takes its time
             if one.member.is_failing or not self._retries:
                 await self._fail(one, failed, put)
-            elif sample := await one.member.attempt(one.measure, attempts=self._retries, fatal=()):
+            elif sample := await one.member.attempt(
+                partial(self._measure_alone, wire, one), attempts=self._retries, fatal=()
+            ):
                 await put(sample)
 
     async def _fail(self, one: SensorReader, error: DeviceError, put: Put) -> None:
@@ -114,15 +115,16 @@ class Wires:
             log.warning("%s: %s", wire, error)
         return False
 
-    async def _discard_unread(self, wire: str, readers: Sequence[SensorReader]) -> None:
-        """Has each sensor convert when it is read next: the driver first gives what an earlier conversion of all has
-        left unread, however old that is.
+    async def _measure_alone(self, wire: str, one: SensorReader) -> Sample:
+        """Has a sensor convert, and reads it. Raises DeviceError.
+
+        The driver first gives what an earlier conversion of all has left unread, however old that is.
         """
-        with contextlib.suppress(DeviceError):  # the sensors themselves say so
-            if await self._state(wire) == UNREAD:
-                for one in readers:
-                    assert one.device is not None  # noqa: S101 - it is due
-                    await self._sysfs.lane(wire).read(one.device.path, [VALUE])
+        if one.device is not None and await self._state(wire) == UNREAD:
+            unread = (await self._sysfs.lane(wire).read(one.device.path, [VALUE]))[VALUE]
+            if not unread or isinstance(unread, int):
+                raise DeviceError(DeviceErrorKind.BUSY, one.sensor.label, "an earlier conversion cannot be read")
+        return await one.measure()
 
     async def _state(self, wire: str) -> str:
         content = (await self._sysfs.lane(wire).read(wire, [BULK]))[BULK]
