@@ -160,7 +160,7 @@ BROKEN = [
         (*CONTAINER, "healthCheck", {"test": ["CMD"], "interval": "30s"}),
         "interval = '30s' is stored as nothing",
     ),
-    ("3.7", (*CONTAINER, "healthCheck", {"test": "CMD x"}), "test = 'CMD x' is stored as nothing"),
+    ("3.7", (*CONTAINER, "healthCheck", {"test": "CMD x"}), "test = 'CMD x' is handed to the node as it is"),
     ("3.7", (*CONTAINER, "healthCheck", {"tests": []}), "healthCheck of 3.7 has no 'tests'"),
     ("3.0", (*SERVICE, "config", {"a": 'say "x"'}), "a double quote in config"),
     ("3.0", (*SERVICE, "config", {"a": ["{{ x }}"]}), "variable 'x' is not declared"),
@@ -216,10 +216,12 @@ def test_the_line_is_that_of_what_is_wrong():
     [
         ("{key: agent}", "{key: Agent}", "the key 'Agent' of a variable is refused"),
         ('baud: "{{ baud }}"', 'baud: "{{ rate }}"', "variable 'rate' is not declared"),
+        ('baud: "{{ baud }}"', '"{{ agent }}": 1', "'{{ agent }}': keys are not rendered"),
         ("{{ baud | toString }}", "{{ baud }}", "'{{ baud }}' is a number or truth value, which is refused in env"),
         ("{key: agent, value: pi-01}", "{key: node, value: pi-01}", "variable 'agent' is not given"),
         ("{key: agent, value: pi-01}", "{key: agent, value: a}, {key: x, value: 1}", "variable 'x' is ignored"),
         ("{template: {name: kit,", "{template: {title: kit,", "template without name"),
+        ("{template: {name: kit,", "{template: {name: x/kit,", "name 'x/kit' is refused"),
         ("  application:\n", "  app:\n", "a template without application"),
     ],
 )

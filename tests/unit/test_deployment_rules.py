@@ -53,6 +53,8 @@ WRONG = [
         "warning: the node software of 3.0 does not enforce ro",
     ),
     ("3.0", (*CONTAINER, "env", [{"key": "A", "value": 1}]), "warning: value 1 of a variable becomes text"),
+    ("3.0", (*CONTAINER, "env", [{"key": "A", "value": None}]), "a variable has no value"),
+    ("3.0", (*CONTAINER, "env", [{"key": "A", "value": [1]}]), "value [1] of a variable is not text"),
     ("3.0", (*CONTAINER, "env", [{"key": "A", "value": "1"}] * 2), "variable 'A' is used twice"),
     ("3.0", (*CONTAINER, "env", [{"key": "A", "valueFromSecret": "a/b"}]), "env of 3.0 has no 'valueFromSecret'"),
     ("3.7", (*CONTAINER, "env", [{"key": "A", "valueFromSecret": "ab"}]), "'ab' is not name/key"),
@@ -74,7 +76,9 @@ WRONG = [
     ),
     ("3.9", (*CONTAINER, "devices", [DEVICE | {"permissions": "rx"}]), "permissions 'rx'"),
     ("3.0", (*SERVICE, "config", {'a"b': 1}), "a double quote in config"),
-    ("3.0", (*SERVICE, "config", {"{{ a }}": 1}), "'{{ a }}': keys are not rendered"),
+    ("3.0", (*SERVICE, "config", {"{{ a }}": 1}), "variable 'a' is not declared"),
+    ("3.0", (*SERVICE, "config", {"{{ 'a' | upcase }}": 1}), "warning: \"{{ 'a' | upcase }}\" is rendered"),
+    ("3.0", (*CONTAINER, "{{ a }}", 1), "'{{ a }}': keys are not rendered"),
     ("3.0", (*SERVICE, "config", [1]), "config = [1], which is not a mapping"),
     ("3.0", (*SERVICE, "images", "registry", "docker.io"), "images.registry 'docker.io'"),
     ("3.0", (*SERVICE, "images", "registry", 99), "warning: registry 99"),
@@ -90,7 +94,8 @@ WRONG = [
     ("3.0", ("spec", "isActivated", "false"), "isActivated = 'false': the Controller stores true"),
     ("3.0", ("spec", "description", 5), "description = 5, which is not text"),
     ("3.0", ("spec", "routes", {"name": "r"}), "routes = {'name': 'r'}, which is not a list"),
-    ("3.0", ("spec", "routes", [{"from": "bridge", "to": "sink"}]), "a route without name"),
+    ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge"}]), "a route without to"),
+    ("3.0", ("spec", "routes", [{"name": name, "from": "bridge", "to": "sink"} for name in "ab"]), "a second route"),
     ("3.0", ("spec", "routes", [{"name": "r", "from": "bridge", "to": "sink"}] * 2), "'r' of a route is used twice"),
     (
         "3.0",
@@ -107,6 +112,7 @@ def test_each_rule_is_found(generation, change, words):
 
 
 RIGHT = [
+    ("3.0", ("spec", "routes", [{"from": "bridge", "to": "sink"}, {"from": "sink", "to": "bridge"}])),
     ("3.0", (*SERVICE, "config", {"topic": "plant/dev/line1/x", "url": "http://x/dev/abc"})),
     ("3.7", (*CONTAINER, "capDrop", ["ALL", "CAP_NET_RAW", "net_admin"])),
     ("3.7", (*CONTAINER, "env", [{"key": "A", "valueFromSecret": "mqtt/password"}])),
@@ -117,6 +123,14 @@ RIGHT = [
 @pytest.mark.parametrize(("generation", "change"), RIGHT)
 def test_what_is_right_passes(generation, change):
     assert not all_of(changed(for_3_9(APPLICATION) if generation == "3.9" else APPLICATION, change), generation)
+
+
+@pytest.mark.parametrize(
+    ("generation", "change"), [("3.0", ("spec", "")), ("3.9", (*SERVICE, "images", "registry.example.com/b:1"))]
+)
+def test_what_is_no_mapping_is_told_once(generation, change):
+    (found,) = all_of(changed(for_3_9(APPLICATION) if generation == "3.9" else APPLICATION, change), generation)
+    assert "is not a mapping" in found
 
 
 def test_a_microservice_of_3_8_may_come_from_a_template_of_its_own():

@@ -57,11 +57,16 @@ def _check(document: Document, generation: Generation) -> Iterator[Problem]:
 
 def _check_application(spec: dict[str, Any], where: Where, generation: Generation) -> Iterator[Problem]:
     names = [one.get("name") for one in _mappings(spec, "microservices")]
+    ends: dict[tuple[str, str], int] = {}
     for at, route in enumerate(_mappings(spec, "routes") if generation.has_routes else ()):
         for end in ("from", "to"):
             if end in route and route[end] not in names:
                 rule = f"a route {end} {route[end]!r}, which is not a microservice here"
                 yield Problem((*where, "routes", at), rule, f"There are {', '.join(dict.fromkeys(map(str, names)))}.")
+        first = ends.setdefault((str(route.get("from")), str(route.get("to"))), at)
+        if first != at and {"from", "to"} <= set(route):
+            rule = f"a second route from {route['from']!r} to {route['to']!r}, which is answered with status 500"
+            yield Problem((*where, "routes", at), rule, "Keep one.")
     for at, service in enumerate(_mappings(spec, "microservices") if generation.has_nats else ()):
         if _wants_nats(service) and not _wants_nats(spec):
             rule = f"microservice {service.get('name')!r} has natsAccess, its application has not"

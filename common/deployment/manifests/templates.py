@@ -107,6 +107,8 @@ def check_rendered(
 ) -> Iterator[Problem]:
     """What the Controller will render, of an application or a template of one.
 
+    Settings of a plain application are rendered as the text of their JSON: the keys among them, too.
+
     Parameters:
         value: any part.
         where: it is written.
@@ -116,7 +118,7 @@ def check_rendered(
     for path, text in texts(value, where):
         if not has_braces(text):
             continue
-        if path and path[-1] == text:
+        if path and path[-1] == text and (declared is not None or "config" not in path[:-1]):
             yield Problem(path, f"{text!r}: keys are not rendered", "Write the key as it is to be.")
             continue
         problems = [Problem(path, *each) for each in _wrong(text, generation, declared or {})]
