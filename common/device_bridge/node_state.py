@@ -66,6 +66,7 @@ class NodeState:
         is_connected: whether the node is connected now.
         settings: which are in force, which were refused.
         position: reports the node's position to it.
+        has_time: whether its wall clock is right.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class NodeState:
         is_connected: Callable[[], bool] = lambda: True,
         settings: SettingsStatus | None = None,
         position: NodePosition | None = None,
+        has_time: Callable[[], bool] = lambda: True,
     ) -> None:
         self.is_connected = is_connected
+        self.has_time = has_time
         self._settings = settings or SettingsStatus()
         self._lost_at: float | None = None
         self.position = position or NodePosition(_nobody)

@@ -35,7 +35,14 @@ class DeviceBank:
         self._settings, self._node = settings, node
         self.pins = SharedPinFactory(settings.gpio.path, self._pin_failed)
         self.devices = {
-            one.name: GpioDevice(one, row_of(one), self.pins.factory_of(one), self._lines_changed, self._on_value)
+            one.name: GpioDevice(
+                one,
+                row_of(one),
+                self.pins.factory_of(one),
+                self._lines_changed,
+                self._on_value,
+                has_time=self._has_time,
+            )
             for one in settings.devices
         }
         self.outputs = {name: device for name, device in self.devices.items() if device.is_output}
@@ -197,6 +204,9 @@ class DeviceBank:
         timeout_s = self._settings.node_timeout
         is_lost = timeout_s and self._node().disconnected_s > timeout_s
         return f"the node has not been reached for {timeout_s:g} s" if is_lost else ""
+
+    def _has_time(self) -> bool:
+        return self._node().has_time()
 
     def _pin_failed(self, pin: str, error: DeviceError) -> None:
         """In any thread."""

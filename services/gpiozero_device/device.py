@@ -20,7 +20,7 @@ from device_bridge.control import ChangeReporter, Member, Put
 
 from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
 from .threads import DeviceThread, EventQueue
-from .values import as_number, assign, has_measured, readback_error, rounded
+from .values import as_number, assign, has_measured, is_measuring, readback_error, rounded
 
 if TYPE_CHECKING:
     from .lines.pins import GpioChipFactory
@@ -63,6 +63,7 @@ class GpioDevice:
         factory: gives the pin factory, once the service is open.
         on_lines_changed: is called with its name when an output's lines were taken into use or given back.
         on_value: is called with each value, for those that follow it.
+        has_time: whether the wall clock is right.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class GpioDevice:
         factory: Callable[[], GpioChipFactory],
         on_lines_changed: Callable[[str], None],
         on_value: Callable[[str, float | None], None],
+        *,
+        has_time: Callable[[], bool],
     ) -> None:
         self.settings, self.row, self.name = settings, row, settings.name
         self.measures = row.measures_of(settings)
@@ -82,6 +85,7 @@ class GpioDevice:
         self.deadline = math.inf
         """When it has to go to its safe state, on the loop's clock."""
         self._factory, self._on_lines_changed, self._on_value = factory, on_lines_changed, on_value
+        self._has_time = has_time
         self._thread = DeviceThread(settings.name)
         self._device: Any = None
         self._kept_value: Any = None
@@ -180,6 +184,8 @@ class GpioDevice:
     async def read(self) -> Snapshot:
         """Its readings now; none before the first. Raises DeviceError."""
         snapshot = await self._thread.call(self._read)
+        if self.row.needs_time and not self._has_time():
+            snapshot = Snapshot([quantity.bad("the node's clock is not set") for quantity in self.quantities], None)
         self._on_value(self.name, snapshot.value)
         return snapshot
 
@@ -270,6 +276,8 @@ class GpioDevice:
         if device is None:
             raise DeviceError(DeviceErrorKind.GONE, self.name, "it is not open")
         try:
+            if not is_measuring(device):
+                raise DeviceError(DeviceErrorKind.BUS_FAULT, self.name, "its thread has ended: its values are old")
             if not has_measured(device):
                 return Snapshot([], None)
             values = [measure.read(device) for measure in self.measures]

@@ -29,6 +29,12 @@ def has_measured(device: Any) -> bool:
     return is_ready is not False
 
 
+def is_measuring(device: Any) -> bool:
+    """Whether the thread by which gpiozero takes averages is alive: they stay as they were without it."""
+    averaged = getattr(device, "_queue", None)
+    return averaged is None or averaged.is_alive()
+
+
 def rounded(value: Value) -> Value:
     """Without the digits that are those of binary fractions alone."""
     return round(value, _DECIMALS) if isinstance(value, float) else value

@@ -187,7 +187,8 @@ class SimulatedSysfs:
         if device.again:
             device.again -= 1
             raise OSError(errno.EAGAIN, path)
-        content = "" if device.empty else device.text or await _called(found)
+        content = "" if device.empty else await _called(found)
+        content = device.text if content and device.text else content
         return content[: device.cut] if device.cut >= 0 else content
 
     async def _write(self, path: str, text: str) -> None:

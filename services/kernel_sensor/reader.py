@@ -49,6 +49,9 @@ class SensorReader:
         self.member = Member(sensor.label, measured, retry_s=interval_s, max_retry_s=max_retry_s)
         self.device: Device | None = None
         self._recipes: dict[Value, Recipe | Fault] = {}
+        self._labels: dict[str, Content] = {}
+        """Files of the labels by which channels were found, and what was in them."""
+        self._found_at = ""
         self._not_set = ""
 
     @property
@@ -59,7 +62,8 @@ class SensorReader:
 
     async def measure(self) -> Sample:
         """Its readings. Raises DeviceError when none of them has a value."""
-        if self.device is None:
+        is_complete = all(isinstance(recipe, Recipe) for recipe in self._recipes.values())
+        if self.device is None or not is_complete:
             await self.take(await scan(self._sysfs.lane(TREE), self.sensor.kind))
         elif self.member.is_failing:
             await self._set_up(self.device)  # what it was set to may have gone with its supply
@@ -67,7 +71,7 @@ class SensorReader:
         recipes = [recipe for recipe in self._recipes.values() if isinstance(recipe, Recipe)]
         files = [file for recipe in recipes for file in recipe.files]
         name_file = self.sensor.kind.name_file
-        contents = await self._lane.read(self.device.path, [*files, *filter(None, (name_file,))])
+        contents = await self._lane.read(self.device.path, [*files, *self._labels, *filter(None, (name_file,))])
         if self._is_gone(recipes, contents):
             path, self.device = self.device.path, None
             raise DeviceError(DeviceErrorKind.NOT_FOUND, self.sensor.label, f"{path} is gone")
@@ -87,13 +91,18 @@ class SensorReader:
         except BaseException:
             self.device = None
             raise
-        log.info("%s is %s at %s", self.sensor.label, device.name, device.path)
+        if device.path != self._found_at:
+            self._found_at = device.path
+            log.info("%s is %s at %s", self.sensor.label, device.name, device.path)
 
     async def _recipes_of(self, device: Device) -> dict[Value, Recipe | Fault]:
-        kind, named = self.sensor.kind, {}
+        kind, named, self._labels = self.sensor.kind, {}, {}
         if any(":" in value.channel for value in self.sensor.values):
-            contents = await self._lane.read(device.path, kind.labels(device.files))
+            labels = kind.labels(device.files)
+            contents = await self._lane.read(device.path, labels)
             named = labelled(kind, device, {file: text for file, text in contents.items() if isinstance(text, str)})
+            wanted = {named.get(value.channel) for value in self.sensor.values}
+            self._labels = {file: contents[file] for file, channel in labels.items() if channel in wanted}
         recipes: dict[Value, Recipe | Fault] = {}
         for value in self.sensor.values:
             try:
@@ -110,9 +119,11 @@ class SensorReader:
                 yield value.alarm
 
     def _is_gone(self, recipes: Sequence[Recipe], contents: Mapping[str, Content]) -> bool:
-        """Whether its files are no longer there, or are those of another device."""
+        """Whether its files are no longer there, or are those of another device, or labelled otherwise."""
         assert self.device is not None  # noqa: S101 - it was read
         if recipes and all(contents[recipe.value] in _GONE for recipe in recipes):
+            return True
+        if any(contents[file] != text for file, text in self._labels.items()):
             return True
         name = contents.get(self.sensor.kind.name_file, "")
         return bool(self.sensor.kind.name_file) and (isinstance(name, int) or name.strip() != self.device.name)
@@ -139,8 +150,9 @@ class SensorReader:
             usable = usable or not reason
             if reason and first is None:
                 first = DeviceError(kind, self.sensor.label, reason)
-            if alarm is not None and value.alarm is not None:
-                readings.append(value.alarm.good(alarm))
+            if value.alarm is not None and isinstance(recipe, Recipe) and recipe.alarms:
+                unknown = value.alarm.bad("the driver cannot say now whether a limit is passed")
+                readings.append(unknown if alarm is None else value.alarm.good(alarm))
         if first is not None and not usable:
             raise first
         return readings

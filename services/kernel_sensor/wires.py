@@ -7,13 +7,14 @@ import errno
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
-from device_bridge import DeviceError
+from device_bridge import DeviceError, DeviceErrorKind, Sample
 from device_bridge.control import Put, Ticker
 
 from .finder import scan
 from .protocol import CLASSES, describe
-from .protocol.one_wire import BULK, CONVERTING, TRIGGER
+from .protocol.one_wire import BULK, CONVERTING, TRIGGER, UNREAD, VALUE
 from .reader import TREE, SensorReader, wire_of
 from .sysfs import Sysfs
 
@@ -76,12 +77,11 @@ class Wires:
         return wires
 
     async def _round(self, wire: str, readers: Sequence[SensorReader], put: Put) -> None:
-        if len(readers) > 1:
-            await self._convert(wire)
+        is_converted = len(readers) > 1 and await self._convert(wire)
         again: list[tuple[SensorReader, DeviceError]] = []
         for one in readers:
             try:
-                sample = await one.measure()
+                sample = await (one.measure() if is_converted else self._measure_alone(wire, one))
             except DeviceError as error:
                 again.append((one, error))
             else:
@@ -90,28 +90,45 @@ class Wires:
         for one, failed in again:  # each converts alone now, which takes its time
             if one.member.is_failing or not self._retries:
                 await self._fail(one, failed, put)
-            elif sample := await one.member.attempt(one.measure, attempts=self._retries, fatal=()):
+            elif sample := await one.member.attempt(
+                partial(self._measure_alone, wire, one), attempts=self._retries, fatal=()
+            ):
                 await put(sample)
 
     async def _fail(self, one: SensorReader, error: DeviceError, put: Put) -> None:
         if sample := one.member.fail(f"{error.kind.value}: {error.detail}"):
             await put(sample)
 
-    async def _convert(self, wire: str) -> None:
+    async def _convert(self, wire: str) -> bool:
         """Has all sensors of a wire convert at once. Where that is not possible, each converts when it is read."""
-        lane = self._sysfs.lane(wire)
         try:
-            failed = await lane.write(f"{wire}/{BULK}", TRIGGER)
+            failed = await self._sysfs.lane(wire).write(f"{wire}/{BULK}", TRIGGER)
             if failed:
                 self._refuse(wire, failed)
-                return
+                return False
             self.bulk_conversions += 1
             for pause_s in _POLLS_S:
-                if str((await lane.read(wire, [BULK]))[BULK]).strip() != CONVERTING:
-                    return
+                if await self._state(wire) != CONVERTING:
+                    return True
                 await asyncio.sleep(pause_s)
         except DeviceError as error:
             log.warning("%s: %s", wire, error)
+        return False
+
+    async def _measure_alone(self, wire: str, one: SensorReader) -> Sample:
+        """Has a sensor convert, and reads it. Raises DeviceError.
+
+        The driver first gives what an earlier conversion of all has left unread, however old that is.
+        """
+        if one.device is not None and await self._state(wire) == UNREAD:
+            unread = (await self._sysfs.lane(wire).read(one.device.path, [VALUE]))[VALUE]
+            if not unread or isinstance(unread, int):
+                raise DeviceError(DeviceErrorKind.BUSY, one.sensor.label, "an earlier conversion cannot be read")
+        return await one.measure()
+
+    async def _state(self, wire: str) -> str:
+        content = (await self._sysfs.lane(wire).read(wire, [BULK]))[BULK]
+        return content.strip() if isinstance(content, str) else ""
 
     def _refuse(self, wire: str, failed: int) -> None:
         if wire in self._refused:

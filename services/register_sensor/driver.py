@@ -75,6 +75,8 @@ class ChipDriver:
                 if not await self._has_kept(device):  # after reading: it may be reset at any moment
                     await self._set_up_again(device)
                     readings = await self._read_all(device)
+                    if not await self._has_kept(device):
+                        raise device.error(DeviceErrorKind.GARBLED, "it is reset again and again; check its supply")
         except BaseException as error:
             self._state = self._after(error)
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
+from device_bridge import Command
 from device_bridge.buses import attached
 from io_expander.chip import EXPANDERS
 from io_expander.emulator import CHIPS
@@ -110,6 +112,11 @@ class _LinesWorld(I2cWorld):
         self.faults["drive"] = lambda chance: chip.set(
             self._lines[chance.choice(("in0", "in1"))], chance.choice((0, 1))
         )
+        self.faults["command"] = self._command
+
+    def _command(self, chance):
+        command = Command(name="out", parameters={"value": chance.choice((True, False))})
+        self._commanded = asyncio.ensure_future(self.trial.supervisor.execute(command))
 
     def is_right(self, reading):
         # Nothing passes between the last look at the lines and the report of it.

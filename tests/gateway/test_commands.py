@@ -45,6 +45,19 @@ async def test_commands_reach_their_bridge_and_are_answered(gateway, lamps):
     assert running.link.results[0]["readings"][0]["bn"] == "plant/lamps:"
 
 
+async def test_a_pack_is_for_the_bridge_whose_whole_base_name_it_has(gateway, lamps):
+    sources = {"plant": "plant", "second": "plant:2"}
+    bridges = {
+        name: {"service": "bench_lamps", "settings": AGE | {"source": source}} for name, source in sources.items()
+    }
+    async with gateway(bridges=bridges) as running:
+        await until(lambda: running.state("plant") == running.state("second") == "open")
+        pack = json.dumps([{"n": "plant:2:lamp", "vb": True}]).encode()
+        running.link.inbox.put_nowait(IoMessage(id="p", timestamp=2**31 * 1000, contentdata=pack))
+        await until(lambda: running.link.results)
+    assert [(result["ok"], result["readings"][0]["bn"]) for result in running.link.results] == [(True, "plant:2:")]
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 from bench_lamps.service import Lamps
-from bench_steady.service import Steady
+from bench_steady.service import LEVEL, Steady
+from msgspec.structs import replace
 
 from .conftest import steady, until
 
@@ -71,6 +72,27 @@ async def test_without_its_reading_an_output_is_in_its_safe_state(site, loss):
         levels["1"] = 20
         if loss in ("silence", "crash"):
             await until(lambda: lamps.state == {"lamp": True, "sign": True})
+
+
+async def test_a_bridge_that_is_disabled_is_no_reading_even_without_max_age(site):
+    start, levels, lamps, bridges = site
+    levels["1"] = 20
+    rules = [LAMP | {"max_age": 0}]
+    async with start(rules=rules) as running:
+        await until(lambda: lamps.state.get("lamp"))
+        gone = bridges["gauge"] | {"enabled": False}
+        running.link.reconfigure(bridges=bridges | {"gauge": gone}, rules=rules)
+        await until(lambda: lamps.state["lamp"] is False)
+
+
+@pytest.mark.parametrize(("age_s", "is_on"), [(40, False), (20, True)])
+async def test_a_reading_that_was_old_when_it_came_counts_from_its_own_time(site, age_s, is_on, monkeypatch):
+    start, _, lamps, _ = site
+    monkeypatch.setattr(Steady, "measure", lambda *_: replace(LEVEL.good(20), time=-age_s))
+    async with start():
+        await until(lambda: "sign" in lamps.state)
+        await asyncio.sleep(5)
+        assert lamps.state["lamp"] is is_on
 
 
 async def test_what_cannot_be_done_now_is_done_as_soon_as_it_can_be(site):

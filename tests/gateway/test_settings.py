@@ -81,6 +81,18 @@ async def test_refused_settings_of_one_are_named_and_the_others_go_on(gateway, g
         assert gauge.closed == []
 
 
+@pytest.mark.parametrize("source", ["one", "one:"])
+async def test_two_devices_under_one_name_are_one_device(gateway, gauge, source):
+    second = {"service": "bench_steady", "settings": {"port": "2", "source": source}}
+    async with gateway(bridges={"one": steady("1"), "two": second}) as running:
+        await until(lambda: running.link.records("one"))
+        said = running.bridges()["two"]["settings"]["refused"]
+        assert "bridges.two.settings.source" in said
+        assert "is that of bridge one" in said
+        running.link.reconfigure(bridges={"one": steady("1") | {"enabled": False}, "two": second})
+        await until(lambda: running.state("two") == "reading")
+
+
 async def test_refused_settings_leave_a_running_bridge_as_it_is(gateway, gauge):
     async with gateway(bridges={"one": steady("1"), "two": steady("2")}) as running:
         await until(lambda: running.state("two") == "reading")

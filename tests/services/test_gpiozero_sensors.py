@@ -49,7 +49,7 @@ async def test_no_echo_is_no_value_and_no_far_wall(tmp_path):
                 assert found["it"].quality is found["it/in_range"].quality is Quality.BAD
 
 
-async def test_a_short_press_is_told_as_well_and_all_in_their_order(tmp_path):
+async def test_a_short_press_is_reported_as_well_and_all_in_their_order(tmp_path):
     async with world_of(tmp_path) as world, bridged_to(world, {"device": "Button", "pin": "GPIO17"}) as bridged:
         assert await value_of(bridged) is False
         for level in (0, 1) * 10:
@@ -232,6 +232,41 @@ async def test_a_chip_that_was_away_is_found_again(tmp_path):
         await until_told(Quality.GOOD)
         world.gpio.disconnect()
         await until_told(Quality.GOOD, Quality.BAD, Quality.GOOD)
+
+
+async def test_a_time_of_day_is_no_value_while_the_clock_is_not_set(tmp_path):
+    day = {"device": "TimeOfDay", "start_time": "00:00", "end_time": "23:59:59", "interval": 0.05}
+    async with world_of(tmp_path) as world, bridged_to(world, day, {"device": "LED", "pin": 22, **LAMP}) as bridged:
+        assert await value_of(bridged, "lamp", bool) is True
+        bridged.node.has_time = lambda: False
+        found = (await bridged.sample(lambda found: getattr(found.get("it"), "value", 0) is None))["it"]
+        assert (found.quality, found.reason) == (Quality.BAD, "the node's clock is not set")
+        assert await value_of(bridged, "lamp", lambda value: not value) is False, "a rule has no time to go by"
+
+
+LAMP = {"name": "lamp", "source": "it", "interval": 0.05}
+
+
+async def test_values_are_not_those_from_before_gpiozeros_thread_has_ended(tmp_path, monkeypatch):
+    async with world_of(tmp_path) as world, bridged_to(world, LEVEL | {"interval": 0.05}) as bridged:
+        assert await value_of(bridged, wanted=lambda value: value is not None) == pytest.approx(1.0, abs=0.01)
+        monkeypatch.setattr(makers.EchoDistanceSensor, "_read", lambda _: 1 / 0)
+        found = (await bridged.sample(lambda found: found["it"].quality is not Quality.GOOD))["it"]
+        assert (found.value, "thread has ended" in found.reason) == (None, True)
+        monkeypatch.undo()
+        assert await value_of(bridged, wanted=lambda value: value is not None) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["-274000", "nan", "inf"])
+async def test_what_a_thermal_zone_says_without_a_temperature_is_none(tmp_path, text):
+    (tmp_path / "temp").write_text(f"{text}\n")
+    zone = {"device": "CPUTemperature", "sensor_file": str(tmp_path / "temp"), "interval": 0.05}
+    async with world_of(tmp_path) as world, bridged_to(world, zone) as bridged:
+        found = await bridged.sample()
+        assert {name: (one.value, one.quality) for name, one in found.items()} == {
+            "it": (None, Quality.BAD),
+            "it/hot": (None, Quality.BAD),
+        }
 
 
 SETTINGS_ERRORS = [

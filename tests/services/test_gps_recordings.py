@@ -10,6 +10,7 @@ import pytest
 from gps_receiver.emulator import encode
 from gps_receiver.protocol import Decoder, SentenceReader
 
+COMMENTS = re.compile(rb"^#.*\n", re.MULTILINE)
 JSON = re.compile(r"\{").match
 FOLDER = os.environ.get("NMEA_RECORDINGS", "")
 pytestmark = pytest.mark.skipif(
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 def fixes(recording: bytes) -> list[tuple[float, float, float | None]]:
     """Latitude, longitude, and altitude where the sentence has one."""
+    recording = COMMENTS.sub(b"", recording)  # gpsd's player leaves them out, too
     reader, decoder, found = SentenceReader(), Decoder(), []
     for sentence in reader.feed(recording):
         readings = {r.name: r.value for r in decoder.decode(sentence)}

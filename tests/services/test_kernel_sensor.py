@@ -22,6 +22,10 @@ def tree(tmp_path):
     return SimulatedSysfs(tmp_path / "sys")
 
 
+def broken():
+    raise OSError(5, "EIO")
+
+
 async def test_a_chip_by_driver_with_units_of_each_kind(tree):
     chip(tree)
     told = BOARD | {"channels": channels(cpu="temp1", fan="fan1", core="in0")}
@@ -42,7 +46,7 @@ async def test_a_channel_by_its_label(tree):
         assert values(await bridged.sample()) == {"board/cpu": 50, "board/system": 41}
 
 
-async def test_an_alarm_is_told_and_a_fault_is_no_value(tree):
+async def test_an_alarm_is_reported_and_a_fault_is_no_value(tree):
     device = chip(tree, temp1_max_alarm="0\n", temp1_fault="0\n", fan1_alarm="0\n")
     async with served(tree, BOARD) as bridged:
         assert values(await bridged.sample())["board/cpu/alarm"] is False
@@ -65,6 +69,31 @@ async def test_a_device_that_comes_back_under_another_number_is_found_again(tree
         while found["board/cpu"].quality is Quality.BAD:
             found = await bridged.sample()
         assert values(found)["board/cpu"] == 41
+
+
+async def test_a_channel_that_has_another_label_now_is_not_taken_for_it(tree):
+    device = chip(tree, temp1_label="CPUTIN\n", temp2_input="50000\n", temp2_label="SYSTIN\n")
+    async with served(tree, BOARD | {"channels": channels(cpu="temp:CPUTIN")}) as bridged:
+        assert values(await bridged.sample()) == {"board/cpu": 41}
+        device.files |= {"temp1_label": "SYSTIN\n", "temp2_label": "CPUTIN\n"}
+        assert [values(await bridged.sample())["board/cpu"] for _ in range(2)] in ([None, 50], [50, 50])
+
+
+async def test_a_channel_that_its_driver_has_later_is_found(tree):
+    device = chip(tree)
+    async with served(tree, BOARD | {"channels": channels(cpu="temp1", other="temp2")}) as bridged:
+        assert values(await bridged.sample()) == {"board/cpu": 41, "board/other": None}
+        device.files["temp2_input"] = "50000\n"
+        assert values(await bridged.sample()) == {"board/cpu": 41, "board/other": 50}
+
+
+async def test_an_alarm_that_cannot_be_read_is_not_taken_for_none(tree):
+    device = chip(tree, temp1_max_alarm="0\n")
+    async with served(tree, BOARD) as bridged:
+        assert values(await bridged.sample())["board/cpu/alarm"] is False
+        device.files["temp1_max_alarm"] = broken
+        found = await bridged.sample()
+        assert (found["board/cpu"].value, found["board/cpu/alarm"].quality) == (41, Quality.BAD)
 
 
 async def test_another_device_under_its_number_and_place_is_not_taken_for_it(tree):
@@ -92,7 +121,7 @@ async def test_of_two_that_fit_none_is_taken_until_a_place_tells_them_apart(tree
         assert values(await bridged.sample()) == {"x/temperature": 30}
 
 
-async def test_what_is_not_there_is_told_with_what_is_and_then_found(tree):
+async def test_what_is_not_there_is_reported_with_what_is_and_then_found(tree):
     chip(tree, driver="coretemp")
     async with served(tree, BOARD) as bridged:
         found = (await bridged.sample())["board/cpu"]
@@ -103,10 +132,6 @@ async def test_what_is_not_there_is_told_with_what_is_and_then_found(tree):
 
 async def test_one_file_that_fails_is_one_bad_value(tree):
     device = chip(tree)
-
-    def broken():
-        raise OSError(5, "EIO")
-
     device.files["fan1_input"] = broken
     async with served(tree, BOARD) as bridged:
         found = await bridged.sample()
@@ -124,7 +149,7 @@ async def test_no_value_yet_is_asked_for_again(tree):
 @pytest.mark.parametrize(
     "fault", ["empty board on", "cut board 2", "text board N/A", "text board 12", "fail board EIO", "delay board 30"]
 )
-async def test_a_fault_is_told_and_then_it_goes_on(tree, fault):
+async def test_a_fault_is_reported_and_then_it_goes_on(tree, fault):
     chip(tree)
     async with served(tree, BOARD) as bridged:
         await bridged.sample()

@@ -14,7 +14,7 @@ from device_bridge.settings import profile_names, read_profile
 from kernel_sensor.emulated_devices import Wire
 from kernel_sensor.emulated_profiles import add_profile
 from kernel_sensor.emulated_tree import SimulatedSysfs
-from kernel_sensor.protocol import CLASSES, Fault, Recipe, evaluate
+from kernel_sensor.protocol import CLASSES, Fault, evaluate
 from kernel_sensor.protocol.iio import frequency_file
 from kernel_sensor.protocol.one_wire import temperature
 from kernel_sensor.service import KernelSensor
@@ -65,6 +65,9 @@ def value_of(kind, channel, **contents):
             3.1415927 * 57.29577951308232,
         ),
         ("iio", "magn_z", {"in_magn_z_raw": "400\n", "in_magn_scale": "0.001\n"}, "T", 0.00004),
+        ("iio", "voltage0_mean", {"in_voltage0_mean_raw": "2\n", "in_voltage0_scale": "500\n"}, "V", 1),
+        ("iio", "temp", {"in_temp_raw": "1\n", "in_offset": "2\n", "scale": "500\n"}, "Cel", 1.5),
+        ("iio", "count0", {"in_count0_raw": "12\n"}, "count", 12),
         ("thermal", "temp", {"temp": "48692\n"}, "Cel", 48.692),
         ("power_supply", "current_now", {"current_now": "-1500000\n", "present": "1\n"}, "A", -1.5),
         ("power_supply", "temp", {"temp": "231\n"}, "Cel", 23.1),
@@ -105,6 +108,24 @@ def test_what_says_that_the_value_means_nothing(kind, files, reason):
     channel = "temp" if kind in ("thermal", "power_supply") else "temp1"
     found = value_of(kind, channel, **files)
     assert (found.value, reason in found.reason) == (None, True)
+
+
+@pytest.mark.parametrize("channel", ["voltage0", "temp", "illuminance", "humidityrelative"])
+def test_a_raw_value_of_unknown_scale_is_no_value(channel):
+    with pytest.raises(Fault, match="has no scale"):
+        value_of("iio", channel, **{f"in_{channel}_raw": "1100\n", "in_other_scale": "2\n"})
+
+
+@pytest.mark.parametrize("channel", ["status", "health", "capacity_level"])
+def test_a_state_that_the_driver_does_not_know_is_no_value(channel):
+    assert value_of("power_supply", channel, **{channel: "Unknown\n"}) == (None, "the driver does not know it", None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "alarm"), [("0\n", "0\n", False), ("1\n", errno.EIO, True), ("0\n", errno.EIO, None)]
+)
+def test_that_no_limit_is_passed_takes_all_of_its_alarms(low, high, alarm):
+    assert value_of("hwmon", "in0", in0_input="1\n", in0_min_alarm=low, in0_max_alarm=high).alarm is alarm
 
 
 def test_channels_and_frequency_files():
@@ -170,12 +191,6 @@ def test_whatever_is_in_a_file_is_a_value_or_a_reason(text):
         assert (found.value is None) == bool(found.reason)
     with pytest.raises(Fault):
         temperature(text)
-
-
-def test_an_alarm_that_cannot_be_read_is_not_told():
-    recipe = Recipe("v", alarms=("a", "b"))
-    assert evaluate(recipe, {"v": "1\n", "a": errno.EIO, "b": "0\n"}).alarm is False
-    assert evaluate(recipe, {"v": "1\n", "a": errno.EIO}).alarm is None
 
 
 @pytest.mark.parametrize("profile", profile_names("kernel_sensor"))

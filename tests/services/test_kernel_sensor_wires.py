@@ -1,5 +1,6 @@
 """kernel_sensor's thermometers on a wire, and the pages of its parts."""
 
+import errno
 import json
 import tomllib
 from pathlib import Path
@@ -90,6 +91,21 @@ async def test_a_wire_without_bulk_conversion_is_read_in_turn(tree):
         assert now() - start == pytest.approx(3 * 0.75, abs=0.1)
 
 
+@pytest.mark.parametrize(("count", "is_root"), [(1, True), (2, False)])
+async def test_what_an_earlier_conversion_has_left_unread_is_not_a_temperature_of_now(tree, count, is_root):
+    wire = wire_of(tree, 2)
+    assert await tree.answer("write", f"{wire.path}/therm_bulk_read", "trigger\n") is None
+    tree.folders[wire.path][1].update({} if is_root else {"therm_bulk_read": refuse})
+    for n in range(2):
+        tree.execute(f"set t{n}/temperature {50 + n}")
+    async with served(tree, *thermometers(count)) as bridged:
+        assert values(await a_round(bridged, count)) == {f"t{n}/temperature": 50 + n for n in range(count)}
+
+
+def refuse(_):
+    raise PermissionError(errno.EACCES, "no")
+
+
 async def test_a_slow_wire_keeps_neither_another_wire_nor_a_chip_waiting(tree):
     wire_of(tree, 1)
     other = Wire(tree, 2)
@@ -136,7 +152,7 @@ async def test_a_setting_that_cannot_be_set_is_counted_and_the_sensor_read(tree,
         assert "resolution = 9 is not set: access denied" in caplog.text
 
 
-async def test_members_and_counters_are_told(tree):
+async def test_members_and_counters_are_reported(tree):
     wire_of(tree, 2)
     async with served(tree, *thermometers(2)) as bridged:
         await a_round(bridged, 2)

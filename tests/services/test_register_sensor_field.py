@@ -133,7 +133,7 @@ async def test_a_reset_in_the_middle_of_a_measurement_spoils_nothing(tmp_path):
     class Unlucky(Recorded):
         def read(self, count):
             if self._pointer == b"\x04" and self.damage:
-                self.damage = 0
+                self.damage -= 1
                 self.reset()  # calibration is lost: the current reads 0
                 return bytes(2)
             return super().read(count)
@@ -144,6 +144,10 @@ async def test_a_reset_in_the_middle_of_a_measurement_spoils_nothing(tmp_path):
         ina219.damage, ina219.damaged = 1, b""  # no other read
         assert values(await driver.measure())["current"] == 0.5
         assert driver.counters["resets"] == 1
+        ina219.damage = 2
+        with pytest.raises(DeviceError, match="again and again"):
+            await driver.measure()
+        assert values(await driver.measure())["current"] == 0.5
 
 
 async def test_values_are_good_after_the_warm_up_unless_the_chip_says_otherwise(tmp_path):

@@ -91,6 +91,20 @@ async def test_silence_marks_the_last_values_stale_once_and_keeps_the_device_ope
         assert (await emitted.get())[0].quality is Quality.STALE, "and again after the next silence"
 
 
+async def test_silence_and_loss_are_told_of_every_quantity_however_many_there_are(monkeypatch):
+    names = [f"q{number}" for number in range(3000)]
+    monkeypatch.setattr(Probe, "quantities", tuple(map(Quantity, names)))
+    async with bridged(stale_after=5) as (_, emitted):
+        Probe.given.put_nowait([reading(name) for name in names])
+        assert {one.quality for one in await emitted.get()} == {Quality.GOOD}
+        assert [(one.name, one.quality) for one in await emitted.get()] == [(name, Quality.STALE) for name in names]
+        Probe.given.put_nowait(DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged"))
+        bad = []
+        while len(bad) < len(names):
+            bad += [(one.name, one.quality) for one in await emitted.get()]
+        assert bad == [(name, Quality.BAD) for name in names]
+
+
 async def test_without_the_setting_silence_is_nothing():
     async with bridged() as (bridge, emitted):
         Probe.given.put_nowait([reading()])

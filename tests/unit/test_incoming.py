@@ -99,7 +99,7 @@ async def test_they_outlive_the_process(tmp_path):
         (b'{"command":"\xff"}', False),
     ],
 )
-def test_a_command_is_told_from_its_result(content, expected):
+def test_a_command_is_distinguished_from_its_result(content, expected):
     assert is_command(message(contentdata=content)) is expected
 
 

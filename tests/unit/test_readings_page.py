@@ -3,7 +3,7 @@
 import json
 import time
 
-from device_bridge import Quality, Reading
+from device_bridge import Quality, Quantity, Reading
 
 from .test_process import Bench, free_port, get, running, until
 
@@ -42,6 +42,36 @@ async def test_people_get_a_table_in_which_nothing_of_a_device_is_markup(monkeyp
     assert "<script>" not in page
     assert "bad: &lt;script&gt;" in page
     assert "node connected (memory)" in page
+
+
+async def test_what_is_not_measured_any_more_is_not_a_latest_reading(monkeypatch, tmp_path):
+    async def stream(self):
+        yield [Reading(self.settings.port, 1.0), Reading("level", 2.5, "m")]
+        await until(lambda: False)
+
+    async def names():
+        readings = json.loads(await get(port, "/readings"))["readings"]
+        gauge = [
+            line for line in (await get(port, "/metrics")).splitlines() if line.startswith("bridge_reading_good{")
+        ]
+        assert len(gauge) == len(readings)
+        return {one["name"] for one in readings}
+
+    def quantities_of(cls, settings):
+        return (Quantity(settings.port), Quantity("level", "m"))
+
+    monkeypatch.setattr(Bench, "stream", stream)
+    monkeypatch.setattr(Bench, "quantities_of", classmethod(quantities_of))
+    file, port = tmp_path / "settings.json", free_port()
+    http = {"port": port, "readings_as_metrics": True}
+    file.write_text(json.dumps({"http": http, "port": "tank1"}))
+    async with running(file) as (runtime, link):
+        await until(lambda: link.sent)
+        assert await names() == {"tank1", "level"}
+        file.write_text(json.dumps({"http": http, "port": "tank2"}))
+        runtime.reload()
+        await until(lambda: len(link.sent) == 2)
+        assert await names() == {"tank2", "level"}
 
 
 async def test_the_number_of_quantities_is_limited_and_text_is_cut(monkeypatch):

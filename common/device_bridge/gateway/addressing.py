@@ -56,7 +56,7 @@ def address(message: IoMessage, states: Mapping[str, str], base_names: Mapping[s
         full_names = [record.name for record in parse_senml(message.contentdata)]
     except (SenmlError, OverflowError) as error:
         raise Misaddressed(str(error), Command(name="", id=message.id)) from None
-    bases = {next((base for base in base_names if name.startswith(base)), "") for name in full_names}
+    bases = {max((base for base in base_names if name.startswith(base)), key=len, default="") for name in full_names}
     if len(bases) != 1 or "" in bases:
         text = f"a pack is for one bridge, each name beginning with its base name: {', '.join(list(base_names)[:20])}"
         raise Misaddressed(text, Command(name=full_names[0] if full_names else "", id=message.id))

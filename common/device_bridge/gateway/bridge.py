@@ -40,8 +40,9 @@ class Bridge:
         name: in the settings.
         uplink: that it shares with the others.
         report: sends the node a warning.
-        hear: is told its readings.
+        hear: gets its readings.
         on_adopted: called when its settings come into force, and each time its device has been opened.
+        on_ended: called when its service does not run any more.
     """
 
     def __init__(
@@ -51,10 +52,13 @@ class Bridge:
         report: Callable[[str], None],
         hear: Callable[[str, Sequence[Reading]], None],
         on_adopted: Callable[[str], None],
+        *,
+        on_ended: Callable[[str], None],
     ) -> None:
         self.name = name
         self._uplink, self._report = uplink, report
         self._hear, self._on_adopted = partial(hear, name), on_adopted
+        self._on_ended = on_ended
         self._status = SettingsStatus()
         self._context = contextvars.copy_context()
         self._context.run(BRIDGE.set, name)
@@ -167,6 +171,7 @@ class Bridge:
                 wait_s = backoff.next_s()
             finally:
                 self.pipeline = self._follower = self._limit = None
+                self._on_ended(self.name)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()

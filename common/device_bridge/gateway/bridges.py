@@ -59,7 +59,8 @@ class ServiceBridges:
             if name in self._bridges:
                 self._bridges[name].configure(settings)
                 continue
-            bridge = Bridge(name, self._host.uplink, self._report, self._rules.hear, self._rules.repeat)
+            rules = self._rules
+            bridge = Bridge(name, self._host.uplink, self._report, rules.hear, rules.repeat, on_ended=rules.lose)
             self._bridges[name] = bridge
             bridge.configure(settings)
             bridge.start(self._ending.get(name))

@@ -80,10 +80,32 @@ def read_entry(name: str, gateway: GatewaySettings) -> Entry:
             if member in bridge.settings:
                 remedy = "Write it beside `bridges`, for all of them."
                 raise SettingsError(f"settings.{member}", None, "belongs to the process", remedy)
+        _check_source(name, gateway)
     except SettingsError as error:
         raise error.within(path) from None
     inherited = {member: msgspec.to_builtins(getattr(gateway, member)) for member in _INHERITED}
     return Entry(bridge, service_type, msgspec.json.encode(inherited | bridge.settings).decode())
+
+
+def _check_source(name: str, gateway: GatewaySettings) -> None:
+    """Raises SettingsError when a bridge before this one sends its readings under the same name."""
+    source = _source_of(name, gateway)
+    for other in gateway.bridges:
+        if other == name:
+            return
+        if source and _source_of(other, gateway) == source:
+            remedy = "Give each device a source of its own: receivers tell them apart by it."
+            raise SettingsError("settings.source", source, f"is that of bridge {other}", remedy)
+
+
+def _source_of(name: str, gateway: GatewaySettings) -> str:
+    """What the readings of a bridge are named by; "" for one that does not run."""
+    entry = gateway.bridges[name]
+    if not isinstance(entry, dict) or entry.get("enabled") is False:
+        return ""
+    settings = entry.get("settings")
+    source = settings.get("source") if isinstance(settings, dict) else None
+    return (source if isinstance(source, str) and source else name).rstrip(":/.")
 
 
 def service_type_of(service: str) -> type[DeviceService[Any]]:

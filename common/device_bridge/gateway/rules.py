@@ -73,9 +73,12 @@ class BridgeRules:
             name = f"{bridge}/{reading.name}"
             if name in self._rules.readings:
                 heard = msgspec.structs.replace(reading, name=name)
-                self._heard[name] = heard, now
-                self._lost.discard(name)
-                self._feed(heard)
+                self._heard[name] = heard, now - _age_s(reading)
+                if self._is_too_old(name, now):
+                    self._lose(name)
+                else:
+                    self._lost.discard(name)
+                    self._feed(heard)
 
     def lose(self, bridge: str) -> None:
         """Nothing comes from a bridge any more."""
@@ -118,8 +121,7 @@ class BridgeRules:
         """Notices readings that are too old, and bridges whose settings are good again."""
         now = asyncio.get_running_loop().time()
         for rule in self._settings:
-            _, at = self._heard.get(rule.reading, (None, now))
-            if rule.max_age and now - at > rule.max_age:
+            if self._is_too_old(rule.reading, now):
                 self._lose(rule.reading)
         for bridge in {output.partition("/")[0] for output in self._rules.outputs}:
             if self._is_held(bridge):
@@ -127,6 +129,10 @@ class BridgeRules:
             elif bridge in self._held:
                 self._held.discard(bridge)
                 self.repeat(bridge)
+
+    def _is_too_old(self, name: str, now: float) -> bool:
+        _, at = self._heard.get(name, (None, now))
+        return any(rule.reading == name and rule.max_age and now - at > rule.max_age for rule in self._settings)
 
     def _lose(self, name: str) -> None:
         if name in self._heard and name not in self._lost:
@@ -137,7 +143,7 @@ class BridgeRules:
     def _feed(self, reading: Reading) -> None:
         for output, wanted in self._rules.feed([reading]):
             if wanted is None and output in self._decided and self._decided[output] is None:
-                continue  # told again with each bad reading
+                continue  # reported again with each bad reading
             self._decided[output] = self._waiting[output] = wanted
             self._due.set()
 
@@ -166,6 +172,11 @@ class BridgeRules:
         if output not in self._problems:
             self._problems.add(output)
             log.warning("rules: %s cannot be switched now and is tried again: %s", output, problem)
+
+
+def _age_s(reading: Reading) -> float:
+    """For how long a reading has been one; one with a time to come is of now."""
+    return max(0.0, wall() - reading.time if reading.time > 0 else -reading.time)
 
 
 def _stale(name: str) -> Reading:

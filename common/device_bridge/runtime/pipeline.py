@@ -21,7 +21,7 @@ from ..outbox.box_metrics import outbox_metrics
 from ..outbox.inbound import Inbound
 from ..outbox.share import AnyOutbox
 from ..service import DeviceService
-from ..service_settings import CommandedSettings, ServiceSettings
+from ..service_settings import CommandedSettings, ServiceSettings, device_settings_differ
 from ..supervision.device_metrics import collect_device_metrics
 from ..supervision.supervisor import Supervisor
 from ..telemetry.build_info import build_info
@@ -97,7 +97,7 @@ class Pipeline:
             settings,
             (self.intake or self.latest).put,
             (self.intake or self.outbox).wait_room,
-            node=NodeState(lambda: link.connected, follower.status, self._position),
+            node=NodeState(lambda: link.connected, follower.status, self._position, lambda: self.clock.trusted),
             totals=self._totals,
             inbound=inbound,
             bridge_states=self.bridges.states if self.bridges else dict,
@@ -204,7 +204,7 @@ class Pipeline:
             self.intake.close()
         if not self._hosted:
             await within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
-        self._is_closing = not self._hosted  # where others go on, whoever sends a command now is told so
+        self._is_closing = not self._hosted  # where others go on, whoever sends a command now gets that answer
         await _cancel(others)
         await self.downlink.close()
         await self._close_outbox()
@@ -226,6 +226,8 @@ class Pipeline:
         if not self._hosted and any(getattr(settings.outbox, name) != getattr(before.outbox, name) for name in _KEPT):
             log.warning("outbox: a changed %s takes effect at the next start", ", ".join(_KEPT))
         self._use(settings)
+        if device_settings_differ(before, settings):
+            self.latest.keep({quantity.name for quantity in self._service_type.quantities_of(settings)})
         if self.bridges:
             self.bridges.configure(settings)
         self._follower.adopt(settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -66,6 +66,10 @@ class LatestReadings:
         if self.is_wanted:
             self._note(sample)
         self._put(sample)
+
+    def keep(self, names: Container[str]) -> None:
+        """Forgets all others: nothing measures them any more."""
+        self._latest = {name: reading for name, reading in self._latest.items() if name in names}
 
     def readings(self) -> list[_Latest]:
         """The latest of each quantity, in the order of their names."""

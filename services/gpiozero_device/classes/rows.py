@@ -175,6 +175,7 @@ class Row(NamedTuple):
         interval: the default.
         check: a problem of settings that are valid one by one, as option and rule; None without.
         keeps: attribute that counts on when it is made again; uncertain then, for it was not watched meanwhile.
+        needs_time: whether it goes by the wall clock: no value while that is not set.
         shares: whether devices of this class share what is behind them, as the lines of an SPI bus.
         make: name of a function of `makers` that makes it of settings and pin factory; "" for the class itself.
     """
@@ -191,6 +192,7 @@ class Row(NamedTuple):
     interval: float = 60.0
     check: Callable[[Any], tuple[str, str] | None] | None = None
     keeps: str = ""
+    needs_time: bool = False
     shares: bool = False
     make: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from device_bridge import Parameter
 from .rows import TIME_OF_DAY, Event, Measure, Method, Option, Row, flag, line, number, text
 
 _BOUNCE = number("bounce_time", None, 0.0001, 10, "seconds for which a level has to stay to count; the kernel waits")
+_NO_TEMPERATURE = "the zone has no temperature yet"
+_NO_TEMPERATURE_CEL = -274.0
+"""What a zone of the kernel says for that (THERMAL_TEMP_INVALID)."""
 _QUEUE = "readings that it takes the {} of"
 
 
@@ -61,6 +65,16 @@ def _time_problem(settings: Any) -> tuple[str, str] | None:
         if not TIME_OF_DAY.fullmatch(getattr(settings, name)):
             return name, "is no time of day, as 07:30 or 07:30:15"
     return ("end_time", "is the same as start_time") if settings.start_time == settings.end_time else None
+
+
+def _temperature(device: Any) -> float | None:
+    found: float = device.temperature
+    return found if _NO_TEMPERATURE_CEL < found < math.inf else None
+
+
+def _is_hot(device: Any) -> bool | None:
+    found = _temperature(device)
+    return None if found is None else found > device.threshold
 
 
 def _adc_problem(settings: Any) -> tuple[str, str] | None:
@@ -232,8 +246,8 @@ SENSORS = (
             number("threshold", 80.0, -40, 150, "degrees above which it is hot"),
         ),
         (
-            Measure("", attrgetter("temperature"), "Cel", lambda _: (-40.0, 150.0), "temperature"),
-            Measure("hot", attrgetter("is_active"), "", None, "above threshold"),
+            Measure("", _temperature, "Cel", lambda _: (-40.0, 150.0), "temperature", _NO_TEMPERATURE),
+            Measure("hot", _is_hot, "", None, "above threshold", _NO_TEMPERATURE),
         ),
         sends="all",
         interval=5.0,
@@ -248,6 +262,7 @@ SENSORS = (
         ),
         (Measure("", lambda device: bool(device.value), "", None, "between start_time and end_time"),),
         check=_time_problem,
+        needs_time=True,
         make="time_of_day",
     ),
     Row(

@@ -46,6 +46,8 @@ _PART = rf"(?:{_TYPES})\d{{0,3}}(?:-(?:{_TYPES})\d{{0,3}})?(?:_[a-z0-9.]{{1,40}}
 _CHANNEL = re.compile(rf"(?=({_TYPES})(?![a-z])){_PART}")
 _BY_LABEL = re.compile(rf"({_TYPES}):(.{{1,100}})")
 _FILE = re.compile(rf"in_(?=(?:{_TYPES})(?![a-z]))({_PART})_(raw|input|label)")
+_DERIVED = re.compile(r"_(mean|peak)$")
+"""What a channel has beside its value now, in the same scale."""
 _ENDS = ("raw", "input", "scale", "offset", "label")
 
 
@@ -69,7 +71,8 @@ def recipe(channel: str, files: Collection[str], named: Mapping[str, str]) -> Re
     """`named` are channels by their labels, with their type before: `voltage:battery`.
 
     A processed value comes before a raw one, which its driver leaves to be multiplied. Scale and offset may be those
-    of one channel, of a type with this modifier, or of all channels of its type.
+    of one channel, of a type with this modifier, of all channels of its type, or of all. A raw value without a scale
+    has no unit that its driver knows; only what is counted is good without one.
     """
     if ":" in channel:
         if channel not in named:
@@ -81,26 +84,25 @@ def recipe(channel: str, files: Collection[str], named: Mapping[str, str]) -> Re
         raise Fault(f"no {channel}; it has {', '.join(channels(files)) or 'no channel'}")
     if value.endswith("_input"):
         return Recipe(value, kind.factor)
-    return Recipe(
-        value, kind.factor, scale=_shared(channel, "scale", files), offset=_shared(channel, "offset", files)
-    )
+    scale = _shared(channel, "scale", files)
+    if kind.unit not in ("", "count") and not scale:
+        raise Fault(f"{value} has no scale: its driver does not know what it is in {kind.unit}")
+    return Recipe(value, kind.factor, scale=scale, offset=_shared(channel, "offset", files))
 
 
 def frequency_file(channels: Collection[str], files: Collection[str]) -> str:
     """The file that sets how often these are sampled; "" for none."""
-    names = ["sampling_frequency", "in_sampling_frequency"]
-    for channel in channels:
-        names.insert(0, _shared(channel, "sampling_frequency", files))
-    return next((name for name in names if name in files), "")
+    return next(filter(None, (_shared(channel, "sampling_frequency", files) for channel in channels)), "")
 
 
 def _shared(channel: str, what: str, files: Collection[str]) -> str:
+    channel = _DERIVED.sub("", channel)
     without_number = re.sub(r"\d+(?=-|_|$)", "", channel)
     kind = re.split(r"[-_]", without_number)[0]
     for name in (channel, without_number, f"{kind}-{kind}" if "-" in channel else kind, kind):
         if (file := f"in_{name}_{what}") in files:
             return file
-    return ""
+    return next((file for file in (f"in_{what}", what) if file in files), "")
 
 
 IIO = DeviceClass(

@@ -77,7 +77,7 @@ class Evaluated(NamedTuple):
     Parameters:
         value: None for none.
         reason: why it is not good; "" when it is.
-        alarm: whether a limit is passed; None where the device does not say.
+        alarm: whether a limit is passed; None where the device does not say, or cannot now.
     """
 
     value: Value | None
@@ -139,12 +139,14 @@ def flag(text: str) -> bool:
 
 
 def word(text: str) -> str:
-    """A state in words. Raises Fault."""
+    """A state in words. Raises Fault, also for the one that says that it is not known."""
     stripped = text.removesuffix("\n")
     if not stripped.strip():
         raise Fault("the file is empty")
     if stripped == text or not stripped.isprintable():
         raise Fault("not a line of text")
+    if stripped.strip() == "Unknown":
+        raise Fault("the driver does not know it")
     return stripped.strip()[:200]
 
 
@@ -174,13 +176,14 @@ def evaluate(recipe: Recipe, contents: Mapping[str, Content]) -> Evaluated:
 
 
 def _alarm(recipe: Recipe, contents: Mapping[str, Content]) -> bool | None:
-    known = []
+    """One that is on is enough; that none is on takes all of them."""
+    known: list[bool | None] = []
     for file in recipe.alarms:
         try:
             known.append(flag(_text(contents, file)))
         except Fault:
-            continue
-    return any(known) if known else None
+            known.append(None)
+    return True if True in known else None if None in known or not known else False
 
 
 def _text(contents: Mapping[str, Content], file: str) -> str:

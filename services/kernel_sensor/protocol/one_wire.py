@@ -19,8 +19,8 @@ FAMILIES = {"10": "ds18s20", "22": "ds1822", "28": "ds18b20", "3b": "ds1825", "4
 MEASURES = {"temperature": Measure("Cel", 1e-3, (-55, 125), "temperature")}
 BULK = "therm_bulk_read"
 """Of the wire's master: all sensors convert at once when `trigger` is written there."""
-TRIGGER, CONVERTING = "trigger\n", "-1"
-"""What is written there, and what it then reads while a sensor still converts."""
+TRIGGER, CONVERTING, UNREAD = "trigger\n", "-1", "1"
+"""What is written there, and what it then reads while a sensor still converts, and until all of them were read."""
 VALUE, RESOLUTION = "w1_slave", "resolution"
 _LINES = re.compile(r"((?:[0-9a-f]{2} ){9}): crc=[0-9a-f]{2} (YES|NO)\n(?:[0-9a-f]{2} ){9}t=(-?\d{1,7})\n", re.ASCII)
 _POWER_ON, _NOT_COUNTED, _UNDERSUPPLIED = 85_000, 0x0C, 127_937

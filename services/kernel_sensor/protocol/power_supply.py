@@ -31,7 +31,7 @@ PROPERTIES: dict[str, _Property] = {
     **_numbers("s", 1, (0, 1e9), time_to_empty_now="time until empty", time_to_full_now="time until full"),
     **_numbers("count", 1, (0, 1e9), cycle_count="times it was charged"),
     "online": _Property(Measure("", 1, None, "whether it supplies"), flag),
-    "status": _Property(Measure("", 1, None, "Charging, Discharging, Full, Not charging or Unknown"), word),
+    "status": _Property(Measure("", 1, None, "Charging, Discharging, Full or Not charging"), word),
     "health": _Property(Measure("", 1, None, "Good, Overheat, Dead and others"), word),
     "capacity_level": _Property(Measure("", 1, None, "Critical, Low, Normal, High or Full"), word),
 }
