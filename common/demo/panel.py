@@ -1,4 +1,4 @@
-"""A page on which people break and mend the parts of a demo, and see how the gateway takes it."""
+"""A page on which people break and repair the parts of a demo, and see how the gateway takes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Part(NamedTuple):
         name: in requests; of a device, that of its bridge.
         title: for people.
         breaks: what breaking it does, for people.
-        set_broken: breaks it, or mends it.
+        set_broken: breaks it, or repairs it.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Panel:
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/", self._index)
         application.router.add_get("/state", self._state)
-        application.router.add_post("/parts/{name}/{action:break|mend}", self._act)
+        application.router.add_post("/parts/{name}/{action:break|repair}", self._act)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ASK_S))
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()

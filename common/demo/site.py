@@ -1,4 +1,4 @@
-"""A whole site: a gateway with five emulated devices, an agent, the live page, and a page to break and mend parts."""
+"""A whole site: a gateway with five emulated devices, an agent, the live page, a page to break and repair parts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def run_site(seconds: float | None, link: str = "agent") -> int:
             parts = [*_devices(emulator), *_ways(node, wire)]
             panel = await stack.enter_async_context(Panel(parts, f"http://127.0.0.1:{health_port}", page))
             report = folder / "viewer.json"
-            note = f"live page: {page} (token to switch: {token})   break and mend: {panel.url}"
+            note = f"live page: {page} (token to switch: {token})   break and repair: {panel.url}"
             print(f"demo: {note}", flush=True)
             options = ("--sources", "--note", note)
             viewer = await stack.enter_async_context(viewing(node, GATEWAY, report, *options))
@@ -121,7 +121,7 @@ def _ways(node: DemoNode, wire: Wire | None) -> list[Part]:
             await agent.start()
 
     async def set_wire_broken(broken: bool) -> None:
-        (wire.cut if broken else wire.mend)()
+        (wire.cut if broken else wire.repair)()
 
     return [
         Part("agent", "ioFog agent", "stops the agent; the live page hears nothing either", set_agent_broken),
@@ -132,7 +132,7 @@ def _ways(node: DemoNode, wire: Wire | None) -> list[Part]:
 async def _mend_ways(node: DemoNode, wire: Wire | None) -> None:
     """So that what waits can still arrive at the end."""
     if wire is not None and wire.is_cut:
-        wire.mend()
+        wire.repair()
     if node.agent is not None and not node.agent.is_listening:
         node.agent.faults.hang = False
         await node.agent.start()

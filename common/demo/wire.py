@@ -41,7 +41,7 @@ class Wire:
         for task in self._connections:
             task.cancel()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Lets connections through again."""
         self.is_cut = False
 

@@ -1,4 +1,4 @@
-"""TCP ports for servers that have to be told theirs: below those that the kernel gives to clients."""
+"""TCP ports for servers whose port is a setting: below those that the kernel gives to clients."""
 
 from __future__ import annotations
 

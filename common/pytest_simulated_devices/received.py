@@ -123,8 +123,10 @@ class Received:
                 return result
         except TimeoutError:
             latest = [_shown(reading) for reading in list(self.readings)[-_SHOWN:]]
-            told = f"the latest of {len(self.readings)} readings: {'; '.join(latest)}" if latest else "nothing came"
-            raise AssertionError(f"{text} did not come in {limit_s:g} s; {told}") from None
+            arrived = (
+                f"the latest of {len(self.readings)} readings: {'; '.join(latest)}" if latest else "nothing came"
+            )
+            raise AssertionError(f"{text} did not come in {limit_s:g} s; {arrived}") from None
 
 
 def _shown(reading: Reading) -> str:

@@ -178,9 +178,9 @@ class RunningServiceFixture:
     async def _read_messages(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         async for line in process.stdout:
-            told = msgspec.json.decode(line)
-            content = msgspec.json.encode(told["content"])
-            self.received.take(IoMessage(infotype=told["infotype"], contentdata=content))
+            printed = msgspec.json.decode(line)
+            content = msgspec.json.encode(printed["content"])
+            self.received.take(IoMessage(infotype=printed["infotype"], contentdata=content))
         if status := await process.wait():
             self.received.fail(AssertionError(f"the service ended with status {status}"))
 

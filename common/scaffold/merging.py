@@ -83,9 +83,9 @@ def merge(ours: str, base: str, theirs: str) -> tuple[str, int]:
         for file, text in zip(files, (ours, base, theirs), strict=True):
             file.write_text(text)
         labels = [word for label in _LABELS for word in ("-L", label)]
-        told = ["git", "merge-file", "--stdout", "--diff3", *labels, *map(str, files)]
+        command = ["git", "merge-file", "--stdout", "--diff3", *labels, *map(str, files)]
         try:
-            done = subprocess.run(told, capture_output=True, check=False, text=True)
+            done = subprocess.run(command, capture_output=True, check=False, text=True)
         except FileNotFoundError:
             raise AnswerError("git is needed for the merge, and was not found. Install it") from None
     if done.returncode not in range(128):

@@ -54,8 +54,17 @@ def new_project(folder: Path, answers: Answers, source: Path, index: str = "") -
 def build_wheels(source: Path, folder: Path) -> None:
     """Makes wheels of this project's packages. Raises AnswerError."""
     for file in sorted(source.glob("common/*/pyproject.toml")):
-        told = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder.resolve())]
-        done = subprocess.run(told, cwd=file.parent, capture_output=True, check=False, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "--target",
+            "wheel",
+            "--directory",
+            str(folder.resolve()),
+        ]
+        done = subprocess.run(command, cwd=file.parent, capture_output=True, check=False, text=True)
         if done.returncode:
             raise AnswerError(f"no wheel of {file.parent.name} could be made: {done.stderr.strip()}")
 

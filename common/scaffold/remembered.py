@@ -62,9 +62,9 @@ def recall(root: Path, name: str) -> Remembered:
 
 def _commit() -> str:
     """Of the templates, "" for those of a release."""
-    told = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%H", "--", "."]
+    command = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%H", "--", "."]
     try:
-        done = subprocess.run(told, capture_output=True, check=False, text=True)
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -29,7 +29,9 @@ _RUFF = Path(sys.executable).with_name("ruff")
 def generate(answers: Answers, root: Path) -> list[Path]:
     """Writes a new service into the project at `root`; the files, in order. Raises AnswerError before it writes."""
     answers.check(root)
-    write(root, filled(answers, root))  # modules that are there are told from other packages' when imports are sorted
+    write(
+        root, filled(answers, root)
+    )  # modules that are there are distinguished from other packages' when imports are sorted
     files = rendered(answers, root)
     files |= {f"services/{answers.name}/{FILE}": remembered(answers, files)}
     write(root, files)
@@ -87,6 +89,6 @@ def _formatted(root: Path, path: str, text: str) -> str:
     if not path.endswith(".py"):
         return text
     for command in (("check", "--fix", "--select=I"), ("format",)):
-        told = [_RUFF, *command, "--quiet", "--no-cache", f"--stdin-filename={path}", "-"]
-        text = subprocess.run(told, cwd=root, input=text, check=True, capture_output=True, text=True).stdout
+        arguments = [_RUFF, *command, "--quiet", "--no-cache", f"--stdin-filename={path}", "-"]
+        text = subprocess.run(arguments, cwd=root, input=text, check=True, capture_output=True, text=True).stdout
     return text

@@ -145,7 +145,7 @@ class World:
             self.gpio.drive(MISO, self.converter.clock_down())
 
     def _ping(self) -> None:
-        """An echo as long as sound takes there and back; its edges have their times, however late they are told."""
+        """An echo as long as sound takes there and back; its edges have their times, however late they come."""
         distance_m = self.distance_m
         if distance_m is None or not _LEAST_M <= distance_m <= _MOST_M:
             return

@@ -1,4 +1,4 @@
-"""A microservice that sends to a dashboard what many devices would, and can be told to misbehave."""
+"""A microservice that sends to a dashboard what many devices would, and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class EmulatedSources:
         self._send(senml.INFO_TYPE, content)
 
     def _announce(self, source: EmulatedSource) -> None:
-        told = Announcement(
+        announced = Announcement(
             service="live_dashboard.emulator",
             microservice=read_identity(self._variables).microservice,
             source=source.name,
@@ -147,7 +147,7 @@ class EmulatedSources:
             interval=self._interval_s,
             commands=(RELAY,),
         )
-        self._send(ANNOUNCEMENT_TYPE, msgspec.json.encode(told))
+        self._send(ANNOUNCEMENT_TYPE, msgspec.json.encode(announced))
 
     def _send(self, infotype: str, content: bytes) -> None:
         if self._link is None or not self._link.connected:
@@ -161,10 +161,10 @@ class EmulatedSources:
     async def _take_commands(self, link: Link) -> None:
         async for message in link.messages():
             with contextlib.suppress(msgspec.DecodeError):
-                told = msgspec.json.decode(message.contentdata, type=dict[str, Value])
-                id_, name = str(told.pop("id", message.id)), str(told.pop("command", ""))
-                told.pop("time", None)
-                self._execute(id_, Command(name=name, parameters=told))
+                content = msgspec.json.decode(message.contentdata, type=dict[str, Value])
+                id_, name = str(content.pop("id", message.id)), str(content.pop("command", ""))
+                content.pop("time", None)
+                self._execute(id_, Command(name=name, parameters=content))
 
     def _execute(self, id_: str, command: Command) -> None:
         source = next(iter(self.sources.values()))

@@ -1,4 +1,4 @@
-"""Messages from the inbound outbox to the board: each is acknowledged once it has been read."""
+"""Messages to the board, as they come; or from the inbound outbox, where they wait until the page can be served."""
 
 from __future__ import annotations
 
@@ -30,8 +30,13 @@ class Receiver:
         self.malformed = 0
 
     def post(self, body: bytes, done: Callable[[Outcome], None]) -> None:
+        """Reads one message that has waited."""
+        self.take(IoMessage.from_bytes(body))
+        done(Receipt("", round(time.time() * 1000)))
+
+    def take(self, message: IoMessage) -> None:
         """Reads one message; what cannot be read is counted and logged once in a while."""
-        message, now = IoMessage.from_bytes(body), time.time()
+        now = time.time()
         try:
             arrival = read_message(message, now)
         except ValueError as error:
@@ -41,7 +46,6 @@ class Receiver:
             self._board.take(arrival, now)
             if arrival.result is not None:
                 self._switching.take(arrival.result)
-        done(Receipt("", round(now * 1000)))
 
     async def wait_connected(self) -> None:
         """Returns at once: the board is always there."""

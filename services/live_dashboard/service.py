@@ -68,8 +68,9 @@ class LiveDashboard(DeviceService[DashboardSettings]):
     async def stream(self) -> AsyncIterator[Sample | Forwarded]:
         loop = asyncio.get_running_loop()
         work = [loop.create_task(self._housekeeper.run())]
-        if self.inbound is not None:
-            delivery = Delivery(self.inbound, self._receiver, lambda entry: entry.body)
+        if (inbound := self.inbound) is not None:
+            inbound.reader = self._receiver.take
+            delivery = Delivery(inbound, self._receiver, lambda entry: entry.body)
             work.append(loop.create_task(delivery.run()))
         sending: asyncio.Task[Forwarded] = loop.create_task(self._outgoing.get())
         try:
@@ -83,6 +84,8 @@ class LiveDashboard(DeviceService[DashboardSettings]):
                     sending = loop.create_task(self._outgoing.get())
                     yield message
         finally:
+            if inbound is not None:
+                inbound.reader = None
             for one in (sending, *work):
                 one.cancel()
             await asyncio.gather(sending, *work, return_exceptions=True)

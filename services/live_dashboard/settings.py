@@ -1,4 +1,4 @@
-"""What this service can be told."""
+"""The settings of this service."""
 
 from __future__ import annotations
 

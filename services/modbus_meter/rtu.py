@@ -110,7 +110,7 @@ def values_of(frame: bytes, request: Request) -> list[int]:
 class RtuFramer(Framer):
     """Finds answers, whatever is between them: a byte that begins none costs that byte.
 
-    An answer is known by its beginning, so that `expect` has to be told each request before its answer comes.
+    An answer is known by its beginning, so that `expect` needs each request before its answer comes.
     """
 
     def __init__(self) -> None:

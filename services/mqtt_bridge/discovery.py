@@ -1,4 +1,4 @@
-"""What Home Assistant is told of readings, so that it shows them by itself. No I/O.
+"""Discovery messages for Home Assistant, so that it shows readings by itself. No I/O.
 
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: a retained object under
 `PREFIX/sensor/NODE/OBJECT/config`, made from what SenML says of a quantity: its name, its unit, its kind of value.
@@ -19,7 +19,7 @@ from iofog_sdk.mqtt import Publication
 from .settings import DiscoverySettings
 
 _MOST = 2000
-"""Quantities told of; more than that is a mistake."""
+"""Quantities announced; more than that is a mistake."""
 _STATE = "{{ 'None' if value_json.value is none else value_json.value | string | lower }}"
 """Of a bad value `None`, which is unknown there; any other word would leave the state before as it is."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -97,7 +97,7 @@ _BY_NAME = {
 
 
 class Discovery:
-    """Tells of each quantity once, until it is to be told again.
+    """Announces each quantity once, until it is to be announced again.
 
     Parameters:
         settings: with a prefix.
@@ -108,11 +108,11 @@ class Discovery:
         self._settings, self._status = settings, status
         self._told: set[tuple[str, str]] = set()
         self.untold = 0
-        """Readings of quantities beyond those that are told of."""
+        """Readings of quantities beyond those that are announced."""
 
     @property
     def birth_topic(self) -> str:
-        """Where Home Assistant says `online` when it has started and wants to be told again."""
+        """Where Home Assistant says `online` when it has started and wants them again."""
         return f"{self._settings.prefix}/status"
 
     def forget(self) -> None:

@@ -123,7 +123,7 @@ class DiscoverySettings(Settings, frozen=True, kw_only=True):
 
     renamed: ClassVar[Mapping[str, str]] = {"expire_after_s": "expire_after"}
 
-    prefix: Annotated[str, Meta(description="`homeassistant`; without one nothing is told")] = ""
+    prefix: Annotated[str, Meta(description="`homeassistant`; without one nothing is announced")] = ""
     expire_after: Annotated[
         int, Meta(ge=0, description="seconds without a new value until it becomes unavailable; 0 for never")
     ] = 0

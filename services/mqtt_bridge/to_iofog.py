@@ -51,7 +51,7 @@ class FromTopics:
     Parameters:
         rules: which topics become what.
         name: of this bridge among others; what has been through it does not go through again.
-        unused: is told of each message that is dropped: the kind of its fault, its topic, and why.
+        unused: gets each message that is dropped: the kind of its fault, its topic, and why.
         now: seconds since 1970-01-01 UTC.
 
     Raises SettingsError.

@@ -7,7 +7,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from . import codec, durable, end_to_end, gateway, gpio_edges, i2c_sensors, links, messages, serial_lines
+from . import codec, dashboard, durable, end_to_end, gateway, gpio_edges, i2c_sensors, links, messages, serial_lines
 from .report import show
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     rows += asyncio.run(gpio_edges.rows(quick))
     rows += asyncio.run(i2c_sensors.rows(quick))
     rows += asyncio.run(gateway.rows(quick))
+    rows += asyncio.run(dashboard.rows(quick))
     rows += asyncio.run(messages.rows(quick, port))
     rows += asyncio.run(links.rows(quick))
     rows += asyncio.run(end_to_end.rows(quick))

@@ -66,7 +66,7 @@ async def test_a_device_that_is_gone_is_seen_at_a_glance_and_in_words(site, visi
     assert "relay" in await visitor.page.evaluate("document.activeElement.closest('.card').innerText")
 
 
-async def test_gaps_and_duplicates_are_counted_and_told(site, visit):
+async def test_gaps_and_duplicates_are_counted_and_reported(site, visit):
     await site.start_sources()
     visitor = await visit()
     await site.sources.tell("skip 3")

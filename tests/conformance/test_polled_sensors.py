@@ -135,7 +135,7 @@ async def test_a_sentinel_is_no_value(subject, tmp_path):
 
 @pytest.mark.parametrize("fault", ["absent chip0 {}", "stuck {}"])
 @those()
-async def test_a_fault_is_told_and_then_it_goes_on_without_restart(subject, tmp_path, fault):
+async def test_a_fault_is_reported_and_then_it_goes_on_without_restart(subject, tmp_path, fault):
     async with bed_of(subject, tmp_path) as bed:
         await bed.good()
         assert bed.bus.execute(fault.format("on")) == "ok"
@@ -147,7 +147,7 @@ async def test_a_fault_is_told_and_then_it_goes_on_without_restart(subject, tmp_
 
 
 @those(lambda subject: subject.identified)
-async def test_another_chip_at_its_address_is_told(subject, tmp_path):
+async def test_another_chip_at_its_address_is_reported(subject, tmp_path):
     async with bed_of(subject, tmp_path, at_first="swap chip0 on") as bed:
         found = await bed.running[0].sample()
         assert {reading.value for reading in found.values()} == {None}
@@ -157,7 +157,7 @@ async def test_another_chip_at_its_address_is_told(subject, tmp_path):
 
 
 @those()
-async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subject, tmp_path):
+async def test_a_chip_that_stretches_too_long_is_reported_and_then_it_goes_on(subject, tmp_path):
     async with bed_of(subject, tmp_path, timeout=0.02) as bed:
         await bed.good()
         bed.bus.execute("stretch chip0 0.1")
@@ -167,7 +167,7 @@ async def test_a_chip_that_stretches_too_long_is_told_and_then_it_goes_on(subjec
 
 
 @those()
-async def test_after_an_interrupted_supply_it_is_set_up_again_and_nothing_wrong_is_told(subject, tmp_path):
+async def test_after_an_interrupted_supply_it_is_set_up_again_and_nothing_wrong_is_reported(subject, tmp_path):
     async with bed_of(subject, tmp_path) as bed:
         bed.set_all(0.4)
         await bed.matching(0.4)

@@ -20,7 +20,7 @@ def bridged_to(*devices):
     return bridging(GpiozeroDevice, settings_of(GpiozeroDevice, devices=list(devices), watchdog=False))
 
 
-async def test_a_button_is_told_and_a_lamp_follows_it():
+async def test_a_button_is_reported_and_a_lamp_follows_it():
     pull(16, 1)
     async with bridged_to(BUTTON, LAMP) as bridged:
         await bridged.sample(lambda found: "button" in found and found["button"].value is False)

@@ -35,7 +35,7 @@ async def test_nobody_there_is_no_acknowledge_or_gone_by_this_driver(bus):
     assert caught.value.kind in (DeviceErrorKind.NO_ACKNOWLEDGE, DeviceErrorKind.GONE)
 
 
-async def test_what_an_smbus_adapter_cannot_do_is_told(bus):
+async def test_what_an_smbus_adapter_cannot_do_is_reported(bus):
     with pytest.raises(DeviceError, match="cannot do such a transfer"):
         await bus.device(0x76).read(6)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from kernel_sensor.service import KernelSensor
 
 from ..services.serving import bridging, settings_of
 
+README = Path(__file__).parents[2] / "services/kernel_sensor/README.md"
 I2C = Path("/sys/bus/i2c/devices/i2c-0")
 SIMULATED = Path("/sys/module/w1_sim/parameters")
 THERMOMETERS = [{"profile": "ds18b20", "name": f"t{n}", "id": f"28-{n + 1:012x}", "resolution": 9} for n in range(20)]
@@ -91,6 +94,17 @@ def lm75(*addresses):
 def measures(address, celsius):
     with SMBus(0, force=True) as bus:
         bus.write_word_data(address, 0, int.from_bytes((round(celsius * 256) & 0xFFFF).to_bytes(2, "big"), "little"))
+
+
+def test_the_rule_for_udev_lets_the_images_group_convert_all_and_set_a_resolution():
+    sensor = Path("/sys/bus/w1/devices", THERMOMETERS[0]["id"]).resolve()
+    rule = re.search(r"RUN\+=\"/bin/sh -c '(.+)'\"", README.read_text())[1]
+    as_udev = rule.replace("%p", str(sensor).removeprefix("/sys")).replace("$$", "$")
+    as_service = "echo trigger > ../therm_bulk_read && echo 9 > resolution"
+    owned = {"cwd": sensor, "user": 10001, "group": 10001, "extra_groups": []}
+    assert subprocess.run(["/bin/sh", "-c", as_service], check=False, **owned).returncode != 0
+    subprocess.run(["/bin/sh", "-c", as_udev], check=True)
+    subprocess.run(["/bin/sh", "-c", as_service], check=True, **owned)
 
 
 async def test_an_lm75_by_its_place_whatever_number_it_has():

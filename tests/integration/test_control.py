@@ -111,7 +111,7 @@ async def test_a_signal_during_a_fetch_asks_once_more_and_only_the_newer_answer_
 
 
 @pytest.mark.parametrize("late", ["config", REFUSED, LOST])
-async def test_what_comes_after_the_end_is_not_told(late, caplog):
+async def test_what_comes_after_the_end_is_not_reported(late, caplog):
     """A cancellation can be swallowed, as asyncio.wait_for of Python 3.11 does when the answer has just come."""
 
     class Swallowing(Scripted):

@@ -1,4 +1,4 @@
-"""`make demo` without arguments, as a process: its pages, its parts broken and mended, its counts."""
+"""`make demo` without arguments, as a process: its pages, its parts broken and repaired, its counts."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ async def test_a_site_whose_parts_are_broken_and_mended_loses_nothing():
             await until("wire", good=False)
             assert (await state("climate"))["good"]
             for name in ("gps", "contacts", "agent", "wire"):
-                await state(name, f"parts/{name}/mend", headers=OWN)
+                await state(name, f"parts/{name}/repair", headers=OWN)
             await until("gps", good=True)
             await until("wire", good=True)
             async with session.get(page) as answer:

@@ -126,7 +126,7 @@ async def test_an_agent_killed_and_restarted_costs_nothing(start, line, tmp_path
     await asyncio.gather(listening, return_exceptions=True)
 
 
-async def test_a_missing_device_is_waited_for_and_its_coming_and_going_is_told_once(agent, start, line):
+async def test_a_missing_device_is_waited_for_and_its_coming_and_going_is_reported_once(agent, start, line):
     port = free_port()
     line.unplug()
     agent.set_config("device", {"serial": {"port": str(line.path)}, "http": {"port": port}})

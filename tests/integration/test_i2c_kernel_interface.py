@@ -63,7 +63,7 @@ async def test_commands_registers_and_an_absent_chip(tmp_path):
         assert "nothing answers" in json.dumps(seen["c/temperature"])
 
 
-async def test_what_an_smbus_adapter_cannot_do_is_told_and_the_rest_works(tmp_path):
+async def test_what_an_smbus_adapter_cannot_do_is_reported_and_the_rest_works(tmp_path):
     async with readings_of("register_sensor", tmp_path / "i2c-1", SMBUS_ONLY, sensors=SENSORS[:2]) as fetch:
         seen = {}
         while len(seen) < 3:

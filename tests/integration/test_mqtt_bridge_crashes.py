@@ -90,13 +90,13 @@ async def test_what_the_broker_has_handed_over_is_not_lost(start, tmp_path):
         linked(agent, "viewer") as viewer,
         client(node) as peer,
     ):
-        told = settings(node, to_mqtt=[], outbox={"durability": "always"})
-        agent.set_config("bridge", told)
+        config = settings(node, to_mqtt=[], outbox={"durability": "always"})
+        agent.set_config("bridge", config)
         variables = environment(agent, "bridge") | {"STATE_DIRECTORY": str(tmp_path)}
 
         async def begin():
             service = await start("mqtt_bridge", **variables)
-            await ready(told["http"]["port"])
+            await ready(config["http"]["port"])
             return service
 
         # Mosquitto 2 has been seen to lose some of a long queue when the subscriber comes back.
@@ -116,16 +116,16 @@ async def test_what_the_broker_has_handed_over_is_not_lost(start, tmp_path):
 async def test_what_the_node_has_handed_over_is_not_lost(start, tmp_path):
     """The node is a broker here: a Java agent knows of no message but the last one."""
     async with quick(tmp_path / "node") as node, quick(tmp_path / "broker") as broker:
-        told = settings(broker, to_iofog=[], outbox={"durability": "always"})
-        told["to_mqtt"] = [{"topic": "out/{quantity}", "payload": "value"}]
+        config = settings(broker, to_iofog=[], outbox={"durability": "always"})
+        config["to_mqtt"] = [{"topic": "out/{quantity}", "payload": "value"}]
         file = tmp_path / "settings.json"
-        file.write_text(json.dumps(told))
+        file.write_text(json.dumps(config))
         link = f"mqtt://127.0.0.1:{node.relay.port}?receive=readings"
         variables = {"IOFOG_LINK": link, "IOFOG_MICROSERVICE": "bridge", "STATE_DIRECTORY": str(tmp_path)}
 
         async def begin():
             service = await start("mqtt_bridge", "--settings", str(file), **variables)
-            await ready(told["http"]["port"])
+            await ready(config["http"]["port"])
             return service
 
         values = []

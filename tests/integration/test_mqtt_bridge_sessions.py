@@ -149,7 +149,7 @@ async def test_what_does_not_fit_into_memory_comes_on_the_next_connection(tmp_pa
 
 
 class Outgoing:
-    """An outbox that writes when it is told to."""
+    """An outbox that writes when it is config to."""
 
     def __init__(self):
         self.waiting = []

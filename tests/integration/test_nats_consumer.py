@@ -1,4 +1,4 @@
-"""NATS when the server, a stream or a consumer is not what a link has left: said, and mended where it can be."""
+"""NATS when the server, a stream or a consumer is not what a link has left: said, and repaired where it can be."""
 
 import asyncio
 import contextlib
@@ -135,12 +135,12 @@ async def test_a_stream_of_somebody_else_with_these_subjects_is_named(server, ca
             await link.send(message(1))
 
 
-async def test_a_server_without_jetstream_is_told(tmp_path, caplog):
+async def test_a_server_without_jetstream_is_reported(tmp_path, caplog):
     async with NatsServer(tmp_path / "nats", {"jetstream": False}) as server, linked(server.url):
         await until(lambda: "JetStream is not enabled; enable it on the server" in caplog.text)
 
 
-async def test_no_password_is_told_to_a_server_without_tls(caplog):
+async def test_no_password_is_sent_to_a_server_without_tls(caplog):
     heard = []
 
     async def serve(reader, writer):

@@ -55,7 +55,7 @@ async def test_what_is_likely_is_said_once(tmp_path, authority, caplog, url, tls
         await failing(url.format(port=relay.port, **files), text, caplog)
 
 
-async def test_a_server_that_begins_with_tls_is_told_from_one_that_is_away(tmp_path, authority):
+async def test_a_server_that_begins_with_tls_is_distinguished_from_one_that_is_away(tmp_path, authority):
     async with serving(tmp_path, authority, handshake_first=True) as (_, relay):
         async with connect({"IOFOG_LINK": f"tls://localhost:{relay.port}?ca={authority.certificate}"}) as link:
             await until(lambda: link.last_error)

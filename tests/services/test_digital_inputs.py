@@ -140,7 +140,7 @@ async def test_5000_pulses_a_second_are_counted_exactly(tmp_path):
         assert sorted(rates)[len(rates) // 2] == pytest.approx(5000, rel=0.1)
 
 
-async def test_pulses_that_overflow_the_buffer_are_counted_and_told(tmp_path):
+async def test_pulses_that_overflow_the_buffer_are_counted_and_reported(tmp_path):
     counter = {"kind": "counter", "name": "flow", "line": "GPIO22", "interval": 0.05}
     async with world_of(tmp_path) as gpio, watching(gpio, counter) as bridged:
         await bridged.sample()

@@ -105,7 +105,7 @@ async def test_unknown_outputs_are_refused(tmp_path):
         assert "Known are lamp, all_safe" in (await tell(bridged, "light", value=True)).detail
 
 
-async def test_a_bounded_time_ends_and_is_told(tmp_path):
+async def test_a_bounded_time_ends_and_is_reported(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         assert (await tell(bridged, "lamp", value=True, **{"for": 0.1})).ok
         assert gpio.level("GPIO22") == 1
@@ -187,7 +187,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("slow"), st.just(""), st.sampled_from([0.05, 0.5, 2.5])),
     st.tuples(st.just("given up"), st.sampled_from(["up", "down", "rest"]), st.booleans()),
     st.tuples(
-        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "mend"]),
+        st.sampled_from(["safe", "lost", "found", "refused", "accepted", "restart", "unplug", "repair"]),
         st.just(""),
         st.just(0),
     ),
@@ -243,7 +243,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 await closing
 
             def fail(line, times):
-                """The chip refuses to switch a line so many times; 0: until it is mended."""
+                """The chip refuses to switch a line so many times; 0: until it is repaired."""
                 chip = gpio.chips["gpiochip0"]
                 if (request := chip.lines[chip.offset(line)].request) is None:
                     return
@@ -258,7 +258,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
 
                 request.set = refuse
 
-            def mend():
+            def repair():
                 gpio.answer_delay_s = 0.0
                 for line in gpio.chips["gpiochip0"].lines:
                     if line.request is not None:
@@ -292,8 +292,8 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                         fail(name, value)
                     elif kind == "slow":
                         gpio.answer_delay_s = value
-                    elif kind == "mend":
-                        mend()
+                    elif kind == "repair":
+                        repair()
                     elif kind == "given up":
                         with contextlib.suppress(TimeoutError):
                             async with asyncio.timeout(0.03):
@@ -315,7 +315,7 @@ def test_whatever_happens_two_of_a_group_are_never_on(operations, together, tmp_
                 await asyncio.sleep(0.01)
                 if together and operations and operations[-1][0] != "restart":
                     await task
-                mend()
+                repair()
                 await asyncio.sleep(20)  # whatever has failed is known again, and safe
                 for name in () if running[0].safety.reason_to_hold else ("up", "down"):
                     await running[0].execute(Command(name="all_safe"))
@@ -343,7 +343,7 @@ def test_an_output_that_may_be_on_counts_as_on():
     assert "a may be on" in interlock.reason_against("b", True, 3.0)
 
 
-async def test_a_short_circuit_is_told(tmp_path):
+async def test_a_short_circuit_is_reported(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
         gpio.drive("GPIO22", 0)
         result = await tell(bridged, "lamp", value=True)

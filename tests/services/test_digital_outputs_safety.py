@@ -64,7 +64,7 @@ async def test_a_failed_off_keeps_the_others_of_its_group_off_and_is_reported(tm
     async with world_of(tmp_path) as gpio, driving(gpio, *INTERLOCKED, LAMP) as bridged:
         assert (await tell(bridged, "a", value=False)).ok
         assert (await tell(bridged, "b", value=True)).ok
-        mend = failing(gpio, "GPIO6")
+        repair = failing(gpio, "GPIO6")
         result = await tell(bridged, "all_safe")
         assert not result.ok
         assert (gpio.level("GPIO5"), gpio.level("GPIO6")) == (0, 1)
@@ -74,7 +74,7 @@ async def test_a_failed_off_keeps_the_others_of_its_group_off_and_is_reported(tm
         assert (await tell(bridged, "lamp", value=True)).ok, "the others go on"
         found = await bridged.sample(lambda found: "b" in found and found["b"].value is None)
         assert found["b"].quality is Quality.BAD
-        mend()
+        repair()
         await until(lambda: gpio.level("GPIO6") == 0)
         await bridged.sample(lambda found: "b" in found and found["b"].value is False)
         assert (await tell(bridged, "a", value=True)).ok
@@ -101,7 +101,7 @@ async def test_whichever_off_fails_on_whichever_path_nothing_goes_on_beside_it(
         assert (await tell(bridged, "a", value=False)).ok
         assert (await tell(bridged, on, value=True)).ok
         assert (await tell(bridged, "lamp", value=True)).ok
-        mend = failing(gpio, OFFS[failing_one])
+        repair = failing(gpio, OFFS[failing_one])
         if path == "command":
             assert not (await tell(bridged, "all_safe")).ok
         elif path == "node lost":
@@ -120,7 +120,7 @@ async def test_whichever_off_fails_on_whichever_path_nothing_goes_on_beside_it(
             failures = {m.labels["member"]: m.value for m in bridged.metrics() if "member_failures" in m.name}
             assert failures.pop(failing_one) > 0
             assert not any(failures.values())
-            mend()
+            repair()
             await until(lambda: gpio.level(OFFS[failing_one]) == 0)
             await bridged.sample(lambda found: failing_one in found and found[failing_one].value is False)
         assert max(worst) == 1
@@ -155,10 +155,10 @@ def refuse(tried):
 
 async def test_a_failed_on_is_made_safe_and_known_again(tmp_path):
     async with world_of(tmp_path) as gpio, driving(gpio, *SHUTTER) as bridged:
-        mend = failing(gpio, "GPIO5")
+        repair = failing(gpio, "GPIO5")
         assert not (await tell(bridged, "up", value=True)).ok
         assert "up may be on" in (await tell(bridged, "down", value=True)).detail
-        mend()
+        repair()
         async with asyncio.timeout(10):
             while not (await tell(bridged, "down", value=True)).ok:
                 await asyncio.sleep(0.02)

@@ -45,7 +45,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-async def test_each_class_tells_what_it_declares_and_does_what_it_is_told(name, tmp_path, monkeypatch):
+async def test_each_class_sends_what_it_declares_and_carries_out_its_commands(name, tmp_path, monkeypatch):
     row, settings = ROWS[name], {"device": name} | EXAMPLES[name]
     if name == "CPUTemperature":
         (tmp_path / "temp").write_text("48312\n")

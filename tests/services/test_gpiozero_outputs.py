@@ -113,7 +113,7 @@ async def test_a_wrong_command_is_refused_with_the_reason(command, parameters, w
         assert words in result.detail
 
 
-async def test_a_write_that_fails_is_told_and_the_output_comes_back_safe(tmp_path):
+async def test_a_write_that_fails_is_reported_and_the_output_comes_back_safe(tmp_path):
     async with world_of(tmp_path) as world, bridged_to(world, LAMP, DIMMED) as bridged:
         assert (await tell(bridged, "lamp", value=True)).ok
         chip = world.gpio.chips["gpiochip0"]
@@ -211,7 +211,7 @@ def test_pulses_have_their_shares_of_the_time_whatever_the_wake_ups_do():
     assert (levels[-1][1], wave.due) == (0, float("inf"))
 
 
-def test_pulses_that_fail_end_and_are_told():
+def test_pulses_that_fail_end_and_are_reported():
     failed, told = [], threading.Event()
 
     def fail(level):

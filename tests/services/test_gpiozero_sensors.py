@@ -49,7 +49,7 @@ async def test_no_echo_is_no_value_and_no_far_wall(tmp_path):
                 assert found["it"].quality is found["it/in_range"].quality is Quality.BAD
 
 
-async def test_a_short_press_is_told_as_well_and_all_in_their_order(tmp_path):
+async def test_a_short_press_is_reported_as_well_and_all_in_their_order(tmp_path):
     async with world_of(tmp_path) as world, bridged_to(world, {"device": "Button", "pin": "GPIO17"}) as bridged:
         assert await value_of(bridged) is False
         for level in (0, 1) * 10:

@@ -200,7 +200,7 @@ async def test_its_own_folder_is_gone_afterwards_even_when_nobody_reads():
     assert not Path(reached["port"]).parent.exists()
 
 
-async def test_a_counted_run_arrives_whole_or_damaged_as_told(tmp_path):
+async def test_a_counted_run_arrives_whole_or_damaged_as_asked(tmp_path):
     async with running("--count", 20, "--rate", 100, "--corrupt", 0.5, "--seed", 3) as (process, reached):
         data = await sent(reached["port"], lambda data: data.count(b"\n") == 20 * 7)
         reader = SentenceReader()

@@ -54,7 +54,7 @@ def test_a_clock_that_was_set_back_is_believed_when_it_stays_there():
     assert [quality for _, quality in found] == ["good", *["uncertain"] * 9, *["good"] * 6]
 
 
-def test_a_leap_second_is_a_time_that_cannot_be_told_from_the_next():
+def test_a_leap_second_is_a_time_that_cannot_be_distinguished_from_the_next():
     before, leap, after = read(
         "GPZDA,235959.00,31,12,2016,00,00", "GPZDA,235960.00,31,12,2016,00,00", "GPZDA,000000.00,01,01,2017,00,00"
     )

@@ -54,7 +54,7 @@ BOTH = pytest.mark.parametrize("chip", list(CHIPS))
 
 
 @BOTH
-async def test_all_is_told_first_and_then_what_changes(chip, tmp_path):
+async def test_all_is_reported_first_and_then_what_changes(chip, tmp_path):
     async with expander(tmp_path, chip) as (bus, bridged, _emulated):
         assert values(await bridged.sample()) == {"door": False, "level": True, "pump": False}
         first, second = EXPANDERS[chip].lines[:2]
@@ -66,13 +66,13 @@ async def test_all_is_told_first_and_then_what_changes(chip, tmp_path):
         assert values(await bridged.sample()) == {"door": False}
 
 
-async def test_all_is_told_again_from_time_to_time(tmp_path):
+async def test_all_is_reported_again_from_time_to_time(tmp_path):
     async with expander(tmp_path, report_interval=0.1) as (_, bridged, _chip):
         for _ in range(3):
             assert set(await bridged.sample()) == {"door", "level", "pump"}
 
 
-async def test_a_bounce_is_not_told(tmp_path):
+async def test_a_bounce_is_not_reported(tmp_path):
     async with expander(tmp_path, debounce=0.3) as (bus, bridged, _emulated):
         await bridged.sample()
         reads = bridged.bridge.counters()["i2c_transfers"]
@@ -87,7 +87,7 @@ async def test_a_bounce_is_not_told(tmp_path):
 
 
 @BOTH
-async def test_by_interrupt_a_change_is_told_at_once_and_a_missed_edge_heals(chip, tmp_path):
+async def test_by_interrupt_a_change_is_reported_at_once_and_a_missed_edge_heals(chip, tmp_path):
     gpio = SimulatedGpio(tmp_path / "gpio", now_ns)
     gpio.add("pinctrl-bcm2711", ["", "INT"])
     emulated = CHIPS[chip]()
@@ -257,7 +257,7 @@ async def test_without_its_interrupt_line_a_chip_is_read_at_the_interval(tmp_pat
 
 
 @BOTH
-async def test_a_short_circuit_is_told(chip, tmp_path):
+async def test_a_short_circuit_is_reported(chip, tmp_path):
     async with expander(tmp_path, chip) as (bus, bridged, _):
         await bridged.sample()
         out = EXPANDERS[chip].lines[-1]
@@ -331,7 +331,7 @@ async def test_a_chip_that_goes_and_comes_again(chip, tmp_path):
         await bridged.sample(lambda found: found["door"].value is not None)
 
 
-async def test_another_chip_is_told(tmp_path):
+async def test_another_chip_is_reported(tmp_path):
     stranger = Pcf8574Chip()
     async with expander(tmp_path, emulated=stranger) as (_, bridged, _chip):
         found = await bridged.sample()

@@ -46,7 +46,7 @@ async def test_a_channel_by_its_label(tree):
         assert values(await bridged.sample()) == {"board/cpu": 50, "board/system": 41}
 
 
-async def test_an_alarm_is_told_and_a_fault_is_no_value(tree):
+async def test_an_alarm_is_reported_and_a_fault_is_no_value(tree):
     device = chip(tree, temp1_max_alarm="0\n", temp1_fault="0\n", fan1_alarm="0\n")
     async with served(tree, BOARD) as bridged:
         assert values(await bridged.sample())["board/cpu/alarm"] is False
@@ -121,7 +121,7 @@ async def test_of_two_that_fit_none_is_taken_until_a_place_tells_them_apart(tree
         assert values(await bridged.sample()) == {"x/temperature": 30}
 
 
-async def test_what_is_not_there_is_told_with_what_is_and_then_found(tree):
+async def test_what_is_not_there_is_reported_with_what_is_and_then_found(tree):
     chip(tree, driver="coretemp")
     async with served(tree, BOARD) as bridged:
         found = (await bridged.sample())["board/cpu"]
@@ -149,7 +149,7 @@ async def test_no_value_yet_is_asked_for_again(tree):
 @pytest.mark.parametrize(
     "fault", ["empty board on", "cut board 2", "text board N/A", "text board 12", "fail board EIO", "delay board 30"]
 )
-async def test_a_fault_is_told_and_then_it_goes_on(tree, fault):
+async def test_a_fault_is_reported_and_then_it_goes_on(tree, fault):
     chip(tree)
     async with served(tree, BOARD) as bridged:
         await bridged.sample()

@@ -152,7 +152,7 @@ async def test_a_setting_that_cannot_be_set_is_counted_and_the_sensor_read(tree,
         assert "resolution = 9 is not set: access denied" in caplog.text
 
 
-async def test_members_and_counters_are_told(tree):
+async def test_members_and_counters_are_reported(tree):
     wire_of(tree, 2)
     async with served(tree, *thermometers(2)) as bridged:
         await a_round(bridged, 2)

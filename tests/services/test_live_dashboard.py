@@ -415,7 +415,7 @@ async def test_the_dashboard_reports_on_the_whole_itself():
         assert reported() == {"sources": 1, "sources_silent": 0, "sources_failing": 0, "messages_missing": 0}
 
 
-async def test_settings_that_are_refused_are_told_on_the_page():
+async def test_settings_that_are_refused_are_reported_on_the_page():
     async with dashboard() as page:
         page.node.on_config(json.dumps({"page": {"port": page.port, "title": ""}}))
         events = await page.until("/api/events", lambda events: events)

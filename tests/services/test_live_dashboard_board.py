@@ -94,7 +94,7 @@ def test_a_pack_from_a_clock_that_was_not_set_counts_from_its_arrival(board, gps
     assert the_source(board).quantities["a"].time == T0
 
 
-def test_gaps_duplicates_and_late_messages_are_counted_and_told(board, gps):
+def test_gaps_duplicates_and_late_messages_are_counted_and_reported(board, gps):
     for number in (1, 2, 5, 5, 4):
         gps.send(("a", float(number)), number=number)
     account = the_source(board).account
@@ -186,7 +186,7 @@ def test_an_announcement_is_known_by_its_content_where_a_link_carries_no_type(bo
     assert the_source(board).announcement.service == "s"
 
 
-def test_silence_is_told_once_and_all_values_are_stale(board, gps):
+def test_silence_is_reported_once_and_all_values_are_stale(board, gps):
     for second in range(3):
         gps.send(("a", 1.0), ("b", 2.0), at=T0 + second)
     board.tick(T0 + 16)
@@ -353,7 +353,7 @@ def test_a_frame_holds_what_has_changed_and_no_more(board, gps):
     assert msgspec.json.decode(msgspec.json.encode(frame))["readings"] == [[a.id, 2.0, 0, T0 + 1, ""]]
 
 
-def test_a_forgotten_source_is_told_by_frames(board, gps):
+def test_a_forgotten_source_is_reported_by_frames(board, gps):
     gps.send(("a", 1.0))
     revision = board.revision
     board.forget(the_source(board))

@@ -456,7 +456,7 @@ def told(reading, quantity="t", *, is_json=False, source="cold room", **more):
     return found
 
 
-def test_home_assistant_is_told_of_a_quantity_once():
+def test_home_assistant_gets_a_quantity_announced_once():
     (found,) = told(Reading("t", 21.5, "Cel"), expire_after=300)
     assert (found.topic, found.retain) == ("homeassistant/sensor/cold_room_35d53078/t/config", True)
     assert json.loads(found.payload) == {
@@ -472,7 +472,7 @@ def test_home_assistant_is_told_of_a_quantity_once():
     }
 
 
-def test_states_texts_and_objects_are_told_as_such():
+def test_states_texts_and_objects_are_reported_as_such():
     (found,) = told(Reading("t", value=True))
     config = json.loads(found.payload)
     assert found.topic.startswith("homeassistant/binary_sensor/")

@@ -364,7 +364,7 @@ async def test_a_measurement_that_never_ends_is_a_timeout(tmp_path):
         assert caught.value.kind is DeviceErrorKind.TIMEOUT
 
 
-async def test_a_chip_that_does_not_keep_its_settings_is_told(tmp_path):
+async def test_a_chip_that_does_not_keep_its_settings_is_reported(tmp_path):
     async with driving(tmp_path, chip_of("ina219"), Scripted({"05": "0000"})) as driver:
         with pytest.raises(DeviceError, match="does not keep its settings"):
             await driver.measure()
@@ -453,7 +453,7 @@ async def sensing(folder, *sensors, **members):
         yield bus, bridged
 
 
-async def test_a_sensor_that_is_missing_costs_the_others_nothing_and_is_told_once(tmp_path):
+async def test_a_sensor_that_is_missing_costs_the_others_nothing_and_is_reported_once(tmp_path):
     sensors = [{"profile": "tmp102", "name": f"t{n}", "address": 0x48 + n} for n in range(4)]
     async with sensing(tmp_path, *sensors) as (bus, bridged):
         bus.execute("absent t2 on")

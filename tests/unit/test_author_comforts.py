@@ -97,7 +97,7 @@ def test_what_there_is_is_listed_a_line_each(capsys, monkeypatch):
         ("bus = serial\n", "x_service/deploy.toml: Invalid value (at line 1, column 7)"),
     ],
 )
-def test_a_wrong_deploy_file_is_told_with_its_line_and_a_remedy(tmp_path, monkeypatch, text, told):
+def test_a_wrong_deploy_file_is_reported_with_its_line_and_a_remedy(tmp_path, monkeypatch, text, told):
     (tmp_path / "x_service").mkdir()
     (tmp_path / "x_service/deploy.toml").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)

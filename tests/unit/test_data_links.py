@@ -119,7 +119,7 @@ def test_names_of_quantities_are_safe_in_subjects_and_topics(names):
 
 
 @given(st.permutations(range(6)))
-def test_ends_are_told_in_the_order_of_sending(order):
+def test_ends_are_reported_in_the_order_of_sending(order):
     told = []
     in_flight = InFlight(10)
     sent = [in_flight.add(str(n), lambda outcome: told.append(outcome.id)) for n in range(6)]
@@ -204,7 +204,7 @@ def test_a_node_with_an_agent_pays_for_no_other_link():
         ('{"deep":' + "[" * 100_000, '{"id": "m"}', "m"),
     ],
 )
-def test_a_result_is_told_by_the_number_or_text_of_its_command(command, result, identity):
+def test_a_result_is_matched_by_the_number_or_text_of_its_command(command, result, identity):
     asked = IoMessage(id="m", contentdata=command.encode())
     assert command_id(asked) == command_id(IoMessage(id="other", contentdata=result.encode())) == identity
 

@@ -65,7 +65,7 @@ def test_names_without_bound_are_not_remembered(monkeypatch, caplog):
     assert len(caplog.records) == 100
 
 
-def test_the_loss_of_a_device_is_not_told_for_what_it_has_never_measured():
+def test_the_loss_of_a_device_is_not_reported_for_what_it_has_never_measured():
     declared = DeclaredQuantities(
         (Quantity("lat"), Quantity("depth", optional=True), Quantity("wind", optional=True))
     )

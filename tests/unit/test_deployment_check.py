@@ -266,7 +266,7 @@ MERGES = "a0: &a0 {}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n
         (MERGES, "more than 10000 values"),
     ],
 )
-def test_what_is_no_manifest_is_told(text, words):
+def test_what_is_no_manifest_is_reported(text, words):
     with pytest.raises(ManifestError, match=words):
         parse(text, "app.yaml", max_values=10_000)
 

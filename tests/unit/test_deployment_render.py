@@ -100,7 +100,7 @@ def settings_from_controller(files, node):
 
 
 @pytest.mark.parametrize("generation", ["3.0", "3.6", "3.7", "3.8", "3.9"])
-def test_services_understand_what_they_are_told(generation):
+def test_services_understand_the_settings_they_get(generation):
     files = dict(render(read_fleet(EXAMPLE), generation))
     told = {name: (settings, service) for name, settings, service in settings_from_controller(files, "pi-02")}
     climate, service = told["climate"]
@@ -111,7 +111,7 @@ def test_services_understand_what_they_are_told(generation):
     assert gps.serial.port == ("/dev/ttyGPS" if generation == "3.0" else "/dev/gps")
 
 
-def test_edgelet_alone_is_told_the_same_by_variables():
+def test_edgelet_alone_gets_the_same_by_variables():
     files = dict(render(read_fleet(EXAMPLE), "edgelet-1.1"))
     for document in manifests(files["nodes/pi-02.yaml"]):
         environment = {variable["key"]: variable["value"] for variable in document["spec"]["container"]["env"]}

@@ -26,7 +26,7 @@ def test_a_file_mode_that_forbids_it_names_the_group(tmp_path: Path) -> None:
     )
 
 
-def test_a_container_without_a_device_rule_is_told_from_it(tmp_path: Path) -> None:
+def test_a_container_without_a_device_rule_is_distinguished_from_it(tmp_path: Path) -> None:
     assert "no rule for this device" in str(error_of(errno.EPERM, tmp_path / "i2c-1"))
 
 

@@ -108,7 +108,7 @@ def test_the_line_is_named(tmp_path):
             read_fleet(file)
 
 
-def test_a_file_that_is_no_fleet_is_told(tmp_path):
+def test_a_file_that_is_no_fleet_is_reported(tmp_path):
     file = tmp_path / "fleet.yaml"
     for text, words in (
         ("", "it is empty"),

@@ -82,7 +82,7 @@ def test_a_chip_by_number_or_path_where_its_label_is_not_enough():
         ("raspberrypi-exp-gpio", "GPIO17", "there are BT_ON"),
     ],
 )
-def test_what_is_not_there_is_told_with_what_is(chip, line, words):
+def test_what_is_not_there_is_reported_with_what_is(chip, line, words):
     with pytest.raises(AddressError, match=words):
         find_line(BOARDS["Raspberry Pi 4"], chip, line)
 

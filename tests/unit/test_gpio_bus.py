@@ -111,7 +111,7 @@ async def test_a_line_has_one_user_who_is_named(tmp_path):
                     break
 
 
-async def test_what_the_chip_cannot_do_is_told(tmp_path):
+async def test_what_the_chip_cannot_do_is_reported(tmp_path):
     async with lines_of(tmp_path, "GPIO17") as (world, bus, lines):
         with pytest.raises(DeviceError, match="an input cannot be set") as caught:
             await lines.set(1)
@@ -183,7 +183,7 @@ async def test_no_chips_says_what_to_do(tmp_path):
         assert caught.value.kind is DeviceErrorKind.NOT_FOUND
 
 
-async def test_a_file_that_is_no_chip_is_told(tmp_path):
+async def test_a_file_that_is_no_chip_is_reported(tmp_path):
     (tmp_path / "gpiochip0").touch()
     with pytest.raises(DeviceError, match=r"Linux 5\.10 is needed"):
         await GpioBus(GpioSettings(path=str(tmp_path))).open()

@@ -16,7 +16,7 @@ def test_each_guide_has_commands_and_the_top_page_leads_to_it(page):
     assert f"(common/guides/{page.name})" in (PROJECT / "README.md").read_text()
 
 
-def test_commands_files_and_what_is_shown_are_told_apart(tmp_path):
+def test_commands_files_and_what_is_shown_are_distinguished(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "`a/b.py`, the whole:\n\n```python\nx = 1\n```\n\n"

@@ -167,7 +167,7 @@ async def test_no_such_bus_says_what_to_do(path, kind, words):
     assert caught.value.kind is kind
 
 
-async def test_a_lock_folder_that_is_not_there_is_told(tmp_path):
+async def test_a_lock_folder_that_is_not_there_is_reported(tmp_path):
     async with bus_with(tmp_path) as (_, bus):
         other = I2cBus(I2cSettings(path=bus.settings.path, lock_directory=str(tmp_path / "none")))
         await bus.close()

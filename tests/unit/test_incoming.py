@@ -51,6 +51,27 @@ async def test_what_cannot_be_kept_is_counted():
     assert (box.read, box.dropped["not encodable"], box.buffered) == (1, 1, 0)
 
 
+async def test_a_service_that_reads_at_once_gets_what_comes_behind_what_has_waited():
+    def read(message):
+        if message.sequencenumber == 4:
+            raise RuntimeError("a fault of the service")
+        taken.append(message.sequencenumber)
+
+    box, taken = incoming(), []
+    await box.accept(message(1))
+    box.reader = read
+    await box.accept(message(2))
+    assert not taken
+    for _ in range(2):
+        taken.append(IoMessage.from_bytes(box.take().body).sequencenumber)
+        box.acknowledge()
+    for each in (message(3), message(3), message(4), message(5), message(6, publisher="bridge")):
+        await box.accept(each)
+    assert taken == [1, 2, 3, 5]
+    assert (box.read, box.delivered, box.dropped, box.buffered) == (5, 4, {"not sendable": 1}, 0)
+    assert box.ignored == {"again": 1, "own": 1}
+
+
 async def test_they_outlive_the_process(tmp_path):
     box = incoming(tmp_path / "x", durability="always")
     await box.open()
@@ -78,7 +99,7 @@ async def test_they_outlive_the_process(tmp_path):
         (b'{"command":"\xff"}', False),
     ],
 )
-def test_a_command_is_told_from_its_result(content, expected):
+def test_a_command_is_distinguished_from_its_result(content, expected):
     assert is_command(message(contentdata=content)) is expected
 
 

@@ -116,13 +116,13 @@ def test_an_emulator_that_lacks_a_quantity_or_a_fault_is_found(monkeypatch):
     assert found[1:] == ["quantity altitude never comes from its emulator"]
 
 
-def test_a_service_that_is_not_there_is_told_the_nearest(monkeypatch, capsys):
+def test_a_service_that_is_not_there_gets_the_nearest_offered(monkeypatch, capsys):
     monkeypatch.chdir(PROJECT)
     assert main(["lint-services", "--service", "gps_reciever"]) == 2
     assert "Did you mean gps_receiver?" in capsys.readouterr().err
 
 
-def test_what_is_found_is_told_with_its_level_and_its_paragraph(monkeypatch, capsys, odd):
+def test_what_is_found_is_reported_with_its_level_and_its_paragraph(monkeypatch, capsys, odd):
     monkeypatch.chdir(PROJECT)
     assert main(["lint-services", "--no-run", "--service", "gps_receiver"]) == 0
     assert capsys.readouterr().out == "gps_receiver: gold\n"

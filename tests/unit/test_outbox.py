@@ -410,7 +410,7 @@ async def test_what_is_delivered_while_it_is_written_is_not_found_again(make):
     assert again.recovered == 0
 
 
-async def test_an_error_that_nobody_thought_of_is_told_counted_and_survived(make, caplog):
+async def test_an_error_that_nobody_thought_of_is_reported_counted_and_survived(make, caplog):
     box = await make(durability="always")
     make.disk.faults = [KeyError("nobody thought of this")]
     fill(box, 1, 3)

@@ -61,7 +61,7 @@ async def make(tmp_path, disk):
         await box.close()
 
 
-async def test_it_is_told_after_the_commit_in_the_order_of_asking(make, disk):
+async def test_it_is_confirmed_after_the_commit_in_the_order_of_asking(make, disk):
     box, told = await make(durability="always"), []
     box.when_written(lambda: told.append(0))
     assert told == [0], "nothing is to be written"
@@ -82,7 +82,7 @@ async def test_it_is_told_after_the_commit_in_the_order_of_asking(make, disk):
 
 
 @pytest.mark.parametrize("durability", ["memory", "spill"])
-async def test_what_is_kept_in_memory_is_told_of_at_once(make, durability):
+async def test_what_is_kept_in_memory_is_reported_at_once(make, durability):
     box, told = await make(durability=durability), []
     box.put(b"x", 1)
     box.when_written(lambda: told.append(1))

@@ -30,7 +30,7 @@ DOOR = {"kind": "contact", "name": "door", "line": "GPIO17", "heartbeat": 1}
     ],
     ids=["unplug", "corrupt", "drop", "stall"],
 )
-async def test_each_fault_of_a_serial_device_is_told_and_ends(serial_device, running_service, received, fault):
+async def test_each_fault_of_a_serial_device_is_reported_and_ends(serial_device, running_service, received, fault):
     scale = serial_device.plug_in(BenchScale())
     await running_service.start(SerialInstrument, serial_device, profile="bench_scale", poll=POLL, stale_after=0.5)
     await received.wait_for(quantity="weight", quality="good")
@@ -51,7 +51,7 @@ async def test_each_fault_of_a_serial_device_is_told_and_ends(serial_device, run
     ],
     ids=["unplug", "corrupt", "no_acknowledge", "stall"],
 )
-async def test_each_fault_of_a_modbus_unit_is_told_and_ends(modbus_unit, running_service, received, clock, fault):
+async def test_each_fault_of_a_modbus_unit_is_reported_and_ends(modbus_unit, running_service, received, clock, fault):
     modbus_unit.set("input", 0, 231.5)
     units = [{"address": 1, "name": "m"}]
     await running_service.start(ModbusMeter, modbus_unit, units=units, registers=REGISTERS)
@@ -76,7 +76,7 @@ async def test_each_fault_of_a_modbus_unit_is_told_and_ends(modbus_unit, running
     ],
     ids=["unplug", "no_acknowledge", "one chip", "stall", "stretch", "corrupt"],
 )
-async def test_each_fault_of_an_i2c_bus_is_told_and_ends(i2c_bus, running_service, received, fault):
+async def test_each_fault_of_an_i2c_bus_is_reported_and_ends(i2c_bus, running_service, received, fault):
     chip = i2c_bus.plug_in(ClimateChip(clock=asyncio.get_running_loop().time), 0x76)
     settings = {"interval": 0.05, "bus": {"timeout": 0.05}}
     await running_service.start(ClimateSensor, i2c_bus, address=0x76, **settings)
@@ -89,7 +89,7 @@ async def test_each_fault_of_an_i2c_bus_is_told_and_ends(i2c_bus, running_servic
 
 
 @pytest.mark.parametrize("fault", [lambda chip: chip.unplug(), lambda chip: chip.stall(30)], ids=["unplug", "stall"])
-async def test_each_fault_of_a_gpio_chip_is_told_and_ends(gpio_chip, running_service, received, clock, fault):
+async def test_each_fault_of_a_gpio_chip_is_reported_and_ends(gpio_chip, running_service, received, clock, fault):
     await running_service.start(DigitalInputs, gpio_chip, inputs=[DOOR])
     for level in (1, 0):
         gpio_chip.drive("GPIO17", level)
@@ -114,7 +114,7 @@ async def test_nothing_is_lost_in_any_fault_of_the_agent(serial_device, local_ag
         await received.wait_for(quantity="weight", value=load)
 
 
-async def test_each_fault_of_the_broker_is_told_and_ends(mqtt_broker, running_service, received):
+async def test_each_fault_of_the_broker_is_reported_and_ends(mqtt_broker, running_service, received):
     rule = {"topic": "level", "payload": "value", "fields": [{"name": "level"}]}
     broker = {"answer_timeout": 1, "ping_interval": 1}
     await running_service.start(MqttBridge, mqtt_broker, broker=broker, to_iofog=[rule], stale_after=1)

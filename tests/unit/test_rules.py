@@ -16,7 +16,7 @@ def decisions(rules, *values):
     return [wanted for value in values for _, wanted in rules.feed([Reading("t", value)])]
 
 
-def test_a_threshold_has_hysteresis_and_is_told_once():
+def test_a_threshold_has_hysteresis_and_is_reported_once():
     rules = rules_of(on_above=25, off_below=23)
     assert decisions(rules, 22, 24, 25, 24, 26, 23.5, 23, 24, 25) == [False, True, False, True]
 

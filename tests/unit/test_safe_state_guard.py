@@ -103,7 +103,7 @@ async def test_a_guard_that_does_not_answer_is_killed(caplog):
         running.cancel()
 
 
-async def test_a_guard_ends_without_acting_when_it_is_told_so():
+async def test_a_guard_ends_without_acting_when_it_is_asked_to():
     async with guarding() as (guard, read_fd, _):
         await guard.stop()
         with pytest.raises(BlockingIOError):

@@ -31,7 +31,7 @@ def test_a_late_listener_misses_nothing_from_before_its_time():
     assert SequenceTracker(from_start=True).missing == 0
 
 
-def test_senders_and_runs_are_told_apart():
+def test_senders_and_runs_are_distinguished():
     tracker = SequenceTracker(from_start=True)
     numbers(tracker, 1, 2, group="first run")
     assert numbers(tracker, 1, 2, group="second run") == [True, True]

@@ -53,7 +53,7 @@ def test_a_complete_project_has_no_problems(project):
     assert "| [gps_receiver](services/gps_receiver/README.md) |" in (project / "README.md").read_text()
 
 
-def test_a_copy_that_kept_its_names_is_told_each_of_them(project):
+def test_each_name_that_a_copy_kept_is_reported(project):
     copy(project, "my_sensor", renamed=False)
     place = "services/my_sensor/pyproject.toml"
     assert list(problems(project)) == [
@@ -91,7 +91,7 @@ def test_a_missing_file_is_named(project, file):
     assert problem.startswith(f"services/gps_receiver has no {file}. ")
 
 
-def test_a_folder_that_is_no_package_is_told_a_better_name(project):
+def test_a_folder_that_is_no_package_gets_a_better_name(project):
     copy(project, "my-sensor")
     assert list(problems(project, locked=False)) == [
         "services/my-sensor is not a name for a Python package. Rename the folder, for example to my_sensor"

@@ -157,7 +157,7 @@ def execute(acts: Sequence[Act], say: Callable[[str], None] = lambda _: None) ->
 
     Parameters:
         acts: how they are switched.
-        say: is told what fails.
+        say: gets what fails.
     """
     left = 0
     plan = offs_first(acts, lambda act: act.safe, lambda act: act.group)

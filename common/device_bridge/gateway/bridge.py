@@ -40,7 +40,7 @@ class Bridge:
         name: in the settings.
         uplink: that it shares with the others.
         report: sends the node a warning.
-        hear: is told its readings.
+        hear: gets its readings.
         on_adopted: called when its settings come into force, and each time its device has been opened.
         on_ended: called when its service does not run any more.
     """

@@ -27,7 +27,7 @@ class RateLimit:
         rate: samples a second; two seconds' worth may come at once.
         put: takes samples.
         outbox: counts what is dropped, and says when there is room.
-        hear: is told every sample, before anything is left out.
+        hear: gets every sample, before anything is left out.
     """
 
     def __init__(self, rate: float, put: Put, outbox: AnyOutbox, hear: Callable[[Sequence[Reading]], None]) -> None:

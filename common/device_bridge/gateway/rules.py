@@ -143,7 +143,7 @@ class BridgeRules:
     def _feed(self, reading: Reading) -> None:
         for output, wanted in self._rules.feed([reading]):
             if wanted is None and output in self._decided and self._decided[output] is None:
-                continue  # told again with each bad reading
+                continue  # reported again with each bad reading
             self._decided[output] = self._waiting[output] = wanted
             self._due.set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from iofog_sdk import IoMessage, MessageError
 
 from ..service_settings import OutboxSettings
+from .delivery import NOT_SENDABLE
 from .durable import Outbox
 from .share import AnyOutbox
 
@@ -41,6 +42,8 @@ class Inbound(Outbox):
         self.outgoing = outgoing
         self.ignored: Counter[str] = Counter()
         """Messages that were not put in, by reason."""
+        self.reader: Callable[[IoMessage], None] | None = None
+        """Of a service that is done with a message at once; called instead of putting one in, unless others wait."""
 
     async def accept(self, message: IoMessage) -> None:
         """Puts a message in, unless it is one of our own or has come before.
@@ -57,6 +60,9 @@ class Inbound(Outbox):
             self._known[message.id] = None
             if len(self._known) > _REMEMBERED:
                 del self._known[next(iter(self._known))]
+        if self.reader is not None and self.is_empty:
+            self._have_read(self.reader, message)
+            return
         await self.wait_room()
         try:
             self.put(message.to_bytes(), 1)
@@ -64,6 +70,16 @@ class Inbound(Outbox):
             log.warning("message %s cannot be kept: %s", message.id, error)
             self.refuse(1, "not encodable")
         await self.wait_written()
+
+    def _have_read(self, reader: Callable[[IoMessage], None], message: IoMessage) -> None:
+        try:
+            reader(message)
+        except Exception:
+            log.exception("message %s cannot be read", message.id)
+            self.refuse(1, NOT_SENDABLE)
+        else:
+            self.read += 1
+            self.delivered += 1
 
     def give_up(self, reason: str) -> None:
         """The acknowledgement that comes next is none: its message is dropped for this reason."""

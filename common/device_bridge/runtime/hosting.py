@@ -32,7 +32,7 @@ class Hosted(NamedTuple):
     """One service among others.
 
     Parameters:
-        name: by which it is told from the others.
+        name: which distinguishes it from the others.
         uplink: that it shares with them.
         make_intake: makes what its samples go through, out of what takes them then, and of its outbox.
     """

@@ -204,7 +204,7 @@ class Pipeline:
             self.intake.close()
         if not self._hosted:
             await within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
-        self._is_closing = not self._hosted  # where others go on, whoever sends a command now is told so
+        self._is_closing = not self._hosted  # where others go on, whoever sends a command now gets that answer
         await _cancel(others)
         await self.downlink.close()
         await self._close_outbox()

@@ -13,7 +13,7 @@ Done = Callable[[OSError | None], None]
 
 
 class BackgroundWriter:
-    """Writes in the order in which it is told; the thread begins with the first write.
+    """Writes in the order of the calls; the thread begins with the first write.
 
     Parameters:
         fd: file descriptor to write to; stays open.

@@ -56,6 +56,9 @@ class SequenceTracker:
 
     def _is_new(self, group: _Group, number: int) -> bool:
         gaps = group.gaps
+        if number == group.highest + 1 and not gaps:
+            group.highest = number
+            return True
         if number > group.highest:
             self.missing += number - group.highest - 1
             gaps.update(dict.fromkeys(range(max(group.highest + 1, number - self._window), number)))

@@ -33,7 +33,7 @@ _REQUEST_ENDED = ("404", "408")
 _BATCH_FULL = "MaxBytes"
 """In the description of status 409: the next message would exceed the bytes that were asked for."""
 _IN_PROGRESS_S = _ACK_WAIT_S / 3
-"""After which the server is told that a message is still being processed, so that it does not repeat it."""
+"""After which the server learns that a message is still being processed, so that it does not repeat it."""
 _HEARTBEAT = "100"
 _STATUSES = {"503": "does not exist"}
 """Of replies without a description; a deleted consumer has no responders."""

@@ -28,8 +28,8 @@ class _NotingBus(SimulatedI2cBus):
     async def answer(self, address: int, messages: Sequence[Message], timeout_s: float) -> list[bytes] | int:
         answer = await super().answer(address, messages, timeout_s)
         asked = " ".join(f"read {each}" if isinstance(each, int) else f"write {each.hex(' ')}" for each in messages)
-        told = errno.errorcode.get(answer, str(answer)) if isinstance(answer, int) else _shown(answer)
-        self._transcript.note("i2c_bus", f"0x{address:02x} {asked}: {told}")
+        answered = errno.errorcode.get(answer, str(answer)) if isinstance(answer, int) else _shown(answer)
+        self._transcript.note("i2c_bus", f"0x{address:02x} {asked}: {answered}")
         return answer
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on, unless told otherwise. Use it as an asynchronous context manager; `port` is then its own.
+    """Passes bytes on, unless a fault is set. Use it as an asynchronous context manager; `port` is then its own.
 
     Attributes `hang`, `delay_s`, `swallow` (what the server says is thrown away), `mute` (what the client says) and
     `garbage` (which the client gets in its place) hold for all connections; `drop` breaks them. With `half_open`, the

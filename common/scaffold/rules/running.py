@@ -39,7 +39,9 @@ async def _findings(target: Target) -> list[str]:
     sections = "".join(_SECTION.findall(text))
     shown = [found for found in _SHOWN.finditer(sections) if found["name"] == target.name]
     found = (
-        [] if shown else [f"README.md: no `$ .venv/bin/python -m {target.name}.emulator` with what it is told below"]
+        []
+        if shown
+        else [f"README.md: no `$ .venv/bin/python -m {target.name}.emulator` with its control lines below"]
     )
     profiles = sorted({found["name"] or found["made"] for found in _PROFILE.finditer(text)})
     async with asyncio.timeout(_LONGEST_S):
@@ -81,7 +83,9 @@ async def _read(target: Target, options: Sequence[str], before: Set[str] = froze
             return wanted, seen  # it does not know the profile: that of a setting, or of another service
         sources = SettingsSources(target.service_type.settings_type, file=None, environment={})
         resolved = sources.resolve(json.dumps(settings))
-        switched = {command.name for command in target.service_type.commands_of(resolved)}  # unknown until it is told
+        switched = {
+            command.name for command in target.service_type.commands_of(resolved)
+        }  # unknown until it is commanded
         declared = target.service_type.quantities_of(resolved)
         wanted |= {quantity.name for quantity in declared if not quantity.optional} - switched
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -136,6 +140,6 @@ async def _tell(emulator: asyncio.subprocess.Process, text: str) -> str:
     emulator.stdin.write(f"{text}\n".encode())
     async with asyncio.timeout(_START_S):
         while answer := await _line(emulator):
-            if "result" in (told := json.loads(answer)):  # one that is a microservice prints what it sends, too
-                return str(told["result"])
+            if "result" in (reply := json.loads(answer)):  # one that is a microservice prints what it sends, too
+                return str(reply["result"])
     return "it has ended"

@@ -11,7 +11,8 @@ from iofog_sdk import IoMessage, SequenceTracker
 
 _GROUPS = 4
 """Runs of a sender whose numbers are remembered: after a restart the last messages of the run before may come."""
-_PARTS = 64
+_PARTS, _MORE_PARTS = 64, 4096
+"""Of a run: messages of which further parts may come, and such parts that are remembered."""
 _BEFORE = 4096
 _RATE_OVER_S = 10
 
@@ -50,6 +51,10 @@ class Verdict(NamedTuple):
     is_restart: bool = False
 
 
+AS_EXPECTED = Verdict(is_new=True)
+"""Of nearly all messages."""
+
+
 class _Rate:
     """Counts by second, of the last ones."""
 
@@ -72,15 +77,37 @@ class _Rate:
 
 
 class _Run:
-    def __init__(self, *, from_start: bool) -> None:
+    def __init__(self, *, from_start: bool, highest: int = 0) -> None:
         self.tracker = SequenceTracker(from_start=from_start, max_groups=1)
-        self.parts: OrderedDict[int, set[str]] = OrderedDict()
         self.highest = 0
+        self._parts: OrderedDict[int, str] = OrderedDict()
+        self._more_parts: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._number = IoMessage(groupid="run")
         self._first: int | None = 0 if from_start else None
         self._before: set[int] = set()
+        if highest:
+            self._is_new(highest)
 
-    def is_new(self, number: int) -> bool:
-        """Notes a number; whether it comes for the first time."""
+    def is_new(self, number: int, part: str) -> bool:
+        """Notes a number and which part has come; whether the number comes for the first time."""
+        if not self._is_new(number):
+            return False
+        self._parts[number] = part
+        if len(self._parts) > _PARTS:
+            self._parts.popitem(last=False)
+        return True
+
+    def is_another_part(self, number: int, part: str) -> bool:
+        """Notes a part of a message of which another one has come first; false when it has come before, too."""
+        first = self._parts.get(number)
+        if first is None or part == first or (number, part) in self._more_parts:
+            return False
+        self._more_parts[number, part] = None
+        if len(self._more_parts) > _MORE_PARTS:
+            self._more_parts.popitem(last=False)
+        return True
+
+    def _is_new(self, number: int) -> bool:
         if self._first is None:
             self._first = number
         self.highest = max(self.highest, number)
@@ -89,7 +116,8 @@ class _Run:
                 return False
             self._before.add(number)
             return True
-        return self.tracker.is_new(IoMessage(groupid="run", sequencenumber=number))
+        self._number.sequencenumber = number
+        return self.tracker.is_new(self._number)
 
 
 class Account:
@@ -108,8 +136,7 @@ class Account:
         self._group = self._before.group
         self._rate = _Rate()
         if self._before.group:
-            run = self._runs[self._before.group] = _Run(from_start=False)
-            run.is_new(self._before.highest)
+            self._runs[self._before.group] = _Run(from_start=False, highest=self._before.highest)
 
     def take(self, group: str, number: int, part: str, now: float) -> Verdict:
         """Counts a message.
@@ -121,21 +148,18 @@ class Account:
         """
         if not group or number <= 0:
             self._count(now)
-            return Verdict(is_new=True)
+            return AS_EXPECTED
         run, is_restart = self._run(group)
         tracker = run.tracker
         missing, late = tracker.missing, tracker.reordered
-        if not run.is_new(number):
-            parts = run.parts.get(number)
-            if parts is not None and part not in parts:
-                parts.add(part)
+        if not run.is_new(number, part):
+            if run.is_another_part(number, part):
                 return Verdict(is_new=True, is_restart=is_restart)
             self.duplicates += 1
             return Verdict(is_new=False)
-        run.parts[number] = {part}
-        if len(run.parts) > _PARTS:
-            run.parts.popitem(last=False)
         self._count(now)
+        if not is_restart and tracker.missing == missing and tracker.reordered == late:
+            return AS_EXPECTED
         skipped, is_late = max(tracker.missing - missing, 0), tracker.reordered > late
         self.missing += tracker.missing - missing
         self.late += is_late

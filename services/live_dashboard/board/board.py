@@ -10,14 +10,15 @@ import msgspec
 from device_bridge import Quality, Reading
 from device_bridge.messages import Announcement
 
-from .accounts import Account, Kept, Verdict
+from .accounts import AS_EXPECTED, Account, Kept, Verdict
 from .arrivals import Arrival
 from .buckets import Buckets
 from .events import Event, EventLog, Kind
-from .sources import LiveQuantity, Source
+from .sources import POSITION_UNITS, LiveQuantity, Source
 
 _MAX_GROUPS = 5000
 _FAILED = ("failed", "stopped")
+_GOOD, _BAD = Quality.GOOD, Quality.BAD  # on Python 3.11 a member takes ten times a name's time to look up
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -70,9 +71,10 @@ class Board:
         if account is None:
             return True  # a result of a sender that is not known
         verdict = account.take(arrival.message.groupid, arrival.message.sequencenumber, arrival.part, now)
-        self._tell(verdict, arrival, name, now)
-        if not verdict.is_new:
-            return False
+        if verdict is not AS_EXPECTED:
+            self._tell(verdict, arrival, name, now)
+            if not verdict.is_new:
+                return False
         for source_name, readings in arrival.samples.items():
             source = self._source(arrival.message.publisher, source_name, account, now)
             if source is not None:
@@ -218,22 +220,26 @@ class Board:
         return source
 
     def _take_readings(self, source: Source, readings: list[Reading], now: float, *, is_late: bool) -> None:
+        timeout_s, is_placed, is_good, is_bad = self.limits.source_timeout_s, False, False, True
         for reading in readings:
+            is_good = is_good or reading.quality is _GOOD
+            is_bad = is_bad and reading.quality is _BAD
             quantity = source.quantities.get(reading.name) or self._add_quantity(source, reading.name, now)
             if quantity is None:
                 continue
             self.buckets.add(quantity.id, reading)
-            quantity.pulse.beat(now, self.limits.source_timeout_s)
+            quantity.pulse.beat(now, timeout_s)
             if not (is_late and reading.time < quantity.time):
                 quantity.take(reading, self.revision)
+            is_placed = is_placed or quantity.unit in POSITION_UNITS
         if is_late:
             return
-        if source.extend_track():
+        if is_placed and source.extend_track():
             source.revision = self.revision
-        if all(reading.quality is Quality.BAD for reading in readings):
+        if is_bad:
             if all(one.quality is Quality.BAD for one in source.quantities.values()):
                 self._set_failing(source, readings[0].reason or "no usable reading", now)
-        elif any(reading.quality is Quality.GOOD for reading in readings):
+        elif is_good:
             self._set_failing(source, "", now)
 
     def _add_quantity(self, source: Source, name: str, now: float) -> LiveQuantity | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from device_bridge import Quality, Reading
@@ -51,8 +52,12 @@ class Bucket:
         self.worst = max(self.worst, rank)
         if value is None or rank > _USABLE:
             return
-        self.low = min(self.low, value) if self.count else value
-        self.high = max(self.high, value) if self.count else value
+        if not self.count:
+            self.low = self.high = value
+        elif value < self.low:
+            self.low = value
+        elif value > self.high:
+            self.high = value
         self.total += value
         self.count += 1
 
@@ -61,7 +66,8 @@ class Buckets:
     """Stretches that are being filled, of all quantities."""
 
     def __init__(self) -> None:
-        self._filling: dict[BucketKey, Bucket] = {}
+        self._filling: defaultdict[int, dict[int, Bucket]] = defaultdict(dict)
+        self._count = 0
         self.dropped = 0
         """Readings left out because the history was not written for too long."""
 
@@ -70,24 +76,27 @@ class Buckets:
         value = reading.value
         if isinstance(value, str):
             return
-        key = BucketKey(quantity, int(reading.time) // STEP_S * STEP_S)
-        bucket = self._filling.get(key)
+        start = int(reading.time) // STEP_S * STEP_S
+        stretches = self._filling[quantity]
+        bucket = stretches.get(start)
         if bucket is None:
-            if len(self._filling) >= _MAX_WAITING:
+            if self._count >= _MAX_WAITING:
                 self.dropped += 1
                 return
-            bucket = self._filling[key] = Bucket()
+            bucket = stretches[start] = Bucket()
+            self._count += 1
         bucket.add(None if value is None else float(value), rank_of(reading.quality))
 
     def take(self) -> dict[BucketKey, Bucket]:
         """All of them, for writing: one that is not over yet is merged with its rest later."""
-        filling, self._filling = self._filling, {}
-        return filling
+        filling, self._filling, self._count = self._filling, defaultdict(dict), 0
+        return {
+            BucketKey(quantity, start): bucket
+            for quantity, stretches in filling.items()
+            for start, bucket in stretches.items()
+        }
 
     def of(self, quantity: int, start: float, end: float) -> dict[int, Bucket]:
         """Those of one quantity between these times that have not been taken, by their start."""
-        return {
-            key.start: bucket
-            for key, bucket in self._filling.items()
-            if key.quantity == quantity and start <= key.start < end
-        }
+        stretches = self._filling.get(quantity, {})
+        return {at: bucket for at, bucket in stretches.items() if start <= at < end}

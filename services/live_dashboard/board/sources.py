@@ -13,6 +13,7 @@ from .accounts import Account
 
 TRAIL_POINTS = 40
 TRAIL_STEP_S = 1.0
+POSITION_UNITS = frozenset(("lat", "lon"))
 _TRACK_POINTS = 200
 _TRACK_STEP_S = 2.0
 _INTERVALS = 3.0
@@ -37,7 +38,7 @@ class Pulse:
 
     def beat(self, now: float, timeout_s: float) -> None:
         """It has come: the longest of the last intervals counts, but an outage is no interval."""
-        if self.interval and self.is_overdue(now, timeout_s):
+        if now - self.last > timeout_s and self.interval and self.is_overdue(now, timeout_s):
             self.interval *= 2  # or a new interval, which is learned so
         elif self.last:
             self.interval = max(now - self.last, _FORGET * self.interval)

@@ -60,6 +60,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// An element of a drawing.
+export function shape(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -6,7 +6,6 @@ import { clockText, element, plural, setText } from "./format.js";
 import { WorldMap } from "./map.js";
 import { Outputs } from "./outputs.js";
 import { Sources } from "./sources.js";
-import { recolor } from "./spark.js";
 import { Store } from "./store.js";
 import { follow } from "./stream.js";
 
@@ -92,7 +91,6 @@ function showTheme(theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   setText(document.getElementById("theme-text"), `Theme: ${theme}`);
-  recolor();
   chart.recolor();
 }
 

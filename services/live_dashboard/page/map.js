@@ -1,16 +1,9 @@
 // Where sources are, on outlines of the world's land: no tiles, nothing from elsewhere.
 
-import { element, setText } from "./format.js";
+import { element, setText, shape } from "./format.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const LEAST_SPAN = 0.01;
 const ASPECT = 16 / 10;
-
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
 
 // TopoJSON (world-atlas): arcs are quantized and delta-encoded; a negative index is an arc backwards. Rings go on beyond
 // the date line, and are drawn once more on the other side; one around a pole is closed along it.

@@ -1,7 +1,7 @@
 // One card a source, one row a quantity. Only what is new is touched; what cannot be seen is not laid out.
 
 import { ageText, element, plural, setText, unitText, valueText } from "./format.js";
-import { addSpark, removeSpark, touchSpark } from "./spark.js";
+import { makeSpark, removeSpark, touchSpark } from "./spark.js";
 
 const SHOWN_ROWS = 10;
 const STATES = { ok: "ok", failing: "device gone", silent: "silent" };
@@ -95,7 +95,7 @@ export class Sources {
   #dropRow(id) {
     const row = this.#rows.get(id);
     if (!row) return;
-    removeSpark(row.canvas);
+    removeSpark(row.spark);
     row.row.remove();
     this.#rows.delete(id);
   }
@@ -116,7 +116,7 @@ export class Sources {
     for (const quantity of source.quantities) {
       const known = this.#rows.get(quantity.id);
       const row = known ?? this.#makeRow(quantity);
-      row.canvas.quantity = quantity;
+      row.spark.quantity = quantity;
       if (!known) this.#append(card, quantity, row.row);
       this.#showReading(quantity);
     }
@@ -172,17 +172,16 @@ export class Sources {
 
   #makeRow(quantity) {
     const name = element("span", { class: "name", title: quantity.name }, ...broken(quantity.name.slice(quantity.name.lastIndexOf("/") + 1)));
-    const canvas = element("canvas", { "aria-hidden": "true" });
+    const spark = makeSpark(quantity);
     const number = element("span"), unit = element("small");
     const value = element("span", { class: "value" }, number, unit);
     const age = element("span", { class: "age" }), why = element("span", { class: "why" });
     const row = element(
       "button", { class: "row", type: "button", "data-id": quantity.id, "aria-pressed": String(quantity.id === this.#chosen) },
-      name, canvas, value, age, why,
+      name, spark, value, age, why,
     );
-    const made = { row, canvas, number, unit, age, why };
+    const made = { row, spark, number, unit, age, why };
     this.#rows.set(quantity.id, made);
-    addSpark(canvas, quantity);
     return made;
   }
 
@@ -199,7 +198,7 @@ export class Sources {
       row.why.hidden = good;
     }
     if (this.#visible.has(quantity.source.id)) setText(row.age, ageText(this.store.now() - quantity.time));
-    touchSpark(row.canvas);
+    touchSpark(row.spark);
   }
 
   #showAccount(source) {

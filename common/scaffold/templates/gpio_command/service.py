@@ -1,4 +1,4 @@
-"""Bridges DEVICE on a GPIO line: off unless it was told to be on."""
+"""Bridges DEVICE on a GPIO line: off unless a command switched it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""my_device: it does what it is told, and is safe when nobody tells."""
+"""my_device: it carries out commands, and is safe when none come."""
 
 from my_device.emulator import LINE
 from my_device.service import MyDevice

@@ -4,7 +4,7 @@ from my_device.emulator import LINE
 from my_device.service import MyDevice
 
 
-async def test_each_change_is_told_and_a_lost_chip_is_found_again(gpio_chip, running_service, received, clock):
+async def test_each_change_is_reported_and_a_lost_chip_is_found_again(gpio_chip, running_service, received, clock):
     await running_service.start(MyDevice, gpio_chip, input={"line": LINE, "active_low": True})
     assert (await received.wait_for()).value is False
     for level in (0, 1, 0):

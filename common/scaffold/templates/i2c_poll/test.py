@@ -12,7 +12,7 @@ def test_a_value_survives_its_bytes(value):
     assert abs(chip.decode(chip.encode(value)) - value) <= chip.STEP
 
 
-async def test_a_chip_that_does_not_answer_is_told(i2c_bus, running_service, received, clock):
+async def test_a_chip_that_does_not_answer_is_reported(i2c_bus, running_service, received, clock):
     i2c_bus.plug_in(Chip(), chip.ADDRESS)
     await running_service.start(MyDevice, i2c_bus)
     await received.wait_for(quantity=chip.MEASURED.name, quality="good")

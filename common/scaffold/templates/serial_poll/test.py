@@ -15,7 +15,7 @@ def test_a_level_survives_its_line_and_anything_else_is_no_answer(millimetres, n
 
 
 @pytest.mark.clock("movable", "real")
-async def test_it_is_read_and_told_when_it_is_silent(serial_device, running_service, received):
+async def test_it_is_read_and_reported_when_it_is_silent(serial_device, running_service, received):
     serial_device.plug_in(Device()).set("level", 2.5)
     await running_service.start(MyDevice, serial_device, interval=0.05)
     await received.wait_for(quantity="level", value=2.5)

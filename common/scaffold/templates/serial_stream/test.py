@@ -20,7 +20,7 @@ def test_a_level_survives_its_line_and_what_is_no_line_is_counted(millimetres, n
 
 
 @pytest.mark.clock("movable", "real")
-async def test_readings_come_and_an_unplugged_device_is_told(serial_device, running_service, received):
+async def test_readings_come_and_an_unplugged_device_is_reported(serial_device, running_service, received):
     serial_device.plug_in(Device()).set("level", 2.5)
     await running_service.start(MyDevice, serial_device)
     await received.wait_for(quantity="level", value=2.5)
