@@ -220,9 +220,10 @@ class Output:
             async with self._turn:
                 await self._put(self.settings.safe and not self._interlock.conflict(self.name))
             await self.read_back()
-        except (DeviceError, CommandError) as error:
+        except Exception as error:
             self._interlock.mark_uncertain(self.name)
-            log.error("%s: %s", self.name, error)
+            is_expected = isinstance(error, DeviceError | CommandError)
+            log.error("%s: %s", self.name, error if is_expected else repr(error), exc_info=not is_expected)
         finally:
             self._interlock.reserve(self.name, False)
         self._changed(self.name)

@@ -67,7 +67,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
 
     async def stream(self) -> AsyncIterator[Sample | Forwarded]:
         loop = asyncio.get_running_loop()
-        work = [loop.create_task(self._housekeeper.run())]
+        work = [loop.create_task(self._housekeeper.run()), loop.create_task(self.server.stream.run())]
         if (inbound := self.inbound) is not None:
             inbound.reader = self._receiver.take
             delivery = Delivery(inbound, self._receiver, lambda entry: entry.body)

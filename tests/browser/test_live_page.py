@@ -157,7 +157,7 @@ async def test_the_page_fits_a_phone(site, visit):
     await site.start_sources()
     await site.start_service("digital_outputs", "relays")
     await site.start_service("gps_receiver", "gps")
-    visitor = await visit(phone=True, dark=True)
+    visitor = await visit(phone=True, dark=True, still=True)
     await visitor.until_text("#map-list", "° N")
     await visitor.page.wait_for_selector(RELAY)
     wide = await visitor.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -169,6 +169,10 @@ async def test_the_page_fits_a_phone(site, visit):
     )
     assert not small  # WCAG 2.2, 2.5.8
     await visitor.shoot("phone-dark")
+    await visitor.page.click(".jump >> text=Sources")
+    place = "Math.round(document.querySelector('%s').getBoundingClientRect().%s)"
+    top, under = [await visitor.page.evaluate(place % each) for each in (("#sources", "top"), (".top", "bottom"))]
+    assert top >= under  # the header, which stays, covers nothing that is jumped to
 
 
 @pytest.mark.parametrize(("phone", "dark"), [(False, False), (False, True), (True, False), (True, True)])
@@ -242,6 +246,14 @@ async def test_sources_can_be_filtered(site, visit):
     await visitor.page.check("#only-attention")
     await visitor.until_text("#attention", "source-002")
     assert await visitor.page.locator(".card:visible h3").all_inner_texts() == ["source-002"]
+
+
+async def test_sparklines_show_what_came_and_what_was_on(site, visit):
+    await site.start_sources()
+    visitor = await visit()
+    await site.sources.tell("set source-001 relay on")
+    await visitor.page.wait_for_selector('.spark.steps .on[d*="Z"]', state="attached")
+    await visitor.page.wait_for_selector('.spark:not(.steps) .line[d*="L"]', state="attached")
 
 
 async def test_markup_in_names_and_values_stays_text(site, visit):

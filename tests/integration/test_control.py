@@ -51,14 +51,17 @@ class Scripted(Control):
         return await answer if asyncio.isfuture(answer) else answer
 
 
-@pytest.mark.parametrize("error", [REFUSED, LOST])
-async def test_a_refused_configuration_is_asked_for_again_ever_more_rarely(error, caplog):
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(REFUSED, f"{REFUSED}"), (LOST, f"{LOST}"), (KeyError("unexpected"), "KeyError('unexpected')")],
+)
+async def test_a_refused_configuration_is_asked_for_again_ever_more_rarely(error, text, caplog):
     control = Scripted(*[error] * 5, "config")
     control.refresh()
     await until(lambda: control.told)
     assert control.told == ["config"]
     assert control._backoff.taken == [1, 2, 4, 8, 16]
-    assert [record.message for record in caplog.records] == [f"configuration not fetched: {error}"]
+    assert [record.message for record in caplog.records] == [f"configuration not fetched: {text}"]
 
 
 def test_it_is_asked_for_after_a_second_at_first_and_every_half_minute_at_last():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from device_bridge import Command, CommandError, Quality
-from device_bridge.buses import LineConfig
+from device_bridge.buses import GpioLines, LineConfig
 from device_bridge.control import Totals
 from digital_outputs.service import DigitalOutputs
 
@@ -162,6 +162,22 @@ async def test_a_failed_on_is_made_safe_and_known_again(tmp_path):
         async with asyncio.timeout(10):
             while not (await tell(bridged, "down", value=True)).ok:
                 await asyncio.sleep(0.02)
+
+
+async def test_an_unexpected_error_in_the_middle_of_a_pattern_leaves_no_output_on(tmp_path, caplog, monkeypatch):
+    async with world_of(tmp_path) as gpio, driving(gpio, LAMP) as bridged:
+        real = GpioLines.set
+
+        async def fail_once(lines, *levels):
+            monkeypatch.setattr(GpioLines, "set", real)
+            raise ZeroDivisionError("unexpected")
+
+        assert (await tell(bridged, "lamp", on_s=0.2, off_s=0.2, times=100)).ok
+        await until(lambda: gpio.level("GPIO22") == 1)
+        monkeypatch.setattr(GpioLines, "set", fail_once)
+        await until(lambda: "lamp: ZeroDivisionError('unexpected')" in caplog.text)
+        await until(lambda: gpio.level("GPIO22") == 0)
+        assert (await tell(bridged, "lamp", value=True)).ok
 
 
 async def test_an_answer_after_the_command_has_timed_out_leaves_the_output_uncertain_until_it_is_safe(tmp_path):

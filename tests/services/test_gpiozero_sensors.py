@@ -248,9 +248,12 @@ LAMP = {"name": "lamp", "source": "it", "interval": 0.05}
 
 
 async def test_values_are_not_those_from_before_gpiozeros_thread_has_ended(tmp_path, monkeypatch):
+    def end(_):
+        raise ReferenceError("gpiozero's thread ends by it, and says nothing")
+
     async with world_of(tmp_path) as world, bridged_to(world, LEVEL | {"interval": 0.05}) as bridged:
         assert await value_of(bridged, wanted=lambda value: value is not None) == pytest.approx(1.0, abs=0.01)
-        monkeypatch.setattr(makers.EchoDistanceSensor, "_read", lambda _: 1 / 0)
+        monkeypatch.setattr(makers.EchoDistanceSensor, "_read", end)
         found = (await bridged.sample(lambda found: found["it"].quality is not Quality.GOOD))["it"]
         assert (found.value, "thread has ended" in found.reason) == (None, True)
         monkeypatch.undo()

@@ -31,7 +31,7 @@ def fixes(recording: bytes) -> list[tuple[float, float, float | None]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["garmin15x", "magellan-ec10", "nmea-fuzzy-cases"])
+@pytest.mark.parametrize("name", ["ais-nmea", "magellan-ec10", "nmea-fuzzy-cases", "quectel", "rx210"])
 def test_positions_and_altitudes_are_those_of_gpsd(name):
     ours = fixes((Path(FOLDER) / f"{name}.log").read_bytes())
     lines = (Path(FOLDER) / f"{name}.log.chk").read_text().splitlines()

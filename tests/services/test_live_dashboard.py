@@ -77,6 +77,13 @@ class Page:
                 await asyncio.sleep(0.01)
         return found
 
+    async def wait_ready(self):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                await self.json("/api/status")
+                return
+            await asyncio.sleep(0.01)
+
     async def command(self, token=TOKEN, **body):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"http://127.0.0.1:{self.port}/api/commands"
@@ -101,11 +108,7 @@ async def dashboard(node=None, monkeypatch=None, token="", **settings):
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(60):
             page = Page(port, session, node)
-            while True:
-                with contextlib.suppress(aiohttp.ClientConnectionError):
-                    await page.json("/api/status")
-                    break
-                await asyncio.sleep(0.01)
+            await page.wait_ready()
             yield page
     finally:
         runtime.stop()
@@ -151,6 +154,27 @@ async def test_a_message_is_on_the_page_and_its_changes_follow():
             frame = await frames.until(lambda frame: frame.get("readings"))
             (id_, value, rank, _, _) = frame["readings"][0]
             assert (id_, value, rank) == (source["quantities"][1]["id"], 2.5, 0)
+
+
+async def test_frames_that_end_by_an_unexpected_error_come_again(monkeypatch, caplog):
+    real, fails = LiveDashboard._link, []
+
+    def link(service):
+        if fails:
+            raise fails.pop()
+        return real(service)
+
+    monkeypatch.setattr(LiveDashboard, "_link", link)
+    async with dashboard() as page:
+        async with page.get("/api/stream") as answer:
+            await Frames(answer).next()
+            fails.append(ZeroDivisionError("unexpected"))
+            await until(lambda: "unexpected error" in caplog.text)
+        await page.wait_ready()
+        async with page.get("/api/stream") as answer:
+            frames = Frames(answer)
+            page.node.connect(up=False)
+            await frames.until(lambda frame: frame.get("link", [True])[0] is False)
 
 
 async def test_the_page_hears_that_the_node_is_away_and_back():

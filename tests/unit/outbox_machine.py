@@ -166,6 +166,11 @@ class Machine(RuleBasedStateMachine):
         self.put_at[self.put] = self.loop.time()
         self.box.put(b"%d " % self.put + bytes(size), self.readings[self.put])
 
+    @rule(size=st.sampled_from((10, 1500)))
+    def fill(self, size):
+        for _ in range(MOST_MESSAGES + 10):
+            self.put_some(1, size)
+
     @rule()
     def put_one_too_large(self):
         def put():

@@ -7,7 +7,7 @@ import pytest
 
 from device_bridge import DeviceError
 from device_bridge.buses import FramedLine, SerialSettings, attached
-from device_bridge.protocols import ChecksumSettings, DelimiterFraming, LineFraming, MarksFraming
+from device_bridge.protocols import ChecksumSettings, DelimiterFraming, Framer, LineFraming, MarksFraming
 from simulated_devices import InProcessSerialLine
 
 pytestmark = pytest.mark.clock("movable")
@@ -141,3 +141,15 @@ async def test_unsolicited_frames_beyond_the_limit_during_a_question_are_counted
         assert framed.counters()["overflown_frames"] == 1500 - 1024
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
+
+
+async def test_an_error_of_a_framing_reaches_who_reads_and_who_asks(tmp_path):
+    class Broken(Framer):
+        def feed(self, data, now=0.0):
+            raise ZeroDivisionError("unexpected")
+
+    async with asking(tmp_path, [[(0.0, b"OK\n")]], keep=True, framing=Broken(LINES)) as (framed, _):
+        with pytest.raises(ZeroDivisionError):
+            await framed.ask(b"MOVE 1\n", is_result, 1.0)
+        with pytest.raises(ZeroDivisionError):
+            await framed.frames()

@@ -54,7 +54,9 @@ class DetectingLink(SplitLink):
                 if str(error) != logged and self.control.socket.connected:  # else the control socket logs why
                     logged = str(error)
                     log.warning("ioFog node: unknown whether the agent carries messages, asking again: %s", logged)
-                await asyncio.sleep(backoff.next_s())
+            except Exception:
+                log.exception("ioFog node: unexpected error; asking again whether the agent carries messages")
+            await asyncio.sleep(backoff.next_s())
         if not carries:
             log.info(
                 "ioFog node: the agent at %s answers %d on message routes, as 3.7 does: messages go over NATS",

@@ -129,10 +129,11 @@ class Control(abc.ABC):
             self._fetch_again.clear()
             try:
                 config = await self.get_config()
-            except IoFogError as error:
+            except Exception as error:
                 if self._closed:
                     return
-                self._log_once(f"configuration not fetched: {error}")
+                is_expected = isinstance(error, IoFogError)
+                self._log_once(f"configuration not fetched: {error if is_expected else repr(error)}")
                 if self.socket.connected:
                     await self._wait_for_refresh(self._backoff.next_s())
                 if self._closed or not self.socket.connected:

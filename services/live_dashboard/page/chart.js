@@ -146,7 +146,7 @@ export class Chart {
     const accent = color("--accent");
     return {
       width: this.root.clientWidth || 600, height: this.root.clientHeight,
-      padding: [8, 8, 0, 0], legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+      padding: [8, 30, 0, 0], legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [{ ...axis, values: dayTimes }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => valueText(Math.abs(tick) < 1e-12 ? 0 : tick, "")) }],
       series: [

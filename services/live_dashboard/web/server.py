@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -57,7 +56,6 @@ class PageServer:
         app.on_response_prepare.append(_revalidate)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=30, shutdown_timeout=_STOP_S)
         self._server: asyncio.Server | None = None
-        self._streaming: asyncio.Task[None] | None = None
         self.port = 0
 
     async def open(self) -> None:
@@ -68,16 +66,11 @@ class PageServer:
             self._protocol, self._settings.host, self._settings.port, reuse_address=True, backlog=64
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        self._streaming = loop.create_task(self.stream.run())
 
     async def close(self) -> None:
         """Stops listening and ends all connections."""
         if self._server is not None:
             self._server.close()
-        if self._streaming is not None:
-            self._streaming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._streaming
         await self._runner.cleanup()
 
     def _protocol(self) -> asyncio.Protocol:

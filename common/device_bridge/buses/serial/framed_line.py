@@ -60,7 +60,7 @@ class FramedLine:
         self._unread_changed = asyncio.Event()
         self._asking = asyncio.Lock()
         self._heard = asyncio.Event()
-        self._lost: DeviceError | None = None
+        self._lost: Exception | None = None
         self._listening: asyncio.Task[None] | None = None
         self.unsolicited = 0
         self._overflown = 0
@@ -199,7 +199,7 @@ class FramedLine:
                 if left and self.keep:
                     await self._keep(left, loop.time() - self._bus.age_s)
                 self.unsolicited += 0 if self.keep else len(left)
-        except DeviceError as error:
+        except Exception as error:  # of the device or unexpected: whoever reads or asks gets it
             self._lost = error
             self._heard.set()
             self._unread_changed.set()
