@@ -5,12 +5,16 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+FAILED = Path(".cache/pytest/v/cache/lastfailed")
+"""pytest's own list, which it writes at its end, also when it is interrupted."""
 ROUND = (
-    "-x",  # so that a round that runs out of time has found nothing so far
+    "-x",
     "-m",
     "hypothesis or campaign",
     "--hypothesis-profile=fuzz",
@@ -30,13 +34,15 @@ def main(minutes: float, arguments: list[str]) -> int:
         seed = random.randrange(1, 2**31)
         print(f"fuzz: round {rounds}, SEED={seed}, {left_s / 60:.1f} minutes left", flush=True)
         command = ["pytest", *ROUND, f"--hypothesis-seed={seed}", *arguments]
-        told = os.environ | {"SEED": str(seed)}
-        try:
-            status = subprocess.run(
-                [sys.executable, "-m", *command], env=told, timeout=left_s, check=False
-            ).returncode
-        except subprocess.TimeoutExpired:
-            break
+        FAILED.unlink(missing_ok=True)
+        environment = os.environ | {"SEED": str(seed)}
+        with subprocess.Popen([sys.executable, "-m", *command], env=environment) as running:
+            try:
+                status = running.wait(left_s)
+            except subprocess.TimeoutExpired:
+                running.send_signal(signal.SIGINT)
+                running.wait()
+                status = int(FAILED.exists())
         if status:
             again = " ".join(f"'{word}'" if " " in word else word for word in command[1:])
             print(f'fuzz: to repeat it: SEED={seed} make test ARGS="{again}"')
