@@ -118,11 +118,12 @@ def no_double_quotes(one: Microservice, _: Generation) -> Iterator[Problem]:
 
 @rule("3.0")
 def way_in_by_root_host_access(one: Microservice, _: Generation) -> Iterator[Problem]:
-    """Every container is privileged, but sees only what is mounted, or the node's own with rootHostAccess."""
+    """A container without it is privileged, and so has the node's devices, once the node knows its address."""
     for device in sorted(one.devices_named()):
         if not one.container.get("rootHostAccess") and not _is_mounted(one, device):
             remedy = "Write rootHostAccess: true, and a volume of /dev if it can be replugged."
-            yield Problem(one.at("container"), f"{device} has no way into the container", remedy)
+            problem = f"{device} has no way into the container while the node does not know its address"
+            yield Problem(one.at("container"), problem, remedy, warning=True)
 
 
 @rule(*_BY_CDI)
