@@ -11,7 +11,8 @@ from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.inbound import Inbound
 from device_bridge.service_settings import OutboxSettings
 from device_bridge.supervision.supervisor import Supervisor
-from iofog_sdk import IoMessage
+from iofog_sdk import IoMessage, NodeUnreachable
+from iofog_sdk.mqtt import MqttConnection
 from iofog_sdk.mqtt.messages import Publication
 from mqtt_bridge.service import MqttBridge
 
@@ -93,6 +94,34 @@ async def test_a_window_that_is_full_is_no_reason_to_lose_the_connection(tmp_pat
             values += [value(await anext(samples)) for _ in range(3999)]
             assert values == list(range(1, 4001))
             assert not service.session.lost.done()
+            await samples.aclose()
+
+
+@needs_mosquitto
+async def test_what_has_come_by_a_connection_that_was_not_ready_in_time_is_passed_on_by_the_next(
+    tmp_path, monkeypatch
+):
+    real = MqttConnection.subscribe
+
+    async def fail_late(connection, *filters, **options):
+        await until(lambda: came)
+        raise NodeUnreachable("MQTT: the broker does not answer")
+
+    came, take = [], MqttConnection._on_message
+    async with broker("mosquitto", tmp_path / "broker") as node, client(node) as peer:
+        settings = bridge_settings(node.relay.port, node.version)
+        async with opened(settings):
+            pass
+        await published(peer, *numbers(1, 100))
+        monkeypatch.setattr(MqttConnection, "subscribe", fail_late)
+        monkeypatch.setattr(MqttConnection, "_on_message", lambda *of: (take(*of), came.append(of)))
+        with pytest.raises(DeviceError, match="does not answer"):
+            async with opened(settings):
+                pass
+        monkeypatch.setattr(MqttConnection, "subscribe", real)
+        async with opened(settings) as service:
+            samples = service.stream()
+            assert [value(await asyncio.wait_for(anext(samples), 60)) for _ in range(100)] == list(range(1, 101))
             await samples.aclose()
 
 

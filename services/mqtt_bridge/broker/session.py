@@ -68,6 +68,7 @@ class Session:
                 async with asyncio.timeout(_CLOSE_S):
                     await self._outgoing.wait_written()
         await self._connection.close()
+        self._came.leave()  # nobody has taken it: the broker sends it again
 
     async def messages(
         self, inbound: Inbound | None, to_topics: ToTopics, log_once: LogOnce
