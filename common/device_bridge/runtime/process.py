@@ -192,7 +192,10 @@ class Runtime:
         stop = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            if not task.done():
+                stop.result()
+                return None
+            return task.result()
         finally:
             for one in (task, stop):
                 one.cancel()
