@@ -208,7 +208,10 @@ class Bridge:
         self.pipeline, self._follower = pipeline, follower
         self._status.clear("settings")
         log.info("%s started", entry.bridge.service)
-        await self._until_changed(pipeline)
+        try:
+            await self._until_changed(pipeline)
+        finally:
+            await pipeline.close()
         return 0.0
 
     async def _until_changed(self, pipeline: Pipeline) -> None:
