@@ -1,6 +1,8 @@
 """A whole service, ended at any turn of its loop: with commands under way, an outbox on disk, and a reload."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 from collections import Counter
 
@@ -12,6 +14,8 @@ from device_bridge.runtime import Runtime
 from device_bridge.settings import SettingsSources
 from iofog_sdk import IoMessage
 from pytest_simulated_devices import MemoryLink
+
+from ..cancellation import Suspensions
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):
@@ -125,3 +129,37 @@ async def _left_on_disk(folder):
 
 def _values(message):
     return [record["v"] for record in json.loads(message.contentdata) if "v" in record]
+
+
+class Forwarding(Bench):
+    forwards_messages = True
+
+
+async def test_cancelled_at_any_await_nothing_is_held_or_left_running(tmp_path):
+    """What it had opened by then is free for the next one at once."""
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"outbox": {"directory": str(tmp_path), "durability": "always"}}))
+    for at in itertools.count(1):
+        Bench.read = 0
+        runtime = Runtime(Forwarding, SettingsSources(BenchSettings, file=file, environment={}), SlowLink())
+        suspensions = Suspensions(at)
+        running = asyncio.ensure_future(suspensions.through(runtime.run()))
+        for _ in range(1000):
+            if running.done() or suspensions.count >= at or Bench.read:
+                break
+            await asyncio.sleep(0.001)
+        if not running.done():
+            runtime.stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(running, 30)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+        for name in ("tests.outbox", "tests.incoming"):
+            if (tmp_path / name).exists():
+                box = Outbox(OutboxSettings(), tmp_path / name)
+                await box.open()
+                assert not box.problem, at
+                await box.close()
+        if suspensions.count < at:
+            break
+    assert at > 4

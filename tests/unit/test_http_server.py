@@ -80,6 +80,20 @@ async def test_running_out_of_descriptors_is_reported_once_and_passes(monkeypatc
     assert [record.levelname for record in caplog.records if record.name == "device_bridge"] == ["ERROR", "INFO"]
 
 
+@pytest.mark.clock("movable")
+async def test_a_system_that_lets_nobody_in_holds_up_nothing_else(monkeypatch):
+    loop, tried = asyncio.get_running_loop(), []
+
+    async def denied(listener):
+        tried.append(listener)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(loop, "sock_accept", denied)
+    async with serving():
+        await asyncio.sleep(1)
+    assert 1 < len(tried) < 500
+
+
 async def test_a_page_that_cannot_be_made_is_logged_and_costs_one_answer(caplog):
     calls = []
 

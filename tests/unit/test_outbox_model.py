@@ -98,3 +98,16 @@ async def test_a_small_outbox_drops_the_oldest_that_is_not_in_flight_while_the_n
         await asyncio.sleep(1)
     assert node.received == kept
     sending.cancel()
+
+
+@pytest.mark.clock("movable")
+async def test_an_outcome_that_cannot_be_dealt_with_ends_the_delivery_and_not_in_silence(monkeypatch):
+    box, node = Outbox(OutboxSettings(durability="memory")), Node()
+    await box.open()
+    sending = asyncio.ensure_future(Delivery(box, node, lambda entry: entry.body).run())
+    box.put(b"1 ", 1)
+    await asyncio.sleep(1)
+    monkeypatch.setattr(box, "acknowledge", lambda: box.nobody_thought_of_it)
+    node.answer(1)
+    with pytest.raises(AttributeError, match="nobody_thought_of_it"):
+        await sending

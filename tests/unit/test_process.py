@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from device_bridge import CommandedSettings, CommandSpec, DeviceService, Parameter, Quantity, Result, SettingsError
+from device_bridge.outbox.durable import Outbox
 from device_bridge.runtime import Runtime
 from device_bridge.runtime.pipeline import Pipeline
 from device_bridge.runtime.settings_follower import SettingsFollower
@@ -102,6 +103,25 @@ async def test_a_command_that_is_not_as_declared_never_reaches_the_device():
         await until(lambda: len(link.results) == 3)
     assert executed == ["set"]
     assert [result["ok"] for result in link.results] == [False, False, True]
+
+
+async def test_settings_that_come_while_the_outbox_is_opened_come_into_force(tmp_path, monkeypatch):
+    file, open_outbox = tmp_path / "settings.json", Outbox.open
+    is_opening, may_open = asyncio.Event(), asyncio.Event()
+    file.write_text('{"port": "a"}')
+
+    async def open_late(self):
+        is_opening.set()
+        await may_open.wait()
+        await open_outbox(self)
+
+    monkeypatch.setattr(Outbox, "open", open_late)
+    async with running(file) as (runtime, _):
+        await is_opening.wait()
+        file.write_text('{"port": "b"}')
+        runtime.reload()
+        may_open.set()
+        await until(lambda: opened and opened[-1] == "b")
 
 
 async def test_pages_move_with_the_settings_and_stay_where_they_are_when_they_cannot(tmp_path):

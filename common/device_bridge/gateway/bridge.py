@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from iofog_sdk import Backoff
+from iofog_sdk.links import run_always
 
 from ..errors import SettingsError
 from ..outbox.share import AnyOutbox
@@ -100,7 +101,9 @@ class Bridge:
     def start(self, after: asyncio.Task[None] | None) -> None:
         """Begins, once another one of its name has ended."""
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._run(after), name=f"bridge {self.name}", context=self._context)
+        name = f"bridge {self.name}"
+        work = run_always(name, partial(self._run, after))
+        self._task = loop.create_task(work, name=name, context=self._context)
 
     def stop(self) -> asyncio.Task[None]:
         """Begins to end it in order; the task is done when it has."""
@@ -205,7 +208,10 @@ class Bridge:
         self.pipeline, self._follower = pipeline, follower
         self._status.clear("settings")
         log.info("%s started", entry.bridge.service)
-        await self._until_changed(pipeline)
+        try:
+            await self._until_changed(pipeline)
+        finally:
+            await pipeline.close()
         return 0.0
 
     async def _until_changed(self, pipeline: Pipeline) -> None:

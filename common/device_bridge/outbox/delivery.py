@@ -81,12 +81,25 @@ class Delivery:
         self._in_flight: deque[_Sent] = deque()
         self._rewinding = False
         self._progress = asyncio.Event()
+        self._failed: asyncio.Future[None] | None = None
         self._suspect, self._losses, self._lost_at = 0, 0, 0.0
         self._suspects = 0
         """How many messages were put aside last, one of which is tried alone each time."""
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled. Raises what goes wrong with an outcome: nothing would be delivered any more."""
+        loop = asyncio.get_running_loop()
+        self._failed = loop.create_future()
+        sending = loop.create_task(self._send_all())
+        try:
+            await asyncio.wait((sending, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            (self._failed if self._failed.done() else sending).result()
+        finally:
+            sending.cancel()
+            self._failed.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send_all(self) -> None:
         while True:
             await self._transport.wait_connected()
             await self._outbox.wait_unsent()
@@ -118,6 +131,14 @@ class Delivery:
                 sent.end(MessageError("frame", f"cannot be sent: {error}"))
 
     def _end_sent(self) -> None:
+        try:
+            self._end_those_with_an_outcome()
+        except Exception as error:  # whoever reports an outcome can do nothing about it
+            log.exception("delivery: unexpected error")
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
+
+    def _end_those_with_an_outcome(self) -> None:
         while self._in_flight and (outcome := self._in_flight[0].outcome) is not None:
             self._end(self._in_flight.popleft().number, outcome)
         if self._rewinding and not self._in_flight:

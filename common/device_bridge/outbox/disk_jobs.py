@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from iofog_sdk.links import run_always
+
 from .entry import Entry, StoreError
 from .storage.store import Store
 
@@ -104,7 +106,9 @@ class DiskTask:
         """Does the first job, and the rest in the background."""
         await self._do_jobs(1)
         self._due.set()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="outbox disk")
+        self._task = asyncio.get_running_loop().create_task(
+            run_always("outbox", self._run_counted), name="outbox disk"
+        )
 
     async def close(self) -> None:
         """Ends when nothing is left to be done, or something fails."""
@@ -116,6 +120,13 @@ class DiskTask:
                 await self._do_jobs()
         await self._call(self.store.close)
         self._worker.shutdown(wait=False)
+
+    async def _run_counted(self) -> None:
+        try:
+            await self._run()
+        except Exception:
+            self.unexpected += 1
+            raise
 
     async def _run(self) -> None:
         while True:

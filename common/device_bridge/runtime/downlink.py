@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 
 from iofog_sdk import IoMessage, address_of
 
@@ -16,6 +15,7 @@ from ..outbox.inbound import Inbound, is_command
 from ..service_settings import CommandedSettings, ServiceSettings
 from ..telemetry.metrics import Metric
 from .commands import CommandRunner
+from .endings import within
 
 log = logging.getLogger("device_bridge")
 
@@ -112,10 +112,3 @@ class Downlink:
             yield from self._commands.metrics()
         if self._inbound is not None:
             yield from inbound_metrics(self._inbound)
-
-
-async def within(seconds: float, work: Awaitable[None]) -> None:
-    """Waits for work that is given up after some seconds."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await work

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -29,7 +28,8 @@ from ..telemetry.metrics import Metric
 from .announcer import Announcer
 from .command_memory import CommandMemory
 from .commands import CommandRunner
-from .downlink import Downlink, within
+from .downlink import Downlink
+from .endings import cancel, finish, within
 from .hosting import Bridges, Hosted, Intake
 from .readings_page import LatestReadings
 from .settings_follower import SettingsFollower
@@ -78,7 +78,7 @@ class Pipeline:
         self.clock = uplink.clock
         self.outbox: AnyOutbox = uplink.share(self.name) if hosted else uplink.outbox
         self._maker = MessageMaker(link.microservice_id, self.clock, self.outbox)
-        self._is_closing = False
+        self._is_closing = self._is_closed = False
         self._filtered_by: object = None
         self._filters = FilterChain(())
         self._totals = Totals(_totals_file(settings, file_name, uplink.folder))
@@ -159,16 +159,28 @@ class Pipeline:
             await self.downlink.take(message, self._maker.base_name)
 
     async def open(self) -> None:
-        """Takes up what an earlier run has left."""
-        if not self._hosted:
-            await self.uplink.outbox.open()
-        await self.downlink.open()
-        await asyncio.get_running_loop().run_in_executor(None, self._totals.load)
+        """Takes up what an earlier run has left. When it fails or is cancelled, nothing is left open."""
+        try:
+            if not self._hosted:
+                await self.uplink.outbox.open()
+            await self.downlink.open()
+            await asyncio.get_running_loop().run_in_executor(None, self._totals.load)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        """Ends what `open` began, when it is not run."""
-        await self._close_outbox()
+        """Ends what `open` began, unless `run` has done that."""
+        if not self._is_closed:
+            self._is_closed = True
+            await finish(self._close())
+
+    async def _close(self) -> None:
         await self.downlink.close()
+        if self._hosted:
+            self.uplink.end_share(self.name)
+        else:
+            await self.uplink.outbox.close()
 
     async def run(self) -> None:
         """Runs until cancelled, then ends in order: commands, device, what waits. Raises SettingsError at start."""
@@ -184,11 +196,7 @@ class Pipeline:
             for task in done:
                 task.result()
         finally:
-            ending = loop.create_task(self._end(supervising, others))
-            while not ending.done():  # an orderly end is not cut short by being cancelled again
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait((ending,))
-            ending.result()
+            await finish(self._end(supervising, others))
 
     async def _end(self, supervising: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
@@ -196,7 +204,7 @@ class Pipeline:
         if self.bridges:
             await self.bridges.stop()
         await self.downlink.refuse("the service is stopping", is_usable=self.supervisor.is_usable)
-        await _cancel([supervising])
+        await cancel([supervising])
         self._position.close()
         await self.downlink.wait_idle()
         await within(_SAVE_S, asyncio.shield(loop.run_in_executor(None, self._totals.save)))
@@ -205,21 +213,14 @@ class Pipeline:
         if not self._hosted:
             await within(min(_DRAIN_S, end_at - loop.time()), self.uplink.outbox.wait_empty())
         self._is_closing = not self._hosted  # where others go on, whoever sends a command now gets that answer
-        await _cancel(others)
-        await self.downlink.close()
-        await self._close_outbox()
+        await cancel(others)
+        await self.close()
         box, made = self.outbox, self._maker.made
         self.uplink.made += made
         counts = {"read": box.read, "delivered": box.delivered, "buffered": box.buffered}
         counts |= {"dropped": box.dropped.total(), "messages": made if self._hosted else self.uplink.made}
         text = ", ".join(f"{name} {count}" for name, count in counts.items())
         log.info("%s stopped: %s", self.name, text, extra={"data": counts})
-
-    async def _close_outbox(self) -> None:
-        if self._hosted:
-            self.uplink.end_share(self.name)
-        else:
-            await self.uplink.outbox.close()
 
     def _adopt(self, settings: ServiceSettings) -> None:
         before, self._settings = self._settings, settings
@@ -291,9 +292,3 @@ def _totals_file(settings: ServiceSettings, name: str, folder: Path | None) -> P
     """Where totals are kept: in the service's own folder for them, if it has such a setting, or with the rest."""
     directory = getattr(settings, "state_directory", "") or os.environ.get("STATE_DIRECTORY", "") or folder
     return Path(directory) / f"{name}.totals.json" if directory else None
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,6 +16,7 @@ from ..service import DeviceService
 from ..service_settings import HttpSettings, ServiceSettings
 from ..settings.sources import SettingsSources
 from ..telemetry import logs
+from .endings import cancel, finish
 from .hosting import Bridges
 from .loop_watchdog import LoopWatchdog
 from .pipeline import Pipeline
@@ -88,14 +89,16 @@ class Runtime:
                     await self._link.log(f"settings refused, the service ends: {error}", warning=True)
             raise
         finally:
-            for task in self._background:
-                task.cancel()
-            await self._link.close()
-            if self._http is not None:
-                await self._http.close()
+            await finish(self._close())
             if self._watchdog is not None:
                 self._watchdog.stop()
             self._summaries.stop()
+
+    async def _close(self) -> None:
+        await cancel(self._background)
+        await self._link.close()
+        if self._http is not None:
+            await self._http.close()
 
     async def _run_with(self, settings: ServiceSettings) -> None:
         pipeline = Pipeline(self._service_type, settings, self._follower, self._link, make_bridges=self._make_bridges)
@@ -103,11 +106,13 @@ class Runtime:
         self._follower.on_adopted = self._adopt
         self._adopt(settings)
         await pipeline.open()
-        if (problem := await self._serve_http(pipeline)) is not None:
+        try:
+            if (problem := await self._serve_http(pipeline)) is not None:
+                raise problem
+            log.info("%s: started, readings go to %s", pipeline.name, self._link.description)
+            await self._or_stop(self._work(pipeline))
+        finally:
             await pipeline.close()
-            raise problem
-        log.info("%s: started, readings go to %s", pipeline.name, self._link.description)
-        await self._or_stop(self._work(pipeline))
 
     def _adopt(self, settings: ServiceSettings) -> None:
         """What this part has to do with settings that are in force from now on."""
@@ -124,11 +129,11 @@ class Runtime:
             for task in done:
                 task.result()
         finally:
-            running.cancel()
-            await asyncio.wait((running,))  # commands that come meanwhile are answered
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, running, return_exceptions=True)
+            await finish(self._end_work(running, others))
+
+    async def _end_work(self, running: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
+        await cancel([running])  # commands that come meanwhile are answered
+        await cancel(others)
 
     async def _take_messages(self, pipeline: Pipeline) -> None:
         async for message in self._link.messages():
@@ -192,8 +197,9 @@ class Runtime:
         stop = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            if not task.done():
+                stop.result()
+                return None
+            return task.result()
         finally:
-            for one in (task, stop):
-                one.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
+            await finish(cancel((task, stop)))

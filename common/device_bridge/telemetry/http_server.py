@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import h11
 
+from iofog_sdk.links import run_always
+
 log = logging.getLogger("device_bridge")
 
 MAX_CONNECTIONS = 16
@@ -21,6 +23,7 @@ _HEAD_S = 2.0
 """Seconds a client has to send its request, and then to take the answer."""
 _ANSWER_S = 5.0
 _RETRY_S = 1.0
+_GONE_S = 0.01
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -66,7 +69,10 @@ class HttpServer:
         for listener in listeners:
             listener.setblocking(False)
         self._listeners = listeners
-        self._accepting = [loop.create_task(self._accept(listener)) for listener in listeners]
+        self._accepting = [
+            loop.create_task(run_always("health and metrics", functools.partial(self._accept, listener)))
+            for listener in listeners
+        ]
         return self.port
 
     async def close(self) -> None:
@@ -85,7 +91,8 @@ class HttpServer:
                 client, _ = await loop.sock_accept(listener)
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
-                    continue  # that client is gone already
+                    await asyncio.sleep(_GONE_S)  # that client is gone already, or none is let in
+                    continue
                 if not is_exhausted:
                     log.error("health and metrics cannot be served for now: %s", error.strerror)
                 is_exhausted = True

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from ..errors import ConnectionLost, LinkError, RequestRefused
+from ..links.always import run_always
 from ..links.backoff import Backoff
 from ..links.base import Link
 from ..links.split import SplitLink
@@ -35,7 +36,7 @@ class DetectingLink(SplitLink):
 
     async def start(self) -> None:
         await super().start()
-        self._detecting = asyncio.get_running_loop().create_task(self._detect())
+        self._detecting = asyncio.get_running_loop().create_task(run_always("ioFog node", self._detect))
 
     async def close(self) -> None:
         if self._detecting is not None:
@@ -54,8 +55,6 @@ class DetectingLink(SplitLink):
                 if str(error) != logged and self.control.socket.connected:  # else the control socket logs why
                     logged = str(error)
                     log.warning("ioFog node: unknown whether the agent carries messages, asking again: %s", logged)
-            except Exception:
-                log.exception("ioFog node: unexpected error; asking again whether the agent carries messages")
             await asyncio.sleep(backoff.next_s())
         if not carries:
             log.info(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionLost, LinkError
+from ..links.always import run_always
 from ..links.backoff import Backoff
 from .websocket_connection import SocketConnection
 
@@ -78,7 +79,7 @@ class ReconnectingSocket(abc.ABC):
     def start(self) -> None:
         """Starts connecting in the background."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+            self._task = asyncio.get_running_loop().create_task(run_always(self._name, self._run), name=self._name)
 
     def reconnect(self, reason: str) -> None:
         """Drops the connection, if there is one, for a new one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .always import run_always
     from .background_writer import BackgroundWriter
     from .backoff import Backoff
     from .base import Link
@@ -19,6 +20,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "always": ("run_always",),
             "background_writer": ("BackgroundWriter",),
             "backoff": ("Backoff",),
             "base": ("Link",),
@@ -43,5 +45,6 @@ __all__ = [
     "PendingMessage",
     "read_identity",
     "post_and_wait",
+    "run_always",
     "too_large_error",
 ]

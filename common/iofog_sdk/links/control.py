@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import IoFogError, LinkError
+from .always import run_always
 from .backoff import Backoff
 
 log = logging.getLogger("iofog_sdk")
@@ -99,7 +100,7 @@ class Control(abc.ABC):
         self._closed = False
         self.socket.start()
         if self._refetching is None:
-            self._refetching = asyncio.get_running_loop().create_task(self._refetch())
+            self._refetching = asyncio.get_running_loop().create_task(run_always("configuration", self._refetch))
 
     async def close(self) -> None:
         """Closes the socket and cancels a fetch; `on_config` is not called afterwards."""

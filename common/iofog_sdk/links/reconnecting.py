@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..errors import ConnectionLost, LinkError
 from ..messages.iomessage import IoMessage
+from .always import run_always
 from .backoff import Backoff
 from .base import Link
 from .in_flight import InFlight
@@ -71,7 +72,7 @@ class ReconnectingLink(Link):
         if self.on_config is not None:
             self.on_config(None)  # a transport for messages has no configuration
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+            self._task = asyncio.get_running_loop().create_task(run_always(self._name, self._run), name=self._name)
 
     async def close(self) -> None:
         if self._task is not None:
