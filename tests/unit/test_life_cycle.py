@@ -318,7 +318,7 @@ class Lives(RuleBasedStateMachine):
         """Once everything behaves again, the last good settings work, and nothing is asked for twice."""
         run = self.run
         run.world.open = run.world.close = run.world.execute = Behaviour()
-        await asyncio.sleep(1000)
+        await asyncio.sleep(3000)  # each failure that was still to come costs up to half a minute
         if not run.adopted:  # the first that a device was opened with could not be used
             assert isinstance(run.task.exception(), SettingsError)
             return

@@ -146,7 +146,7 @@ class DuplicateFilter:
             before.answer = answer
             return None
         if message.dup and self._earlier.get(message.mid) == content:
-            answer()
+            self._remember(message.mid, content, answer())
             return None
         self._earlier.pop(message.mid, None)
         self._acknowledged.pop(message.mid, None)
@@ -180,12 +180,16 @@ class DuplicateFilter:
         if self._pending.get(mid) is pending:
             del self._pending[mid]
         at = pending.answer()
-        if not pending.is_known:
-            return
+        if pending.is_known:
+            self._remember(mid, pending.content, at)
+
+    def _remember(self, mid: int, content: tuple[str, int], at: float | None) -> None:
+        """A message was acknowledged at this time, or not at all: it may come again until the broker has that."""
+        self._earlier.pop(mid, None)
+        self._acknowledged.pop(mid, None)
         if at is None:
-            self._earlier[mid] = pending.content
+            self._earlier[mid] = content
         else:
-            self._acknowledged.pop(mid, None)
-            self._acknowledged[mid] = pending.content, at
+            self._acknowledged[mid] = content, at
             if len(self._acknowledged) > _REMEMBERED:
                 del self._acknowledged[next(iter(self._acknowledged))]
