@@ -104,7 +104,7 @@ async def measure(module: str, seconds: float, *, speed: float = 1, points: int 
     """
     async with _sending(module, speed) as site, aiohttp.ClientSession() as session:
         looking = [asyncio.ensure_future(_look(session, site.port)) for _ in range(pages)]
-        await asyncio.sleep(_SETTLE_S)
+        await asyncio.sleep(_SETTLE_S)  # what starts up is not measured
         before, used_s, began = site.sent, cpu_s(site.pid), time.monotonic()
         memory = []
         for _ in range(points):

@@ -94,7 +94,7 @@ async def _away(folder: str, count: int) -> None:
         if number % 200 == 199:
             while box.bytes_in_memory > 2 * box.settings.memory_bytes:
                 await asyncio.sleep(0.001)  # a reader of a device does not wait for the disk either
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn for what waits for the disk
         if number == 20_000:
             start = rss_mib(os.getpid())
     await box.wait_written()

@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import json
 import logging
-import types
 from collections import Counter
 
 import msgspec
@@ -16,6 +15,7 @@ from iofog_sdk import IoMessage, connect
 from local_agent import LocalAgent, Route
 from local_agent.ports import free_port
 
+from ..cancellation import stepped
 from .conftest import agent_config, environment, page
 
 IS_VICTIM = contextvars.ContextVar("is_victim", default=False)
@@ -44,25 +44,15 @@ class Deaths:
             task.cancel()
 
     async def _run(self, coroutine):
-        return await self._through(coroutine)
+        return await stepped(coroutine, thrown=self._thrown)
 
-    @types.coroutine
-    def _through(self, work):
-        step, argument = work.send, None
-        while True:
-            try:
-                future = step(argument)
-            except StopIteration as end:
-                return end.value
-            try:
-                step, argument = work.send, (yield future)
-            except BaseException as error:
-                task = asyncio.current_task()
-                step, argument = work.throw, error
-                if task in self._dying:
-                    self._dying.discard(task)
-                    task.uncancel()
-                    argument = KeyError(UNEXPECTED)
+    def _thrown(self, error):
+        task = asyncio.current_task()
+        if task not in self._dying:
+            return error
+        self._dying.discard(task)
+        task.uncancel()
+        return KeyError(UNEXPECTED)
 
 
 class BenchSettings(CommandedSettings, frozen=True, kw_only=True):
