@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import math
 import threading
@@ -19,6 +18,7 @@ from device_bridge import CommandError, DeviceError, DeviceErrorKind, Quality, R
 from device_bridge.control import ChangeReporter, Member, Put
 
 from .classes.rows import DeviceSettings, Event, Method, OutputSettings, Row
+from .errors import as_device_error
 from .threads import DeviceThread, EventQueue
 from .values import as_number, assign, has_measured, is_measuring, readback_error, rounded
 
@@ -29,7 +29,6 @@ log = logging.getLogger("gpiozero_device")
 
 T = TypeVar("T")
 
-_ERRORS = {errno.ENOENT: (DeviceErrorKind.NOT_FOUND, "there is no such file")}
 _READ_S = 1.0
 _FIRST_S = 0.1
 _MAKING = threading.Lock()
@@ -242,7 +241,7 @@ class GpioDevice:
                 device = make(self.row, self.settings, factory)
         except Exception as error:
             self._give_back()
-            raise self._failure_of(error) from None
+            raise as_device_error(error, self.name) from None
         for event in self.row.events:
             setattr(device, event.hook, partial(self._happened, event))
         if self._kept_value is not None:
@@ -258,7 +257,7 @@ class GpioDevice:
                 try:
                     device.close()
                 except Exception as error:
-                    log.warning("%s: closing: %s", self.name, self._failure_of(error).detail)
+                    log.warning("%s: closing: %s", self.name, as_device_error(error, self.name).detail)
             self._give_back()
 
     def _give_back(self) -> None:
@@ -284,7 +283,7 @@ class GpioDevice:
             value = as_number(device.value) if values[0] is not None else None
             is_on = self.is_output and bool(device.is_active)
         except Exception as error:
-            raise self._failure_of(error) from None
+            raise as_device_error(error, self.name) from None
         readings = [
             quantity.bad(measure.absent) if found is None else quantity.good(rounded(found))
             for measure, quantity, found in zip(self.measures, self.quantities, values, strict=True)
@@ -311,13 +310,4 @@ class GpioDevice:
         except ValueError as error:
             raise CommandError(f"{self.name}: {error}") from None
         except Exception as error:
-            raise self._failure_of(error) from None
-
-    def _failure_of(self, error: Exception) -> DeviceError:
-        """As an error that names the device; gpiozero's own are about pins and values."""
-        if isinstance(error, DeviceError):
-            return error
-        if isinstance(error, OSError):
-            return DeviceError.from_os(error, self.name, _ERRORS)
-        kind = DeviceErrorKind.NOT_FOUND if type(error).__name__ == "PinInvalidPin" else DeviceErrorKind.BUS_FAULT
-        return DeviceError(kind, self.name, str(error) or type(error).__name__)
+            raise as_device_error(error, self.name) from None

@@ -32,8 +32,7 @@ class LiveDashboard(DeviceService[DashboardSettings]):
 
     def __init__(self, settings: DashboardSettings) -> None:
         super().__init__(settings)
-        limits = Limits(settings.max_sources, settings.max_quantities, settings.source_timeout)
-        self.board = Board(limits)
+        self.board = Board(Limits(settings.max_sources, settings.max_quantities, settings.source_timeout))
         kept = settings.history
         folder = kept.directory or os.environ.get("STATE_DIRECTORY", "")
         file = Path(folder, "live_dashboard.history.db") if folder else None
@@ -51,11 +50,11 @@ class LiveDashboard(DeviceService[DashboardSettings]):
 
     async def open(self) -> None:
         page = self.settings.page
-        where = f"http://{page.host}:{page.port}"
         await self.history.open(time.time())
         try:
             await self.server.open()
         except OSError as error:
+            where = f"http://{page.host}:{page.port}"
             raise DeviceError(DeviceErrorKind.BUSY, where, error.strerror or str(error)) from None
         self.log.info(
             "the page is at http://%s:%d", page.host, self.server.port, extra={"data": {"page": self.server.port}}
