@@ -1,6 +1,6 @@
 """`python -m tests.containers [--arm]`: builds images, and runs the tests of this folder on them.
 
-Without --arm: every service for this machine, and that of a project outside. With --arm: one service for each ARM
+Without --arm: every service for this machine, and those of a project outside. With --arm: one service for each ARM
 platform, under emulation.
 """
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from .base import EMULATORS, HERE, NATIVE, OUT, OUTSIDE, PROJECT, base_image, require
+from .base import EMULATORS, HERE, NATIVE, OUT, OUTSIDE, OUTSIDE_SERVICES, PROJECT, base_image, require
 
 
 def main() -> int:
@@ -38,15 +38,34 @@ def main() -> int:
 
 
 def _outside(told: list[str]) -> list[list[str]]:
-    """Makes a project outside and the image of its service."""
+    """Makes a project outside with a service of each bus and shape, and their images."""
     shutil.rmtree(OUTSIDE, ignore_errors=True)
-    new = [sys.executable, "-m", "scaffold", "new-project", f"--dir={OUTSIDE}", "--unchecked"]
+    first, *others = OUTSIDE_SERVICES
     make = ["make", "--no-print-directory", "-C", str(OUTSIDE)]
     return [
-        [*new, "--name=rain_gauge", "--bus=serial"],
+        [sys.executable, "-m", "scaffold", "new-project", f"--dir={OUTSIDE}", "--unchecked", *_answers(first)],
+        *(
+            [
+                "env",
+                "-C",
+                str(OUTSIDE),
+                sys.executable,
+                "-m",
+                "scaffold",
+                "new-service",
+                "--unchecked",
+                *_answers(name),
+            ]
+            for name in others
+        ),
         [*make, "lock"],
-        [*make, *told, "build", "SERVICE=rain_gauge"],
+        [*make, *told, "build", "SERVICE=all"],
     ]
+
+
+def _answers(name: str) -> list[str]:
+    bus, shape = OUTSIDE_SERVICES[name]
+    return [f"--name={name}", f"--bus={bus}", f"--shape={shape}"]
 
 
 if __name__ == "__main__":

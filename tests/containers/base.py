@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 from deployment.images import PYTHON
+from scaffold import SHAPES
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 OUT = PROJECT / "build" / "images"
 OUTSIDE = PROJECT / "build" / "my-devices"
-"""A project of somebody else's, whose service has the name rain_gauge."""
+"""A project of somebody else's."""
+OUTSIDE_SERVICES = {f"new_{bus}_{shape}": (bus, shape) for bus, shapes in SHAPES.items() for shape in shapes}
+"""Its services, made from templates: bus and shape by name."""
 NATIVE = "linux/amd64"
 EMULATORS = {"linux/arm64": "qemu-aarch64", "linux/arm/v7": "qemu-arm"}
 

@@ -8,7 +8,7 @@ import pytest
 from deployment.images import PYTHON, architecture, facts_of
 from deployment.workspace import service_names
 
-from .base import OUTSIDE
+from .base import OUTSIDE, OUTSIDE_SERVICES
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman
 
 SERVICES = service_names(Path(__file__).parents[2])
@@ -43,11 +43,12 @@ def test_an_image_is_small_and_is_mostly_what_all_share(service, platform):
 
 
 @natively
-def test_the_service_of_a_project_outside_delivers(monkeypatch):
+@pytest.mark.parametrize("service", OUTSIDE_SERVICES)
+def test_a_service_of_a_project_outside_delivers(service, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(OUTSIDE / "services"))  # of its emulator
-    with device("rain_gauge") as (options, settings), container("rain_gauge", settings, *options) as running:
+    with device(service) as (options, settings), container(service, settings, *options) as running:
         eventually(running.delivered)
-    assert facts_of("podman", f"{IMAGES.format('rain_gauge')}-amd64").packed < 20_000_000
+    assert facts_of("podman", f"{IMAGES.format(service)}-amd64").packed < 20_000_000
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
