@@ -1,6 +1,7 @@
 """Programs written for the official Python SDK, on every kind of node."""
 
 import asyncio
+import gc
 import json
 import os
 import queue
@@ -293,6 +294,21 @@ async def test_a_node_whose_messages_go_over_nats(tmp_path, nats, monkeypatch, k
             )
         for each in clients:
             await do(each.close)
+
+
+@pytest.mark.timeout(25)  # asyncio waits 30 s for the end of TLS
+async def test_closing_ends_and_leaves_no_socket_open_when_the_node_hangs(tmp_path, monkeypatch):
+    """The end of TLS needs an answer of the node, whose loop this test stands in the way of."""
+    async with LocalAgent(agent_config(device={"a": 1})) as agent, EdgeletApi(agent, tmp_path) as api:
+        for key, value in api.variables("device").items():
+            monkeypatch.setenv(key, value)
+        client = Client()
+        await do(client.get_config)
+        await do(client.establish_control_ws_connection, Signals())
+        await until(lambda: api._sessions)
+        client.close()
+        del client
+        gc.collect()  # warns of what was left open
 
 
 PROGRAM = """

@@ -148,6 +148,7 @@ class ReconnectingSocket(abc.ABC):
             if self._connection is connection:
                 self._connection = None
                 self._on_down(connection.lost.result())
+            await connection.wait_closed()
 
     async def _wait_registered(self, connection: SocketConnection) -> None:
         """Repeats the ping: the agent ignores one that arrives before it has registered the connection."""

@@ -7,7 +7,6 @@ error bodies, a connection closed after every error, and a connection closed wit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 65_536
 _OK = 200
+_CLOSE_S = 2.0
 
 
 class RestClient:
@@ -79,8 +79,13 @@ class RestClient:
             _, writer = self._streams
             self._streams = None
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await writer.wait_closed()
+            except OSError:  # TimeoutError as well: TLS waits for the node's end of it
+                pass
+            finally:
+                writer.transport.abort()
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is not None:

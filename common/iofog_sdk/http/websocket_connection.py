@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_REFUSAL_BYTES, _MAX_REFUSAL_SHOWN = 4096, 200
 """Limits for the text with which a node refuses a handshake."""
+_CLOSE_S = 2.0
 
 
 class SocketConnection(asyncio.Protocol):
@@ -60,6 +61,7 @@ class SocketConnection(asyncio.Protocol):
         self._pongs: list[asyncio.Future[None]] = []
         self._room = asyncio.Event()
         self._room.set()
+        self._closed = asyncio.Event()
         self.lost: asyncio.Future[ConnectionLost] = loop.create_future()
         """Done when the connection has ended, with the reason."""
 
@@ -127,6 +129,18 @@ class SocketConnection(asyncio.Protocol):
             self._transport.close()
         self._end("closed here")
 
+    async def wait_closed(self) -> None:
+        """Waits until what is queued is sent and TLS has ended, for 2 s at most."""
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._closed.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._transport.abort()
+
     def abort(self, reason: str) -> None:
         """Closes the connection at once, without sending anything."""
         if self._transport is not None:
@@ -136,6 +150,9 @@ class SocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes nothing else
         self._transport = transport
+        if self.lost.done():  # asyncio ends no TLS handshake whose start was cancelled
+            transport.abort()
+            return
         assert self._http is not None  # noqa: S101 - set until the handshake is done
         headers = [
             ("Host", f"{self._host}:{self._port}"),
@@ -182,6 +199,7 @@ class SocketConnection(asyncio.Protocol):
                 return
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
         self._end(f"connection lost: {exc}" if exc else "the node closed the connection")
 
     def pause_writing(self) -> None:

@@ -16,6 +16,13 @@ class NatsClient(Client):
 
     _transport: Transport | None
 
+    def abort(self) -> None:
+        """Closes the socket, which nats-py leaves open when its own closing is cut short."""
+        if isinstance(self._transport, TcpTransport):
+            for writer in (self._transport._io_writer, self._transport._bare_io_writer):
+                if writer is not None:
+                    writer.transport.abort()
+
     async def _process_connect_init(self) -> None:
         if isinstance(self._transport, TcpTransport):
             self._transport = _Transport(self._transport)

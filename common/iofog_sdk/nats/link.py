@@ -98,10 +98,13 @@ class NatsLink(ReconnectingLink):
                 await cancel_and_wait(publishing)
             self._requests.clear()
             self._consumers.clear()
-            if client.is_connected or client.is_connecting:
-                with contextlib.suppress(Error, OSError, TimeoutError):
-                    async with asyncio.timeout(_CLOSE_S):
-                        await client.close()
+            try:
+                if client.is_connected or client.is_connecting:
+                    with contextlib.suppress(Error, OSError):
+                        async with asyncio.timeout(_CLOSE_S):
+                            await client.close()
+            finally:
+                client.abort()
 
     def _send_waiting(self) -> None:
         self._wake.set()
