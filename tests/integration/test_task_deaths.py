@@ -35,6 +35,7 @@ class Deaths:
         task = asyncio.Task(self._run(coroutine), loop=loop, **options)
         self.tasks[task] = coroutine.__qualname__
         task.add_done_callback(self.tasks.pop)
+        task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled before its first step
         return task
 
     def kill(self, name):
@@ -42,6 +43,12 @@ class Deaths:
         for task in [task for task, each in self.tasks.items() if each == name]:
             self._dying.add(task)
             task.cancel()
+
+    async def end(self):
+        while self.tasks:
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.wait(self.tasks)
 
     async def _run(self, coroutine):
         return await stepped(coroutine, thrown=self._thrown)
@@ -145,5 +152,6 @@ async def test_a_task_that_dies_ends_the_process_or_is_replaced(tmp_path, monkey
         running.cancel()
         viewing.cancel()
         await asyncio.wait((running, viewing))
+        await deaths.end()
     assert before["run_always"] == 5, "two sockets, configuration, disk, pages"
     assert {"Delivery.run", "Supervisor.run", "Runtime._take_messages"} <= ended < set(before) - {"run_always"}
