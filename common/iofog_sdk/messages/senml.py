@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -140,11 +141,18 @@ def _resolve(typed: list[_Fields], records: list[dict[str, Any]]) -> Iterator[Se
             raise SenmlError(f"a record has the field {unknown[0]!r}, which a reader must know and this one does not")
         value = _value(fields)
         if base_value and isinstance(value, int | float) and not isinstance(value, bool):
-            value += base_value
-        total = fields.s if fields.s is None else fields.s + base_sum
+            value = _add(value, base_value)
+        total = fields.s if fields.s is None else _add(fields.s, base_sum)
         if not (name or fields.n) and not (value is None and total is None):
             raise SenmlError("a record has neither name nor base name")
-        yield SenmlRecord(name, fields.n, value, fields.u or unit, time + fields.t, total, record, base)
+        yield SenmlRecord(name, fields.n, value, fields.u or unit, _add(time, fields.t), total, record, base)
+
+
+def _add(one: float, other: float) -> float:
+    total = one + other
+    if not math.isfinite(total):
+        raise OverflowError
+    return total
 
 
 def _value(fields: _Fields) -> SenmlValue | None:
