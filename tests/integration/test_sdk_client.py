@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 
 from iofog_sdk import (
     Backoff,
@@ -98,6 +99,16 @@ async def test_a_closed_connection_is_an_error_and_the_next_request_works(agent,
         await client.get_config()
     agent.faults.close_without_reply = False
     assert await client.get_config() is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'"\xff"', b'{"config":' + b"[" * 100_000], ids=len)
+async def test_a_reply_that_is_no_json_is_an_error_of_the_link(agent, client, monkeypatch, body):
+    async def respond(_):
+        return web.Response(body=body)
+
+    monkeypatch.setattr(agent, "respond", respond)
+    with pytest.raises(ConnectionLost, match="reply is not JSON"):
+        await client.get_config()
 
 
 async def test_a_hanging_agent_is_given_up(agent):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from iofog_sdk.messages.iomessage import IoMessage
 from iofog_sdk.messages.senml import split_by_quantity
 from iofog_sdk.nats.credentials import CredentialsError, decode_seed, read_credentials, sign
 from iofog_sdk.nats.messages import command_id
+from iofog_sdk.nats.publisher import NatsPublisher
 from iofog_sdk.redact import redact_url
 
 RFC_8032 = [  # section 7.1, tests 1 and 3
@@ -202,11 +204,29 @@ def test_a_node_with_an_agent_pays_for_no_other_link():
         ('{"id": 5.5}', '{"id": "m"}', "m"),
         ("[]", '{"id": "m"}', "m"),
         ('{"deep":' + "[" * 100_000, '{"id": "m"}', "m"),
+        ('{"id": "\xff"}', '{"id": "m"}', "m"),
     ],
 )
 def test_a_result_is_matched_by_the_number_or_text_of_its_command(command, result, identity):
-    asked = IoMessage(id="m", contentdata=command.encode())
+    asked = IoMessage(id="m", contentdata=command.encode("latin-1"))
     assert command_id(asked) == command_id(IoMessage(id="other", contentdata=result.encode())) == identity
+
+
+@pytest.mark.parametrize("reply", [b"", b"{", b'{"error":{"a":"\xff"}}', b'{"stream":' + b"[" * 100_000], ids=len)
+async def test_an_acknowledgement_that_is_none_is_an_error_of_its_publication(reply):
+    errors, done = [], []
+
+    async def subscribe(_, cb):
+        client.answer = cb
+
+    async def publish(_, content, reply_subject, headers):
+        await client.answer(SimpleNamespace(subject=reply_subject, headers=None, data=reply))
+
+    client = SimpleNamespace(new_inbox=lambda: "inbox", subscribe=subscribe, publish=publish)
+    publisher = NatsPublisher(client, errors.append)
+    await publisher.open()
+    await publisher.publish("subject", b"content", {}, done.append)
+    assert (len(errors), done) == (1, [])
 
 
 def test_a_secret_is_not_part_of_what_is_shown():
