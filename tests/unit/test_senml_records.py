@@ -78,6 +78,7 @@ def test_a_quantity_without_own_name_is_the_last_part_of_the_base_name():
         ('[{"bver":11,"n":"a","v":1}]', "bver 11 is unknown; known are 10 and 26"),
         ('[{"n":"a","v":1},{"bver":42,"n":"b","v":1}]', "bver 42 is unknown"),
         ('[{"bn":"a","bv":1.5,"v":1' + "0" * 400 + "}]", "too large|out of range"),
+        ('[{"n":"a","v":1' + "0" * 400 + "}]", "too large"),
         ('[{"n":"a","bv":1e308,"v":1e308}]', "too large"),
         ('[{"n":"a","bs":-1e308,"s":-1e308}]', "too large"),
         ('[{"n":"a","bt":1e308,"t":1e308,"v":1}]', "too large"),

@@ -140,19 +140,20 @@ def _resolve(typed: list[_Fields], records: list[dict[str, Any]]) -> Iterator[Se
         if unknown := [label for label in record if label[-1:] == "_"]:
             raise SenmlError(f"a record has the field {unknown[0]!r}, which a reader must know and this one does not")
         value = _value(fields)
-        if base_value and isinstance(value, int | float) and not isinstance(value, bool):
-            value = _add(value, base_value)
-        total = fields.s if fields.s is None else _add(fields.s, base_sum)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = _check_finite(value + base_value if base_value else value)
+        total = fields.s if fields.s is None else _check_finite(fields.s + base_sum)
         if not (name or fields.n) and not (value is None and total is None):
             raise SenmlError("a record has neither name nor base name")
-        yield SenmlRecord(name, fields.n, value, fields.u or unit, _add(time, fields.t), total, record, base)
+        yield SenmlRecord(
+            name, fields.n, value, fields.u or unit, _check_finite(time + fields.t), total, record, base
+        )
 
 
-def _add(one: float, other: float) -> float:
-    total = one + other
-    if not math.isfinite(total):
+def _check_finite(number: float) -> float:
+    if not math.isfinite(number):  # raises OverflowError for an integer larger than any float
         raise OverflowError
-    return total
+    return number
 
 
 def _value(fields: _Fields) -> SenmlValue | None:
