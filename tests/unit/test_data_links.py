@@ -78,6 +78,9 @@ def test_credentials_are_read_and_never_shown(tmp_path):
     assert "abc" not in repr(found)
     with pytest.raises(CredentialsError, match="No such file"):
         read_credentials(tmp_path / "none")
+    file.write_text(file.read_text() + "#" * 65_536)
+    with pytest.raises(CredentialsError, match="is larger than 65536 bytes"):
+        read_credentials(file)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,21 @@ async def test_an_inbox_is_bounded_and_tells_what_was_taken():
     assert ((await anext(messages)).id, len(taken)) == ("1", 1)
 
 
+NO_HOSTS = ["\udcff", "a..b", "x" * 64, "x." * 200, "ü" * 60]
+"""What a resolver refuses with an error that is not one of connections."""
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_a_url_of_no_host_is_refused_at_the_start(host):
+    with pytest.raises(ValueError, match="its host is neither a name nor an address"):
+        parse_url(f"nats://{host}", {"nats": 4222}, {})
+
+
+@pytest.mark.parametrize("host", ["h", "h.", "127.0.0.1", "[fe80::1%eth0]", "bücher.example", "my_broker", "x" * 63])
+def test_hosts(host):
+    assert parse_url(f"nats://{host}", {"nats": 4222}, {}).host == host.strip("[]")
+
+
 @given(st.text(max_size=60))
 def test_any_url_is_read_or_refused(text):
     try:
@@ -173,7 +191,7 @@ def test_any_url_is_read_or_refused(text):
     assert found.host
 
 
-@pytest.mark.parametrize("given", [":1", "h:x", "h:0", "h:99999"])
+@pytest.mark.parametrize("given", [":1", "h:x", "h:0", "h:99999", "a..b", "x" * 64])
 @pytest.mark.parametrize(
     "variables", [{"SELFNAME": "x", "IOFOG_AGENT": ""}, {"EDGELET_MICROSERVICE_UID": "x", "EDGELET_API": ""}]
 )
