@@ -166,7 +166,7 @@ async def test_both_ways(kind, start, tmp_path):
 @pytest.mark.parametrize("kind", BROKERS)
 async def test_a_broker_that_is_gone_for_a_while_costs_nothing(kind, start, tmp_path):
     async with broker(kind, tmp_path / "broker") as node, agent_with() as agent:
-        told = settings(node)
+        told = settings(node, to_mqtt=[{"topic": "plant/{source}"}])  # a retained one would come out of its turn
         agent.set_config("bridge", told)
         variables = environment(agent, "bridge") | {"STATE_DIRECTORY": str(tmp_path)}
         async with connect(environment(agent, "gps")) as gps:
