@@ -111,7 +111,7 @@ def test_an_audit_that_finds_something_or_could_not_be_made_fails(status, is_don
     uv = tmp_path / "uv"
     uv.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
     uv.chmod(0o700)
-    command = (MAKE, "audit", f"UV={uv}", "STAMP=")
+    command = (MAKE, "--no-print-directory", "audit", f"UV={uv}", "STAMP=")
     run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "audit --locked"
     assert (run.returncode == 0) == (status == 0)
