@@ -229,6 +229,7 @@ BOUNDED = {
     "device_bridge.protocols.questions.exchange:Exchange._owed": "_MAX_REMEMBERED",
     "device_bridge.protocols.questions.known_answers:KnownAnswers._known": "MAX_REMEMBERED",
     "device_bridge.protocols.questions.known_answers:KnownAnswers._thrown": "MAX_REMEMBERED",
+    "device_bridge.runtime.command_memory:CommandMemory._not_begun": "some of _known",
     "device_bridge.runtime.command_memory:CommandMemory._unwritten": "commands since the last flush",
     "device_bridge.supervision.instance:Instance._tasks": "methods marked with @every",
     "device_bridge.runtime.process:Runtime._background": "MAX_REPORTS",
