@@ -44,6 +44,7 @@ async def test_nothing_is_announced_unless_it_is_asked_for():
     assert not announced(link)
 
 
+@pytest.mark.clock("movable")
 async def test_a_failed_device_and_its_return_are_announced(monkeypatch):
     fails = 2 * [DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged")]
     links = []
