@@ -65,7 +65,7 @@ class NatsPublisher:
             return
         try:
             error = msgspec.json.decode(reply.data, type=_Reply).error
-        except msgspec.DecodeError as damaged:
+        except (ValueError, RecursionError) as damaged:  # text that is not UTF-8 is a UnicodeDecodeError
             self._on_error(damaged)
             return
         if error is None:
