@@ -171,10 +171,12 @@ def _node_nats_options(variables: Mapping[str, str]) -> NatsOptions:
 
 
 def _read_address(name: str, variables: Mapping[str, str], default: str) -> tuple[str, int]:
+    from .links.url import is_host
+
     text = variables.get(name, "")
     if not text:
         return default, DEFAULT_PORT
     host, _, port = text.partition(":")
-    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
+    if not is_host(host) or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
         raise NodeNotFound(f"{name}={redact_url(text)}: write host or host:port")
     return host, int(port or DEFAULT_PORT)

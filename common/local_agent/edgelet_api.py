@@ -160,7 +160,7 @@ class EdgeletApi(NodeServer):
             return refusal(404, "NOT_FOUND", "microservice config not found")
         try:
             config: Any = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except (ValueError, RecursionError):
             config = text
         return _envelope(200, {"success": True, "data": {"microserviceUuid": identity, "config": config}})
 
@@ -171,7 +171,7 @@ class EdgeletApi(NodeServer):
         if request.method == "POST":
             try:
                 members = msgspec.json.decode(await request.read(), type=dict[str, Any])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (ValueError, RecursionError):
                 return refusal(400, "INVALID_ARGUMENT", "invalid JSON body")
             for name in ("lat", "lon"):
                 if not str(members.get(name) or "").strip():

@@ -73,7 +73,7 @@ def _files(source: Path, name: str, index: str) -> dict[str, str]:
     new = {"PROJECT": name, "VERSION": __version__}
     template = TEMPLATES / "project"
     files = {}
-    for file in sorted(path for path in template.rglob("*") if path.is_file()):
+    for file in sorted(path for path in template.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         text = re.sub(r"\b(PROJECT|VERSION)\b", lambda found: new[found[1]], file.read_text())
         files[str(file.relative_to(template)).removesuffix(".in")] = text
     if index:

@@ -148,7 +148,9 @@ async def test_the_position_of_a_node_is_taken_from_those_whose_role_allows_it(a
     async with client_session(api) as session:
         async with session.get(GPS, headers=headers) as response:
             assert (await response.json())["data"].items() > POSITION.items()
-        for body, text in (("[]", "invalid JSON body"), ('{"lat": 1}', "lon is required")):
+        deep = '{"lat":' + "[" * 100_000
+        refused = {"[]": "invalid JSON body", deep: "invalid JSON body", '{"lat": 1}': "lon is required"}
+        for body, text in refused.items():
             async with session.post(GPS, headers=headers, data=body) as response:
                 assert (response.status, (await response.json())["error"]["message"]) == (400, text)
     assert agent.position == POSITION

@@ -20,7 +20,12 @@ microservices:
   viewer: {}
 routes: [{from: gps, to: viewer}]
 """
-BOMB = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 10}]\n" for n in range(1, 9))
+CYCLE = "microservices: {a: {config: &x {y: *x}}}"
+BOMB = (
+    "microservices: {a: {config: {a0: &a0 [1]"
+    + "".join(f", a{n}: &a{n} [{f'*a{n - 1}, ' * 10}]" for n in range(1, 9))
+    + "}}}"
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,7 @@ BOMB = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 10}]\n" for n 
         ("{", "agent.yaml"),
         ("", "it is empty"),
         ("{}\n---\n{}", "2 documents. Write one"),
-        ("microservices: &a {a: *a}", "an alias that holds itself"),
+        (CYCLE, "an alias that holds itself"),
         ("microservices: " + "[" * 1_000_000, "nested more than 100 levels deep"),
         (BOMB, "more than 100000 values"),
         ("[]", "Expected `object`, got `array`"),
@@ -111,7 +116,7 @@ async def test_starts_follows_its_file_and_stops(tmp_path):
         await until(lambda: any("refused, the old one stays" in line for line in lines))
         assert await client.get_config() == '{"rate":2}'
 
-        file.write_text("microservices: &a {a: *a}")
+        file.write_text(CYCLE)
         await until(lambda: any("an alias that holds itself" in line for line in lines))
         file.write_text(GOOD.replace("rate: 1", "rate: 33"))  # found without a signal: it goes on looking
         await until(lambda: sum("configuration applied" in line for line in lines) == 2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 
@@ -380,18 +381,46 @@ async def test_the_number_of_open_pages_is_limited():
             assert third.status == 503
 
 
-async def test_connections_that_say_nothing_leave_room_for_others():
-    async with dashboard(page={"clients": 1}) as page:
+async def test_connections_that_say_nothing_leave_room_for_others(monkeypatch):
+    monkeypatch.setattr("live_dashboard.web.server._STOP_S", 0.01)
+    async with dashboard(page={"clients": 1}) as page, page.get("/api/stream") as answer:
         idle = []
         for _ in range(100):
             connection = socket.create_connection(("127.0.0.1", page.port))
             idle.append(connection)
             await asyncio.sleep(0)
         try:
-            await page.json("/api/status")
+            assert (await page.json("/api/status"))["clients"] == 1
+            page.node.readings(("power", 1.5, "W"))
+            await Frames(answer).until(lambda frame: "relays" in json.dumps(frame))
         finally:
             for connection in idle:
                 connection.close()
+
+
+async def test_running_out_of_descriptors_is_reported_once_and_leaves_the_open_page(monkeypatch, caplog):
+    monkeypatch.setattr("live_dashboard.web.server._STOP_S", 0.01)
+    async with dashboard() as page, page.get("/api/stream") as answer:
+        monkeypatch.setattr("device_bridge.telemetry.listener._RETRY_S", 0.001)
+        loop = asyncio.get_running_loop()
+        accept, left = loop.sock_accept, [20]
+
+        async def scarce(listening):
+            if left[0]:
+                left[0] -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return await accept(listening)
+
+        monkeypatch.setattr(loop, "sock_accept", scarce)
+        idle = [socket.create_connection(("127.0.0.1", page.port)) for _ in range(2)]  # one is accepted as before
+        async with aiohttp.ClientSession() as session:
+            assert (await Page(page.port, session, page.node).json("/api/status"))["clients"] == 1
+        for connection in idle:
+            connection.close()
+        page.node.readings(("power", 1.5, "W"))
+        await Frames(answer).until(lambda frame: "relays" in json.dumps(frame))
+    told = [record.getMessage() for record in caplog.records if "served" in record.getMessage()]
+    assert told == ["the page cannot be served for now: Too many open files", "the page can be served again"]
 
 
 async def test_a_page_that_takes_no_frames_is_dropped(monkeypatch):

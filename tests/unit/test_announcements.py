@@ -44,6 +44,7 @@ async def test_nothing_is_announced_unless_it_is_asked_for():
     assert not announced(link)
 
 
+@pytest.mark.clock("movable")
 async def test_a_failed_device_and_its_return_are_announced(monkeypatch):
     fails = 2 * [DeviceError(DeviceErrorKind.GONE, "/dev/x", "unplugged")]
     links = []
@@ -60,8 +61,9 @@ async def test_a_failed_device_and_its_return_are_announced(monkeypatch):
     monkeypatch.setattr(Bench, "stream", stream)
     async with running(ANNOUNCE="3600") as (_, link):
         links.append(link)
-        await until(lambda: [one.state for one in announced(link)][-3:] == ["reading", "failed", "reading"])
-        assert announced(link)[-2].reason == "/dev/x: gone: unplugged"
+        await until(lambda: announced(link)[-2:-1] and announced(link)[-2].state == "failed")
+        failed, came_back = announced(link)[-2:]
+        assert (failed.reason, came_back.state, came_back.reason) == ("/dev/x: gone: unplugged", "reading", "")
 
 
 async def test_refused_settings_are_announced_with_the_reason():

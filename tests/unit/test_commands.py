@@ -294,6 +294,19 @@ async def test_the_memory_is_bounded_and_what_it_has_forgotten_is_refused(tmp_pa
     assert bench.results == [("a", False, "it may have been executed already: too many have come since")]
 
 
+async def test_what_waits_while_the_memory_is_rewritten_is_executed_by_the_next_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_memory, "SIZE", 10)
+    file = tmp_path / "bench.commands.jsonl"
+    memory = CommandMemory(file)
+    for number in range(25):
+        memory.add(str(number), time.time())
+        memory.add("waiting", time.time())
+        memory.keep(str(number))
+        await memory.flush()
+    assert len(file.read_bytes().splitlines()) < 25, "it has been rewritten"
+    assert (await ran(file, "24", "waiting")).executed == ["waiting"]
+
+
 @pytest.mark.parametrize("step_s", [-86_400, 86_400])
 async def test_a_step_of_the_clock_makes_no_waiting_command_fresh(step_s):
     bench = Bench(max_command_age=60)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from iofog_sdk.messages.iomessage import IoMessage
 from iofog_sdk.messages.senml import split_by_quantity
 from iofog_sdk.nats.credentials import CredentialsError, decode_seed, read_credentials, sign
 from iofog_sdk.nats.messages import command_id
+from iofog_sdk.nats.publisher import NatsPublisher
 from iofog_sdk.redact import redact_url
 
 RFC_8032 = [  # section 7.1, tests 1 and 3
@@ -76,6 +78,9 @@ def test_credentials_are_read_and_never_shown(tmp_path):
     assert "abc" not in repr(found)
     with pytest.raises(CredentialsError, match="No such file"):
         read_credentials(tmp_path / "none")
+    file.write_text(file.read_text() + "#" * 65_536)
+    with pytest.raises(CredentialsError, match="is larger than 65536 bytes"):
+        read_credentials(file)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +167,21 @@ async def test_an_inbox_is_bounded_and_tells_what_was_taken():
     assert ((await anext(messages)).id, len(taken)) == ("1", 1)
 
 
+NO_HOSTS = ["\udcff", "a..b", "x" * 64, "x." * 200, "ü" * 60]
+"""What a resolver refuses with an error that is not one of connections."""
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_a_url_of_no_host_is_refused_at_the_start(host):
+    with pytest.raises(ValueError, match="its host is neither a name nor an address"):
+        parse_url(f"nats://{host}", {"nats": 4222}, {})
+
+
+@pytest.mark.parametrize("host", ["h", "h.", "127.0.0.1", "[fe80::1%eth0]", "bücher.example", "my_broker", "x" * 63])
+def test_hosts(host):
+    assert parse_url(f"nats://{host}", {"nats": 4222}, {}).host == host.strip("[]")
+
+
 @given(st.text(max_size=60))
 def test_any_url_is_read_or_refused(text):
     try:
@@ -171,7 +191,7 @@ def test_any_url_is_read_or_refused(text):
     assert found.host
 
 
-@pytest.mark.parametrize("given", [":1", "h:x", "h:0", "h:99999"])
+@pytest.mark.parametrize("given", [":1", "h:x", "h:0", "h:99999", "a..b", "x" * 64])
 @pytest.mark.parametrize(
     "variables", [{"SELFNAME": "x", "IOFOG_AGENT": ""}, {"EDGELET_MICROSERVICE_UID": "x", "EDGELET_API": ""}]
 )
@@ -202,11 +222,29 @@ def test_a_node_with_an_agent_pays_for_no_other_link():
         ('{"id": 5.5}', '{"id": "m"}', "m"),
         ("[]", '{"id": "m"}', "m"),
         ('{"deep":' + "[" * 100_000, '{"id": "m"}', "m"),
+        ('{"id": "\xff"}', '{"id": "m"}', "m"),
     ],
 )
 def test_a_result_is_matched_by_the_number_or_text_of_its_command(command, result, identity):
-    asked = IoMessage(id="m", contentdata=command.encode())
+    asked = IoMessage(id="m", contentdata=command.encode("latin-1"))
     assert command_id(asked) == command_id(IoMessage(id="other", contentdata=result.encode())) == identity
+
+
+@pytest.mark.parametrize("reply", [b"", b"{", b'{"error":{"a":"\xff"}}', b'{"stream":' + b"[" * 100_000], ids=len)
+async def test_an_acknowledgement_that_is_none_is_an_error_of_its_publication(reply):
+    errors, done = [], []
+
+    async def subscribe(_, cb):
+        client.answer = cb
+
+    async def publish(_, content, reply_subject, headers):
+        await client.answer(SimpleNamespace(subject=reply_subject, headers=None, data=reply))
+
+    client = SimpleNamespace(new_inbox=lambda: "inbox", subscribe=subscribe, publish=publish)
+    publisher = NatsPublisher(client, errors.append)
+    await publisher.open()
+    await publisher.publish("subject", b"content", {}, done.append)
+    assert (len(errors), done) == (1, [])
 
 
 def test_a_secret_is_not_part_of_what_is_shown():

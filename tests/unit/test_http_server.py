@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from device_bridge.telemetry import http_server as module
+from device_bridge.telemetry import listener
 from device_bridge.telemetry.http_server import MAX_CONNECTIONS, HttpServer, Page
 
 
@@ -57,21 +58,23 @@ async def test_a_client_that_does_not_take_its_answer_is_not_waited_for(monkeypa
     async with serving(lambda: Page(200, "text/plain", "x" * 10_000_000)) as (server, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        while server._connections or not server._accepting:
+        while not server._connections:
+            await asyncio.sleep(0)
+        while server._connections:
             await asyncio.sleep(0.001)
         writer.close()
 
 
 async def test_running_out_of_descriptors_is_reported_once_and_passes(monkeypatch, caplog):
-    monkeypatch.setattr(module, "_RETRY_S", 0.001)
+    monkeypatch.setattr(listener, "_RETRY_S", 0.001)
     loop = asyncio.get_running_loop()
     accept, left = loop.sock_accept, [20]
 
-    async def scarce(listener):
+    async def scarce(listening):
         if left[0]:
             left[0] -= 1
             raise OSError(errno.EMFILE, "Too many open files")
-        return await accept(listener)
+        return await accept(listening)
 
     monkeypatch.setattr(loop, "sock_accept", scarce)
     caplog.set_level(logging.INFO)
@@ -84,8 +87,8 @@ async def test_running_out_of_descriptors_is_reported_once_and_passes(monkeypatc
 async def test_a_system_that_lets_nobody_in_holds_up_nothing_else(monkeypatch):
     loop, tried = asyncio.get_running_loop(), []
 
-    async def denied(listener):
-        tried.append(listener)
+    async def denied(listening):
+        tried.append(listening)
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(loop, "sock_accept", denied)

@@ -206,6 +206,8 @@ def test_a_password_file_that_gives_none_is_named(tmp_path, options):
     file.rmdir()
     file.write_bytes(b"\xff\xfe\x00")
     assert problem(options.read_password) == f"password_file {file}: is not UTF-8 text"
+    file.write_text("x" * 65_537)
+    assert problem(options.read_password) == f"password_file {file}: is larger than 65536 bytes"
     file.write_text("gehéim\n", encoding="utf-8")
     assert options.read_password() == "gehéim"
 

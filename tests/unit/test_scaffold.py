@@ -1,5 +1,6 @@
 """New services: what is written keeps the rules of the house, what cannot be a service is refused with the reason."""
 
+import compileall
 import io
 import re
 import shutil
@@ -14,6 +15,7 @@ from deployment.workspace import notes, problems
 from iofog_sdk import __version__
 from scaffold import SHAPES, AnswerError, Answers, generate, new_project
 from scaffold.__main__ import main
+from scaffold.answers import TEMPLATES
 
 PROJECT = Path(__file__).parents[2]
 RUFF = Path(sys.executable).with_name("ruff")
@@ -83,6 +85,15 @@ def test_a_project_is_made_in_a_folder_of_its_own_with_a_name_of_its_own(tmp_pat
         new_project(tmp_path / folder, Answers("rain_gauge", "serial"), PROJECT)
     assert reason in str(refused.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_project_holds_nothing_that_python_has_compiled_beside_its_template(tmp_path, monkeypatch):
+    copied = shutil.copytree(TEMPLATES, tmp_path / "templates", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(copied / "project", quiet=2)
+    assert list(copied.rglob("*.pyc"))
+    monkeypatch.setattr("scaffold.project.TEMPLATES", copied)
+    new_project(tmp_path / "devices", Answers("rain_gauge", "serial"), PROJECT, "https://packages.example.com/simple")
+    assert not list((tmp_path / "devices").rglob("*.pyc"))
 
 
 def test_a_project_has_the_same_targets_and_takes_its_packages_from_an_index(tmp_path):

@@ -5,6 +5,8 @@ import functools
 import http.server
 import json
 import re
+import shutil
+import subprocess
 import threading
 import tomllib
 from pathlib import Path
@@ -18,6 +20,7 @@ from deployment.workspace import service_names
 PROJECT = Path(__file__).parents[2]
 INDEX = "application/vnd.oci.image.index.v1+json"
 DIGEST = "sha256:" + "ab" * 32
+MAKE = shutil.which("make")
 
 
 @contextlib.contextmanager
@@ -100,6 +103,19 @@ def test_everything_that_a_build_downloads_has_a_hash():
     install = (PROJECT / "deploy/images/install.py").read_text()
     assert install.count("--require-hashes") == 2
     assert "--no-build-isolation" in install
+
+
+@pytest.mark.skipif(not MAKE, reason="apt-get install make")
+@pytest.mark.parametrize(("status", "is_done"), [(0, True), (1, True), (2, False)])
+def test_an_audit_that_finds_something_or_could_not_be_made_fails(status, is_done, tmp_path):
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
+    uv.chmod(0o700)
+    command = (MAKE, "--no-print-directory", "audit", f"UV={uv}", "STAMP=")
+    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "audit --locked"
+    assert (run.returncode == 0) == (status == 0)
+    assert ("NOT DONE" not in run.stderr) == is_done
 
 
 def test_the_licences_of_everything_in_images_are_listed(monkeypatch):

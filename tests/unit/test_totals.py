@@ -103,6 +103,26 @@ def test_damage_while_it_runs_is_kept_aside_and_costs_nothing(disk, caplog):
     assert "go on as they were last written" in caplog.text
 
 
+def test_each_flipped_bit_is_noticed_and_makes_no_wrong_total(tmp_path):
+    file = tmp_path / "totals.json"
+    total = Totals(file)
+    total.set("water", 1900)
+    total.set("gas", 7)
+    total.save()
+    whole = file.read_bytes()
+    for at in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[at // 8] ^= 1 << at % 8
+        file.write_bytes(data)
+        again = Totals(file)
+        found = again.get("water"), again.get("gas")
+        assert found == (0, 0), data
+        for kept in tmp_path.glob("*damaged*"):
+            assert kept.read_bytes() == data
+            kept.unlink()
+        assert not file.exists(), "it is kept under the other name"
+
+
 def test_a_file_that_was_removed_is_written_again(disk):
     total = Totals(disk.file)
     total.add("water", 1)

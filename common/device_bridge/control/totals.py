@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _MAX_NAMES = 1000
 _MAX_FILE_BYTES = 1024 * 1024
 _KEPT_DAMAGED = 3
 """Damaged files that are kept aside at most."""
+_AS_BLANKS = bytes.maketrans(b"01", b" \t")
 
 
 class _Change(NamedTuple):
@@ -134,7 +136,8 @@ class Totals:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with open(new, "wb", opener=_private) as stream:
-                stream.write(msgspec.json.encode(totals))
+                content = msgspec.json.encode(totals)
+                stream.write(content + _checksum_of(content))
                 stream.flush()
                 os.fsync(stream.fileno())
             new.replace(file)
@@ -152,7 +155,7 @@ class Totals:
         self._is_loaded = True
         try:
             with open(self._file, "rb") as stream:
-                self._stored = msgspec.json.decode(stream.read(_MAX_FILE_BYTES), type=dict[str, int])
+                self._stored = _decode(stream.read(_MAX_FILE_BYTES))
         except FileNotFoundError:
             self._stored = self._stored or {}
         except ValueError as error:  # msgspec's are, and UnicodeDecodeError
@@ -178,6 +181,20 @@ class Totals:
         if problem != self._problem:
             self._problem = problem
             log.error("%s", problem)
+
+
+def _decode(data: bytes) -> dict[str, int]:
+    """Totals of a file, also of one without a checksum. Raises ValueError."""
+    content = data.rstrip()
+    checksum = _checksum_of(content)
+    if len(data) == len(content) + len(checksum) and not data.endswith(checksum):
+        raise ValueError("the checksum is wrong")
+    return msgspec.json.decode(content, type=dict[str, int])
+
+
+def _checksum_of(content: bytes) -> bytes:
+    """CRC-32 in blanks and tabs behind the JSON, which version 0.1.0 passes over and does not write."""
+    return format(zlib.crc32(content), "032b").encode().translate(_AS_BLANKS)
 
 
 def _private(path: str, flags: int) -> int:

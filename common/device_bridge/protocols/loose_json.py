@@ -9,20 +9,28 @@ from typing import Any
 
 import msgspec
 
-_PART = re.compile(r'"(?:\\.|[^"\\])*"|(?P<bare>[^\s{}\[\],:"]+)|(?P<mark>[:,\[])(?=\s*[,}\]])', re.DOTALL)
+_LONGEST = 65_536
+_PART = re.compile(
+    r'"(?:\\.|[^"\\])*+"?'  # also a text that is not closed: else it would be read again from each mark in it
+    r'|(?P<bare>[^\s{}\[\],:"]+)|(?P<left_out>:(?=\s*[,}\]])|[,\[](?=\s*,))',
+    re.DOTALL,
+)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def decoded_json(text: str) -> Any:
     """What a JSON text holds; one odd value costs no other.
 
-    What is no JSON value, as nan, becomes text, and a value that is left out becomes null.
+    What is no JSON value, as nan, becomes text, and a value that is left out becomes null. Of more than 64 KiB
+    nothing is mended: that would hold up the event loop.
 
     Raises msgspec.DecodeError, RecursionError.
     """
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
+        if len(text) > _LONGEST:
+            raise
         return msgspec.json.decode(_PART.sub(_mended, text))
 
 
@@ -30,6 +38,4 @@ def _mended(part: re.Match[str]) -> str:
     if bare := part["bare"]:
         is_number = _NUMBER.fullmatch(bare) and math.isfinite(float(bare))
         return bare if is_number or bare in ("true", "false", "null") else json.dumps(bare)
-    mark = part["mark"]
-    is_left_out = mark == ":" or (mark and part.string[part.end() :].lstrip().startswith(","))
-    return f"{mark}null" if is_left_out else part[0]
+    return f"{part[0]}null" if part["left_out"] else part[0]

@@ -37,6 +37,7 @@ class CommandMemory:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._known: dict[str, float] = {}
+        self._not_begun: set[str] = set()
         self._unwritten: list[tuple[str, float]] = []
         self._lines = 0
         self._problem = ""
@@ -59,11 +60,15 @@ class CommandMemory:
         """
         self._known.pop(message_id, None)
         self._known[message_id] = received
+        self._not_begun.add(message_id)
         while len(self._known) > SIZE:
-            self.forgotten_to = max(self.forgotten_to, self._known.pop(next(iter(self._known))))
+            oldest = next(iter(self._known))
+            self._not_begun.discard(oldest)
+            self.forgotten_to = max(self.forgotten_to, self._known.pop(oldest))
 
     def keep(self, message_id: str) -> None:
         """Its commands are begun or answered: has the id written by the next `flush`."""
+        self._not_begun.discard(message_id)
         if self._file is not None and message_id in self._known:
             self._unwritten.append((message_id, self._known[message_id]))
 
@@ -79,7 +84,8 @@ class CommandMemory:
         written, self._unwritten = self._unwritten, []
         self._lines += len(written)
         is_long = self._lines > 2 * SIZE
-        ids = [(_MARK, self.forgotten_to), *self._known.items()] if is_long else written
+        begun = (each for each in self._known.items() if each[0] not in self._not_begun)
+        ids = [(_MARK, self.forgotten_to), *begun] if is_long else written
         if is_long:
             self._lines = len(ids)
         work = asyncio.get_running_loop().run_in_executor(None, self._replace if is_long else self._append, ids)
@@ -120,6 +126,7 @@ class CommandMemory:
             else:
                 self.add(message_id, received)
         self._lines = len(lines)
+        self._not_begun.clear()
         if damaged:
             log.warning("%d lines of %s are damaged; the ids in them are not known", damaged, self._file)
 

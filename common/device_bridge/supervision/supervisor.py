@@ -145,7 +145,7 @@ class Supervisor:
         self._handle(Event.START)
         try:
             await asyncio.shield(ended)
-        except asyncio.CancelledError:
+        except BaseException:
             self._handle(Event.STOP)
             while not ended.done():  # closing is bounded in time, and outputs may be on: it is not cut short
                 with contextlib.suppress(asyncio.CancelledError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import logging
 import socket
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 import h11
 
-from iofog_sdk.links import run_always
+from .listener import Listener
 
 log = logging.getLogger("device_bridge")
 
@@ -22,9 +21,6 @@ _MAX_HEAD_BYTES = 8 * 1024
 _HEAD_S = 2.0
 """Seconds a client has to send its request, and then to take the answer."""
 _ANSWER_S = 5.0
-_RETRY_S = 1.0
-_GONE_S = 0.01
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Page(NamedTuple):
@@ -47,66 +43,38 @@ class HttpServer:
 
     def __init__(self, pages: Mapping[str, Callable[[], Page]]) -> None:
         self._pages = pages
-        self.host, self.port = "", 0
-        self._listeners: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._listener = Listener("health and metrics", self._take, self._end_oldest)
         self._connections: dict[asyncio.Task[None], bool] = {}
         """From the oldest to the newest; whether each has sent its request."""
 
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._listener.host
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return self._listener.port
+
     async def start(self, host: str, port: int) -> int:
         """Listens; returns the port, which matters when 0 asked for any. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listeners: list[socket.socket] = []
-        try:
-            for family, _, _, _, address in dict.fromkeys(found):
-                listeners.append(socket.create_server(address[:2], family=family, backlog=64))
-        except OSError:
-            for listener in listeners:
-                listener.close()
-            raise
-        self.host, self.port = host, listeners[0].getsockname()[1]
-        for listener in listeners:
-            listener.setblocking(False)
-        self._listeners = listeners
-        self._accepting = [
-            loop.create_task(run_always("health and metrics", functools.partial(self._accept, listener)))
-            for listener in listeners
-        ]
-        return self.port
+        return await self._listener.start(host, port)
 
     async def close(self) -> None:
         """Stops listening; connections end."""
-        ending, self._accepting = [*self._accepting, *self._connections], []
+        ending = list(self._connections)
         for task in ending:
             task.cancel()
+        await self._listener.close()
         await asyncio.gather(*ending, return_exceptions=True)
-        for listener in self._listeners:
-            listener.close()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop, is_exhausted = asyncio.get_running_loop(), False
-        while True:
-            try:
-                client, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    await asyncio.sleep(_GONE_S)  # that client is gone already, or none is let in
-                    continue
-                if not is_exhausted:
-                    log.error("health and metrics cannot be served for now: %s", error.strerror)
-                is_exhausted = True
-                self._end_oldest()
-                await asyncio.sleep(_RETRY_S)
-                continue
-            if is_exhausted:
-                log.info("health and metrics are served again")
-                is_exhausted = False
-            if len(self._connections) >= MAX_CONNECTIONS:
-                self._end_oldest()
-            task = loop.create_task(self._serve(client))
-            self._connections[task] = False
-            task.add_done_callback(functools.partial(self._ended, client))
+    def _take(self, client: socket.socket) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._end_oldest()
+        task = asyncio.get_running_loop().create_task(self._serve(client))
+        self._connections[task] = False
+        task.add_done_callback(functools.partial(self._ended, client))
 
     def _end_oldest(self) -> None:
         idle = (task for task, has_asked in self._connections.items() if not has_asked)
@@ -123,8 +91,7 @@ class HttpServer:
 
     async def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(TimeoutError, OSError, h11.ProtocolError):
-            client.setblocking(False)  # a broken or slow client gets no answer
-            async with asyncio.timeout(_HEAD_S) as limit:
+            async with asyncio.timeout(_HEAD_S) as limit:  # a broken or slow client gets no answer
                 http, request = await self._request(client)
                 if request is None:
                     return

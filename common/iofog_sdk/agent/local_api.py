@@ -92,7 +92,7 @@ class LocalApiClient:
         resources = _read_member(reply, "edgeResources", str)
         try:
             return msgspec.json.decode(resources or "[]")
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeEncodeError through
             raise ConnectionLost(f"/v2/edgeResources: {error}") from None
 
     async def set_position(self, lat: float, lon: float) -> None:

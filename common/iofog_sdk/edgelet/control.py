@@ -155,5 +155,5 @@ def _explained(refusal: RequestRefused, right: str) -> RequestRefused:
 def _parse_error(text: str) -> _Error:
     try:
         return msgspec.json.decode(text, type=_Refusal).error
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return _Error(message=text)  # written by something else than Edgelet, such as a proxy

@@ -153,7 +153,7 @@ class RestClient:
             raise RequestRefused(path, status, _without_status_line(text, f"{status} {reason.decode('latin-1')}"))
         try:
             return msgspec.json.decode(text)
-        except (ValueError, RecursionError) as error:  # text that is not UTF-8 is a UnicodeDecodeError
+        except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeDecodeError through
             raise ConnectionLost(f"{path}: reply is not JSON: {error}") from None
 
 

@@ -68,6 +68,8 @@ def parse_url(text: str, ports: Mapping[str, int], types: OptionTypes) -> LinkUr
         raise ValueError(f"write {remedy}") from None
     if url.scheme not in ports or not url.hostname or url.path.strip("/") or url.fragment:
         raise ValueError(f"write {remedy}")
+    if not is_host(url.hostname):
+        raise ValueError(f"its host is neither a name nor an address; write {remedy}")
     port = given_port or ports[url.scheme]
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     try:
@@ -83,6 +85,15 @@ def parse_url(text: str, ports: Mapping[str, int], types: OptionTypes) -> LinkUr
         password=unquote(url.password or ""),
         options={name: _convert(name, value, types) for name, value in pairs},
     )
+
+
+def is_host(text: str) -> bool:
+    """Whether it has the form of an address, or of a name that can be resolved (RFC 1035 section 2.3.4)."""
+    try:
+        name = text if text.isascii() else text.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return len(name) < 254 and all(0 < len(label) < 64 for label in name.removesuffix(".").split("."))
 
 
 def check_placeholders(name: str, template: str, *, quantity: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
@@ -138,13 +139,17 @@ def _resolve(typed: list[_Fields], records: list[dict[str, Any]]) -> Iterator[Se
             _check_version(fields.bver or VERSION)
         if unknown := [label for label in record if label[-1:] == "_"]:
             raise SenmlError(f"a record has the field {unknown[0]!r}, which a reader must know and this one does not")
-        value = _value(fields)
-        if base_value and isinstance(value, int | float) and not isinstance(value, bool):
-            value += base_value
+        value, number = _value(fields), fields.v
+        if base_value and number is not None:
+            value = number = number + base_value
         total = fields.s if fields.s is None else fields.s + base_sum
+        at = time + fields.t
+        # isfinite raises OverflowError for an integer larger than any float.
+        if not (isfinite(at) and (number is None or isfinite(number)) and (total is None or isfinite(total))):
+            raise OverflowError
         if not (name or fields.n) and not (value is None and total is None):
             raise SenmlError("a record has neither name nor base name")
-        yield SenmlRecord(name, fields.n, value, fields.u or unit, time + fields.t, total, record, base)
+        yield SenmlRecord(name, fields.n, value, fields.u or unit, at, total, record, base)
 
 
 def _value(fields: _Fields) -> SenmlValue | None:

@@ -14,6 +14,7 @@ import ssl  # noqa: F401 - loads libcrypto
 from pathlib import Path
 from typing import NamedTuple
 
+from ..links.tls.credential_files import read_secret
 from ..redact import shown_file
 
 _BLOCK = re.compile(r"-+BEGIN ([A-Z ]+)-+\s*([A-Za-z0-9_.=-]+)\s*-+END")
@@ -46,7 +47,7 @@ class Credentials(NamedTuple):
 def read_credentials(file: Path) -> Credentials:
     """Reads a `.creds` file; call it for every connection, as the file may be rotated. Raises CredentialsError."""
     try:
-        blocks = dict(_BLOCK.findall(file.read_text()))
+        blocks = dict(_BLOCK.findall(read_secret(file)))
     except (OSError, UnicodeDecodeError) as error:
         raise CredentialsError(
             f"credentials {shown_file(str(file))}: {getattr(error, 'strerror', None) or error}"

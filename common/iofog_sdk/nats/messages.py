@@ -108,7 +108,7 @@ def command_id(message: IoMessage) -> str:
     """The id that matches a result to its command; a result repeats a numeric id as text."""
     try:
         return str(msgspec.json.decode(message.contentdata, type=_Command).id) or message.id
-    except (ValueError, RecursionError):  # text that is not UTF-8 is a UnicodeDecodeError
+    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
         return message.id
 
 

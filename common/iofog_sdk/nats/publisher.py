@@ -65,7 +65,7 @@ class NatsPublisher:
             return
         try:
             error = msgspec.json.decode(reply.data, type=_Reply).error
-        except (ValueError, RecursionError) as damaged:  # text that is not UTF-8 is a UnicodeDecodeError
+        except (ValueError, RecursionError) as damaged:  # msgspec lets a UnicodeDecodeError through
             self._on_error(damaged)
             return
         if error is None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+
+from device_bridge.telemetry import Listener
 
 from ..board import Board
 from ..history import History
@@ -55,32 +59,43 @@ class PageServer:
         )
         app.on_response_prepare.append(_revalidate)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=30, shutdown_timeout=_STOP_S)
-        self._server: asyncio.Server | None = None
-        self.port = 0
+        self._listener = Listener("the page", self._take, self._make_room)
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return self._listener.port
 
     async def open(self) -> None:
         """Listens. Raises OSError."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._protocol, self._settings.host, self._settings.port, reuse_address=True, backlog=64
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.start(self._settings.host, self._settings.port)
 
     async def close(self) -> None:
         """Stops listening and ends all connections."""
-        if self._server is not None:
-            self._server.close()
+        await self._listener.close()
         await self._runner.cleanup()
 
-    def _protocol(self) -> asyncio.Protocol:
-        """For a new connection; with too many of them the oldest that is no open page makes room."""
+    def _take(self, client: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._connect(client))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, client: socket.socket) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - after setup
-        connections = server.connections
-        if len(connections) >= _MAX_CONNECTIONS + self._settings.clients:
-            connections[0].force_close()
-        return server()
+        if len(server.connections) >= _MAX_CONNECTIONS + self._settings.clients:
+            self._make_room()
+        with contextlib.suppress(OSError):  # the client is gone already
+            await asyncio.get_running_loop().connect_accepted_socket(server, client)
+
+    def _make_room(self) -> None:
+        """Ends the oldest connection that is no open page."""
+        connections = self._runner.server.connections if self._runner.server is not None else []
+        for oldest in (each for each in connections if each not in self.stream.connections):
+            oldest.force_close()
+            return
 
 
 def _file(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:

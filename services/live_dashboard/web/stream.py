@@ -37,9 +37,15 @@ class FrameStream:
         self._cached: tuple[tuple[int, int, bool], bytes] = ((-1, -1, False), b"")
         self._shown_link: tuple[bool, str] = (True, "")
         self._link_revision = 0
-        self.clients = 0
+        self.connections: set[web.RequestHandler] = set()
+        """Those of open pages."""
         self.dropped = 0
         """Clients that were too slow."""
+
+    @property
+    def clients(self) -> int:
+        """How many pages are open."""
+        return len(self.connections)
 
     async def run(self) -> None:
         """Wakes clients, each of which sends what it has not sent yet; never ends."""
@@ -59,7 +65,7 @@ class FrameStream:
         if self.clients >= self._most:
             body = msgspec.json.encode(ErrorBody(f"{self._most} pages are open already"))
             return web.Response(body=body, content_type="application/json", status=503)
-        self.clients += 1
+        self.connections.add(request.protocol)
         response = web.StreamResponse(
             headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -74,7 +80,7 @@ class FrameStream:
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            self.clients -= 1
+            self.connections.discard(request.protocol)
         return response
 
     async def _feed(self, response: web.StreamResponse) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...redact import shown_file
 
+_MAX_BYTES = 65_536
 _KEY_MISMATCH = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """OpenSSL's reasons for a key that belongs to another certificate: of the same type, of another type."""
 
@@ -29,10 +30,19 @@ def create_tls_context(ca: str, certificate: str = "", key: str = "") -> ssl.SSL
     return context
 
 
+def read_secret(file: Path) -> str:
+    """The present text of a file that holds a secret. Raises UnicodeDecodeError, OSError, also if it is too large."""
+    with file.open("rb") as stream:
+        data = stream.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {_MAX_BYTES} bytes")
+    return data.decode()
+
+
 def read_password(file: str) -> str:
     """The present content of a password file. Raises OSError, whose `strerror` names option and file."""
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        return read_secret(Path(file)).strip()
     except OSError as error:
         raise _file_error("password_file", file, error) from None
     except UnicodeDecodeError:
