@@ -16,7 +16,14 @@ from iofog_sdk.agent.message_socket import check_for_socket
 from iofog_sdk.links.inbox import MAX_BYTES, MAX_MESSAGES, Inbox
 from iofog_sdk.messages.iomessage import MessageTemplate
 from iofog_sdk.mqtt.messages import DuplicateFilter, Publication, check_publication
-from iofog_sdk.nats.messages import MAX_HEADER_BYTES, check_subject, decode_message, encode_headers, header_size
+from iofog_sdk.nats.messages import (
+    MAX_HEADER_BYTES,
+    check_subject,
+    command_id,
+    decode_message,
+    encode_headers,
+    header_size,
+)
 from iofog_sdk.nats.streams import covers
 
 
@@ -111,6 +118,11 @@ def test_a_command_without_an_id_has_the_same_one_at_each_delivery():
     first, again, other = (decode_message(NatsMessage(b"x", None, number)).id for number in (5, 5, 6))
     assert first == again != other
     assert decode_message(NatsMessage(b"x")).id != decode_message(NatsMessage(b"x")).id
+
+
+@pytest.mark.parametrize("content", [b'{"id": "\xff"}', b'{"id": ' + b"[" * 100_000, b"\xff", b'{"id": {}}'])
+def test_content_that_is_no_json_is_known_by_the_id_of_its_message(content):
+    assert command_id(IoMessage(id="m", contentdata=content)) == "m"
 
 
 @given(texts)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 
@@ -154,6 +155,23 @@ async def test_pages_move_with_the_settings_and_stay_where_they_are_when_they_ca
         await until(lambda: runtime._http.host == "0.0.0.0")  # noqa: S104
         assert json.loads(await get(second))["ready"] is True
         assert opened == ["a"], "the device was not touched"
+
+
+async def test_a_busy_port_is_refused_where_no_pages_were_served_before(tmp_path):
+    file, unhandled = tmp_path / "settings.json", []
+    file.write_text("{}")
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        async with running(file) as (runtime, link):
+            await until(lambda: link.sent)
+            file.write_text(json.dumps({"http": {"port": busy.getsockname()[1]}}))
+            runtime.reload()
+            await until(lambda: link.lines)
+            assert "http.port" in str(link.lines[0])
+    gc.collect()
+    assert unhandled == []
 
 
 async def test_a_busy_port_at_the_start_is_a_wrong_setting():
