@@ -149,13 +149,6 @@ async def senders():
     return len(tracker._groups), tracker._max_groups
 
 
-async def gaps():
-    tracker = SequenceTracker()
-    tracker.is_new(IoMessage(groupid="x", sequencenumber=1))
-    tracker.is_new(IoMessage(groupid="x", sequencenumber=2_000_000_000))
-    return len(tracker._groups["x"].gaps), tracker._window - 1
-
-
 async def acknowledged_ids():
     duplicates = DuplicateFilter()
     for number in range(5000):
@@ -178,7 +171,6 @@ SHOWN = {
     "device_bridge.telemetry.repeated_lines:RepeatedLines._kinds": kinds_of_lines,
     "device_bridge.supervision.staleness:Staleness._latest": stale_names,
     "iofog_sdk.messages.sequence:SequenceTracker._groups": senders,
-    "iofog_sdk.messages.sequence:_Group.gaps": gaps,
     "iofog_sdk.mqtt.messages:DuplicateFilter._acknowledged": acknowledged_ids,
 }
 

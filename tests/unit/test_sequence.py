@@ -1,5 +1,7 @@
 """The receiving helper: gaps, duplicates, order."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +51,18 @@ def test_an_absurd_gap_costs_no_memory():
     assert numbers(tracker, 5) == [False]
 
 
+def test_large_gaps_of_many_senders_cost_little_memory():
+    tracker = SequenceTracker()
+    tracemalloc.start()
+    try:
+        for sender in range(32):
+            numbers(tracker, 1, 100_000, group=f"g{sender}")
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert tracker.missing == 32 * 99_998
+
+
 def test_forgotten_groups_are_bounded():
     tracker = SequenceTracker(max_groups=2)
     for group in "abc":
@@ -66,3 +80,14 @@ def test_counts_agree_with_a_plain_set(sequence):
     assert tracker.received == len(seen)
     assert tracker.duplicates == len(sequence) - len(seen)
     assert tracker.missing == max(seen, default=0) - len(seen)
+
+
+@given(st.lists(st.integers(1, 60), max_size=120), st.integers(1, 12))
+def test_what_is_late_by_the_window_or_more_counts_as_a_duplicate(sequence, window):
+    tracker, seen, highest = SequenceTracker(from_start=True, window=window), set(), 0
+    for number in sequence:
+        is_new = number not in seen and number > highest - window
+        assert numbers(tracker, number) == [is_new]
+        seen |= {number} if is_new else set()
+        highest = max(highest, number)
+    assert tracker.missing == highest - len(seen)

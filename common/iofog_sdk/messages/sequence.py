@@ -55,30 +55,26 @@ class SequenceTracker:
         return group
 
     def _is_new(self, group: _Group, number: int) -> bool:
-        gaps = group.gaps
-        if number == group.highest + 1 and not gaps:
+        ahead = number - group.highest
+        if ahead > 0:
+            self.missing += ahead - 1
+            if ahead > 1 or group.gaps:
+                kept = min(ahead, self._window)
+                group.gaps = (group.gaps << kept | (1 << kept) - 2) & (1 << self._window) - 1
             group.highest = number
             return True
-        if number > group.highest:
-            self.missing += number - group.highest - 1
-            gaps.update(dict.fromkeys(range(max(group.highest + 1, number - self._window), number)))
-            group.highest = number
-            while gaps and (oldest := next(iter(gaps))) <= number - self._window:
-                del gaps[oldest]
-            return True
-        if number not in gaps:
+        if ahead <= -self._window or not group.gaps >> -ahead & 1:
             return False
-        del gaps[number]
+        group.gaps ^= 1 << -ahead
         self.missing -= 1
         self.reordered += 1
         return True
 
 
 class _Group:
-    """`gaps` is an ordered set of the skipped numbers, lowest first."""
+    """Bit n of `gaps` says that the number n below the highest one is missing."""
 
     __slots__ = ("gaps", "highest")
 
     def __init__(self, highest: int) -> None:
-        self.highest = highest
-        self.gaps: dict[int, None] = {}
+        self.highest, self.gaps = highest, 0
