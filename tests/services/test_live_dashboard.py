@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import socket
 
@@ -20,6 +19,7 @@ from live_dashboard.settings import DashboardSettings
 from live_dashboard.web.security import is_known_host
 from pytest_simulated_devices import MemoryLink
 
+from ..descriptors import lack_descriptors
 from ..unit.test_process import free_port, until
 
 TOKEN = "0123456789abcdef"  # noqa: S105
@@ -401,17 +401,7 @@ async def test_connections_that_say_nothing_leave_room_for_others(monkeypatch):
 async def test_running_out_of_descriptors_is_reported_once_and_leaves_the_open_page(monkeypatch, caplog):
     monkeypatch.setattr("live_dashboard.web.server._STOP_S", 0.01)
     async with dashboard() as page, page.get("/api/stream") as answer:
-        monkeypatch.setattr("device_bridge.telemetry.listener._RETRY_S", 0.001)
-        loop = asyncio.get_running_loop()
-        accept, left = loop.sock_accept, [20]
-
-        async def scarce(listening):
-            if left[0]:
-                left[0] -= 1
-                raise OSError(errno.EMFILE, "Too many open files")
-            return await accept(listening)
-
-        monkeypatch.setattr(loop, "sock_accept", scarce)
+        lack_descriptors(monkeypatch)
         idle = [socket.create_connection(("127.0.0.1", page.port)) for _ in range(2)]  # one is accepted as before
         async with aiohttp.ClientSession() as session:
             assert (await Page(page.port, session, page.node).json("/api/status"))["clients"] == 1

@@ -8,8 +8,9 @@ import logging
 import pytest
 
 from device_bridge.telemetry import http_server as module
-from device_bridge.telemetry import listener
 from device_bridge.telemetry.http_server import MAX_CONNECTIONS, HttpServer, Page
+
+from ..descriptors import lack_descriptors
 
 
 @contextlib.asynccontextmanager
@@ -66,17 +67,7 @@ async def test_a_client_that_does_not_take_its_answer_is_not_waited_for(monkeypa
 
 
 async def test_running_out_of_descriptors_is_reported_once_and_passes(monkeypatch, caplog):
-    monkeypatch.setattr(listener, "_RETRY_S", 0.001)
-    loop = asyncio.get_running_loop()
-    accept, left = loop.sock_accept, [20]
-
-    async def scarce(listening):
-        if left[0]:
-            left[0] -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
-        return await accept(listening)
-
-    monkeypatch.setattr(loop, "sock_accept", scarce)
+    lack_descriptors(monkeypatch)
     caplog.set_level(logging.INFO)
     async with serving() as (_, port):
         assert (await ask(port)).endswith("well\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -75,6 +74,7 @@ class PageServer:
     async def close(self) -> None:
         """Stops listening and ends all connections."""
         await self._listener.close()
+        await asyncio.gather(*self._connecting)  # else one that comes now would be left open
         await self._runner.cleanup()
 
     def _take(self, client: socket.socket) -> None:
@@ -87,8 +87,10 @@ class PageServer:
         assert server is not None  # noqa: S101 - after setup
         if len(server.connections) >= _MAX_CONNECTIONS + self._settings.clients:
             self._make_room()
-        with contextlib.suppress(OSError):  # the client is gone already
+        try:
             await asyncio.get_running_loop().connect_accepted_socket(server, client)
+        except OSError:  # it is gone already
+            client.close()
 
     def _make_room(self) -> None:
         """Ends the oldest connection that is no open page."""
