@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import h11
 
 from ..errors import ConnectionLost, NodeUnreachable
+from ..links.closing import close_or_abort
 from . import websocket
 from .frames import PING, PONG
 from .hosts import describe_connect_error, resolve_host
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _MAX_REFUSAL_BYTES, _MAX_REFUSAL_SHOWN = 4096, 200
 """Limits for the text with which a node refuses a handshake."""
-_CLOSE_S = 2.0
 
 
 class SocketConnection(asyncio.Protocol):
@@ -130,16 +130,9 @@ class SocketConnection(asyncio.Protocol):
         self._end("closed here")
 
     async def wait_closed(self) -> None:
-        """Waits until what is queued is sent and TLS has ended, for 2 s at most."""
-        if self._transport is None:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self._closed.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._transport.abort()
+        """Waits until what is queued is sent and TLS has ended, for two seconds at most."""
+        if self._transport is not None:
+            await close_or_abort(self._closed.wait(), self._transport.abort)
 
     def abort(self, reason: str) -> None:
         """Closes the connection at once, without sending anything."""

@@ -23,6 +23,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable, RequestRefused
 from ..links.backoff import Backoff
+from ..links.closing import close_or_abort
 from ..links.in_flight import PendingMessage, too_large_error
 from ..links.reconnecting import ReconnectingLink, cancel_and_wait
 from ..links.tls.tls_errors import describe_tls_error, is_of_tls
@@ -98,12 +99,10 @@ class NatsLink(ReconnectingLink):
                 await cancel_and_wait(publishing)
             self._requests.clear()
             self._consumers.clear()
-            try:
-                if client.is_connected or client.is_connecting:
-                    with contextlib.suppress(Error, OSError):
-                        async with asyncio.timeout(_CLOSE_S):
-                            await client.close()
-            finally:
+            if client.is_connected or client.is_connecting:
+                with contextlib.suppress(Error):
+                    await close_or_abort(client.close(), client.abort)
+            else:
                 client.abort()
 
     def _send_waiting(self) -> None:
