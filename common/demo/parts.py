@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from iofog_sdk import did_you_mean
+from iofog_sdk.messages import decode_json
 
 from .nodes import DemoNode
 
@@ -102,9 +103,9 @@ async def first_line(
     assert emulator.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         line = await asyncio.wait_for(emulator.stdout.readline(), _START_S)
-        printed = msgspec.json.decode(line)
+        printed = decode_json(line)
         settings, note = printed["settings"], printed.get("note", "")
-    except (TimeoutError, msgspec.DecodeError, KeyError, TypeError):
+    except (TimeoutError, ValueError, KeyError, TypeError):
         log = folder / f"{service}.emulator.log"
         show_log(log)
         choices = re.findall(r"'([\w-]+)'", log.read_text(errors="replace").rpartition("choose from")[2])
@@ -154,8 +155,8 @@ def last_counts(log: Path) -> dict[str, int]:
 
 def _json_lines(log: Path) -> Iterator[Any]:
     for line in log.read_bytes().splitlines():
-        with contextlib.suppress(msgspec.DecodeError):
-            yield msgspec.json.decode(line)
+        with contextlib.suppress(ValueError):
+            yield decode_json(line)
 
 
 def read_json(file: Path) -> dict[str, int]:
@@ -168,8 +169,8 @@ def show_log(log: Path) -> None:
     """Prints what a part has logged, and what an emulator says about its options."""
     for text in log.read_text(errors="replace").splitlines():
         line = text
-        with contextlib.suppress(msgspec.DecodeError, AttributeError):
-            logged = msgspec.json.decode(text)
+        with contextlib.suppress(ValueError, AttributeError):
+            logged = decode_json(text)
             line = f"{logged.get('level')}: {logged.get('message')}"
         print(f"  {line}", file=sys.stderr)
 

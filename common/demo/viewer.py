@@ -20,6 +20,7 @@ from rich.text import Text
 from device_bridge import Quality, Reading
 from device_bridge.messages import ANNOUNCEMENT_TYPE, senml
 from iofog_sdk import IoMessage, Link, SequenceTracker, connect
+from iofog_sdk.messages import decode_json
 
 _REFRESH_S = 0.25
 _RATE_OVER_S = 5.0
@@ -61,8 +62,8 @@ class View:
             return
         if message.infotype != senml.INFO_TYPE:
             self.results.append(message.contentdata.decode(errors="replace")[:1000])
-            with contextlib.suppress(msgspec.DecodeError, TypeError, KeyError):
-                self.outcomes[msgspec.json.decode(message.contentdata)["ok"] is True] += 1
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                self.outcomes[decode_json(message.contentdata)["ok"] is True] += 1
             return
         for reading in senml.decode(message.contentdata):
             self._last[reading.name] = (reading, now)

@@ -140,7 +140,11 @@ def _edgelet_link(uid: str, variables: Mapping[str, str]) -> Link:
 
     folder = Path(variables.get("EDGELET_SERVICE_ACCOUNT", "") or FOLDER)
     host, port = _read_address("EDGELET_API", variables, EDGELET_HOST)
-    if not folder.is_dir():
+    try:
+        has_controller = folder.is_dir()
+    except OSError as error:
+        raise NodeNotFound(f"EDGELET_SERVICE_ACCOUNT: {error.strerror}") from None
+    if not has_controller:
         log.info("ioFog node: Edgelet without a Controller (there is no %s): no settings or signals from it", folder)
         if not variables.get("NATS_SERVER_URL"):
             raise NodeNotFound("Edgelet without a Controller carries no messages; set IOFOG_LINK=mqtt://host")

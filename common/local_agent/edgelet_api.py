@@ -18,6 +18,8 @@ import jwt
 import msgspec
 from aiohttp import WSMsgType, web
 
+from iofog_sdk.messages import decode_json
+
 from .agent import LocalAgent
 from .server import NodeServer, open_socket
 from .service_accounts import Authority, ServiceAccounts, identity_of, is_allowed
@@ -159,8 +161,8 @@ class EdgeletApi(NodeServer):
         if text is None or not text.strip():
             return refusal(404, "NOT_FOUND", "microservice config not found")
         try:
-            config: Any = msgspec.json.decode(text)
-        except (ValueError, RecursionError):
+            config = decode_json(text)
+        except ValueError:
             config = text
         return _envelope(200, {"success": True, "data": {"microserviceUuid": identity, "config": config}})
 
@@ -170,8 +172,8 @@ class EdgeletApi(NodeServer):
             return claims
         if request.method == "POST":
             try:
-                members = msgspec.json.decode(await request.read(), type=dict[str, Any])
-            except (ValueError, RecursionError):
+                members = decode_json(await request.read(), dict[str, Any])
+            except ValueError:
                 return refusal(400, "INVALID_ARGUMENT", "invalid JSON body")
             for name in ("lat", "lon"):
                 if not str(members.get(name) or "").strip():

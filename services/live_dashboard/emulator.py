@@ -21,6 +21,7 @@ from device_bridge import Command, CommandError, CommandSpec, Parameter, Quality
 from device_bridge.messages import ANNOUNCEMENT_TYPE, Announcement, senml
 from iofog_sdk import IoMessage, Link, connect
 from iofog_sdk.links import read_identity
+from iofog_sdk.messages import decode_json
 from simulated_devices import emulator_parser, number, play_until_stopped
 from simulated_devices.command import execute_command, is_on
 
@@ -160,8 +161,8 @@ class EmulatedSources:
 
     async def _take_commands(self, link: Link) -> None:
         async for message in link.messages():
-            with contextlib.suppress(msgspec.DecodeError):
-                content = msgspec.json.decode(message.contentdata, type=dict[str, Value])
+            with contextlib.suppress(ValueError):
+                content = decode_json(message.contentdata, dict[str, Value])
                 id_, name = str(content.pop("id", message.id)), str(content.pop("command", ""))
                 content.pop("time", None)
                 self._execute(id_, Command(name=name, parameters=content))

@@ -14,7 +14,7 @@ from device_bridge import Forwarded, Quality, Reading, Sample, SettingsError, is
 from device_bridge.messages import senml as packs
 from device_bridge.protocols import Raw, RecordField, at_path, decoded_json
 from iofog_sdk import Address
-from iofog_sdk.messages import SenmlRecord, parse_senml
+from iofog_sdk.messages import SenmlRecord, decode_json, parse_senml
 from iofog_sdk.mqtt import ReceivedMessage
 
 from .hops import goes_round, via_of
@@ -217,13 +217,13 @@ class _Plain(RecordField, frozen=True, kw_only=True):
 def _command(rule: ToIofog, received: ReceivedMessage, parts: Mapping[str, str]) -> dict[str, Any]:
     text = received.payload.decode()
     if not rule.command:
-        content = msgspec.json.decode(received.payload)
+        content = decode_json(received.payload)
         if not isinstance(content, dict) or not isinstance(content.get("command"), str) or "ok" in content:
             raise Malformed("no command")
         return content
     try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        value = decode_json(text)
+    except ValueError:
         value = text
     if isinstance(value, dict | list) or (isinstance(value, int) and not is_finite(value)):
         raise Malformed("no single value")

@@ -12,7 +12,7 @@ import msgspec
 from device_bridge import Command, CommandError, CommandSpec, Parameter, Quality, Reading, SettingsError
 from device_bridge.messages import senml as packs
 from iofog_sdk import IoMessage, address_of
-from iofog_sdk.messages import SenmlRecord, parse_senml
+from iofog_sdk.messages import SenmlRecord, decode_json, parse_senml
 from iofog_sdk.mqtt import Publication, add_sequence
 
 from .discovery import Discovery
@@ -191,6 +191,6 @@ def _result_of(message: IoMessage) -> _Result | None:
     if message.infotype != _JSON:
         return None
     try:
-        return msgspec.json.decode(message.contentdata, type=_Result)
-    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
+        return decode_json(message.contentdata, _Result)
+    except ValueError:
         return None

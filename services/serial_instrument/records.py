@@ -6,7 +6,6 @@ import csv
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
-import msgspec
 from msgspec import Meta
 
 from device_bridge import Settings, SettingsError
@@ -177,7 +176,7 @@ def _pairs(record: KeyValueRecord, text: str) -> dict[Key, Raw]:
 def _json(text: str) -> Get:
     try:
         content = decoded_json(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except ValueError as error:
         raise Malformed(f"is not JSON: {error}") from None
     if not isinstance(content, dict | list):
         raise Malformed("is JSON without members")

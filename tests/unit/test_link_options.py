@@ -258,3 +258,8 @@ def test_the_file_that_keeps_a_client_from_showing_who_it_is_is_named(tmp_path):
 def test_without_tls_no_file_is_read():
     assert MqttOptions(ca="/none").tls_context() is None
     assert NatsOptions(server="nats://h:1").tls_context() is None
+
+
+def test_a_folder_of_credentials_that_cannot_be_looked_for_is_named():
+    with pytest.raises(NodeNotFound, match=r"^EDGELET_SERVICE_ACCOUNT: File name too long"):
+        connect({"EDGELET_MICROSERVICE_UID": "x", "EDGELET_SERVICE_ACCOUNT": "/x" * 3000})

@@ -10,7 +10,7 @@ from device_bridge.protocols import decoded_json, loose_json
 @pytest.mark.parametrize("unit", ['\\"', '"', ",", "[,", "[ ,", ":,", "nan,", "\\", "1e"])
 def test_a_text_that_cannot_be_mended_is_given_up_at_once(unit, monkeypatch):
     monkeypatch.setattr(loose_json, "_LONGEST", 1_000_000)
-    with pytest.raises((msgspec.DecodeError, RecursionError)):
+    with pytest.raises(ValueError):  # noqa: PT011 - of JSON, whichever
         decoded_json('{"a":' + unit * (200_000 // len(unit)))  # minutes, were it read again from each place
 
 

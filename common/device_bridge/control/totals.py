@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from iofog_sdk.messages import decode_json
+
 log = logging.getLogger("device_bridge")
 
 _MAX_NAMES = 1000
@@ -158,7 +160,7 @@ class Totals:
                 self._stored = _decode(stream.read(_MAX_FILE_BYTES))
         except FileNotFoundError:
             self._stored = self._stored or {}
-        except ValueError as error:  # msgspec's are, and UnicodeDecodeError
+        except ValueError as error:
             self._set_aside(self._file, str(error))
             self._stored = self._stored or {}
         except OSError as error:
@@ -189,7 +191,7 @@ def _decode(data: bytes) -> dict[str, int]:
     checksum = _checksum_of(content)
     if len(data) == len(content) + len(checksum) and not data.endswith(checksum):
         raise ValueError("the checksum is wrong")
-    return msgspec.json.decode(content, type=dict[str, int])
+    return decode_json(content, dict[str, int])
 
 
 def _checksum_of(content: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from iofog_sdk import IoMessage
-from iofog_sdk.messages import SenmlError, parse_senml
+from iofog_sdk.messages import SenmlError, decode_json, parse_senml
 
 from ..command import Command, CommandError
 
@@ -37,8 +37,8 @@ def address(message: IoMessage, states: Mapping[str, str], base_names: Mapping[s
         base_names: of those that run, to their names.
     """
     try:
-        content = msgspec.json.decode(message.contentdata)
-    except (ValueError, RecursionError) as error:
+        content = decode_json(message.contentdata)
+    except ValueError as error:
         raise Misaddressed(f"not JSON: {error}", Command(name="", id=message.id)) from None
     names = sorted(states)
     remedy = f"Known: {', '.join(names[:20])}." if names else "There is none now."

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from iofog_sdk import IoMessage, MessageError
+from iofog_sdk.messages import decode_json
 
 from ..service_settings import OutboxSettings
 from .delivery import NOT_SENDABLE
@@ -100,6 +101,6 @@ def is_command(message: IoMessage) -> bool:
     if message.contentdata.lstrip()[:1] != b"{":
         return False
     try:
-        return msgspec.json.decode(message.contentdata, type=_Command).ok is None
-    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
+        return decode_json(message.contentdata, _Command).ok is None
+    except ValueError:
         return False

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-import msgspec
+from iofog_sdk.messages import decode_json
 
 _LONGEST = 65_536
 _PART = re.compile(
@@ -24,14 +24,14 @@ def decoded_json(text: str) -> Any:
     What is no JSON value, as nan, becomes text, and a value that is left out becomes null. Of more than 64 KiB
     nothing is mended: that would hold up the event loop.
 
-    Raises msgspec.DecodeError, RecursionError.
+    Raises ValueError.
     """
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        return decode_json(text)
+    except ValueError:
         if len(text) > _LONGEST:
             raise
-        return msgspec.json.decode(_PART.sub(_mended, text))
+        return decode_json(_PART.sub(_mended, text))
 
 
 def _mended(part: re.Match[str]) -> str:

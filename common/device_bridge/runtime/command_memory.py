@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from iofog_sdk.messages import decode_json
+
 log = logging.getLogger("device_bridge")
 
 SIZE = 1000
@@ -117,8 +119,8 @@ class CommandMemory:
         damaged = 0
         for line in filter(None, lines):
             try:
-                message_id, received = msgspec.json.decode(line, type=tuple[str, float])
-            except ValueError:  # msgspec's are, and UnicodeDecodeError
+                message_id, received = decode_json(line, tuple[str, float])
+            except ValueError:
                 damaged += 1
                 continue
             if message_id == _MARK:

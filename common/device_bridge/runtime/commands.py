@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from iofog_sdk import IoMessage, address_of
+from iofog_sdk.messages import decode_json
 
 from ..clocks import monotonic, since_boot, wall
 from ..command import Command, CommandError, Result
@@ -60,8 +59,8 @@ def parse_commands(message: IoMessage, base_name: str = "") -> list[Command]:
     if len(message.contentdata) > MAX_BYTES:
         raise CommandError(f"{len(message.contentdata)} bytes of commands, at most {MAX_BYTES} are read")
     try:
-        content = msgspec.json.decode(message.contentdata)
-    except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeDecodeError through
+        content = decode_json(message.contentdata)
+    except ValueError as error:
         raise CommandError(f"not JSON: {error}. {_REMEDY}") from None
     try:
         if isinstance(content, dict):

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from iofog_sdk.messages import decode_json
+
 from ..errors import SettingsError
 from .base import Settings
 from .limits import check_limits, limit
@@ -160,7 +162,7 @@ def _read_file(file: Path) -> dict[str, Any]:
             members = msgspec.toml.decode(data) if is_toml else msgspec.json.decode(data)
     except ImportError:
         raise SettingsError("file", str(file), "is YAML, and PyYAML is not installed here", remedy) from None
-    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             "file", str(file), f"cannot be parsed: {_QUOTED.sub('...', str(error))}", remedy
         ) from None
@@ -177,8 +179,8 @@ def _config_members(config: str | None) -> dict[str, Any]:
         problem = f"is longer than {limit('source')} characters"
         raise SettingsError("config", None, problem, remedy, source="ioFog config")
     try:
-        members = msgspec.json.decode(config)
-    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+        members = decode_json(config)
+    except ValueError as error:
         raise SettingsError("config", None, f"is not JSON: {error}", remedy, source="ioFog config") from None
     if not isinstance(members, dict):
         raise SettingsError("config", None, "is not a JSON object", remedy, source="ioFog config")
@@ -203,6 +205,6 @@ def _typed(text: str, field: Any) -> Any:
     if field is not None and plain_type(field.type).__class__.__name__ in ("StrType", "LiteralType"):
         return text
     try:
-        return msgspec.json.decode(text)
-    except (ValueError, msgspec.DecodeError):
+        return decode_json(text)
+    except ValueError:
         return text

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..errors import ConnectionLost, RequestRefused
 from ..http.hosts import DEFAULT_PORT
 from ..http.rest_client import RestClient
 from ..links.control import position_members
 from ..links.receipts import Receipt
+from ..messages.content import decode_json
 from ..messages.iomessage import IoMessage
 from ..redact import redact_url
 
@@ -91,8 +90,8 @@ class LocalApiClient:
         reply = await self._rest.request("GET", "/v2/edgeResources")
         resources = _read_member(reply, "edgeResources", str)
         try:
-            return msgspec.json.decode(resources or "[]")
-        except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeEncodeError through
+            return decode_json(resources or "[]")
+        except ValueError as error:
             raise ConnectionLost(f"/v2/edgeResources: {error}") from None
 
     async def set_position(self, lat: float, lon: float) -> None:

@@ -15,6 +15,7 @@ from ..http.reconnecting_websocket import ReconnectingSocket
 from ..http.rest_client import RestClient
 from ..http.service_account import ServiceAccount
 from ..links.control import Control, position_members
+from ..messages.content import decode_json
 
 log = logging.getLogger("iofog_sdk")
 
@@ -154,6 +155,6 @@ def _explained(refusal: RequestRefused, right: str) -> RequestRefused:
 
 def _parse_error(text: str) -> _Error:
     try:
-        return msgspec.json.decode(text, type=_Refusal).error
-    except (ValueError, RecursionError):
+        return decode_json(text, _Refusal).error
+    except ValueError:
         return _Error(message=text)  # written by something else than Edgelet, such as a proxy

@@ -13,6 +13,8 @@ import h11
 import msgspec
 
 from ..errors import ConnectionLost, LinkError, NodeUnreachable, RequestRefused
+from ..links.closing import close_or_abort
+from ..messages.content import decode_json
 from .hosts import describe_connect_error, resolve_host
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 65_536
 _OK = 200
-_CLOSE_S = 2.0
 
 
 class RestClient:
@@ -79,13 +80,7 @@ class RestClient:
             _, writer = self._streams
             self._streams = None
             writer.close()
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await writer.wait_closed()
-            except OSError:  # TimeoutError as well: TLS waits for the node's end of it
-                pass
-            finally:
-                writer.transport.abort()
+            await close_or_abort(writer.wait_closed(), writer.transport.abort)
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is not None:
@@ -152,8 +147,8 @@ class RestClient:
         if status != _OK:
             raise RequestRefused(path, status, _without_status_line(text, f"{status} {reason.decode('latin-1')}"))
         try:
-            return msgspec.json.decode(text)
-        except (ValueError, RecursionError) as error:  # msgspec lets a UnicodeDecodeError through
+            return decode_json(text)
+        except ValueError as error:
             raise ConnectionLost(f"{path}: reply is not JSON: {error}") from None
 
 

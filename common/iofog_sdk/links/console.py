@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConnectionLost, LinkError
+from ..messages.content import decode_json
 from ..messages.iomessage import IoMessage
 from .background_writer import BackgroundWriter
 from .base import Link
@@ -115,6 +116,6 @@ class ConsoleLink(Link):
 
 def _decode_content(content: bytes) -> Any:
     try:
-        return msgspec.json.decode(content)
-    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
+        return decode_json(content)
+    except ValueError:
         return content.decode("utf-8", "backslashreplace")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .content import decode_json
     from .iomessage import IoMessage, MessageTemplate
     from .limits import INT32_MAX
     from .senml import SENML_TYPE, SenmlError, SenmlRecord, parse_senml, sanitize_name, split_by_quantity
@@ -16,6 +17,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "content": ("decode_json",),
             "iomessage": ("IoMessage", "MessageTemplate"),
             "limits": ("INT32_MAX",),
             "sequence": ("SequenceTracker",),
@@ -34,6 +36,7 @@ __all__ = [
     "SenmlRecord",
     "SequenceTracker",
     "address_of",
+    "decode_json",
     "parse_senml",
     "sanitize_name",
     "split_by_quantity",

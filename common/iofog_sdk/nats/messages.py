@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import NotJSMessageError
 
 from ..errors import MessageError
+from ..messages.content import decode_json
 from ..messages.iomessage import IoMessage
 
 _PREFIX = "ioFog-"
@@ -107,8 +108,8 @@ def _stored_id(received: Msg) -> str:
 def command_id(message: IoMessage) -> str:
     """The id that matches a result to its command; a result repeats a numeric id as text."""
     try:
-        return str(msgspec.json.decode(message.contentdata, type=_Command).id) or message.id
-    except (ValueError, RecursionError):  # msgspec lets a UnicodeDecodeError through
+        return str(decode_json(message.contentdata, _Command).id) or message.id
+    except ValueError:
         return message.id
 
 

@@ -17,6 +17,7 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NoStreamResponseError
 
 from ..errors import MessageError
+from ..messages.content import decode_json
 
 _NO_RESPONDERS = "503"
 _CONTENT_REFUSED = (10054, 10097)
@@ -64,8 +65,8 @@ class NatsPublisher:
             self._on_error(NoStreamResponseError())
             return
         try:
-            error = msgspec.json.decode(reply.data, type=_Reply).error
-        except (ValueError, RecursionError) as damaged:  # msgspec lets a UnicodeDecodeError through
+            error = decode_json(reply.data, _Reply).error
+        except ValueError as damaged:
             self._on_error(damaged)
             return
         if error is None:

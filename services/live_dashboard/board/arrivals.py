@@ -10,7 +10,7 @@ import msgspec
 from device_bridge import Quality, Reading, is_finite
 from device_bridge.messages import ANNOUNCEMENT_TYPE, Announcement, senml
 from iofog_sdk import IoMessage
-from iofog_sdk.messages import SenmlError, parse_senml
+from iofog_sdk.messages import decode_json, parse_senml
 
 MAX_NAME = 200
 """Characters of a source's name and of a quantity's."""
@@ -91,21 +91,14 @@ def read_message(message: IoMessage, now: float) -> Arrival:
     try:
         if message.contentdata.lstrip()[:1] == b"{":
             # MQTT carries no type of a message.
-            kind = msgspec.json.decode(message.contentdata, type=_Kind)
+            kind = decode_json(message.contentdata, _Kind)
             if message.infotype == ANNOUNCEMENT_TYPE or (kind.service and not kind.command):
                 return _announced(message)
-            result = msgspec.json.decode(message.contentdata, type=CommandResult)
+            result = decode_json(message.contentdata, CommandResult)
             samples = _samples(msgspec.json.encode(result.readings), now)
         else:
             samples = _samples(message.contentdata, now)
-    except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,
-        SenmlError,
-        senml.SenmlError,
-        OverflowError,
-        RecursionError,
-    ) as e:
+    except (ValueError, OverflowError) as e:
         raise ValueError(f"content that is neither readings nor a result: {e}") from None
     part = next((f"{source}:{readings[0].name}" for source, readings in samples.items()), "")
     return Arrival(message, part, samples, result)
@@ -115,7 +108,7 @@ def _announced(message: IoMessage) -> Arrival:
     if len(message.contentdata) > MAX_COMMANDS_BYTES:
         size = len(message.contentdata)
         raise ValueError(f"an announcement of {size} bytes, at most {MAX_COMMANDS_BYTES} are read")
-    announcement = msgspec.json.decode(message.contentdata, type=Announcement)
+    announcement = decode_json(message.contentdata, Announcement)
     if len(announcement.source) > MAX_NAME:
         raise ValueError(f"a name of {len(announcement.source)} characters, at most {MAX_NAME} are taken")
     return Arrival(message, "announcement", {}, announcement=announcement)

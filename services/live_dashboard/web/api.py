@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from iofog_sdk import __version__
+from iofog_sdk.messages import decode_json
 
 from ..board import QUALITIES, Board, LiveQuantity, Source, snapshot
 from ..history import History, Series
@@ -139,8 +140,8 @@ class Api:
             if request.content_type != "application/json":
                 raise CommandFailed(415, "send application/json")
             try:
-                command = msgspec.json.decode(await request.read(), type=CommandBody)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                command = decode_json(await request.read(), CommandBody)
+            except ValueError as error:
                 raise CommandFailed(422, str(error)) from None
             result = await self._switching.run(command.source, command.command, command.parameters, time.time())
         except CommandFailed as error:
