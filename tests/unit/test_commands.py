@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import threading
 import time
 
@@ -292,6 +293,18 @@ async def test_the_memory_is_bounded_and_what_it_has_forgotten_is_refused(tmp_pa
     bench.runner.take(message({"command": "a"}, "0-0", timestamp=1_000), "")
     bench.runner.take(message({"command": "b"}, "11-0"), "")
     assert bench.results == [("a", False, "it may have been executed already: too many have come since")]
+
+
+async def test_a_memory_that_was_removed_is_written_again(tmp_path):
+    file = tmp_path / "state/bench.commands.jsonl"
+    memory = CommandMemory(file)
+    for number in range(3):
+        memory.add(str(number), time.time())
+        memory.keep(str(number))
+        await memory.flush()
+        if number == 1:
+            shutil.rmtree(file.parent)
+    assert (await ran(file, "0", "1", "2", "3")).executed == ["3"]
 
 
 async def test_what_waits_while_the_memory_is_rewritten_is_executed_by_the_next_process(tmp_path, monkeypatch):

@@ -84,13 +84,9 @@ class CommandMemory:
         if self._file is None or not self._unwritten:
             return
         written, self._unwritten = self._unwritten, []
-        self._lines += len(written)
-        is_long = self._lines > 2 * SIZE
-        begun = (each for each in self._known.items() if each[0] not in self._not_begun)
-        ids = [(_MARK, self.forgotten_to), *begun] if is_long else written
-        if is_long:
-            self._lines = len(ids)
-        work = asyncio.get_running_loop().run_in_executor(None, self._replace if is_long else self._append, ids)
+        begun = [each for each in self._known.items() if each[0] not in self._not_begun]
+        whole = [(_MARK, self.forgotten_to), *begun]
+        work = asyncio.get_running_loop().run_in_executor(None, self._write, written, whole)
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(_WRITE_S):
@@ -132,9 +128,17 @@ class CommandMemory:
         if damaged:
             log.warning("%d lines of %s are damaged; the ids in them are not known", damaged, self._file)
 
+    def _write(self, new: list[tuple[str, float]], whole: list[tuple[str, float]]) -> None:
+        assert self._file is not None  # noqa: S101 - called only with a file
+        if self._lines + len(new) > 2 * SIZE or not self._file.exists():  # removed by somebody, or not made yet
+            self._replace(whole)
+            self._lines = len(whole)
+        else:
+            self._append(new)
+            self._lines += len(new)
+
     def _append(self, ids: list[tuple[str, float]]) -> None:
         assert self._file is not None  # noqa: S101 - called only with a file
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         # A line begins with its line feed, so that one which a power cut has torn does not spoil the next.
         data = b"".join(b"\n" + msgspec.json.encode(one) for one in ids)
         with open(self._file, "ab", buffering=0, opener=_private) as stream:
@@ -143,6 +147,7 @@ class CommandMemory:
     def _replace(self, ids: list[tuple[str, float]]) -> None:
         assert self._file is not None  # noqa: S101 - called only with a file
         new = self._file.with_suffix(".new")
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(new, "wb", opener=_private) as stream:
                 stream.write(b"".join(b"\n" + msgspec.json.encode(one) for one in ids))
