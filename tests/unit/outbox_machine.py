@@ -154,7 +154,7 @@ class Machine(RuleBasedStateMachine):
     def put_some(self, count, size):
         def put():
             for _ in range(count):
-                if not self.box._has_room.is_set():
+                if not self.box.has_room():
                     break  # a service reads no more either
                 self.put_one(size)
 
@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
         found = set()
         for content in [content for path, content in self.disk.files.items() if "set-aside" in path.name]:
             records = scan(lambda size, at, data=content.data: bytes(data[at : at + size]), len(content.data))
-            found |= {int(found.record.payload.split()[0]) for found in records if _is_message(found.record)}
+            found |= {int(record.payload.split()[0]) for _, _, record in records if _is_message(record)}
         return found
 
     def check_end(self):

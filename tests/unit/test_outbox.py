@@ -205,6 +205,17 @@ async def test_waiting_messages_spill_and_memory_stays_flat(make):
     assert make.names() == ["lock"]
 
 
+async def test_small_messages_come_back_from_disk_within_the_same_memory(make):
+    box = await make(memory_bytes=8192, max_messages=1000)
+    box.put(bytes(1000), 1)
+    for _ in range(500):
+        box.put(b"x", 1)
+    await box.close()
+    box = await make(memory_bytes=8192, max_messages=1000)
+    await asyncio.wait_for(box.wait_unsent(), 60)
+    assert 0 < box.bytes_in_memory <= 8192
+
+
 async def test_one_old_message_is_enough_to_spill(make):
     box = await make(spill_after=2)
     box.put(b"1", 1)
@@ -390,7 +401,7 @@ async def test_a_disk_that_cannot_be_read_is_given_up_after_half_a_minute(make):
 
 async def test_a_device_faster_than_the_disk_is_held_back(make):
     box = await make(durability="always", memory_bytes=10_000)
-    while box._has_room.is_set():
+    while box.has_room():
         box.put(bytes(100), 1)
     assert 20_000 < box.bytes_in_memory < 21_000
     await asyncio.wait_for(box.wait_room(), 60)

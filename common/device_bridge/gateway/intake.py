@@ -58,6 +58,10 @@ class RateLimit:
         else:
             self._hold(sample, now)
 
+    def has_room(self) -> bool:
+        """Whether the next sample may be read now."""
+        return not self._held and self._outbox.has_room()
+
     async def wait_room(self) -> None:
         """Returns when the next sample may be read; while too much comes, others have their turn first."""
         if self._held:

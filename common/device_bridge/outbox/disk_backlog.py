@@ -19,8 +19,8 @@ from ..clocks import Clocks
 from ..service_settings import OutboxSettings
 from .account import settle
 from .disk_jobs import Check, Commit, DiskTask, Job, Load, Open
-from .entry import Entry, StoreError
-from .memory import Backlog, size_of
+from .entry import Entry, StoreError, size_of
+from .memory import Backlog
 from .storage.reader import Page
 from .storage.recovery import DAMAGED, Recovery
 
@@ -92,7 +92,7 @@ class DiskBacklog(Backlog):
             if not is_always and not self._unloaded:
                 self._filled.set()
             if self._memory_bytes > 2 * settings.memory_bytes and not self.problem:
-                self._has_room.clear()  # the device sends faster than the disk writes: let the disk catch up
+                self._room.clear()  # the device sends faster than the disk writes: let the disk catch up
         else:
             self._append_ready(entry)
         if is_always:
@@ -245,7 +245,7 @@ class DiskBacklog(Backlog):
             self._unflushed, self._flush_due = self._unflushed + 1, True
             self._writing_to = 0
         self._release_fresh()
-        self._has_room.set()
+        self._room.set()
 
     def _commit_done(self, job: Commit) -> None:
         self._writing_to = 0
@@ -268,7 +268,7 @@ class DiskBacklog(Backlog):
 
     def _set_room(self) -> None:
         if not (self.settings.on_full == "pause_reading" and self._is_full(0)):
-            self._has_room.set()
+            self._room.set()
 
     def _unload(self, entry: Entry) -> None:
         if not self._unloaded:

@@ -11,8 +11,7 @@ from ..service_settings import OutboxSettings
 from .account import Account
 from .disk_backlog import CHECK_S, EVERYTHING, FLUSH_AFTER, FLUSH_AFTER_S, DiskBacklog
 from .disk_jobs import DiskTask
-from .entry import Entry
-from .memory import OVERHEAD_BYTES, size_of
+from .entry import OVERHEAD_BYTES, Entry, size_of
 from .storage.disk import Disk
 from .storage.recovery import Recovery
 from .storage.store import Store

@@ -27,5 +27,14 @@ class Entry(msgspec.Struct, gc=False):
     stream: str = ""
 
 
+OVERHEAD_BYTES = 200
+"""What an entry costs beside its body: two Python objects and a place in a deque, or a record."""
+
+
+def size_of(entry: Entry) -> int:
+    """Bytes an entry counts for."""
+    return len(entry.body) + OVERHEAD_BYTES
+
+
 class StoreError(Exception):
     """The disk cannot be used now: full, read-only, permission lost, input/output error, another process."""

@@ -13,17 +13,10 @@ from collections.abc import Callable
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
 from .account import Account
-from .entry import Entry
+from .entry import OVERHEAD_BYTES, Entry, size_of
 
 FULL, TOO_LARGE = "outbox full", "larger than the outbox"
 """Why messages are dropped here."""
-OVERHEAD_BYTES = 200
-"""What an entry costs beside its body: two Python objects and a place in a deque, or a row."""
-
-
-def size_of(entry: Entry) -> int:
-    """Bytes an entry counts for."""
-    return len(entry.body) + OVERHEAD_BYTES
 
 
 class Backlog:
@@ -56,16 +49,16 @@ class Backlog:
         """Messages that are not taken for now."""
         self._number = 0
         self._messages = self._bytes = self._memory_bytes = 0
-        self._filled, self._has_room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._has_room.set()
+        self._filled, self._room, self._emptied = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._room.set()
 
     def configure(self, settings: OutboxSettings) -> None:
         """Other bounds and another overflow policy, from now on."""
         self.settings = settings
         if settings.on_full == "pause_reading" and self._is_full(0):
-            self._has_room.clear()
+            self._room.clear()
         else:
-            self._has_room.set()
+            self._room.set()
 
     def put(self, body: bytes, readings: int, clock: str = "", stream: str = "") -> None:
         """Takes one message. When there is no room, messages are dropped as the settings say.
@@ -94,7 +87,7 @@ class Backlog:
         entry = Entry(self._number, body, readings, self._clocks.since_boot(), clock, stream=stream)
         self._admit(entry, size)
         if self.settings.on_full == "pause_reading" and self._is_full(0):
-            self._has_room.clear()
+            self._room.clear()
 
     def refuse(self, readings: int, reason: str, stream: str = "") -> None:
         """Counts readings that do not come to wait here, for this reason."""
@@ -164,9 +157,13 @@ class Backlog:
         """Returns when there is something to send."""
         await self._filled.wait()
 
+    def has_room(self) -> bool:
+        """Whether the next sample may be read now."""
+        return self._room.is_set()
+
     async def wait_room(self) -> None:
         """Returns when the next sample may be read: waits while a full outbox is to `pause_reading`."""
-        await self._has_room.wait()
+        await self._room.wait()
 
     async def wait_empty(self) -> None:
         """Returns when everything has been delivered or dropped."""
@@ -222,8 +219,8 @@ class Backlog:
         self.buffered -= entry.readings
         if not self._messages:
             self._emptied.set()
-        if not self._has_room.is_set() and not self._is_full(0):
-            self._has_room.set()
+        if not self._room.is_set() and not self._is_full(0):
+            self._room.set()
 
     def _is_full(self, size: int) -> bool:
         """Whether there is no room for one more message of this size; for size 0, whether the bounds are reached."""

@@ -8,7 +8,8 @@ from collections.abc import Sized
 
 from .account import Account
 from .durable import Outbox
-from .memory import FULL, OVERHEAD_BYTES
+from .entry import OVERHEAD_BYTES
+from .memory import FULL
 
 _MOST = 1.5
 """Of an equal part: a stream that holds more is not to push out what others have put in."""
@@ -88,9 +89,16 @@ class Share:
         """Counts readings that could not become a message."""
         self._box.refuse(readings, reason, self._name)
 
+    def has_room(self) -> bool:
+        """Whether the next sample may be read now."""
+        return self._has_part_left() and self._box.has_room()
+
+    def _has_part_left(self) -> bool:
+        return self._box.settings.on_full != "pause_reading" or self._account.size < self._part
+
     async def wait_room(self) -> None:
         """Returns when the next sample may be read."""
-        while self._box.settings.on_full == "pause_reading" and self._account.size >= self._part:
+        while not self._has_part_left():
             self._less.clear()
             await self._less.wait()
         await self._box.wait_room()

@@ -21,6 +21,9 @@ class Intake(Protocol):
     def put(self, sample: Sample | Forwarded) -> None:
         """Takes a sample."""
 
+    def has_room(self) -> bool:
+        """Whether the next sample may be read now."""
+
     async def wait_room(self) -> None:
         """Returns when the next sample may be read."""
 

@@ -97,6 +97,7 @@ class Pipeline:
             settings,
             (self.intake or self.latest).put,
             (self.intake or self.outbox).wait_room,
+            has_room=(self.intake or self.outbox).has_room,
             node=NodeState(lambda: link.connected, follower.status, self._position, lambda: self.clock.trusted),
             totals=self._totals,
             inbound=inbound,

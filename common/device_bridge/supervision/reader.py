@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from ..clocks import monotonic
 from ..control.ticker import Ticker
 from ..declared import DeclaredQuantities
 from ..errors import DeviceError, DeviceErrorKind
@@ -23,6 +24,7 @@ class Reader:
         quantities: what samples are held against.
         emit: takes each sample.
         wait_room: returns when another sample may be read.
+        has_room: whether that is now.
         report: called with the first sample, of silence, and of the first sample after it.
     """
 
@@ -31,16 +33,19 @@ class Reader:
         quantities: Sequence[Quantity],
         emit: Callable[[Sample | Forwarded], None],
         wait_room: Callable[[], Awaitable[None]],
+        has_room: Callable[[], bool],
         report: Callable[[Event], None],
     ) -> None:
         self.declared = DeclaredQuantities(quantities)
         self._earlier_violations = 0
-        self.emit, self._wait_room, self._report = emit, wait_room, report
+        self.emit, self._report = emit, report
+        self._wait_room, self._has_room = wait_room, has_room
         self.staleness = Staleness()
         self._waiting_for_room = 0
         self._stale_after_changed = asyncio.Event()
         self._service: DeviceService[Any] | None = None
         self._is_heard = False
+        self._now: Callable[[], float] = monotonic
 
     @property
     def undeclared(self) -> int:
@@ -54,13 +59,16 @@ class Reader:
     def mark_stale_after(self, stale_after_s: float) -> None:
         """Values are stale after so many seconds, 0 for never."""
         if stale_after_s != self.staleness.after_s:
+            if not self.staleness.after_s:
+                self.staleness.restart(self._now())
             self.staleness.after_s = stale_after_s
             self._stale_after_changed.set()
 
     def work(self, service: DeviceService[Any]) -> list[Coroutine[Any, Any, None]]:
         """What is to run while this instance is open; none of it ends but by an error."""
         self._service, self._is_heard = service, False
-        self.staleness.restart(asyncio.get_running_loop().time())
+        self._now = asyncio.get_running_loop().time
+        self.staleness.restart(self._now())
         polls = [self._poll(service, name, interval_field) for name, interval_field in service.polls()]
         return [self._watch_staleness(), *([self._stream(service)] if service.streams() else []), *polls]
 
@@ -69,7 +77,8 @@ class Reader:
         try:
             async for sample in samples:
                 self._take(service, sample)
-                await self._room()
+                if not self._has_room():
+                    await self._room()
         finally:
             if (close := getattr(samples, "aclose", None)) is not None:
                 await close()
@@ -79,30 +88,30 @@ class Reader:
         ticker = Ticker(getattr(service.settings, interval_field))
         while True:
             self._take(service, await getattr(service, method)())
-            await self._room()
+            if not self._has_room():
+                await self._room()
             await ticker.wait()
 
     async def _room(self) -> None:
-        began_at = asyncio.get_running_loop().time()
+        began_at = self._now()
         self._waiting_for_room += 1
         try:
             await self._wait_room()
         finally:
             self._waiting_for_room -= 1
-        self.staleness.held_back(began_at, asyncio.get_running_loop().time())
+        self.staleness.held_back(began_at, self._now())
 
     async def _watch_staleness(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             self._stale_after_changed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.staleness.next_check_s(loop.time())):
+                async with asyncio.timeout(self.staleness.next_check_s(self._now())):
                     await self._stale_after_changed.wait()
             if self._waiting_for_room:
                 continue  # nothing is read: that is not the device's silence
-            if stale := self.staleness.newly_stale(loop.time()):
+            if stale := self.staleness.newly_stale(self._now()):
                 self.emit(stale)
-            if self.staleness.is_silent(loop.time()):
+            if self.staleness.is_silent(self._now()):
                 self._is_heard = False
                 self._report(Event.SILENCE)
 
@@ -115,11 +124,11 @@ class Reader:
         if not self._is_heard:
             self._is_heard = True
             self._report(Event.SAMPLE)
-        now = asyncio.get_running_loop().time()
         if not isinstance(sample, Forwarded):
             sample = heard = self.declared.check(sample)
         else:
             heard = () if isinstance(sample.content, bytes) else sample.content
             self.declared.heard(heard)
-        self.staleness.heard(now, heard)
+        if self.staleness.after_s:
+            self.staleness.heard(self._now(), heard)
         self.emit(sample)

@@ -26,7 +26,7 @@ class Staleness:
         self._heard_at = 0.0
 
     def restart(self, now: float) -> None:
-        """The device has been opened."""
+        """The device has been opened, or is watched from now on."""
         self._latest.clear()
         self._heard_at = now
 
@@ -37,8 +37,6 @@ class Staleness:
     def heard(self, now: float, sample: Sequence[Reading]) -> None:
         """Readings have come."""
         self._heard_at = now
-        if not self.after_s:
-            return
         for reading in sample:
             if reading.value is None:
                 self._latest.pop(reading.name, None)

@@ -48,6 +48,7 @@ class Supervisor:
         emit: takes each sample.
         wait_room: returns when another sample may be read.
         backoff: waiting times between attempts.
+        has_room: whether another sample may be read now; where it cannot tell, `wait_room` is asked each time.
         node: what the service can know of the node.
         totals: the process's.
         inbound: messages for the device.
@@ -65,6 +66,7 @@ class Supervisor:
         wait_room: Callable[[], Awaitable[None]],
         backoff: Backoff | None = None,
         *,
+        has_room: Callable[[], bool] = lambda: False,
         node: NodeState | None = None,
         totals: Totals | None = None,
         inbound: Inbound | None = None,
@@ -90,7 +92,7 @@ class Supervisor:
         self._was_open = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._reader = Reader(service_type.quantities_of(settings), emit, wait_room, self._handle)
+        self._reader = Reader(service_type.quantities_of(settings), emit, wait_room, has_room, self._handle)
         self._reader.mark_stale_after(settings.stale_after)
         self._declared_for = settings
         self._is_reported_bad, self._last_failure = False, ""

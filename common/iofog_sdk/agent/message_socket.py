@@ -12,7 +12,7 @@ from ..errors import ConnectionLost, LinkError, MessageError, ReceiptTimeout
 from ..http import frames
 from ..http.reconnecting_websocket import ReconnectingSocket
 from ..links.receipts import Outcome, Receipt, post_and_wait
-from ..messages.iomessage import IoMessage, find_text
+from ..messages.iomessage import IoMessage, find_non_ascii
 
 log = logging.getLogger("iofog_sdk")
 
@@ -141,6 +141,6 @@ def encode_for_socket(message: IoMessage) -> bytes:
 
 def check_for_socket(body: bytes) -> None:
     """Raises MessageError for a binary form that is none, or has text the Java agent would corrupt."""
-    name, text = find_text(body, lambda each: not each.isascii())
+    name, text = find_non_ascii(body)
     if name:
         raise MessageError(name, "must be ASCII on a socket; put other text into contentdata", text)

@@ -160,8 +160,8 @@ class IoMessage(msgspec.Struct, kw_only=True, gc=False):
         return cls(**known)
 
 
-def find_text(data: bytes, is_wanted: Callable[[bytes], bool]) -> tuple[str, bytes]:
-    """The first text field of a binary form for which this holds, and its value; "" and nothing where there is none.
+def find_non_ascii(data: bytes) -> tuple[str, bytes]:
+    """The first text field of a binary form with other characters, and its value; "" and nothing where there is none.
 
     Raises MessageError for data without a header.
     """
@@ -171,11 +171,11 @@ def find_text(data: bytes, is_wanted: Callable[[bytes], bool]) -> tuple[str, byt
     shape = _shapes.get(head) or _learn_shape(head)
     if HEADER_SIZE + shape.values.size > len(data):
         raise MessageError("frame", f"{len(data)} bytes, but its header states another length")
-    raw = shape.values.unpack_from(data, HEADER_SIZE)
-    for (name, read), value in zip(shape.fields, raw):  # noqa: B905
-        if read is bytes.decode and is_wanted(value):
-            return name, value
-    return "", b""
+    texts = shape.texts.unpack_from(data, HEADER_SIZE)
+    if b"".join(texts).isascii():  # once for all of them: this is done for every message
+        return "", b""
+    names = [name for name, read in shape.fields if read is bytes.decode]
+    return next((name, text) for name, text in zip(names, texts, strict=True) if not text.isascii())
 
 
 class MessageTemplate:
@@ -224,6 +224,7 @@ class _Shape(NamedTuple):
     """
 
     values: struct.Struct
+    texts: struct.Struct
     fields: tuple[tuple[str, Callable[[bytes], Any]], ...]
 
 
@@ -240,7 +241,8 @@ def _learn_shape(head: bytes) -> _Shape:
         if _FIELD_TYPES[name] is int and length > 8:
             raise MessageError(name, "an integer has at most 8 bytes", length)
     layout = struct.Struct("".join(f"{length}s" for _, length in present))
-    shape = _Shape(layout, tuple((name, _READERS[_FIELD_TYPES[name]]) for name, _ in present))
+    texts = struct.Struct("".join(f"{length}{'s' if _FIELD_TYPES[name] is str else 'x'}" for name, length in present))
+    shape = _Shape(layout, texts, tuple((name, _READERS[_FIELD_TYPES[name]]) for name, _ in present))
     if len(_shapes) >= _MAX_SHAPES:
         _shapes.clear()
     _shapes[head] = shape

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...clocks import Clocks
-from ..entry import Entry, StoreError
+from ..entry import Entry, StoreError, size_of
 from .disk import Disk
 from .records import Chain, LayoutError, Lost, Progress, Record
 from .segments import Segment, is_live
@@ -54,19 +54,19 @@ class Reader:
             segments: the files; one that cannot be read at last is removed from them.
             progress: what is done with.
             after: the number of the last one loaded.
-            most: messages, and bytes after which no more are loaded.
+            most: messages, and bytes that they count for, after which no more are loaded.
         """
         entries: list[Entry] = []
         lost: list[Lost] = []
-        last, left_bytes = after, most[1]
+        last, left_bytes, acknowledged = after, most[1], max(after, progress.acknowledged)
         for segment in list(segments):
             if segment.last <= last:
                 continue
             try:
                 for record in self._read(segment, progress, last, lost):
-                    if is_live(record, max(last, progress.acknowledged), progress.done):
+                    if is_live(record, acknowledged, progress.done):
                         entries.append(record.to_entry(self._since(segment, record)))
-                        left_bytes -= len(record.payload)
+                        left_bytes -= size_of(entries[-1])
                     last = record.number
                     if len(entries) >= most[0] or left_bytes <= 0:
                         return self._page(segments, progress, after, Page(entries, last), lost)
@@ -84,16 +84,19 @@ class Reader:
             _, at, chain = self._cursor
         else:
             at, chain = 0, Chain(*segment.first)
-        missing: list[Lost | None] = []
-        for step in segment.walk(at, chain):
-            missing.append(step.lost)
-            if step.is_new and step.record is not None and step.record.number > after:
-                self._cursor = segment, step.end, chain
-                lost += [left for each in missing if each and (left := each.beyond(*done))]
-                missing.clear()
-                yield step.record
-        missing.append(chain.go_to(segment.last, segment.total))
-        lost += [left for each in missing if each and (left := each.beyond(*done))]
+        missing: list[Lost] = []
+        for _, end, record, lost_before, is_new in segment.walk(at, chain):
+            if lost_before is not None:
+                missing.append(lost_before)
+            if is_new and record is not None and record.number > after:
+                self._cursor = segment, end, chain
+                if missing:
+                    lost += [left for each in missing if (left := each.beyond(*done))]
+                    missing.clear()
+                yield record
+        if (rest := chain.go_to(segment.last, segment.total)) is not None:
+            missing.append(rest)
+        lost += [left for each in missing if (left := each.beyond(*done))]
         self._cursor = None
 
     def _page(self, segments: list[Segment], progress: Progress, after: int, page: Page, lost: list[Lost]) -> Page:

@@ -16,7 +16,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from ..entry import Entry
 
@@ -50,7 +52,7 @@ class Progress(NamedTuple):
     done: Ranges = ()
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record.
 
     Parameters:
@@ -92,18 +94,23 @@ class Record(NamedTuple):
 
     def encode(self) -> bytes:
         """Its bytes."""
-        crc = zlib.crc32(self.payload, zlib.crc32(self.mark))
-        sizes = len(self.mark), LAYOUT, len(self.payload)
         counts = self.readings, self.number, self.before
-        head = _HEAD.pack(_SYNC, self.kind, *sizes, *counts, self.put_at, self.since, crc)
-        return b"".join((head, _CRC.pack(zlib.crc32(head)), self.mark, self.payload))
+        return _encode(self.kind, counts, self.mark, self.payload, (self.put_at, self.since))
+
+
+def _encode(
+    kind: int, counts: tuple[int, int, int], mark: bytes, payload: bytes, times: tuple[float, float]
+) -> bytes:
+    crc = zlib.crc32(payload, zlib.crc32(mark))
+    head = _HEAD.pack(_SYNC, kind, len(mark), LAYOUT, len(payload), *counts, *times, crc)
+    return head + _CRC.pack(zlib.crc32(head)) + mark + payload
 
 
 def encode_entry(entry: Entry, before: int) -> bytes:
     """The record of a message, behind so many readings."""
     mark = (f"{entry.clock}\0{entry.stream}" if entry.stream else entry.clock).encode()
-    record = Record(ENTRY, entry.number, entry.readings, before, mark, entry.body, entry.put_at, entry.since)
-    return record.encode()
+    counts = entry.readings, entry.number, before
+    return _encode(ENTRY, counts, mark, entry.body, (entry.put_at, entry.since))
 
 
 def encode_progress(kind: int, progress: Progress, boot: str = "") -> bytes:
@@ -117,12 +124,8 @@ def encode_gap(first: int, last: int, readings: int, before: int) -> bytes:
     return Record(GAP, last, readings, before, b"", _NUMBER.pack(first)).encode()
 
 
-class Found(NamedTuple):
-    """A stretch of a file: a record, or bytes that are none."""
-
-    at: int
-    end: int
-    record: Record | None
+Found: TypeAlias = tuple[int, int, Record | None]
+"""A stretch of a file: where it is, where it ends, and its record or None for bytes that are none."""
 
 
 def scan(read: Callable[[int, int], bytes], size: int, at: int = 0) -> Iterator[Found]:
@@ -138,7 +141,7 @@ def scan(read: Callable[[int, int], bytes], size: int, at: int = 0) -> Iterator[
         record, end = _read_record(window, at)
         if record is None:
             end = _find_record(window, at + 1)
-        yield Found(at, end, record)
+        yield at, end, record
         at = end
 
 
@@ -149,21 +152,27 @@ class _Window:
         self._read, self.size = read, size
         self._chunk, self._from = b"", 0
 
-    def get(self, at: int, size: int) -> bytes:
+    def find(self, at: int, size: int) -> tuple[bytes, int]:
+        """Bytes that hold so many from a place on, unless the file ends before, and where among them it is."""
         start = at - self._from
         if start < 0 or start + size > len(self._chunk):
             self._chunk, self._from, start = self._read(min(max(size, _CHUNK), self.size - at), at), at, 0
-        return self._chunk[start : start + size]
+        return self._chunk, start
+
+    def get(self, at: int, size: int) -> bytes:
+        """So many bytes, fewer at the end of the file."""
+        chunk, start = self.find(at, size)
+        return chunk[start : start + size]
 
 
 def _read_record(window: _Window, at: int) -> tuple[Record | None, int]:
     """The record at a place and where it ends; None where there is none."""
-    head = window.get(at, HEAD_SIZE)
-    if len(head) < HEAD_SIZE or not head.startswith(_SYNC):
+    chunk, start = window.find(at, HEAD_SIZE)
+    if len(chunk) < start + HEAD_SIZE or not chunk.startswith(_SYNC, start):
         return None, at
-    if zlib.crc32(head[: _HEAD.size]) != _CRC.unpack_from(head, _HEAD.size)[0]:
+    if zlib.crc32(chunk[start : start + _HEAD.size]) != _CRC.unpack_from(chunk, start + _HEAD.size)[0]:
         return None, at
-    _, kind, mark_size, layout, size, readings, number, before, put_at, since, crc = _HEAD.unpack_from(head)
+    _, kind, mark_size, layout, size, readings, number, before, put_at, since, crc = _HEAD.unpack_from(chunk, start)
     if layout != LAYOUT:
         raise LayoutError(layout)
     end = at + HEAD_SIZE + mark_size + size

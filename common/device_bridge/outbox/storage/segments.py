@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 from .disk import Disk, DiskFile
 from .records import ENTRY, SEGMENT, STATE, Chain, Lost, Ranges, Record, encode_gap, scan
@@ -25,21 +25,8 @@ def serial_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-class Step(NamedTuple):
-    """One stretch of a segment.
-
-    Parameters:
-        at, end: where it is.
-        record: None for bytes that are no record.
-        lost: what is missing before it.
-        is_new: whether it is a message that has not come before.
-    """
-
-    at: int
-    end: int
-    record: Record | None
-    lost: Lost | None
-    is_new: bool
+Step: TypeAlias = tuple[int, int, Record | None, Lost | None, bool]
+"""A stretch as of `scan`, what is missing before it, and whether it is a message that has not come before."""
 
 
 class Segment:
@@ -66,14 +53,14 @@ class Segment:
 
     def walk(self, at: int, chain: Chain) -> Iterator[Step]:
         """What it holds from a place on. Raises OSError and LayoutError."""
-        for found in scan(self.file.read, self.size, at):
-            record, before = found.record, chain.last
+        for start, end, record in scan(self.file.read, self.size, at):
             if record is None:
-                yield Step(*found, None, is_new=False)
+                yield start, end, None, None, False
                 continue
+            before = chain.last
             is_message = record.kind == ENTRY and record.is_whole
             lost = chain.follow(record)
-            yield Step(*found, lost, is_message and (before is None or record.number > before))
+            yield start, end, record, lost, is_message and (before is None or record.number > before)
 
     def find_state(self) -> tuple[int, Ranges] | None:
         """The newest statement about what is done with. Raises OSError and LayoutError."""
@@ -138,4 +125,4 @@ def is_live(record: Record, acknowledged: int, done: Ranges) -> bool:
     number = record.number
     if record.kind != ENTRY or number <= acknowledged:
         return False
-    return not any(first <= number <= last for first, last in done)
+    return not done or not any(first <= number <= last for first, last in done)
