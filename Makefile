@@ -36,7 +36,7 @@ help: ## list the targets
 setup: $(STAMP) ## prepare .venv (needs only Python 3.11 or newer)
 
 lock: $(UV) ## after changing a pyproject.toml: uv.lock and make docs
-	@$(BIN)/python common/deployment/workspace.py --before-lock
+	@$(BIN)/python common/workspace/members.py --before-lock
 	@$(UV) lock --quiet
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  $(TOOLS:.txt=.in) --output-file $(TOOLS)
@@ -51,7 +51,7 @@ $(UV):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(TOOLS)
 
 $(STAMP): $(UV) pyproject.toml uv.lock $(MEMBERS)
-	@$(BIN)/python common/deployment/workspace.py
+	@$(BIN)/python common/workspace/members.py
 	@$(UV) lock --quiet --check --python $(BIN)/python 2>$(VENV)/lock.log || \
 	  { if grep -q "needs to be updated" $(VENV)/lock.log; then echo "uv.lock is older than a pyproject.toml. Run: make lock"; \
 	    else cat $(VENV)/lock.log; fi; exit 1; }

@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from deployment.services import ServiceError
 from iofog_sdk import did_you_mean, keep_files_private
+from workspace.services import ServiceError
 
 from .nodes import LINKS
 from .parts import DemoFailed

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from deployment.services import needs_of, service_type_of, unknown_service
+from workspace.services import needs_of, service_type_of, unknown_service
 
 from .nodes import DemoNode, demo_node
 from .parts import (

@@ -13,6 +13,22 @@ from typing import TypeAlias
 import msgspec
 
 from device_bridge.settings import json_schema
+from workspace.images import (
+    LICENCES,
+    BillError,
+    ImageError,
+    RegistryError,
+    add_image_options,
+    build,
+    choose_builder,
+    images_of,
+    licences,
+    renew_base,
+    report,
+)
+from workspace.listing import listing
+from workspace.members import notes, problems, service_names
+from workspace.services import Needs, ServiceError, needs_of, unknown_service
 
 from .documents import Document, ManifestError, load
 from .fleets import (
@@ -30,23 +46,7 @@ from .fleets import (
 )
 from .generated import outdated, write_generated
 from .generations import GENERATIONS, Generation
-from .images import (
-    LICENCES,
-    BillError,
-    ImageError,
-    RegistryError,
-    add_image_options,
-    build,
-    choose_builder,
-    images_of,
-    licences,
-    renew_base,
-    report,
-)
-from .listing import listing
 from .manifests import Finding, check_documents
-from .services import Needs, ServiceError, needs_of, unknown_service
-from .workspace import notes, problems, service_names
 
 _NEWEST = "3.9"
 _SCHEMAS: dict[str, tuple[type[msgspec.Struct], str]] = {

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from device_bridge.cli import with_diagrams, with_tables
+from workspace.images import files_to_copy
+from workspace.members import service_names, with_services
+from workspace.services import service_type_of
 
 from .fleets.samples import samples
-from .images import files_to_copy
-from .services import service_type_of
-from .workspace import service_names, with_services
 
 _SOURCE = re.compile(r"^# Written by `make docs` from services/(\w+)/deploy.toml\.$", re.MULTILINE)
 

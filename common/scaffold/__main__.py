@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from deployment.services import unknown_service
-from deployment.workspace import service_names
+from workspace.members import service_names
+from workspace.services import unknown_service
 
 from .answers import SHAPES, AnswerError, Answers
 from .checks import check_project, check_service, check_update

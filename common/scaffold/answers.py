@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployment.workspace import service_names
+from workspace.members import service_names
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHAPES = {

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Set
 from pathlib import Path
 
-from deployment.images import DOCKERFILE
 from iofog_sdk import __version__
+from workspace.images import DOCKERFILE
 
 from .answers import TEMPLATES, AnswerError, Answers
 from .rendering import generate, write
@@ -21,7 +21,7 @@ WHEELS = "wheels"
 _NOT_THEIRS = ("new-project", "renew-base")
 _OUR_TESTS = "-m tests."
 """Targets of the Makefile that are about this project: by name, and by what runs this project's own tests."""
-_OF_OURS = re.compile(r".*(common/deployment/|pip compile|TOOLS:\.txt=\.in).*\n")
+_OF_OURS = re.compile(r".*(common/workspace/|pip compile|TOOLS:\.txt=\.in).*\n")
 """Lines of its recipes about its own packages."""
 _OWN_OR_SITE = re.compile(r"\$\(if \$\(or .*,\$\(SERVICE\)\)")
 """The service to show; without a name, this project shows a site."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from device_bridge.settings import about_profile, profile_names
 
+from .members import description_of, service_names
 from .services import service_type_of
-from .workspace import description_of, service_names
 
 
 def listing(root: Path) -> Iterator[str]:

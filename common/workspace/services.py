@@ -18,7 +18,7 @@ from device_bridge import DeviceService
 from device_bridge.settings import explained
 from iofog_sdk import did_you_mean
 
-from .workspace import service_names
+from .members import service_names
 
 Bus = Literal["serial", "i2c", "gpio"]
 Name = Annotated[

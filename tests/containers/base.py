@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deployment.images import PYTHON
 from scaffold import SHAPES
+from workspace.images import PYTHON
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -48,7 +48,7 @@ def require(target: str, *programs: str, platforms: tuple[str, ...] = ()) -> Non
 
 
 def base_image(platforms: tuple[str, ...] = ()) -> str:
-    """The name of `deployment.images.PYTHON`, or of its stand-in where no registry is reached.
+    """The name of `workspace.images.PYTHON`, or of its stand-in where no registry is reached.
 
     Parameters:
         platforms: besides this machine's own.

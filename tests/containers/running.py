@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from deployment.images import run_options
+from workspace.images import run_options
 
 AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
 PORT = 8080

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.images import PYTHON, architecture, facts_of
-from deployment.workspace import service_names
+from workspace.images import PYTHON, architecture, facts_of
+from workspace.members import service_names
 
 from .base import OUTSIDE, OUTSIDE_SERVICES
 from .running import IMAGES, PLATFORMS, container, device, eventually, podman

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.workspace import service_names
 from device_bridge.settings import profile_names
+from workspace.members import service_names
 
 from . import gpio_worlds, i2c_worlds, mqtt_worlds, serial_worlds
 

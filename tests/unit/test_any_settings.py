@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deployment.services import service_type_of
-from deployment.workspace import service_names
 from device_bridge import SettingsError
 from device_bridge.settings import LIMITS, SettingsSources, check_limits, limit, profile_names, read_profile
+from workspace.members import service_names
+from workspace.services import service_type_of
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = service_names(PROJECT)

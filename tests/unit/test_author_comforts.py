@@ -11,14 +11,14 @@ from rich.console import Console
 from demo.parts import summarise
 from demo.viewer import View
 from deployment.__main__ import main as deployment
-from deployment.services import ServiceError, needs_of, service_type_of
-from deployment.workspace import service_names
 from device_bridge import SettingsError
 from device_bridge.cli.command_line import _handle
 from device_bridge.cli.example import example_settings
 from device_bridge.settings import SettingsSources, profile_names
 from iofog_sdk import IoMessage, NodeNotFound, connect
 from local_agent.__main__ import main as local_agent
+from workspace.members import service_names
+from workspace.services import ServiceError, needs_of, service_type_of
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = service_names(PROJECT)

@@ -13,11 +13,11 @@ from deployment.documents import parse
 from deployment.fleets import FleetError, read_fleet, render
 from deployment.generations import GENERATIONS
 from deployment.manifests import check_documents
-from deployment.services import needs_of, service_type_of
-from deployment.workspace import service_names
 from device_bridge.gateway import check_entries
 from device_bridge.settings.sources import SettingsSources
 from edge_gateway.emulator import SITE
+from workspace.members import service_names
+from workspace.services import needs_of, service_type_of
 
 PROJECT = Path(__file__).parents[2]
 BUSES = ("-serial", "-i2c", "-gpio")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from deployment.__main__ import main
-from deployment.images.builders import (
+from iofog_sdk import __version__
+from workspace.images.builders import (
     DOCKERFILE,
     PYTHON,
     ImageError,
@@ -24,8 +25,7 @@ from deployment.images.builders import (
     check_emulation,
     choose_builder,
 )
-from deployment.images.measure import read_archive
-from iofog_sdk import __version__
+from workspace.images.measure import read_archive
 
 BOTH = Images(["gps_receiver"], ["linux/arm64", "linux/arm/v7"], "registry.example.com/iofog", "1.2")
 

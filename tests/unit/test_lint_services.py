@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from climate_sensor.service import ClimateSensor
-from deployment.workspace import service_names
 from device_bridge import DeviceService, Quantity, ServiceSettings, every
 from scaffold.__main__ import main
 from scaffold.rules import LEVELS, RULES, level_of, lint, page, target_of, write_badge
 from scaffold.rules.running import emulator
+from workspace.members import service_names
 
 PROJECT = Path(__file__).parents[2]
 NOT_YET: dict[str, set[str]] = {}

@@ -8,8 +8,6 @@ import logging
 import msgspec
 import pytest
 
-from deployment.services import service_type_of
-from deployment.workspace import service_names
 from device_bridge import (
     CommandedSettings,
     CommandSpec,
@@ -27,6 +25,8 @@ from device_bridge.settings import SettingsSources
 from device_bridge.telemetry import logs
 from iofog_sdk import NodeNotFound, connect
 from pytest_simulated_devices import MemoryLink
+from workspace.members import service_names
+from workspace.services import service_type_of
 
 from .test_any_settings import PROJECT, places_of, valid_settings, variables
 from .test_process import get, until

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from deployment.workspace import notes, problems
 from iofog_sdk import __version__
 from scaffold import SHAPES, AnswerError, Answers, generate, new_project
 from scaffold.__main__ import main
 from scaffold.answers import TEMPLATES
+from workspace.members import notes, problems
 
 PROJECT = Path(__file__).parents[2]
 RUFF = Path(sys.executable).with_name("ruff")

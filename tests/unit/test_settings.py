@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from deployment.services import service_type_of
-from deployment.workspace import service_names
 from device_bridge import Name, ServiceSettings, Settings, SettingsError
 from device_bridge.settings.explain import json_schema
 from device_bridge.settings.sources import SettingsSources
+from workspace.members import service_names
+from workspace.services import service_type_of
 
 PROJECT = Path(__file__).parents[2]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment.images import LICENCES, RegistryError, licences, renew_base
-from deployment.images.base_image import DOCKERFILE, pinned_base
-from deployment.workspace import service_names
+from workspace.images import LICENCES, RegistryError, licences, renew_base
+from workspace.images.base_image import DOCKERFILE, pinned_base
+from workspace.members import service_names
 
 PROJECT = Path(__file__).parents[2]
 INDEX = "application/vnd.oci.image.index.v1+json"

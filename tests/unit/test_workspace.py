@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployment.generated import outdated, write_generated
-from deployment.workspace import notes, problems, service_names
+from workspace.members import notes, problems, service_names
 
 PROJECT = Path(__file__).parents[2]
 MAKE = shutil.which("make")
@@ -114,7 +114,7 @@ def test_a_service_that_is_gone_leaves_a_lock_and_manifests_behind(project):
 
 def test_it_is_said_before_anything_is_installed(project):
     copy(project, "my_sensor")
-    script = PROJECT / "common/deployment/workspace.py"
+    script = PROJECT / "common/workspace/members.py"
     run = subprocess.run(
         [sys.executable, "-I", "-S", script], cwd=project, capture_output=True, text=True, check=False
     )

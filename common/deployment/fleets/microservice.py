@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workspace.services import STATE, Bus, bus_of_path, needs_of
+
 from ..generations import GENERATIONS
-from ..services import STATE, Bus, bus_of_path, needs_of
 from .model import FleetError, KitService
 
 TMP_MIB = 16

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from workspace.services import Bus, Model, Name, PublishedPort
+
 from ..documents import mapped
 from ..generations import GENERATIONS
-from ..services import Bus, Model, Name, PublishedPort
 
 NODE = "node"
 """`$node` is the node's own name."""

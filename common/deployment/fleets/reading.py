@@ -18,11 +18,11 @@ from device_bridge import SettingsError
 from device_bridge.gateway import check_entries
 from device_bridge.settings import SettingsSources
 from iofog_sdk import did_you_mean
+from workspace.services import ServiceError, bus_of_path, known_services, needs_of, service_type_of
 
 from ..documents import Document, ManifestError, Where, load
 from ..generations import GENERATIONS, resolve
 from ..manifests import check_literal, judge, texts
-from ..services import ServiceError, bus_of_path, known_services, needs_of, service_type_of
 from .microservice import Placed
 from .model import NODE, Fleet, FleetError, Kit, Node, values_used
 from .rendering import on_node

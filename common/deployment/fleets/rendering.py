@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
+from workspace.services import Bus, needs_of
+
 from ..generations import GENERATIONS
-from ..services import Bus, needs_of
 from .microservice import (
     CDI_VENDOR,
     Placed,

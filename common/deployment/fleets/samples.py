@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from workspace.services import STATE, Bus, needs_of
+
 from ..generations import GENERATIONS, Generation
-from ..services import STATE, Bus, needs_of
 from .microservice import (
     MEMORY_MIB,
     PAGE_PORT,

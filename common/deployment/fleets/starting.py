@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import yaml
 
+from workspace.services import Bus, ServiceError, known_services, needs_of, unknown_service
+
 from ..generations import GENERATIONS
-from ..services import Bus, ServiceError, known_services, needs_of, unknown_service
 from .model import FleetError
 
 _GROUPS: dict[Bus, int] = {"serial": 20, "i2c": 998, "gpio": 997}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from workspace.services import STATE, bus_of_path
+
 from ..documents import Document, Where
-from ..services import STATE, bus_of_path
 from .problems import Problem
 from .rules import Microservice
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from workspace.services import STATE, Bus, bus_of_path, needs_of, service_of_image
+
 from ..documents import Document, Where
 from ..generations import GENERATIONS, Generation
-from ..services import STATE, Bus, bus_of_path, needs_of, service_of_image
 from .problems import Problem
 from .templates import check_quotes, is_placeholder, texts
 

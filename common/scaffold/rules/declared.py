@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from deployment.services import ServiceError
 from device_bridge import BridgeError
 from device_bridge.cli import with_tables
 from device_bridge.settings import SettingsSources
+from workspace.services import ServiceError
 
 from .senml_units import UNITS
 from .target import Target

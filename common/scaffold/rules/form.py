@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from deployment.workspace import notes, problems
+from workspace.members import notes, problems
 
 from .target import Target
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deployment.services import Needs, needs_of, service_type_of
 from device_bridge import DeviceService
+from workspace.services import Needs, needs_of, service_type_of
 
 
 @dataclass(frozen=True)

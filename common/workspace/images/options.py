@@ -6,8 +6,8 @@ import argparse
 import subprocess
 from pathlib import Path
 
+from ..members import service_names
 from ..services import unknown_service
-from ..workspace import service_names
 from .builders import BUILDERS, PYTHON, ImageError, Images, native_platform
 
 
