@@ -151,8 +151,8 @@ image-test: $(STAMP) ## build every image and run it as a node does
 	@$(BIN)/python -m tests.containers $(ARGS)
 
 image-test-arm: $(STAMP) ## the same for one service on emulated ARM
-#: qemu-user-static as well
-	@$(BIN)/python -m tests.containers --arm $(ARGS)
+#: [SERVICE=name] (gps_receiver); qemu-user-static as well
+	@$(BIN)/python -m tests.containers --arm=$(or $(SERVICE),gps_receiver) $(ARGS)
 
 image-report: $(STAMP) ## size, layers, user and import time of images
 	@$(BIN)/python -m deployment image-report $(SERVICE) $(IMAGES) $(if $(PLATFORMS),--platforms $(PLATFORMS))

@@ -1,4 +1,4 @@
-"""`python -m tests.containers [--arm]`: builds images, and runs the tests of this folder on them.
+"""`python -m tests.containers [--arm=SERVICE]`: builds images, and runs the tests of this folder on them.
 
 Without --arm: every service for this machine, and those of a project outside. With --arm: one service for each ARM
 platform, under emulation.
@@ -13,9 +13,9 @@ from .base import EMULATORS, HERE, NATIVE, OUT, OUTSIDE, OUTSIDE_SERVICES, PROJE
 
 
 def main() -> int:
-    arm = "--arm" in sys.argv
+    arm = next((each.partition("=")[2] for each in sys.argv if each.startswith("--arm=")), "")
     emulated = tuple(EMULATORS) if arm else ()
-    target, services = ("image-test-arm", "gps_receiver") if arm else ("image-test", "all")
+    target, services = ("image-test-arm", arm) if arm else ("image-test", "all")
     require(target, "buildah", platforms=emulated)
     platforms = emulated or (NATIVE,)
     told = [f"SERVICE={services}", "TAG=test", "BUILDER=buildah", f"BASE={base_image(emulated)}"]
@@ -29,8 +29,8 @@ def main() -> int:
                 print((OUT / "build.log").read_text()[-3000:])
                 return 1
     subprocess.run([*make, "image-report", "BUILDER=podman"], check=True)
-    environment = os.environ | {"IMAGES": "localhost/iofog/{}:test", "PLATFORMS": ",".join(platforms)}
-    words = [argument for argument in sys.argv[1:] if argument != "--arm"]
+    environment = os.environ | {"IMAGES": "localhost/iofog/{}:test", "PLATFORMS": ",".join(platforms), "ON_ARM": arm}
+    words = [argument for argument in sys.argv[1:] if not argument.startswith("--arm=")]
     tests = [sys.executable, "-m", "pytest", "-o", "timeout=180", "-rs", str(HERE), *words]
     status = subprocess.run(tests, check=False, env=environment).returncode
     print(f"{target}: ok" if not status else f"{target}: failed ({status})")

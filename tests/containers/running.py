@@ -17,6 +17,8 @@ AGENT_ID = "2c1b8a5e-0f6d-5e0e-8f37-000000000001"
 PORT = 8080
 IMAGES = os.environ.get("IMAGES", "")
 PLATFORMS = os.environ.get("PLATFORMS", "linux/amd64").split(",")
+ON_ARM = os.environ.get("ON_ARM") or "gps_receiver"
+"""The service that runs on emulated platforms."""
 LEAST = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck")
 _ASK = """
 import sys, urllib.error, urllib.request

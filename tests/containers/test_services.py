@@ -9,11 +9,10 @@ from workspace.images import PYTHON, architecture, facts_of
 from workspace.members import service_names
 
 from .base import OUTSIDE, OUTSIDE_SERVICES
-from .running import IMAGES, PLATFORMS, container, device, eventually, podman
+from .running import IMAGES, ON_ARM, PLATFORMS, container, device, eventually, podman
 
 SERVICES = service_names(Path(__file__).parents[2])
-ON_ARM = ["gps_receiver"]
-CASES = [(service, each) for each in PLATFORMS for service in (SERVICES if each == "linux/amd64" else ON_ARM)]
+CASES = [(service, each) for each in PLATFORMS for service in (SERVICES if each == "linux/amd64" else [ON_ARM])]
 OWN_LIBRARIES = {"live_dashboard": 4_000_000}
 """Bytes of what one service alone needs: aiohttp."""
 natively = pytest.mark.skipif("linux/amd64" not in PLATFORMS, reason="shown once, natively")
@@ -53,7 +52,7 @@ def test_a_service_of_a_project_outside_delivers(service, monkeypatch):
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_its_interpreter_is_the_one_that_images_ship(platform):
-    image = f"{IMAGES.format(ON_ARM[0])}-{architecture(platform)}"
+    image = f"{IMAGES.format(ON_ARM)}-{architecture(platform)}"
     ask = ("-c", "import platform; print(*platform.python_version_tuple()[:2], sep='.')")
     version = podman("run", "--rm", "--network=none", "--no-healthcheck", "--entrypoint=python3", image, *ask).stdout
     assert f":{version.strip()}-" in PYTHON
