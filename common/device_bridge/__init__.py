@@ -1,5 +1,11 @@
 """Runs a service that bridges one physical device into ioFog messages."""
 
+from iofog_sdk.lazy import import_when_used
+
+# asyncio imports them, and asks of every socket whether it is one of TLS; they take 4 MiB, and most links use none.
+import_when_used("ssl", SSLSocket=type("SSLSocket", (), {}))
+import_when_used("asyncio.sslproto")
+
 from .cli.command_line import run
 from .command import Command, CommandError, CommandSpec, Parameter, Result
 from .errors import BridgeError, ContractError, DeviceError, DeviceErrorKind, SettingsError

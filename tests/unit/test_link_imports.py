@@ -1,5 +1,6 @@
 """Each link imports its own transport and no other: modules cost memory and start time on a small board."""
 
+import socket
 import subprocess
 import sys
 
@@ -52,3 +53,31 @@ def test_a_link_imports_its_own_transport_only(environment, needed, foreign):
     modules = imported(environment)
     assert needed - modules == set()
     assert foreign & modules == set()
+
+WITHOUT_TLS = """
+import sys
+import device_bridge, asyncio
+connecting = asyncio.open_connection("127.0.0.1", {port})
+asyncio.run(connecting)
+print(*sys.modules)
+"""
+WITH_TLS = """
+import sys
+import device_bridge, asyncio, socket, ssl
+from asyncio import sslproto
+context = ssl.create_default_context()
+assert isinstance(context, ssl.SSLContext)
+assert sslproto.SSLProtocol(asyncio.new_event_loop(), asyncio.Protocol(), context, None)
+assert issubclass(ssl.SSLSocket, socket.socket), "the real one"
+"""
+
+
+def test_tls_is_not_loaded_by_a_service_that_connects_without_it():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = WITHOUT_TLS.format(port=server.getsockname()[1])
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"_ssl", "html"} & set(done.stdout.split()) == set()
+
+
+def test_tls_is_loaded_when_it_is_used():
+    subprocess.run([sys.executable, "-c", WITH_TLS], check=True)

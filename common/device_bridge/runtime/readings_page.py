@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from html import escape
 from typing import Any
 
 import msgspec
@@ -113,6 +112,8 @@ class LatestReadings:
 
     def as_html(self, title: str, state: str, *, is_ready: bool) -> Page:
         """For people: what was read, and whether device and node are there."""
+        from html import escape  # noqa: PLC0415 - half a megabyte that only this page needs
+
         rows = "".join(
             f'<tr class="{one.quality}"><td>{escape(one.name)}<td class="value">{escape(_shown(one))}'
             f"<td>{escape(f'{one.quality}: {one.reason}' if one.reason else one.quality)}<td>{one.age:.0f} s"

@@ -6,11 +6,11 @@ or are as large as the rest of an image. Formats: NATS ADR-14 (credentials) and 
 
 from __future__ import annotations
 
+import _ssl  # noqa: F401 - loads libcrypto
 import base64
 import binascii
 import ctypes
 import re
-import ssl  # noqa: F401 - loads libcrypto
 from pathlib import Path
 from typing import NamedTuple
 
