@@ -151,7 +151,7 @@ image-test: $(STAMP) ## build every image and run it as a node does
 	@$(BIN)/python -m tests.containers $(ARGS)
 
 image-test-arm: $(STAMP) ## the same for one service on emulated ARM
-#: [SERVICE=name] (gps_receiver); qemu-user-static as well
+#: [SERVICE=name]; qemu-user-static as well
 	@$(BIN)/python -m tests.containers --arm=$(or $(SERVICE),gps_receiver) $(ARGS)
 
 image-report: $(STAMP) ## size, layers, user and import time of images
