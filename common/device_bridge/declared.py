@@ -44,7 +44,14 @@ class DeclaredQuantities:
         """The readings as they may go on. Raises ContractError for undeclared ones in strict mode."""
         if self._lacking:
             self._lacking.difference_update(reading.name for reading in sample)
-        return [self._checked(reading) for reading in sample]
+        checked = []
+        for reading in sample:  # for every reading that is sent: without calls where nothing is wrong
+            quantity = self._quantities.get(reading.name)
+            if quantity is None or reading.unit != quantity.unit:
+                checked.append(self._violation(reading, quantity))
+            else:
+                checked.append(reading if quantity.valid is None else quantity.judged(reading))
+        return checked
 
     def heard(self, forwarded: Sample) -> None:
         """Takes note of readings that are forwarded, and not declared."""
@@ -63,16 +70,12 @@ class DeclaredQuantities:
         declared = [each.bad(reason) for name, each in self._quantities.items() if name not in self._lacking]
         return declared + [Quantity(name, unit).bad(reason) for name, unit in self._forwarded.items()]
 
-    def _checked(self, reading: Reading) -> Reading:
-        quantity = self._quantities.get(reading.name)
+    def _violation(self, reading: Reading, quantity: Quantity | None) -> Reading:
         if quantity is None:
-            return self._violation(reading, f"{reading.name} is not among the declared quantities")
-        if reading.unit != quantity.unit:
+            problem = f"{reading.name} is not among the declared quantities"
+        else:
             units = f"{reading.unit or 'no unit'} instead of {quantity.unit or 'no unit'}"
-            return self._violation(reading, f"{reading.name} is not in its declared unit: {units}")
-        return quantity.judged(reading)
-
-    def _violation(self, reading: Reading, problem: str) -> Reading:
+            problem = f"{reading.name} is not in its declared unit: {units}"
         if self._strict:
             raise ContractError(f"{problem}; declare it in `quantities`, or send what is declared")
         self.violations += 1

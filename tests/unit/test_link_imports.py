@@ -54,6 +54,7 @@ def test_a_link_imports_its_own_transport_only(environment, needed, foreign):
     assert needed - modules == set()
     assert foreign & modules == set()
 
+
 WITHOUT_TLS = """
 import sys
 import device_bridge, asyncio

@@ -67,7 +67,10 @@ class Clock:
         self._set_at = self._since_boot()
         self._offset_s = self._settled_s = self._wall() - self._set_at
         self._is_settled = True
-        self._mark = self._make_mark()
+        self._mark = ""
+        self.right_mark = ""
+        """The mark of a time of now, which needs no correction; "" while the clock is not trusted."""
+        self._renew_mark()
         self.check()
 
     @property
@@ -90,7 +93,7 @@ class Clock:
         if not self._has_source and time >= _NOT_BEFORE and self._verified():
             self._has_source = self._is_settled = True
             self._settled_s = self._offset_s
-            self._mark = self._make_mark()
+            self._renew_mark()
 
     def stamp(self) -> tuple[float, str]:
         """The present time, and a mark of how the clock stands, to be kept beside it."""
@@ -110,7 +113,7 @@ class Clock:
             mark: as it was given with the time.
             taken_at: seconds since boot at that time.
         """
-        if mark == self._mark and self._is_trusted:
+        if mark and mark == self.right_mark:
             return 0.0
         boot, offset, in_doubt = _parse(mark)
         if boot != self._boot or not self.trusted:
@@ -133,10 +136,11 @@ class Clock:
         self._offset_s, self._is_settled = offset, is_settled
         if is_settled:
             self._settled_s = offset
-        self._mark = self._make_mark()
+        self._renew_mark()
 
-    def _make_mark(self) -> str:
-        return f"{self._boot}:{self._offset_s:.3f}{_RIGHT if self._is_trusted else _DOUBT}"
+    def _renew_mark(self) -> None:
+        self._mark = f"{self._boot}:{self._offset_s:.3f}{_RIGHT if self._is_trusted else _DOUBT}"
+        self.right_mark = self._mark if self._is_trusted else ""
 
 
 def is_in_doubt(mark: str) -> bool:

@@ -61,17 +61,14 @@ class MessageMaker:
         self.groups.add(self.group)
         self._templates: dict[tuple[str, str, str], MessageTemplate] = {}
 
-    def _template(self, infotype: str, infoformat: str, tag: str) -> MessageTemplate:
-        """The template of messages with this header."""
-        header = (infotype, infoformat, tag)
-        found = self._templates.get(header)
-        if found is None:
-            message = IoMessage(groupid=self.group, publisher=self._publisher, infotype=infotype)
-            message.infoformat, message.tag = infoformat, tag
-            if len(self._templates) >= _MAX_TEMPLATES:
-                self._templates.clear()
-            found = self._templates[header] = MessageTemplate(message)
-        return found
+    def _template(self, header: tuple[str, str, str]) -> MessageTemplate:
+        """A new template of messages with this infotype, infoformat and tag."""
+        message = IoMessage(groupid=self.group, publisher=self._publisher, infotype=header[0])
+        message.infoformat, message.tag = header[1:]
+        if len(self._templates) >= _MAX_TEMPLATES:
+            self._templates.clear()
+        template = self._templates[header] = MessageTemplate(message)
+        return template
 
     def use(self, source: str, filters: FilterChain) -> None:
         """Names readings after this source and passes them through these filters from now on."""
@@ -111,9 +108,17 @@ class MessageMaker:
 
     def _put_readings(self, sample: Sample, header: tuple[str, str, str]) -> None:
         now, mark = self._clock.stamp()
-        monotonic_s = monotonic()
+        stamped: list[Reading] = []
+        own_times = 0
         try:
-            stamped = [kept for r in sample if (kept := self._filters.apply(_stamped(r, now), monotonic_s))]
+            for reading in sample:
+                if reading.time > 0:
+                    own_times += 1
+                    stamped.append(reading)
+                else:
+                    stamped.append(msgspec.structs.replace(reading, time=now + reading.time))
+            if not self._filters.is_empty:
+                stamped = self._filters.apply_to_all(stamped, monotonic())
         except (ValueError, TypeError, OverflowError) as error:
             self._not_encodable(len(sample), error)
             return
@@ -121,8 +126,7 @@ class MessageMaker:
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
             return
-        own_times = [reading for reading in sample if reading.time > 0]
-        in_doubt = is_in_doubt(mark) and len(own_times) < len(sample)
+        in_doubt = mark != self._clock.right_mark and own_times < len(sample)
         try:
             pack = senml.encode(stamped, self.base_name, clock_set=not in_doubt)
             # A time that the device has given is not this clock's to correct.
@@ -134,7 +138,8 @@ class MessageMaker:
         """Numbers and puts one message. Raises MessageError."""
         if self._number >= INT32_MAX:
             self._begin_group()
-        body = self._template(*header).encode(self._number + 1, content)
+        template = self._templates.get(header) or self._template(header)
+        body = template.encode(self._number + 1, content)
         self._number += 1
         self.made += 1
         self._outbox.put(body, readings, mark)

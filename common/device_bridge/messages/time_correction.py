@@ -22,7 +22,7 @@ class TimeCorrection:
     def body(self, entry: Entry) -> bytes:
         """The message itself, or with its time corrected where that has become possible."""
         mark = entry.clock
-        if not mark:
+        if not mark or mark == self._clock.right_mark:
             return entry.body
         correction_s = self._clock.correction_s(mark, entry.since)
         if correction_s is None or (correction_s == 0 and not is_in_doubt(mark)):

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from iofog_sdk import LinkError, MessageError, Outcome
 
 from .durable import Outbox
@@ -44,19 +46,17 @@ class Transport(Protocol):
         """Returns when more can be sent without piling up in memory."""
 
 
-class _Sent:
+class _Sent(msgspec.Struct):
     """A message in flight, and its outcome when that is known."""
 
-    __slots__ = ("_on_end", "number", "outcome")
-
-    def __init__(self, number: int, on_end: Callable[[], None]) -> None:
-        self.number, self._on_end = number, on_end
-        self.outcome: Outcome | None = None
+    number: int
+    on_end: Callable[[], None]
+    outcome: Outcome | None = None
 
     def end(self, outcome: Outcome) -> None:
         if self.outcome is None:
             self.outcome = outcome
-            self._on_end()
+            self.on_end()
 
 
 class Delivery:
@@ -117,13 +117,15 @@ class Delivery:
         return min(self._window, max(1, self._outbox.settings.max_messages // 2))
 
     def _send(self) -> None:
-        most = self._most
-        while len(self._in_flight) < most and self._transport.connected and not self._rewinding:
+        most, in_flight = self._most, self._in_flight
+        if not self._transport.connected:
+            return
+        while len(in_flight) < most and not self._rewinding:
             entry = self._outbox.take()
             if entry is None:
                 return
             sent = _Sent(entry.number, self._end_sent)
-            self._in_flight.append(sent)
+            in_flight.append(sent)
             try:
                 self._transport.post(self._body(entry), sent.end)
             except Exception as error:
@@ -132,20 +134,18 @@ class Delivery:
 
     def _end_sent(self) -> None:
         try:
-            self._end_those_with_an_outcome()
+            in_flight = self._in_flight
+            while in_flight and (outcome := in_flight[0].outcome) is not None:
+                self._end(in_flight.popleft().number, outcome)
+            if self._rewinding and not in_flight:
+                self._outbox.rewind()
+                self._rewinding = False
+                self._judge_suspect()
+            self._progress.set()
         except Exception as error:  # whoever reports an outcome can do nothing about it
             log.exception("delivery: unexpected error")
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)
-
-    def _end_those_with_an_outcome(self) -> None:
-        while self._in_flight and (outcome := self._in_flight[0].outcome) is not None:
-            self._end(self._in_flight.popleft().number, outcome)
-        if self._rewinding and not self._in_flight:
-            self._outbox.rewind()
-            self._rewinding = False
-            self._judge_suspect()
-        self._progress.set()
 
     def _end(self, number: int, outcome: Outcome) -> None:
         outbox = self._outbox

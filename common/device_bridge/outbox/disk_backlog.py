@@ -96,7 +96,7 @@ class DiskBacklog(Backlog):
         else:
             self._append_ready(entry)
         if is_always:
-            self._wake()
+            disk.wake()
         elif self._unwritten_bytes > settings.memory_bytes:
             self.spill()
         elif "spill" not in self._timers:
@@ -112,7 +112,9 @@ class DiskBacklog(Backlog):
             self._unwritten_bytes -= size_of(entry)
 
     def _is_full(self, size: int) -> bool:
-        return super()._is_full(size) or (self._lacks_disk and self._memory_bytes + size > NO_DISK_BYTES)
+        if (self.problem or self._disk is None) and self._lacks_disk and self._memory_bytes + size > NO_DISK_BYTES:
+            return True
+        return super()._is_full(size)
 
     @property
     def _lacks_disk(self) -> bool:
@@ -203,8 +205,7 @@ class DiskBacklog(Backlog):
             return Open()
         if self._found is not None and not self._adopt():
             return None
-        due = itertools.takewhile(lambda entry: entry.number <= self._write_to, self._unwritten())
-        if (group := list(itertools.islice(due, _GROUP))) or self._flush_due:
+        if (group := self._due()) or self._flush_due:
             done, self._done, self._done_bytes = self._done, [], 0
             self._unflushed, self._flush_due = 0, False
             self._writing_to = group[-1].number if group else 0
@@ -221,6 +222,17 @@ class DiskBacklog(Backlog):
             self._check_at = now + CHECK_S
             return Check()
         return None
+
+    def _due(self) -> list[Entry]:
+        """The next entries that are to be written now."""
+        group: list[Entry] = []
+        written_to, write_to = self._written_to, self._write_to
+        for entry in self._held():
+            if entry.number > written_to:
+                if entry.number > write_to or len(group) >= _GROUP:
+                    break
+                group.append(entry)
+        return group
 
     def finish_job(self, job: Job, result: Any) -> None:
         """The disk has done a job."""

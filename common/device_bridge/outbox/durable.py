@@ -101,7 +101,7 @@ class Outbox(DiskBacklog):
             self._unflushed += 1
             if self._unflushed >= FLUSH_AFTER:
                 self._flush()
-            else:
+            elif "flush" not in self._timers:
                 self._start_timer("flush", FLUSH_AFTER_S, self._flush)
         if self._to_notify:
             self._notify_written()
