@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from iofog_sdk import Address, IoMessage, MessageError, connect
+from iofog_sdk import Address, ConnectionLost, IoMessage, MessageError, connect
 from local_agent.nats_server import NatsServer
 from local_agent.ports import free_port
 from local_agent.service_accounts import Authority
@@ -327,6 +327,43 @@ async def test_what_comes_again_on_the_next_connection_is_known(tmp_path):
             await asyncio.sleep(1.0)  # longer than the server waits for an acknowledgement
             await operator.send(message(2, b'{"command":"tare"}', "application/json"))
             assert (await asyncio.wait_for(following, 60)).sequencenumber == 2
+
+
+def failing_once(monkeypatch, owner, name):
+    """Has a method raise what nobody thought of, once."""
+    method = getattr(owner, name)
+
+    def fail(*arguments, **options):
+        monkeypatch.setattr(owner, name, method)
+        raise KeyError("nobody thought of it")
+
+    monkeypatch.setattr(owner, name, fail)
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+@needs_mosquitto
+async def test_what_cannot_be_dealt_with_comes_again_on_another_connection(tmp_path, monkeypatch, caplog, version):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}?version={version}") as link:
+        await link.wait_connected()
+        failing_once(monkeypatch, link._inbox, "put")
+        received = link.messages()
+        for number in range(3):
+            await published(port, "iofog/default/gps/commands", str(number), "-q", "1")
+        for number in range(3):
+            assert (await asyncio.wait_for(anext(received), 60)).contentdata == b"%d" % number
+    assert "unexpected error; reconnecting" in caplog.text
+
+
+@needs_mosquitto
+async def test_a_receipt_that_cannot_be_dealt_with_ends_the_connection(tmp_path, monkeypatch, caplog):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}") as link:
+        await link.wait_connected()
+        failing_once(monkeypatch, link._in_flight, "acknowledge")
+        with pytest.raises(ConnectionLost, match="nobody thought of it"):
+            await asyncio.wait_for(link.send(message(1)), 5)
+        await asyncio.wait_for(link.wait_connected(), 60)
+        await link.send(message(2))
+    assert "unexpected error; reconnecting" in caplog.text
 
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ = 1, 3, 4, 8, 12
