@@ -50,6 +50,7 @@ class SimulatedFile:
             content[at : at + fits] = data[: self._disk.rng.randint(0, fits)]
             raise
         content[at : at + fits] = data[:fits]
+        self._disk.written += fits
         if fits < len(data):
             raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
 
@@ -91,6 +92,7 @@ class SimulatedDisk(Disk):
         self.faults: list[BaseException | None] = []
         self.read_error: OSError | None = None
         self.calls = 0
+        self.written = 0
         self.handles = 0
         self.life = 0
         self.rng = random.Random(seed)

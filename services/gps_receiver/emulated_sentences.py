@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import time
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from .protocol import KNOT
 
@@ -26,8 +26,8 @@ class Moment:
     def __init__(self, get: Callable[[str], float], utc: float) -> None:
         self.get = get
         whole_s, hundredths = divmod(int(utc * 100), 100)
-        self.clock = time.gmtime(whole_s)
-        self.time = time.strftime("%H%M%S", self.clock) + f".{hundredths:02d}"
+        self.clock = datetime(1970, 1, 1) + timedelta(seconds=whole_s)
+        self.time = f"{self.clock:%H%M%S}.{hundredths:02d}"
         self.fix = int(get("fix_quality"))
         self.mode = _MODES[self.fix]
         self.status = "A" if self.mode in _MEASURED else "V"
@@ -55,8 +55,7 @@ def _gll(at: Moment) -> list[str]:
 
 def _rmc(at: Moment) -> list[str]:
     motion = at.filled(f"{at.get('speed') / KNOT:.3f},{at.get('course') % 360:.2f}")
-    date = time.strftime("%d%m%y", at.clock)
-    return [f"RMC,{at.time},{at.status},{at.position},{motion},{date},,,{at.mode}"]
+    return [f"RMC,{at.time},{at.status},{at.position},{motion},{at.clock:%d%m%y},,,{at.mode}"]
 
 
 def _vtg(at: Moment) -> list[str]:
@@ -78,7 +77,7 @@ def _gst(at: Moment) -> list[str]:
 
 
 def _zda(at: Moment) -> list[str]:
-    return [f"ZDA,{at.time},{time.strftime('%d,%m,%Y', at.clock)},00,00"]
+    return [f"ZDA,{at.time},{at.clock:%d,%m,%Y},00,00"]
 
 
 def _gsv(at: Moment) -> list[str]:

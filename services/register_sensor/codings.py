@@ -144,9 +144,9 @@ def _decode_clock(data: bytes, layout: Layout) -> Raw:
 
 def clock_bytes(seconds: float) -> bytes:
     """The registers of a clock for a time in seconds since 1970; the inverse, for emulators."""
-    from datetime import UTC, datetime  # noqa: PLC0415
+    from datetime import datetime, timedelta  # noqa: PLC0415
 
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%S%M%H0%w%d%m%y")
+    text = (datetime(1970, 1, 1) + timedelta(seconds=seconds)).strftime("%S%M%H0%w%d%m%y")
     return bytes.fromhex(text)
 
 

@@ -5,10 +5,11 @@ import contextlib
 import gc
 import json
 import shutil
+from collections import Counter
 
 import pytest
 
-from iofog_sdk import Address, IoMessage, MessageError, connect
+from iofog_sdk import Address, ConnectionLost, IoMessage, MessageError, connect
 from local_agent.nats_server import NatsServer
 from local_agent.ports import free_port
 from local_agent.service_accounts import Authority
@@ -326,6 +327,113 @@ async def test_what_comes_again_on_the_next_connection_is_known(tmp_path):
             await asyncio.sleep(1.0)  # longer than the server waits for an acknowledgement
             await operator.send(message(2, b'{"command":"tare"}', "application/json"))
             assert (await asyncio.wait_for(following, 60)).sequencenumber == 2
+
+
+def failing_once(monkeypatch, owner, name):
+    """Has a method raise what nobody thought of, once."""
+    method = getattr(owner, name)
+
+    def fail(*arguments, **options):
+        monkeypatch.setattr(owner, name, method)
+        raise KeyError("nobody thought of it")
+
+    monkeypatch.setattr(owner, name, fail)
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+@needs_mosquitto
+async def test_what_cannot_be_dealt_with_comes_again_on_another_connection(tmp_path, monkeypatch, caplog, version):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}?version={version}") as link:
+        await link.wait_connected()
+        failing_once(monkeypatch, link._inbox, "put")
+        received = link.messages()
+        for number in range(3):
+            await published(port, "iofog/default/gps/commands", str(number), "-q", "1")
+        for number in range(3):
+            assert (await asyncio.wait_for(anext(received), 60)).contentdata == b"%d" % number
+    assert "unexpected error; reconnecting" in caplog.text
+
+
+@needs_mosquitto
+async def test_a_receipt_that_cannot_be_dealt_with_ends_the_connection(tmp_path, monkeypatch, caplog):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}") as link:
+        await link.wait_connected()
+        failing_once(monkeypatch, link._in_flight, "acknowledge")
+        with pytest.raises(ConnectionLost, match="nobody thought of it"):
+            await asyncio.wait_for(link.send(message(1)), 5)
+        await asyncio.wait_for(link.wait_connected(), 60)
+        await link.send(message(2))
+    assert "unexpected error; reconnecting" in caplog.text
+
+
+CONNECT, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ = 1, 3, 4, 8, 12
+
+
+class ReusingBroker:
+    """Speaks MQTT 3.1.1 itself: it uses a packet identifier again at once, and loses what it has sent under it.
+
+    The command of the first connection is acknowledged; a second one under the same identifier is lost with that
+    connection, and is sent with DUP on the next one.
+
+    Parameters:
+        after: packets of the client, by kind, that the first connection still answers.
+    """
+
+    COMMAND = b'{"command":"on"}'
+
+    def __init__(self, after):
+        self.connections, self.is_acknowledged, self._after = 0, False, Counter(after)
+
+    async def serve(self, reader, writer):
+        self.connections += 1
+        is_first = self.connections == 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while not (is_first and self.is_acknowledged and self._after.total() <= 0):
+                kind, body = await self._packet(reader)
+                if kind == CONNECT:
+                    writer.write(bytes([0x20, 2, not is_first, 0]))
+                elif kind == SUBSCRIBE:
+                    writer.write(b"\x90\x03" + body[:2] + b"\x01" + self._publish(is_duplicate=not is_first))
+                elif kind == PUBLISH:
+                    end = 2 + int.from_bytes(body[:2], "big")
+                    writer.write(b"\x40\x02" + body[end : end + 2])
+                elif kind == PINGREQ:
+                    writer.write(b"\xd0\x00")
+                self.is_acknowledged |= kind == PUBACK
+                if self.is_acknowledged:
+                    self._after -= Counter({kind: 1})
+
+    async def _packet(self, reader):
+        (kind,) = await reader.readexactly(1)
+        size = shift = 0
+        while True:
+            (each,) = await reader.readexactly(1)
+            size |= (each & 127) << shift
+            shift += 7
+            if each < 128:
+                return kind >> 4, await reader.readexactly(size)
+
+    def _publish(self, *, is_duplicate):
+        topic = b"iofog/default/gps/commands"
+        body = len(topic).to_bytes(2, "big") + topic + b"\x00\x01" + self.COMMAND
+        return bytes([0x3A if is_duplicate else 0x32, len(body)]) + body
+
+
+@pytest.mark.parametrize("after", [{PINGREQ: 4}, {PUBLISH: 1}])
+async def test_a_command_under_an_identifier_that_is_used_again_at_once_is_taken(after):
+    """MQTT 4.3.2: the broker has the acknowledgement of the first one, so it is new, whatever its DUP flag says."""
+    broker = ReusingBroker(after)
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, linked(f"mqtt://127.0.0.1:{port}?version=3.1.1&ping_interval_s=1") as link:
+        received = link.messages()
+        assert (await asyncio.wait_for(anext(received), 60)).contentdata == broker.COMMAND
+        following = asyncio.ensure_future(anext(received))
+        await until(lambda: broker.is_acknowledged)
+        if PUBLISH in after:
+            await link.send(message())
+        assert (await asyncio.wait_for(following, 60)).contentdata == broker.COMMAND
+    assert broker.connections == 2
 
 
 @needs_mosquitto

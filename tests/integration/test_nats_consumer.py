@@ -93,6 +93,38 @@ async def test_what_a_dead_connection_was_given_comes_first_on_the_next(server):
             assert [(await asyncio.wait_for(anext(received), 60)).contentdata for _ in range(3)] == [b"1", b"2", b"3"]
 
 
+async def test_a_consumer_that_is_busy_stays_connected(server, caplog):
+    """After each batch of 256 a server says that it is complete."""
+    caplog.set_level("INFO")
+    async with operator(server) as stream, linked(server.url) as link:
+        await link.wait_connected()
+        received = link.messages()
+        for number in range(1000):
+            await stream.publish(COMMANDS, b"%d" % number)
+        for number in range(1000):
+            assert (await asyncio.wait_for(anext(received), 60)).contentdata == b"%d" % number
+    assert "is down" not in caplog.text
+
+
+async def test_what_cannot_be_dealt_with_comes_again(server, monkeypatch, caplog):
+    """An error that nobody thought of, while a message is taken, ends the connection and not the consumer."""
+    async with operator(server) as stream, linked(server.url) as link:
+        await link.wait_connected()
+        put = link._inbox.put
+
+        def fail_once(*arguments, **options):
+            monkeypatch.setattr(link._inbox, "put", put)
+            raise KeyError("nobody thought of it")
+
+        monkeypatch.setattr(link._inbox, "put", fail_once)
+        for number in range(3):
+            await stream.publish(COMMANDS, b"%d" % number)
+        received = link.messages()
+        for number in range(3):
+            assert (await asyncio.wait_for(anext(received), 60)).contentdata == b"%d" % number
+    assert "unexpected error; reconnecting" in caplog.text
+
+
 async def test_a_consumer_that_is_deleted_is_made_anew(server, caplog):
     async with operator(server) as stream, linked(server.url) as link:
         await link.wait_connected()

@@ -186,6 +186,32 @@ async def test_a_total_is_uncertain_while_what_was_counted_before_cannot_be_read
         assert found["water"].value == 100
 
 
+@pytest.mark.parametrize("disk", ["none", "good", "full"])
+async def test_a_total_outlives_its_chip_and_changed_settings(tmp_path, disk):
+    counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 0.05}
+    totals = Totals(None if disk == "none" else tmp_path / "totals.json")
+    async with world_of(tmp_path) as gpio, watching(gpio, counter, totals=totals) as bridged:
+        await bridged.sample()
+        gpio.pulses("GPIO22", 2000, 100)
+        await bridged.sample(lambda found: found["water"].value == 100)
+        totals.save()
+        if disk == "full":
+            (tmp_path / "totals.new").mkdir()  # as good as ENOSPC: it cannot be written
+        expected = 100
+        for change in ({"log_level": "debug"}, {"inputs": [counter | {"interval": 0.1}]}, None):
+            gpio.pulses("GPIO22", 2000, 100)
+            await bridged.sample(lambda found, total=expected + 100: found["water"].value == total)
+            expected += 100
+            totals.save()
+            if change is None:
+                gpio.disconnect()
+                await bridged.sample(lambda found: found["water"].value is None)
+            else:
+                settings = {"gpio": {"path": f"sim:{gpio.path}"}, "inputs": [counter]} | change
+                bridged.bridge.apply(settings_of(DigitalInputs, **settings))
+            assert (await bridged.sample())["water"].value == expected, change
+
+
 async def test_pulses_that_came_before_the_end_are_counted(tmp_path):
     counter = {"kind": "counter", "name": "water", "line": "GPIO22", "interval": 60}
     async with world_of(tmp_path) as gpio:

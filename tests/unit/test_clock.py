@@ -2,6 +2,7 @@
 
 import ast
 import logging
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from device_bridge.messages.clock import SETTLING_S, Clock, is_in_doubt
 from device_bridge.messages.maker import MessageMaker
 from device_bridge.messages.time_correction import TimeCorrection
 from device_bridge.outbox.durable import Outbox
-from device_bridge.telemetry.logs import _JsonFormatter
+from device_bridge.telemetry.logs import _HumanFormatter, _JsonFormatter
 from iofog_sdk import IoMessage
 
 RIGHT = 1_795_448_768.0
@@ -249,9 +250,30 @@ def test_a_log_line_is_written_beyond_2038(monkeypatch):
         raise OverflowError("timestamp out of range for platform time_t")
 
     monkeypatch.setattr("time.gmtime", gmtime)
+    monkeypatch.setattr(logging.Formatter, "converter", staticmethod(gmtime))
     record = logging.LogRecord("x", logging.INFO, "x", 1, "text", None, None)
     record.created, record.msecs = 2**31 + 0.25, 250
     assert msgspec.json.decode(_JsonFormatter().format(record))["time"] == "2038-01-19T03:14:08.250Z"
+    assert _HumanFormatter().format(record) == "03:14:08 INFO    x: text"
+
+
+def test_nothing_a_service_does_needs_the_c_library_to_know_its_time():
+    """Where that has 32 bits, as on 32-bit ARM of Debian 12, these raise from 2038 on."""
+    raising = {"gmtime", "localtime", "ctime", "asctime", "strftime", "fromtimestamp", "utcfromtimestamp"}
+    raising |= {"now", "utcnow", "today"}
+    root = Path(device_bridge.__file__).parents[2]
+    folders = [root / "services", *(root / "common" / name for name in ("device_bridge", "iofog_sdk"))]
+    found = Counter(
+        f"{path.relative_to(root)}: {node.func.value.id}.{node.func.attr}"
+        for folder in folders
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if isinstance(node.func.value, ast.Name) and node.func.value.id in ("time", "datetime", "date")
+        if node.func.attr in raising
+    )
+    local_time = "services/gpiozero_device/classes/makers.py: datetime.now"  # nobody else knows of time zones
+    assert found == {local_time: 1}
 
 
 def test_one_module_reads_the_clocks():

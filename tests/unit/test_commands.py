@@ -263,6 +263,34 @@ async def test_a_torn_line_costs_one_id_and_is_reported(tmp_path, caplog):
     assert (await ran(file, "a", "b")).executed == []
 
 
+async def test_a_memory_that_cannot_be_read_for_a_while_costs_nothing(tmp_path, monkeypatch, caplog):
+    file = tmp_path / "bench.commands.jsonl"
+    sent = time.time()
+    await ran(file, "a")
+    memory = CommandMemory(file)
+    monkeypatch.setattr(CommandMemory, "_append", lambda self, ids: None)
+    aside = file.rename(tmp_path / "aside")
+    file.mkdir()  # as good as EIO: it is there, and cannot be read
+    bench = Bench(memory, max_command_age=1e9)
+    await bench.runner.open()
+    bench.runner.take(message({"command": "a"}, "a", timestamp=int(sent * 1000)), "")
+    assert bench.results == [("a", False, "it may have been executed already: it is too old to be known")]
+    for message_id in ("b", "c"):
+        memory.add(message_id, time.time())
+    memory.keep("b")
+    await memory.flush()
+    assert memory.forgotten_to > sent
+    file.rmdir()
+    aside.rename(file)
+    monkeypatch.undo()
+    memory.keep("c")
+    await memory.flush()
+    assert memory.forgotten_to < sent
+    assert [each in memory for each in "abc"] == [True] * 3
+    assert (await ran(file, "a", "b", "c", "d")).executed == ["b", "d"], "b could not be written"
+    assert caplog.text.count("cannot be read now") == 1
+
+
 async def test_a_disk_that_cannot_be_written_stops_no_command(tmp_path, caplog):
     (tmp_path / "folder").write_text("a file")
     assert (await ran(tmp_path / "folder" / "commands.jsonl", "a", "b")).executed == ["a", "b"]
@@ -292,7 +320,7 @@ async def test_the_memory_is_bounded_and_what_it_has_forgotten_is_refused(tmp_pa
     await bench.runner.open()
     bench.runner.take(message({"command": "a"}, "0-0", timestamp=1_000), "")
     bench.runner.take(message({"command": "b"}, "11-0"), "")
-    assert bench.results == [("a", False, "it may have been executed already: too many have come since")]
+    assert bench.results == [("a", False, "it may have been executed already: it is too old to be known")]
 
 
 async def test_a_memory_that_was_removed_is_written_again(tmp_path):

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import datetime
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nats.errors import NotJSMessageError
+from nats.aio.msg import Msg
 
 from iofog_sdk import IoMessage, MessageError
 from iofog_sdk.agent.message_socket import check_for_socket
@@ -23,6 +22,7 @@ from iofog_sdk.nats.messages import (
     decode_message,
     encode_headers,
     header_size,
+    stored_as,
 )
 from iofog_sdk.nats.streams import covers
 
@@ -104,20 +104,31 @@ class NatsMessage:
     """A received one; `stored` is its number in a stream."""
 
     def __init__(self, data=b"", headers=None, stored=None):
-        self.data, self.headers, self._stored = data, headers, stored
-
-    @property
-    def metadata(self):
-        if self._stored is None:
-            raise NotJSMessageError
-        at = datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC)
-        return SimpleNamespace(stream="S", sequence=SimpleNamespace(stream=self._stored), timestamp=at)
+        self.data, self.headers = data, headers
+        self.reply = f"$JS.ACK.S.device.1.{stored}.9.1795000000000000000.0" if stored else ""
 
 
 def test_a_command_without_an_id_has_the_same_one_at_each_delivery():
     first, again, other = (decode_message(NatsMessage(b"x", None, number)).id for number in (5, 5, 6))
     assert first == again != other
     assert decode_message(NatsMessage(b"x")).id != decode_message(NatsMessage(b"x")).id
+
+
+@pytest.mark.parametrize("reply", ["$JS.ACK.{}", "$JS.ACK._.hash.{}", "$JS.ACK.domain.hash.{}.token"])
+@pytest.mark.parametrize("at", [1_795_000_000.25, 2**31 + 0.25, 2**32 + 0.25])
+def test_a_stored_message_has_its_number_and_time_also_after_2038(monkeypatch, reply, at):
+    """nats-py makes a datetime, which raises OverflowError where the C library's times end in 2038."""
+    monkeypatch.delattr("nats.aio.msg.Msg.metadata")
+    received = Msg(None, data=b"x", reply=reply.format(f"S.device.1.7.9.{round(at * 1e9)}.0"))
+    assert stored_as(received) == 7
+    message = decode_message(received)
+    assert (message.id, message.timestamp) == (f"S.7.{at:.6f}", round(at * 1000))
+
+
+def test_a_request_is_not_stored():
+    received = Msg(None, data=b"x", reply="_INBOX.a.b")
+    assert stored_as(received) == 0
+    assert decode_message(received).timestamp > 1_795_000_000_000
 
 
 @pytest.mark.parametrize("content", [b'{"id": "\xff"}', b'{"id": ' + b"[" * 100_000, b"\xff", b'{"id": {}}'])

@@ -9,6 +9,7 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from device_bridge.clocks import Clocks
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.storage import set_aside
 from device_bridge.outbox.storage.disk import Disk
+from device_bridge.outbox.storage.records import HEAD_SIZE
 
 from ..movable_clock import MovableClockLoop, now
 from ..simulated_disk import Killed, SimulatedDisk
@@ -71,6 +73,32 @@ async def fill(disk, rng, count, acknowledged=0):
     assert box.buffered == count - acknowledged
     kill(box, disk)
     return set(range(acknowledged + 1, count + 1))
+
+
+@pytest.mark.clock("movable")
+async def test_each_flipped_bit_of_a_record_costs_its_message_and_nothing_is_taken_for_right():
+    """The clock's mark and the times too: by them a time is corrected, or said to be in doubt."""
+    disk, mark = SimulatedDisk(), "0f7a9a3293a1:1790000000.500!"
+    box = begin(disk)
+    await box.open()
+    for body in (b"1", b"2"):
+        box.put(body, 1, mark)
+    await box.wait_written()
+    before = [entry for entry in (box.take(), box.take()) if entry is not None]
+    kill(box, disk)
+    (path,) = [path for path in disk.files if path.suffix == ".segment"]
+    files = {path: bytes(content.data) for path, content in disk.files.items() if path.name != "lock"}
+    start = files[path].index(mark.encode() + b"1") - HEAD_SIZE
+    for bit in range(8 * (HEAD_SIZE + len(mark) + 1)):
+        damaged = SimulatedDisk()
+        for each, data in files.items():
+            damaged.create(each).write(data, 0)
+        damaged.files[path].data[start + bit // 8] ^= 1 << bit % 8
+        again = begin(damaged)
+        await again.open()
+        assert [msgspec.structs.asdict(each) for each in await drain(again)] == [msgspec.structs.asdict(before[1])]
+        assert again.dropped == {"damaged on disk": 1}, bit
+        await again.close()
 
 
 CHANGES = ("flip", "block", "cut", "insert")

@@ -17,6 +17,8 @@ import msgspec
 
 from iofog_sdk.messages import decode_json
 
+from ..clocks import wall
+
 log = logging.getLogger("device_bridge")
 
 SIZE = 1000
@@ -43,9 +45,13 @@ class CommandMemory:
         self._unwritten: list[tuple[str, float]] = []
         self._lines = 0
         self._problem = ""
-        self.forgotten_to = _NEVER
-        """When the newest forgotten message came, seconds since 1970-01-01 UTC: what was sent earlier may have been
-        executed."""
+        self._forgotten_to = self._unread_to = _NEVER
+
+    @property
+    def forgotten_to(self) -> float:
+        """When the newest message came that is not known, seconds since 1970-01-01 UTC: what was sent before that may
+        have been executed."""
+        return max(self._forgotten_to, self._unread_to)
 
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._known
@@ -66,7 +72,7 @@ class CommandMemory:
         while len(self._known) > SIZE:
             oldest = next(iter(self._known))
             self._not_begun.discard(oldest)
-            self.forgotten_to = max(self.forgotten_to, self._known.pop(oldest))
+            self._forgotten_to = max(self._forgotten_to, self._known.pop(oldest))
 
     def keep(self, message_id: str) -> None:
         """Its commands are begun or answered: has the id written by the next `flush`."""
@@ -77,15 +83,19 @@ class CommandMemory:
     async def open(self) -> None:
         """Reads what earlier runs have left."""
         if self._file is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._load)
+            await self._load()
 
     async def flush(self) -> None:
         """Writes what is to be kept. A disk that cannot be written is reported, and waited for a second at most."""
         if self._file is None or not self._unwritten:
             return
+        if self._unread_to != _NEVER:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE_S):
+                    await self._load()
         written, self._unwritten = self._unwritten, []
         begun = [each for each in self._known.items() if each[0] not in self._not_begun]
-        whole = [(_MARK, self.forgotten_to), *begun]
+        whole = [(_MARK, self._forgotten_to), *begun]
         work = asyncio.get_running_loop().run_in_executor(None, self._write, written, whole)
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -101,18 +111,15 @@ class CommandMemory:
         else:
             self._problem = ""
 
-    def _load(self) -> None:
-        assert self._file is not None  # noqa: S101 - called only with a file
-        try:
-            with open(self._file, "rb") as stream:
-                stream.seek(max(0, self._file.stat().st_size - _MAX_FILE_BYTES))
-                lines = stream.read().split(b"\n")
-        except FileNotFoundError:
+    async def _load(self) -> None:
+        """Learns what the file holds; while it cannot be read it is tried again before each writing."""
+        lines = await asyncio.get_running_loop().run_in_executor(None, self._read)
+        if lines is None:
+            if self._unread_to == _NEVER:
+                self._unread_to = wall()
             return
-        except OSError as error:
-            log.error("ids of executed commands cannot be read from %s: %s", self._file, error)
-            return
-        damaged = 0
+        since, not_begun, damaged = list(self._known.items()), self._not_begun.copy(), 0
+        self._known.clear()  # what has come meanwhile is newer than what is read
         for line in filter(None, lines):
             try:
                 message_id, received = decode_json(line, tuple[str, float])
@@ -120,13 +127,33 @@ class CommandMemory:
                 damaged += 1
                 continue
             if message_id == _MARK:
-                self.forgotten_to = max(self.forgotten_to, received)
+                self._forgotten_to = max(self._forgotten_to, received)
             else:
                 self.add(message_id, received)
-        self._lines = len(lines)
-        self._not_begun.clear()
+        for message_id, received in since:
+            self.add(message_id, received)
+        self._lines += len(lines)
+        self._not_begun.intersection_update(not_begun)
+        self._unread_to = _NEVER
         if damaged:
             log.warning("%d lines of %s are damaged; the ids in them are not known", damaged, self._file)
+
+    def _read(self) -> list[bytes] | None:
+        assert self._file is not None  # noqa: S101 - called only with a file
+        try:
+            with open(self._file, "rb") as stream:
+                stream.seek(max(0, self._file.stat().st_size - _MAX_FILE_BYTES))
+                return stream.read().split(b"\n")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            if self._unread_to == _NEVER:
+                log.error(
+                    "ids of executed commands cannot be read now from %s (%s): commands from before are refused, and "
+                    "it is tried again",
+                    *(self._file, error),
+                )
+            return None
 
     def _write(self, new: list[tuple[str, float]], whole: list[tuple[str, float]]) -> None:
         assert self._file is not None  # noqa: S101 - called only with a file

@@ -178,7 +178,7 @@ class CommandRunner:
             return
         for command in commands:
             if message.id and command.time <= forgotten_to:
-                self._fail(command, "it may have been executed already: too many have come since")
+                self._fail(command, "it may have been executed already: it is too old to be known")
             elif self._refusal:
                 self._memory.keep(message.id)
                 self._fail(command, self._refusal)

@@ -93,7 +93,7 @@ class MqttConnection:
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
         client.on_message = self._on_message
         self._freshness = Freshness(client)
-        self._flush = attach(client, self._loop, self._on_read, self._on_written)
+        self._flush = attach(client, self._loop, self._on_read, self._on_written, self._on_error)
 
     async def open(self) -> None:
         """Connects and publishes the status `online`. Raises LinkError."""
@@ -236,6 +236,11 @@ class MqttConnection:
             else:
                 self._unwritten.append(done)
 
+    def _on_error(self, error: Exception) -> None:
+        """What was being received or acknowledged was not dealt with; on another connection it comes again."""
+        log.error("MQTT: unexpected error; reconnecting", exc_info=error)
+        self.abort(ConnectionLost(f"MQTT: {type(error).__name__}: {error}"))
+
     def _on_written(self) -> None:
         written, self._unwritten = self._unwritten, []
         for done in written:
@@ -264,16 +269,20 @@ class MqttConnection:
             return
         user_properties = tuple(getattr(message.properties, "UserProperty", ()))
         may_have_waited = self._freshness.received(guaranteed=message.qos > 0) or message.dup
-        self._deliver(
-            ReceivedMessage(
-                *(message.topic, bytes(message.payload), message.retain, user_properties),
-                guaranteed=message.qos > 0,
-                acknowledge=finish,
-                at=at,
-                may_have_waited=may_have_waited,  # one that was sent before was so at an unknown time
-                leave=partial(self._duplicates.leave, message) if message.qos else _nothing,
-            )
+        leave = partial(self._duplicates.leave, message) if message.qos else _nothing
+        received = ReceivedMessage(
+            *(message.topic, bytes(message.payload), message.retain, user_properties),
+            guaranteed=message.qos > 0,
+            acknowledge=finish,
+            at=at,
+            may_have_waited=may_have_waited,  # one that was sent before was so at an unknown time
+            leave=leave,
         )
+        try:
+            self._deliver(received)
+        except Exception:
+            leave()
+            raise
 
     def _answer(self, client: Client, message: MQTTMessage, at: float) -> float | None:
         if self._lost.done():

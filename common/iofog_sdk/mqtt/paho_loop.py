@@ -13,7 +13,11 @@ from paho.mqtt.client import Client
 
 
 def attach(
-    client: Client, loop: asyncio.AbstractEventLoop, on_read: Callable[[], None], on_written: Callable[[], None]
+    client: Client,
+    loop: asyncio.AbstractEventLoop,
+    on_read: Callable[[], None],
+    on_written: Callable[[], None],
+    on_error: Callable[[Exception], None],
 ) -> Callable[[], None]:
     """Lets the loop drive a client, which may still be connecting in another thread.
 
@@ -25,6 +29,8 @@ def attach(
         loop: event loop that drives the client.
         on_read: called when all received packets have been handled.
         on_written: called when the operating system has accepted all queued packets.
+        on_error: called with an unexpected error of the library or of what it calls; nothing is read or written
+            after it, as a packet that was dealt with in part would be dealt with again.
     """
     here = threading.get_ident()
     on_publish = client.on_publish
@@ -35,12 +41,24 @@ def attach(
         else:
             loop.call_soon_threadsafe(act, *arguments)
 
+    def guarded(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:
+                _forget(client, loop)
+                on_error(error)
+
+        return run
+
+    @guarded
     def read() -> None:
         client.loop_read()
         while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
             client.loop_read()
         on_read()
 
+    @guarded
     def write() -> None:
         sock: Any = client.socket()
         if sock is None:
@@ -79,8 +97,14 @@ def detach(client: Client, loop: asyncio.AbstractEventLoop) -> None:
     """Closes a client's socket without a DISCONNECT packet, and stops its callbacks."""
     client.on_socket_open = client.on_socket_close = None
     client.on_socket_register_write = client.on_socket_unregister_write = None
+    _forget(client, loop)
+    if (sock := client.socket()) is not None:
+        sock.close()
+
+
+def _forget(client: Client, loop: asyncio.AbstractEventLoop) -> None:
+    """Has the loop not read or write the client's socket any more."""
     sock: Any = client.socket()
     if sock is not None:
         loop.remove_reader(sock.fileno())
         loop.remove_writer(sock.fileno())
-        sock.close()

@@ -1,20 +1,52 @@
-"""nats-py's client, with what it lacks over TLS."""
+"""nats-py's client, with what it lacks over TLS, and when one of its tasks ends."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import ParseResult
 
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport, Transport
 from nats.errors import Error
+
+log = logging.getLogger("iofog_sdk")
 
 
 class NatsClient(Client):
     """Refuses a server without TLS if the URL is `tls://`: nats-py would go on in plain text."""
 
     _transport: Transport | None
+    _on_end: Callable[[Exception], None] | None = None
+
+    def watch(self, on_end: Callable[[Exception], None]) -> None:
+        """Calls this when a task of the library ends while connected; the connection would go on without it.
+
+        Its reading, writing and pings, and the callbacks of the subscriptions, each have one.
+        """
+        self._on_end = on_end
+        for task in (self._reading_task, self._flusher_task, self._ping_interval_task):
+            self._watch(task)
+
+    async def subscribe(self, *arguments: Any, **options: Any) -> Subscription:
+        subscription = await super().subscribe(*arguments, **options)
+        self._watch(subscription._wait_for_msgs_task)
+        return subscription
+
+    def _watch(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if self._on_end is not None and self.is_connected:
+            if error is not None:
+                log.error("NATS: unexpected error; reconnecting", exc_info=error)
+            self._on_end(Error(f"a task of the connection has ended: {error!r}"))
 
     def abort(self) -> None:
         """Closes the socket, which nats-py leaves open when its own closing is cut short."""

@@ -32,6 +32,8 @@ _REQUEST_ENDED = ("404", "408")
 """Statuses of a pull request that ended without messages, which is no error (ADR-37 of NATS)."""
 _BATCH_FULL = "MaxBytes"
 """In the description of status 409: the next message would exceed the bytes that were asked for."""
+_BATCH_COMPLETED, _PENDING = "Batch Completed", "Nats-Pending-Messages"
+"""The same for a request whose messages have all been sent, and the header with how many have not."""
 _IN_PROGRESS_S = _ACK_WAIT_S / 3
 """After which the server learns that a message is still being processed, so that it does not repeat it."""
 _HEARTBEAT = "100"
@@ -140,7 +142,9 @@ class NatsConsumer:
             return
         headers = received.headers or {}
         status, text = headers.get(Header.STATUS, ""), headers.get(Header.DESCRIPTION, "").partition("\n")[0].strip()
-        if status in _REQUEST_ENDED or _BATCH_FULL in text:
+        if text == _BATCH_COMPLETED and headers.get(_PENDING, "0").strip() == "0":
+            return  # messages are counted as they come: in a cluster the last ones may come behind this
+        if status in _REQUEST_ENDED or _BATCH_FULL in text or text == _BATCH_COMPLETED:
             await self._request_again()
         elif status != _HEARTBEAT:
             # Without a description nats-py returns the next header in its place.

@@ -112,7 +112,7 @@ class NatsLink(ReconnectingLink):
         for consumer in self._consumers:
             consumer.check()
 
-    async def _open(self, client: Client, on_lost: Callable[[BaseException], None]) -> None:
+    async def _open(self, client: NatsClient, on_lost: Callable[[BaseException], None]) -> None:
         last: Exception = NoServersError()
 
         async def on_closed() -> None:
@@ -124,6 +124,9 @@ class NatsLink(ReconnectingLink):
             if "permissions violation" in text.lower():
                 remedy = "give this user the permission (natsRule in the application file)"
                 on_lost(ConnectionLost(f"NATS: {text.removeprefix('nats: ')}; {remedy}"))
+            elif self.connected and not isinstance(error, Error | OSError):
+                log.error("NATS: unexpected error; reconnecting", exc_info=error)
+                on_lost(error)  # what has just come was not dealt with, and would be missing
             else:
                 nonlocal last
                 last = error
@@ -158,6 +161,7 @@ class NatsLink(ReconnectingLink):
             )
         except NoServersError:
             raise last from None  # more specific
+        client.watch(on_lost)
 
     async def _prepare(self, client: Client, on_lost: Callable[[BaseException], None]) -> None:
         options, streams = self.options, client.jetstream()

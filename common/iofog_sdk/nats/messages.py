@@ -8,10 +8,10 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 from nats.aio.msg import Msg
-from nats.errors import NotJSMessageError
 
 from ..errors import MessageError
 from ..messages.content import decode_json
@@ -26,6 +26,11 @@ _TEXTS = (
 _NUMBERS = ("sequencenumber", "sequencetotal", "priority", "chainposition", "difficultytarget")
 _DATA = "contextdata"
 """In base64; `contentdata` is the payload. `id`, `timestamp` and `version` are given by the server, or fixed."""
+_STORED = re.compile(
+    r"\$JS\.ACK\.(?:[^.]+\.[^.]+\.)?(?P<stream>[^.]+)\.[^.]+\.\d+\.(?P<number>\d+)\.\d+\.(?P<at>\d+)\.\d+(?:\.[^.]+)?"
+)
+"""Stream, consumer, deliveries, number in stream and in consumer, time, number waiting; newer servers: domain and
+account before, a token behind."""
 MAX_HEADER_BYTES = 32 * 1024
 """Of all fields; a server takes 64 KiB."""
 MAX_SUBJECT_BYTES = 1024
@@ -88,21 +93,33 @@ def decode_message(received: Msg) -> IoMessage:
     return message
 
 
+class _Stored(NamedTuple):
+    """Where a message is stored, out of the subject for its acknowledgement.
+
+    nats-py makes a datetime of the time, which a 32-bit C library cannot from 2038 on.
+    """
+
+    stream: str
+    number: int
+    at_ns: int
+
+
+def _stored(received: Msg) -> _Stored | None:
+    """None for a message that is not stored."""
+    match = _STORED.fullmatch(received.reply)
+    return _Stored(match["stream"], int(match["number"]), int(match["at"])) if match else None
+
+
 def stored_as(received: Msg) -> int:
     """Number of a message in its stream, 0 for one that is not stored."""
-    try:
-        return int(received.metadata.sequence.stream)
-    except NotJSMessageError:
-        return 0
+    stored = _stored(received)
+    return stored.number if stored else 0
 
 
 def _stored_id(received: Msg) -> str:
     """Names a stored message, the same at each delivery; "" for one that is not stored."""
-    try:
-        metadata = received.metadata
-    except NotJSMessageError:
-        return ""
-    return f"{metadata.stream}.{metadata.sequence.stream}.{metadata.timestamp.timestamp():.6f}"
+    stored = _stored(received)
+    return f"{stored.stream}.{stored.number}.{stored.at_ns / 1e9:.6f}" if stored else ""
 
 
 def command_id(message: IoMessage) -> str:
@@ -115,7 +132,5 @@ def command_id(message: IoMessage) -> str:
 
 def _stored_at(received: Msg) -> int:
     """Milliseconds since 1970: when the stream stored it; now for a request, which is not stored."""
-    try:
-        return round(received.metadata.timestamp.timestamp() * 1000)
-    except NotJSMessageError:
-        return time.time_ns() // 1_000_000
+    stored = _stored(received)
+    return round((stored.at_ns if stored else time.time_ns()) / 1e6)

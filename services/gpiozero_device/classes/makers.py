@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from datetime import time as time_of_day_of
 from functools import cache
 from statistics import median_low
@@ -111,7 +111,8 @@ class Hours(gpiozero.TimeOfDay):  # type: ignore[misc]  # gpiozero is untyped
     @property
     def value(self) -> int:
         """Whether it is that time."""
-        now = (datetime.now(UTC) if self.utc else datetime.now().astimezone()).time()
+        utc = datetime(1970, 1, 1) + timedelta(seconds=time.time())
+        now = (utc if self.utc else datetime.now().astimezone()).time()
         if self.start_time < self.end_time:
             return int(self.start_time <= now <= self.end_time)
         return int(not self.end_time < now < self.start_time)

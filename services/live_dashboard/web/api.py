@@ -7,7 +7,7 @@ import io
 import json
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +24,7 @@ from .stream import FrameStream
 from .switching import CommandFailed, Switching
 
 _MOST_S = 366 * 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T", int, float)
 
 
@@ -195,8 +196,8 @@ def _json(value: object, status: int = 200) -> web.Response:
 
 def _iso(seconds: float) -> str:
     try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
         return ""
 
 
