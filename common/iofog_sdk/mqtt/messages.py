@@ -84,13 +84,16 @@ def check_publication(publication: Publication, max_header: int) -> None:
         max_header: most bytes of topic and properties.
     """
     topic = publication.topic
-    if not topic or set(topic) & set("+#"):
+    if not topic or "+" in topic or "#" in topic:
         raise MessageError("topic", "must have a character and no wildcards", topic)
-    texts = [topic, publication.content_type, *(text for pair in publication.user_properties for text in pair)]
-    for text in texts:
-        if not text.isascii() or not text.isprintable():
+    texts = [topic, publication.content_type]
+    for pair in publication.user_properties:
+        texts += pair
+    joined = "".join(texts)
+    if not (joined.isascii() and joined.isprintable()):
+        for text in texts:
             _check_text("topic" if text is topic else "property", text)
-    if (size := sum(len(text.encode()) + 5 for text in texts)) > max_header:
+    if (size := len(joined.encode()) + 5 * len(texts)) > max_header:
         raise MessageError("frame", f"topic and properties may have {max_header} bytes at this MQTT broker", size)
 
 
