@@ -117,10 +117,9 @@ async def test_what_cannot_be_dealt_with_comes_again(server, monkeypatch, caplog
             raise KeyError("nobody thought of it")
 
         monkeypatch.setattr(link._inbox, "put", fail_once)
-        for number in range(3):
-            await stream.publish(COMMANDS, b"%d" % number)
+        await asyncio.gather(*(stream.publish(COMMANDS, b"%d" % number) for number in range(100)))
         received = link.messages()
-        for number in range(3):
+        for number in range(100):
             assert (await asyncio.wait_for(anext(received), 60)).contentdata == b"%d" % number
     assert "unexpected error; reconnecting" in caplog.text
 

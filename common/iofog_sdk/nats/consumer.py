@@ -64,7 +64,7 @@ class NatsConsumer:
         self._on_message, self._on_lost = on_message, on_lost
         self._inbox = client.new_inbox()
         self._held: dict[int, Msg] = {}
-        self._is_requested = False
+        self._is_requested = self._has_failed = False
         self._background: set[asyncio.Task[None]] = set()
         self._last_received = self._told_at = 0.0
 
@@ -134,8 +134,12 @@ class NatsConsumer:
 
     async def _receive(self, received: Msg) -> None:
         self._last_received = asyncio.get_running_loop().time()
+        if self._has_failed:
+            return
         if received.reply:
+            self._has_failed = True  # what follows a message that cannot be taken would go before it
             self._take(received)
+            self._has_failed = False
             self._remaining -= 1
             if not self._remaining:
                 await self._request_again()
