@@ -110,7 +110,7 @@ def speaker(node, topic):
 async def client(node, name="client", take=lambda received: received.acknowledge()):
     """A connection of whoever else uses the broker."""
     where = {"server": "mqtt://broker", "port": node.server_port, "version": node.version}
-    options = MqttOptions(client_id=name, status="", session_s=0, **where)
+    options = MqttOptions(client_id=name, status="", session_s=0, max_payload=1 << 24, **where)
     connection = MqttConnection(options, asyncio.get_running_loop().create_future(), take)
     await connection.open()
     try:

@@ -250,6 +250,20 @@ async def test_messages_that_expire_are_not_kept_for_the_absent(tmp_path):
 
 
 @needs_mosquitto
+async def test_any_number_of_messages_that_cannot_be_sent_are_given_up_one_after_another(tmp_path):
+    async with mosquitto(tmp_path) as port, linked(f"mqtt://127.0.0.1:{port}?window=4") as link:
+        await link.wait_connected()
+        bad = IoMessage(groupid="g", sequencenumber=1, tag="\x01", infotype="text/plain", contentdata=b"x").to_bytes()
+        outcomes = []
+        for _ in range(3000):
+            link.post(bad, outcomes.append)
+        await link.send(message(2))
+        assert len(outcomes) == 3000
+        assert {str(each) for each in outcomes} == {str(outcomes[0])}
+        assert isinstance(outcomes[0], MessageError)
+
+
+@needs_mosquitto
 @pytest.mark.parametrize("told", ["version=5", "version=3.1.1&max_payload=18000"])
 async def test_a_message_that_is_too_large_is_given_up_and_no_other(tmp_path, told):
     async with (

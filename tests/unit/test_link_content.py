@@ -38,20 +38,20 @@ numbers = st.integers(0, 2**31 - 1)
 @pytest.mark.parametrize("text", ["a\u0085b", "a\ufffe", "a\x00", "a\x1f", "\ud800", "\U0001ffff", "\ufdd0"])
 def test_characters_over_which_mqtt_brokers_end_connections_are_refused(text):
     with pytest.raises(MessageError, match=r"U\+"):
-        check_publication(Publication(f"x/{text}", b""), 2048)
+        check_publication(Publication(f"x/{text}", b""), 2048, 0)
     with pytest.raises(MessageError, match=r"U\+"):
-        check_publication(Publication("x", b"", user_properties=(("iofog-tag", text),)), 2048)
+        check_publication(Publication("x", b"", user_properties=(("iofog-tag", text),)), 2048, 0)
 
 
 @pytest.mark.parametrize("topic", ["", "a/+", "#", "a" * 3000])
 def test_topics_that_are_none_are_refused(topic):
     with pytest.raises(MessageError):
-        check_publication(Publication(topic, b""), 2048)
+        check_publication(Publication(topic, b""), 2048, 0)
 
 
 def test_usual_topics_pass():
     for topic in ("iofog/default/gps/readings", "Küche/Temperatur", "a/°C", "日本"):
-        check_publication(Publication(topic, b"", content_type="application/json"), 2048)
+        check_publication(Publication(topic, b"", content_type="application/json"), 2048, 0)
 
 
 @pytest.mark.parametrize("subject", ["a b", "a..b", "", "a.\u0085", "a.\n", "x" * 2000])

@@ -21,10 +21,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ..errors import ConnectionLost, LinkError, MessageError, NodeUnreachable
-from ..links.in_flight import too_large_error
 from .freshness import Freshness
 from .messages import (
     MAX_PAYLOAD_BYTES,
+    ContentRefused,
     DuplicateFilter,
     Publication,
     ReceivedMessage,
@@ -40,7 +40,7 @@ from .paho_client import (
     subscribe_arguments,
 )
 from .paho_loop import attach, detach
-from .refusals import FAILED, refusal, refusal_error
+from .refusals import FAILED, hint_at_silence, refusal, refusal_error
 
 log = logging.getLogger("iofog_sdk")
 
@@ -125,17 +125,12 @@ class MqttConnection:
         except TimeoutError:
             raise NodeUnreachable(f"MQTT: {self.options.server} does not answer") from None
 
-    def check(self, publication: Publication) -> None:
-        """Raises MessageError for a publication over which this broker would close the connection."""
-        check_publication(publication, self._max_header)
-        if (size := len(publication.payload)) > self.max_payload:
-            raise too_large_error(size, self.max_payload, "MQTT broker")
-
     def publish(self, publications: Sequence[Publication], done: Done) -> None:
         """Sends all; `done` is called once when all are acknowledged, and never if the connection is lost.
 
-        It gets a MessageError if one cannot be sent to this broker, or was refused by it, which MQTT 5 reports. A
-        publication of QoS 0 counts as acknowledged when the operating system has accepted its bytes.
+        It gets a MessageError if one was refused by the broker, which MQTT 5 reports; a ContentRefused at once, and
+        none is sent, if this broker would close the connection over one. A publication of QoS 0 counts as
+        acknowledged when the operating system has accepted its bytes.
         """
         left, refused = len(publications), None
         if not left:
@@ -149,8 +144,8 @@ class MqttConnection:
 
         try:
             for each in publications:
-                check_publication(each, self._max_header)
-        except MessageError as error:
+                check_publication(each, self._max_header, self.max_payload)
+        except ContentRefused as error:
             done(error)
             return
         one_done = done if left == 1 else counted
@@ -203,10 +198,7 @@ class MqttConnection:
         if self._accepted.done():
             self.abort(ConnectionLost(f"MQTT: {server} has closed the connection: {reason}"))
             return
-        hint = "a port for TLS does that: write mqtts://"
-        if server.startswith("mqtts:"):
-            hint = "it may want a client certificate (certificate, key)"
-            hint = "it may not know the client certificate" if self.options.certificate else hint
+        hint = hint_at_silence(self.options)
         self.abort(NodeUnreachable(f"MQTT: {server} closed the connection without an answer; {hint}"))
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:

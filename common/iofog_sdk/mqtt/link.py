@@ -53,7 +53,7 @@ class MqttLink(ReconnectingLink):
         self.description = f"MQTT {options.version} at {options.server}, topic {options.expand(options.topic)}"
         self._connection: MqttConnection | None = None
         self._duplicates = DuplicateFilter(keeps_unprocessed=True)
-        self._is_overfull = False
+        self._is_overfull = self._is_sending = False
         self._splits_readings = "{quantity}" in options.topic
         self._topic = options.expand(options.topic)
         self._results = options.expand(options.results)
@@ -102,20 +102,19 @@ class MqttLink(ReconnectingLink):
                 )
                 for topic, content in self._split_content(message).items()
             ]
+            self._is_sending = True
             try:
-                for each in publications:
-                    self._connection.check(each)
-            except MessageError as error:
-                self._in_flight.acknowledge(sent, error)
-                continue
-            self._connection.publish(publications, partial(self._on_acknowledged, sent))
+                self._connection.publish(publications, partial(self._on_acknowledged, sent))
+            finally:
+                self._is_sending = False
         if len(self._waiting) < self._window:
             self._room.set()
 
     def _on_acknowledged(self, sent: PendingMessage, refused: MessageError | None) -> None:
         if refused is None or isinstance(refused, ContentRefused):
             self._in_flight.acknowledge(sent, refused)
-            self._send_waiting()
+            if not self._is_sending:  # one that cannot be sent is refused at once, amid the others
+                self._send_waiting()
         elif self._connection is not None:  # the readings are kept and sent again
             self._connection.abort(refusal_error(refused))
 

@@ -73,19 +73,20 @@ class ReceivedMessage(NamedTuple):
 
 
 class ContentRefused(MessageError):  # noqa: N818 - the name says what happened
-    """The broker refuses a message for its topic or payload, and would again."""
+    """A broker refuses a message for its topic or payload, or would; and would again."""
 
 
-def check_publication(publication: Publication, max_header: int) -> None:
-    """Raises MessageError for what a broker would close the connection over.
+def check_publication(publication: Publication, max_header: int, max_payload: int) -> None:
+    """Raises ContentRefused for what a broker would close the connection over.
 
     Parameters:
         publication: to be sent.
         max_header: most bytes of topic and properties.
+        max_payload: most bytes of the payload.
     """
     topic = publication.topic
     if not topic or "+" in topic or "#" in topic:
-        raise MessageError("topic", "must have a character and no wildcards", topic)
+        raise ContentRefused("topic", "must have a character and no wildcards", topic)
     texts = [topic, publication.content_type]
     for pair in publication.user_properties:
         texts += pair
@@ -94,7 +95,9 @@ def check_publication(publication: Publication, max_header: int) -> None:
         for text in texts:
             _check_text("topic" if text is topic else "property", text)
     if (size := len(joined.encode()) + 5 * len(texts)) > max_header:
-        raise MessageError("frame", f"topic and properties may have {max_header} bytes at this MQTT broker", size)
+        raise ContentRefused("frame", f"topic and properties may have {max_header} bytes at this MQTT broker", size)
+    if (size := len(publication.payload)) > max_payload:
+        raise ContentRefused("frame", f"at most {max_payload} bytes can be sent to this MQTT broker", size)
 
 
 def _check_text(field: str, text: str) -> None:
@@ -103,7 +106,7 @@ def _check_text(field: str, text: str) -> None:
         code = ord(each)
         is_control = code < 0x20 or 0x7F <= code < 0xA0
         if is_control or 0xD800 <= code < 0xE000 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE:
-            raise MessageError(field, f"must not have the character U+{code:04X} over MQTT", text)
+            raise ContentRefused(field, f"must not have the character U+{code:04X} over MQTT", text)
 
 
 class _Pending:
