@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from .reading import Quality, Quantity, Reading, Sample, is_finite, scaled
+from .reading import Quality, Quantity, Reading, is_finite, scaled
 from .settings.base import Settings
 
 _MAX_NAMES = 1000
@@ -179,8 +179,6 @@ class FilterChain:
 
     def __init__(self, settings: Sequence[AnyFilter], quantities: Sequence[Quantity] = ()) -> None:
         self._settings = settings
-        self.is_empty = not settings
-        """Whether every reading passes as it is."""
         self._scopes = {each.name: Scope(each.period, each.valid[0] if each.valid else 0.0) for each in quantities}
         self._filters: dict[str, list[Filter]] = {}
 
@@ -191,8 +189,6 @@ class FilterChain:
             reading: the next one of its quantity.
             now: when it came, in seconds of a clock that never steps: intervals do not hang on the wall clock.
         """
-        if self.is_empty:
-            return reading
         value = reading.value
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
         if reading.quality is not Quality.GOOD or not is_number:
@@ -214,8 +210,10 @@ class FilterChain:
                 break
         return passing
 
-    def apply_to_all(self, sample: Sample, now: float) -> list[Reading]:
+    def apply_to_all(self, sample: list[Reading], now: float) -> list[Reading]:
         """Of readings taken together those that go on."""
+        if not self._settings:
+            return sample
         return [kept for reading in sample if (kept := self.apply(reading, now)) is not None]
 
     def _begin(self, name: str) -> list[Filter]:

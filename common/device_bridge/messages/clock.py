@@ -113,8 +113,6 @@ class Clock:
             mark: as it was given with the time.
             taken_at: seconds since boot at that time.
         """
-        if mark and mark == self.right_mark:
-            return 0.0
         boot, offset, in_doubt = _parse(mark)
         if boot != self._boot or not self.trusted:
             return None if in_doubt else 0.0

@@ -78,7 +78,7 @@ class MessageMaker:
     def put_result(self, command: Command, result: Result, took_s: float) -> None:
         """Puts the result of a command into the outbox, as one message."""
         now, mark = self._clock.stamp()
-        readings = [_stamped(r, now) for r in result.readings]
+        readings, _ = _stamped(result.readings, now)
         pack = senml.encode(readings, self.base_name, clock_set=not is_in_doubt(mark)) if readings else b"[]"
         answer = _Answer(
             command=command.name,
@@ -108,17 +108,9 @@ class MessageMaker:
 
     def _put_readings(self, sample: Sample, header: tuple[str, str, str]) -> None:
         now, mark = self._clock.stamp()
-        stamped: list[Reading] = []
-        own_times = 0
         try:
-            for reading in sample:
-                if reading.time > 0:
-                    own_times += 1
-                    stamped.append(reading)
-                else:
-                    stamped.append(msgspec.structs.replace(reading, time=now + reading.time))
-            if not self._filters.is_empty:
-                stamped = self._filters.apply_to_all(stamped, monotonic())
+            stamped, own_times = _stamped(sample, now)
+            stamped = self._filters.apply_to_all(stamped, monotonic())
         except (ValueError, TypeError, OverflowError) as error:
             self._not_encodable(len(sample), error)
             return
@@ -126,7 +118,7 @@ class MessageMaker:
             self._outbox.refuse(len(sample) - len(stamped), "filtered")
         if not stamped:
             return
-        in_doubt = mark != self._clock.right_mark and own_times < len(sample)
+        in_doubt = is_in_doubt(mark) and own_times < len(sample)
         try:
             pack = senml.encode(stamped, self.base_name, clock_set=not in_doubt)
             # A time that the device has given is not this clock's to correct.
@@ -145,7 +137,13 @@ class MessageMaker:
         self._outbox.put(body, readings, mark)
 
 
-def _stamped(reading: Reading, now: float) -> Reading:
-    if reading.time > 0:
-        return reading
-    return msgspec.structs.replace(reading, time=now + reading.time)
+def _stamped(sample: Sample, now: float) -> tuple[list[Reading], int]:
+    """Readings with times, and how many had one of their own."""
+    stamped, own_times = [], 0
+    for reading in sample:
+        if reading.time > 0:
+            own_times += 1
+            stamped.append(reading)
+        else:
+            stamped.append(msgspec.structs.replace(reading, time=now + reading.time))
+    return stamped, own_times

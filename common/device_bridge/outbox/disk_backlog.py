@@ -112,9 +112,7 @@ class DiskBacklog(Backlog):
             self._unwritten_bytes -= size_of(entry)
 
     def _is_full(self, size: int) -> bool:
-        if (self.problem or self._disk is None) and self._lacks_disk and self._memory_bytes + size > NO_DISK_BYTES:
-            return True
-        return super()._is_full(size)
+        return super()._is_full(size) or (self._lacks_disk and self._memory_bytes + size > NO_DISK_BYTES)
 
     @property
     def _lacks_disk(self) -> bool:

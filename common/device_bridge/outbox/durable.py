@@ -101,7 +101,7 @@ class Outbox(DiskBacklog):
             self._unflushed += 1
             if self._unflushed >= FLUSH_AFTER:
                 self._flush()
-            elif "flush" not in self._timers:
+            else:
                 self._start_timer("flush", FLUSH_AFTER_S, self._flush)
         if self._to_notify:
             self._notify_written()
