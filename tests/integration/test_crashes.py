@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from device_bridge.outbox.disk_backlog import FLUSH_AFTER
+from device_bridge.outbox.spilling import FLUSH_AFTER
 
 from ..campaign import SEED, budget
 from . import crash_worker

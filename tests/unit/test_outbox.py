@@ -8,9 +8,9 @@ import pytest
 
 from device_bridge import OutboxSettings
 from device_bridge.clocks import Clocks
-from device_bridge.outbox.disk_backlog import NO_DISK_BYTES
 from device_bridge.outbox.durable import Outbox
 from device_bridge.outbox.memory import TOO_LARGE
+from device_bridge.outbox.spilling import NO_DISK_BYTES
 from device_bridge.outbox.storage.disk import Disk
 
 from ..movable_clock import now

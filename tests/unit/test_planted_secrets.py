@@ -28,6 +28,7 @@ from pytest_simulated_devices import MemoryLink
 from workspace.members import service_names
 from workspace.services import service_type_of
 
+from ..campaign import budget
 from .test_any_settings import PROJECT, places_of, valid_settings, variables
 from .test_process import get, until
 
@@ -53,18 +54,27 @@ SHAPES = [
     *[("unknown", url) for url in URLS],
     *[(url, 1) for url in URLS],
     ("unknown", [{"x": URLS[0]}]),
+    ("apiKey", SECRET),
+    ("wifi-psk", SECRET),
+    ("Authorization", f"Basic {SECRET}"),
+    ("unknown", f"password={SECRET}"),
 ]
+NAMED_BY_USERS = ("secret", {SECRET: 1})
+"""At each place, for members whose names users choose: errors name what is in them by another way."""
 
 
 def variants(service):
-    """Valid settings with the secret beside, or in place of, some of their values; a few shapes for each place."""
+    """Valid settings with the secret beside, or in place of, some of their values; a few shapes for each place.
+
+    `make fuzz` tries all shapes at all places.
+    """
     found = {
         tuple("*" if isinstance(part, int) else part for part in path): (at, path) for at, path in places_of(service)
     }
-    chosen = list(found.values())[:: 1 + len(found) // MOST_PLACES]
+    chosen = list(found.values())[:: budget(1 + len(found) // MOST_PLACES, 1)]
     for number, (at, path) in enumerate(chosen):
-        for turn in range(2):
-            name, value = SHAPES[(2 * number + turn) % len(SHAPES)]
+        some = [SHAPES[(2 * number + turn) % len(SHAPES)] for turn in range(2)]
+        for name, value in budget([*some, NAMED_BY_USERS], SHAPES):
             is_url = isinstance(value, str) and "://" in value
             for kind in ("beside", "inside", *(["instead"] if is_url else [])):
                 members = copy.deepcopy(valid_settings(service)[at])

@@ -44,6 +44,10 @@ def refusal(config="{}", environment=None, file=None):
         {"unknown": f"nats://host?password={SECRET}"},
         {"credentials": {"deep": {"deeper": SECRET}}},
         {"auth": SECRET},
+        {"broker": {"apiKey": SECRET, "wifi-psk": SECRET, "Authorization": f"Basic {SECRET}"}},
+        {"stale_after": {"connectionString": SECRET, "passCode": SECRET}},
+        {"stale_after": f"password={SECRET}"},
+        {"stale_after": f"host x; api-key: {SECRET}"},
     ],
 )
 @pytest.mark.parametrize("source", ["config", "file", "environment"])
@@ -79,13 +83,21 @@ def test_what_is_shown_is_short():
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "broker.password", "api_key", "key", "token", "nats.credentials", "psk_key"]
+    "name",
+    [
+        *("password", "broker.password", "passWord", "api_key", "key", "token", "nats.credentials", "psk_key"),
+        *("apikey", "apiKey", "APIKey", "APIKEY", "api-key", "api key", "accessKey", "sshkey", "encryption-key"),
+        *("keyfile", "psk", "wifi_psk", "pwd", "mqtt_pw", "passcode", "Authorization", "connection_string"),
+        *("connectionString", "bearer", "cookie", "cred", "creds", "auth-token", "authKey1", "broker.apiKey.x"),
+    ],
 )
 def test_names_of_secrets(name):
     assert may_be_secret(name)
 
 
-@pytest.mark.parametrize("name", ["serial.port", "keyboard", "broker.keep_alive", "passes", "pins"])
+@pytest.mark.parametrize(
+    "name", ["serial.port", "keyboard", "broker.keep_alive", "passes", "pins", "hotkey", "bypass_window", "author"]
+)
 def test_names_of_other_things(name):
     assert may_be_secret(name) is (name == "pins")
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from ..clocks import Clocks
 from ..service_settings import OutboxSettings
 from .account import Account
-from .disk_backlog import CHECK_S, EVERYTHING, FLUSH_AFTER, FLUSH_AFTER_S, DiskBacklog
+from .disk_backlog import CHECK_S, DiskBacklog
 from .disk_jobs import DiskTask
 from .entry import OVERHEAD_BYTES, Entry, size_of
+from .spilling import EVERYTHING, FLUSH_AFTER, FLUSH_AFTER_S
 from .storage.disk import Disk
 from .storage.recovery import Recovery
 from .storage.store import Store

@@ -12,6 +12,7 @@ import msgspec
 from iofog_sdk import did_you_mean
 
 from ..errors import SettingsError
+from ..secrets import may_be_secret
 
 if TYPE_CHECKING:
     from .base import Settings
@@ -152,6 +153,7 @@ def explained(
     text = str(error)
     at = _AT.search(text)
     path = (at.group(1) if at else "").lstrip(".")
+    path = _with_names(path, merged)
     rule = text[: at.start()] if at else text
     if rule.startswith("Invalid"):  # it repeats the value whole
         rule = "is none of the values that it can have"
@@ -171,6 +173,24 @@ def explained(
     remedy = _remedy_of_kinds(kinds, given) if kinds else _remedy(known, path)
     rule = rule[:1].lower() + rule[1:]
     return SettingsError(path, given, rule, remedy, source=_source(layers, path))
+
+
+def _with_names(path: str, merged: Any) -> str:
+    """A path with the names of members whose names users choose, which msgspec writes as `[...]`.
+
+    Of several members that may be meant, the one whose name may be of a secret: what is below it is not shown.
+    """
+    while "[...]" in path:
+        before, _, after = path.partition("[...]")
+        inside, below = _at(merged, before), after.partition("[...]")[0].lstrip(".")
+        members = inside.items() if isinstance(inside, Mapping) else ()
+        named = [name for name, value in members if _at({"_": value}, f"_.{below}") is not None]
+        if len(named) > 1:
+            named = [name for name in named if may_be_secret(str(name))][:1]
+        if not named:
+            break
+        path = f"{before}.{named[0]}{after}"
+    return path
 
 
 def _known_at(model: type[msgspec.Struct], path: str, merged: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
