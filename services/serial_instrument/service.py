@@ -31,7 +31,7 @@ class SerialInstrument(DeviceService[InstrumentSettings]):
         super().__init__(settings)
         self.device = Description(settings)
         listens = not (self.device.questions or self.device.start)
-        self.line = self.own(FramedLine(settings.serial, settings.framing, keep=listens))
+        self.line = self.own(FramedLine(settings.serial, settings.framing, keep=listens, pause_s=settings.pause))
         self._unanswered = self._restarts = 0
 
     @classmethod

@@ -116,6 +116,9 @@ class InstrumentSettings(CommandedSettings, frozen=True, kw_only=True):
     ] = 0.0
     poll: Annotated[PollSettings | None, Meta(description="how to ask; without it the service listens")] = None
     polls: Annotated[dict[str, PollSettings], Meta(description="several questions, by name; see below")] = {}
+    pause: Annotated[
+        Seconds, Meta(le=60, description="seconds of silence that the device wants before a question")
+    ] = 0.0
     commands: Annotated[dict[str, CommandTemplate], Meta(description="commands, by name; see below")] = {}
     append_checksum: Annotated[bool, Meta(description="end what is sent with framing's checksum too")] = True
 

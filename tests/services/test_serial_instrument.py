@@ -198,6 +198,9 @@ async def test_a_poll_without_an_answer_is_reported_once(tmp_path):
         ("show", {}, "show needs `value`"),
         ("show", {"value": "a\r\nZ"}, "control characters"),
         ("show", {"value": "x" * 201}, "more than 200"),
+        ("show", {"value": float("inf")}, "value"),
+        ("show", {"value": float("nan")}, "value"),
+        ("show", {"value": 10**400}, "value"),
     ],
 )
 async def test_a_wrong_command_is_refused_and_nothing_is_sent(tmp_path, name, parameters, named):
@@ -327,6 +330,37 @@ def test_what_a_raw_value_means(field, raw, value, reason):
 async def control(process, text):
     process.stdin.write(text.encode() + b"\n")
     return json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["result"]
+
+
+class Deaf:
+    """Ignores a question that comes within a second of its last answer."""
+
+    controls = {}
+
+    def __init__(self):
+        self.answered_at, self.ignored = -1.0, 0
+
+    def tick(self):
+        return []
+
+    def receive(self, data):
+        now = asyncio.get_running_loop().time()
+        if now - self.answered_at < 1.0:
+            self.ignored += 1
+            return []
+        self.answered_at = now
+        return [b"21.5\r\n"]
+
+
+@pytest.mark.parametrize(("pause", "is_heard"), [(1.1, True), (0.0, False)])
+async def test_a_device_that_wants_a_pause_before_a_question_gets_it(tmp_path, pause, is_heard):
+    device = Deaf()
+    poll = {"send": "?\r\n", "interval": 0.2, "timeout": 0.2}
+    settings = settings_of(SerialInstrument, serial={"port": port_of(tmp_path / "tty")}, poll=poll, pause=pause)
+    async with playing(device, tmp_path / "tty"), bridging(SerialInstrument, settings) as bridged:
+        for _ in range(4):
+            await bridged.sample(lambda found: found["value"].value == 21.5)
+    assert (device.ignored == 0) is is_heard
 
 
 @pytest.mark.clock("real")

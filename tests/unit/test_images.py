@@ -26,6 +26,9 @@ from workspace.images.builders import (
     choose_builder,
 )
 from workspace.images.measure import read_archive
+from workspace.members import service_names
+
+PROJECT = Path(__file__).parents[2]
 
 BOTH = Images(["gps_receiver"], ["linux/arm64", "linux/arm/v7"], "registry.example.com/iofog", "1.2")
 
@@ -174,9 +177,10 @@ def test_an_image_is_weighed_layer_by_layer(tmp_path: Path) -> None:
     assert facts.packed < 3_000
 
 
-def test_the_bill_of_materials_has_versions_of_everything(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parents[2])
-    bill = bill_of_materials("gps_receiver")
+@pytest.mark.parametrize("service", service_names(PROJECT))
+def test_the_bill_of_materials_has_versions_of_everything(monkeypatch, service):
+    monkeypatch.chdir(PROJECT)
+    bill = bill_of_materials(service)
     versions = {one["name"]: one["version"] for one in (bill["metadata"]["component"], *bill["components"])}
-    assert versions["gps-receiver"] == versions["iofog-sdk"] == __version__
+    assert versions[service.replace("_", "-")] == versions["iofog-sdk"] == __version__
     assert versions["msgspec"].startswith("0.22.")

@@ -269,6 +269,13 @@ def connected_to(peer):
     raise AssertionError(f"no socket is connected to {peer}")
 
 
+def check_it_notices_a_peer_that_is_gone(connection):
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT):
+        assert 0 < connection.getsockopt(socket.IPPROTO_TCP, option) <= 10
+    assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+
+
 async def test_a_serial_server_by_tcp():
     accepted = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(lambda *streams: accepted.set_result(streams), "127.0.0.1", 0)
@@ -280,10 +287,7 @@ async def test_a_serial_server_by_tcp():
     await bus.write(b"to it")
     assert await asyncio.wait_for(reader.readexactly(5), 5) == b"to it"
     with connected_to(server.sockets[0].getsockname()) as connection:
-        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT):
-            assert 0 < connection.getsockopt(socket.IPPROTO_TCP, option) <= 10
-        assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+        check_it_notices_a_peer_that_is_gone(connection)
     writer.close()
     with pytest.raises(DeviceError, match="unplugged"):
         await asyncio.wait_for(bus.read(), 60)
@@ -333,7 +337,7 @@ async def test_a_serial_server_by_rfc2217_sets_the_rate_too(tmp_path):
             await bus.open()
             await bus.write(b"\xff to it")
             with connected_to(listener.getsockname()) as connection:
-                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                check_it_notices_a_peer_that_is_gone(connection)
             assert await line.receive() == b"\xff to it"
             await line.send(b"\xff from it")
             got = b""
